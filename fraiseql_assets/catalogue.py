@@ -1,0 +1,68 @@
+"""Every data asset, said once: the Dagster definitions and the Flight service both read this."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One data asset as a person sees it."""
+
+    key: str
+    description: str
+    kinds: tuple[str, ...]
+    table: str
+    """What a person queries in the server: a table, view, alias or stream name."""
+
+    @property
+    def path(self) -> list[str]:
+        return self.key.split("/")
+
+    @property
+    def plane(self) -> str:
+        return self.path[0]
+
+
+OWNERS = ("team:data-platform",)
+
+STREAM_EVENTS = Asset(
+    "stream/events",
+    "The log: every observer event FraiseQL has published, as JetStream keeps it. "
+    "Both planes are projections of it.",
+    ("nats",),
+    "fraiseql_events",
+)
+ANALYTICS_EVENTS = Asset(
+    "analytics/events",
+    "Every event once, as a row, for analysis: one partition per UTC day of storage in the log.",
+    ("clickhouse", "table"),
+    "fraiseql_events",
+)
+EVENTS_HOURLY = Asset(
+    "analytics/events_hourly",
+    "Events and distinct entities per hour (of the events' own time), entity type and event type.",
+    ("clickhouse", "view"),
+    "fraiseql_events_hourly",
+)
+ORG_DAILY = Asset(
+    "analytics/org_daily",
+    "Events, distinct entities, users and entity types per day and tenant.",
+    ("clickhouse", "view"),
+    "fraiseql_org_daily",
+)
+EVENT_TYPE_STATS = Asset(
+    "analytics/event_type_stats",
+    "Per day, entity type and event type: events, distinct entities, first and last seen, and how "
+    "long the mutations took.",
+    ("clickhouse", "view"),
+    "fraiseql_event_type_stats",
+)
+OPERATIONAL_EVENTS = Asset(
+    "operational/events",
+    "Every event once, as a searchable document: one index per UTC day of storage in the log.",
+    ("elasticsearch", "index"),
+    "fraiseql-events",
+)
+
+AGGREGATES = (EVENTS_HOURLY, ORG_DAILY, EVENT_TYPE_STATS)
+ASSETS = (STREAM_EVENTS, ANALYTICS_EVENTS, *AGGREGATES, OPERATIONAL_EVENTS)
+BY_KEY = {asset.key: asset for asset in ASSETS}

@@ -1,0 +1,45 @@
+"""What goes into decoding and what comes out of it: messages as columns, batches, rejects."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Consecutive messages of a JetStream stream, as columns of equal length, in sequence order."""
+
+    sequences: list[int]
+    times: list[int]
+    """JetStream's time of storage, in nanoseconds since the epoch."""
+    subjects: list[str]
+    headers: list[dict[str, str] | None]
+    payloads: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A message (or one row of an Arrow-batch message) that cannot become an event, and why."""
+
+    sequence: int
+    time: int
+    subject: str
+    headers: dict[str, str] | None
+    payload: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The events of some messages, in stream order, and the messages that gave none."""
+
+    batches: list[pa.RecordBatch]
+    """Record batches in `EVENT_SCHEMA`, none of them empty."""
+    rejects: list[Reject]
+
+    @property
+    def rows(self) -> int:
+        return sum(batch.num_rows for batch in self.batches)

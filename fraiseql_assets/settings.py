@@ -1,0 +1,95 @@
+"""Every setting of the project: environment variables with the prefix `FRAISEQL_`, and a `.env`."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings, each documented where it is defined; `docs/settings.md` is made from here."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FRAISEQL_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    # Where the servers are.
+    nats_url: SecretStr = Field(
+        SecretStr("nats://127.0.0.1:4222"),
+        description="NATS server, `nats://[user:password@]host:port`; several with commas.",
+    )
+    clickhouse_url: SecretStr = Field(
+        SecretStr("http://default:@127.0.0.1:8123/default"),
+        description="ClickHouse over HTTP, `http[s]://user:password@host:port/database`.",
+    )
+    elasticsearch_url: SecretStr = Field(
+        SecretStr("http://127.0.0.1:9200"),
+        description="Elasticsearch 8, `http[s]://[user:password@]host:port`.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://postgres@127.0.0.1:5432/postgres"),
+        description="The application's PostgreSQL, FraiseQL's system of record.",
+    )
+    flight_url: str = Field(
+        "grpc://127.0.0.1:50051", description="The Flight service: where it listens and is called."
+    )
+    dagster_url: str = Field("http://127.0.0.1:3000", description="Dagster's web server.")
+
+    # The log.
+    stream: str = Field("fraiseql_events", description="The JetStream stream of events.")
+    subjects: list[str] = Field(
+        ["fraiseql.mutation.>", "entity.change.>", "fraiseql._none_.*"],
+        description="The subjects that the stream captures, as a JSON list.",
+    )
+    subject_prefix: str = Field(
+        "fraiseql.mutation", description="The prefix under which `publish` publishes."
+    )
+    stream_max_age_days: int = Field(
+        90, ge=1, description="How long the log keeps a message; older days are rebuilt from a plane."
+    )
+    stream_max_bytes: int = Field(
+        -1, ge=-1, description="How large the log may grow, in bytes; -1 is without limit."
+    )
+    stream_replicas: int = Field(1, ge=1, le=5, description="Replicas of the streams that `setup` makes.")
+    dead_letter_stream: str = Field(
+        "fraiseql_dead_letters", description="The JetStream stream of messages that could not be used."
+    )
+
+    # How much at once.
+    batch_rows: int = Field(10_000, ge=1, description="Messages decoded together, and rows per Arrow batch.")
+    range_messages: int = Field(
+        500_000, ge=1, description="The largest range of the log, in messages, that one run takes."
+    )
+    block_rows: int = Field(100_000, ge=1, description="Rows per INSERT into ClickHouse.")
+    block_bytes: int = Field(
+        64 * 2**20, ge=2**20, description="Bytes of Arrow at which a block is cut even when short of rows."
+    )
+    bulk_bytes: int = Field(8 * 2**20, ge=2**16, description="Bytes per `_bulk` request to Elasticsearch.")
+    queue_batches: int = Field(
+        8, ge=1, description="Decoded batches waiting between reading and writing; the backpressure."
+    )
+
+    # How long things are kept, and waited for.
+    retention_raw_days: int = Field(90, ge=1, description="Days that both planes keep raw events.")
+    retention_aggregate_days: int = Field(120, ge=1, description="Days that aggregates are kept.")
+    request_timeout_seconds: float = Field(
+        60.0, gt=0, description="How long one request to a plane may take in a run."
+    )
+    probe_timeout_seconds: float = Field(
+        3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
+    )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        pydantic.ValidationError: naming each variable that does not fit.
+    """
+    return Settings()
+
+
+DEFAULT_DATA_DIR = Path(".fraiseql")
+"""Where `dev` keeps the embedded servers' data and Dagster's home."""
