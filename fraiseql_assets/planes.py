@@ -20,7 +20,7 @@ class PlaneError(Exception):
 
 
 class PlaneUnavailable(PlaneError):
-    """The plane's server cannot be reached, refuses the credentials, or is overloaded: try later."""
+    """The plane's server cannot be reached, refuses the credentials, or has no room: try later."""
 
 
 class PlaneNotSetUp(PlaneError):
@@ -138,7 +138,7 @@ class Plane(Protocol):
         ...
 
     def setup(self) -> list[str]:
-        """Creates or migrates what the plane needs; idempotent. Returns what it did, a line each."""
+        """Creates or migrates what the plane needs; idempotent. Returns what it did, in lines."""
         ...
 
     def ledger(self, stream: str, day: date | None = None) -> list[LedgerEntry]:

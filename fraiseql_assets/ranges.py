@@ -29,8 +29,8 @@ class SequenceRange:
             ValueError: when the text is something else.
         """
         first, dash, last = text.partition("-")
-        if not (dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
-            raise ValueError(f"not a sequence range: {text!r}; write it as first-last, such as 1-500")
+        if not (text.isascii() and dash and first.isdigit() and last.isdigit()):
+            raise ValueError(f"not a sequence range: {text!r}; write first-last, such as 1-500")
         return cls(int(first), int(last))
 
     def covers(self, other: "SequenceRange") -> bool:

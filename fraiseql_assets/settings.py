@@ -46,28 +46,40 @@ class Settings(BaseSettings):
         "fraiseql.mutation", description="The prefix under which `publish` publishes."
     )
     stream_max_age_days: int = Field(
-        90, ge=1, description="How long the log keeps a message; older days are rebuilt from a plane."
+        90, ge=1, description="How long the log keeps a message; then a plane is the source."
     )
     stream_max_bytes: int = Field(
         -1, ge=-1, description="How large the log may grow, in bytes; -1 is without limit."
     )
-    stream_replicas: int = Field(1, ge=1, le=5, description="Replicas of the streams that `setup` makes.")
+    stream_replicas: int = Field(
+        1, ge=1, le=5, description="Replicas of the streams that `setup` makes."
+    )
     dead_letter_stream: str = Field(
-        "fraiseql_dead_letters", description="The JetStream stream of messages that could not be used."
+        "fraiseql_dead_letters",
+        description="The JetStream stream of messages that could not be used.",
     )
 
     # How much at once.
-    batch_rows: int = Field(10_000, ge=1, description="Messages decoded together, and rows per Arrow batch.")
+    batch_rows: int = Field(
+        10_000, ge=1, description="Messages decoded together, rows per Arrow batch."
+    )
     range_messages: int = Field(
         500_000, ge=1, description="The largest range of the log, in messages, that one run takes."
     )
+    batch_bytes: int = Field(
+        16 * 2**20, ge=2**16, description="Bytes of messages decoded together, at most."
+    )
     block_rows: int = Field(100_000, ge=1, description="Rows per INSERT into ClickHouse.")
     block_bytes: int = Field(
-        64 * 2**20, ge=2**20, description="Bytes of Arrow at which a block is cut even when short of rows."
+        64 * 2**20,
+        ge=2**20,
+        description="Bytes of Arrow at which a block is cut, however few rows.",
     )
-    bulk_bytes: int = Field(8 * 2**20, ge=2**16, description="Bytes per `_bulk` request to Elasticsearch.")
+    bulk_bytes: int = Field(
+        8 * 2**20, ge=2**16, description="Bytes per `_bulk` request to Elasticsearch."
+    )
     queue_batches: int = Field(
-        8, ge=1, description="Decoded batches waiting between reading and writing; the backpressure."
+        8, ge=1, description="Decoded batches that may wait to be written; the backpressure."
     )
 
     # How long things are kept, and waited for.
