@@ -16,80 +16,91 @@ class Settings(BaseSettings):
 
     # Where the servers are.
     nats_url: SecretStr = Field(
-        SecretStr("nats://127.0.0.1:4222"),
+        default=SecretStr("nats://127.0.0.1:4222"),
         description="NATS server, `nats://[user:password@]host:port`; several with commas.",
     )
     clickhouse_url: SecretStr = Field(
-        SecretStr("http://default:@127.0.0.1:8123/default"),
+        default=SecretStr("http://default:@127.0.0.1:8123/default"),
         description="ClickHouse over HTTP, `http[s]://user:password@host:port/database`.",
     )
     elasticsearch_url: SecretStr = Field(
-        SecretStr("http://127.0.0.1:9200"),
+        default=SecretStr("http://127.0.0.1:9200"),
         description="Elasticsearch 8, `http[s]://[user:password@]host:port`.",
     )
     database_url: SecretStr = Field(
-        SecretStr("postgresql://postgres@127.0.0.1:5432/postgres"),
+        default=SecretStr("postgresql://postgres@127.0.0.1:5432/postgres"),
         description="The application's PostgreSQL, FraiseQL's system of record.",
     )
     flight_url: str = Field(
-        "grpc://127.0.0.1:50051", description="The Flight service: where it listens and is called."
+        default="grpc://127.0.0.1:50051",
+        description="The Flight service: where it listens and is called.",
     )
-    dagster_url: str = Field("http://127.0.0.1:3000", description="Dagster's web server.")
+    dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
 
     # The log.
-    stream: str = Field("fraiseql_events", description="The JetStream stream of events.")
+    stream: str = Field(default="fraiseql_events", description="The JetStream stream of events.")
     subjects: list[str] = Field(
-        ["fraiseql.mutation.>", "entity.change.>", "fraiseql._none_.*"],
+        default=["fraiseql.mutation.>", "entity.change.>", "fraiseql._none_.*"],
         description="The subjects that the stream captures, as a JSON list.",
     )
     subject_prefix: str = Field(
-        "fraiseql.mutation", description="The prefix under which `publish` publishes."
+        default="fraiseql.mutation", description="The prefix under which `publish` publishes."
     )
     stream_max_age_days: int = Field(
-        90, ge=1, description="How long the log keeps a message; then a plane is the source."
+        default=90,
+        ge=1,
+        description="How long the log keeps a message; then a plane is the source.",
     )
     stream_max_bytes: int = Field(
-        -1, ge=-1, description="How large the log may grow, in bytes; -1 is without limit."
+        default=-1, ge=-1, description="How large the log may grow, in bytes; -1 is without limit."
     )
     stream_replicas: int = Field(
-        1, ge=1, le=5, description="Replicas of the streams that `setup` makes."
+        default=1, ge=1, le=5, description="Replicas of the streams that `setup` makes."
     )
     dead_letter_stream: str = Field(
-        "fraiseql_dead_letters",
+        default="fraiseql_dead_letters",
         description="The JetStream stream of messages that could not be used.",
     )
 
     # How much at once.
     batch_rows: int = Field(
-        10_000, ge=1, description="Messages decoded together, rows per Arrow batch."
+        default=10_000, ge=1, description="Messages decoded together, rows per Arrow batch."
     )
     range_messages: int = Field(
-        500_000, ge=1, description="The largest range of the log, in messages, that one run takes."
+        default=500_000,
+        ge=1,
+        description="The largest range of the log, in messages, that one run takes.",
     )
     batch_bytes: int = Field(
-        16 * 2**20, ge=2**16, description="Bytes of messages decoded together, at most."
+        default=16 * 2**20, ge=2**16, description="Bytes of messages decoded together, at most."
     )
-    block_rows: int = Field(100_000, ge=1, description="Rows per INSERT into ClickHouse.")
+    block_rows: int = Field(default=100_000, ge=1, description="Rows per INSERT into ClickHouse.")
     block_bytes: int = Field(
-        64 * 2**20,
+        default=64 * 2**20,
         ge=2**20,
         description="Bytes of Arrow at which a block is cut, however few rows.",
     )
     bulk_bytes: int = Field(
-        8 * 2**20, ge=2**16, description="Bytes per `_bulk` request to Elasticsearch."
+        default=8 * 2**20, ge=2**16, description="Bytes per `_bulk` request to Elasticsearch."
     )
     queue_batches: int = Field(
-        8, ge=1, description="Decoded batches that may wait to be written; the backpressure."
+        default=8,
+        ge=1,
+        description="Decoded batches that may wait to be written; the backpressure.",
     )
 
     # How long things are kept, and waited for.
-    retention_raw_days: int = Field(90, ge=1, description="Days that both planes keep raw events.")
-    retention_aggregate_days: int = Field(120, ge=1, description="Days that aggregates are kept.")
+    retention_raw_days: int = Field(
+        default=90, ge=1, description="Days that both planes keep raw events."
+    )
+    retention_aggregate_days: int = Field(
+        default=120, ge=1, description="Days that aggregates are kept."
+    )
     request_timeout_seconds: float = Field(
-        60.0, gt=0, description="How long one request to a plane may take in a run."
+        default=60.0, gt=0, description="How long one request to a plane may take in a run."
     )
     probe_timeout_seconds: float = Field(
-        3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
+        default=3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
     )
 
 
