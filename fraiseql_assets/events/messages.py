@@ -30,6 +30,8 @@ class Reject:
     headers: dict[str, str] | None
     payload: bytes
     reason: str
+    row: int = 0
+    """The row inside an Arrow-batch message that a plane refused; 0 otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

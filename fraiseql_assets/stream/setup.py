@@ -1,0 +1,106 @@
+"""The streams: what they should be, and making them so."""
+
+from dataclasses import replace
+
+from nats.aio.client import Client
+from nats.js.api import (
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.client import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
+
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import LogError, connect
+
+DEAD_LETTER_SUBJECT = "dead_letters"
+"""Dead letters lie under `dead_letters.{stream}.{stage}.{sequence}.{row}`."""
+
+DUPLICATE_WINDOW_SECONDS = 120.0
+
+
+def stream_config(settings: Settings) -> StreamConfig:
+    """The stream of events: the log, source of every replay."""
+    return StreamConfig(
+        name=settings.stream,
+        description="FraiseQL observer events",
+        subjects=list(settings.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        max_age=settings.stream_max_age_days * 86_400.0,
+        max_bytes=settings.stream_max_bytes,
+        max_msgs=-1,
+        max_consumers=-1,
+        num_replicas=settings.stream_replicas,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        # A day's first message is found by one direct get.
+        allow_direct=True,
+    )
+
+
+def dead_letter_config(settings: Settings) -> StreamConfig:
+    """The stream of dead letters.
+
+    A letter's subject names the stage, sequence and row it comes from, and the stream keeps one
+    message per subject and refuses a second: a retried run cannot file the same letter twice,
+    however late it runs.
+    """
+    return StreamConfig(
+        name=settings.dead_letter_stream,
+        description="Messages of the log that could not be used, each with the reason",
+        subjects=[f"{DEAD_LETTER_SUBJECT}.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        discard_new_per_subject=True,
+        max_msgs_per_subject=1,
+        max_msgs=-1,
+        max_bytes=-1,
+        max_consumers=-1,
+        num_replicas=settings.stream_replicas,
+        allow_direct=True,
+    )
+
+
+async def setup_streams(settings: Settings) -> list[str]:
+    """Creates the streams, or widens existing ones; idempotent. Returns what was done, in lines.
+
+    An existing stream keeps its limits and its subjects; what is missing is added.
+
+    Raises:
+        LogError: the server refuses, for one because another stream holds a subject.
+    """
+    async with connect(settings, name="fraiseql-assets setup") as client:
+        wanted = (stream_config(settings), dead_letter_config(settings))
+        return [await _ensure(client, config) for config in wanted]
+
+
+async def _ensure(client: Client, config: StreamConfig) -> str:
+    jetstream = client.jetstream()
+    name = config.name or ""
+    try:
+        try:
+            info = await jetstream.stream_info(name)
+        except NotFoundError:
+            await jetstream.add_stream(config)
+            return f"stream {name}: created"
+        return await _widen(jetstream, info, config)
+    except APIError as error:
+        raise LogError(
+            f"NATS refuses to set up stream {name}: {error.description}. "
+            "Look at FRAISEQL_STREAM and FRAISEQL_SUBJECTS, and at the streams that are there."
+        ) from error
+
+
+async def _widen(jetstream: JetStreamContext, info: StreamInfo, config: StreamConfig) -> str:
+    present = info.config
+    subjects = [*(present.subjects or []), *(config.subjects or [])]
+    widened = replace(present, subjects=list(dict.fromkeys(subjects)), allow_direct=True)
+    if (widened.subjects, present.allow_direct) == (present.subjects, True):
+        return f"stream {config.name}: as it should be"
+    await jetstream.update_stream(widened)
+    return f"stream {config.name}: widened to {', '.join(widened.subjects or [])}"
