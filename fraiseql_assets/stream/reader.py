@@ -182,14 +182,13 @@ class _Pull:
             self._in_flight += count
 
     def _handle_status(self, message: Msg) -> None:
-        """A message without a reply is the server's word on a pull: it ended short, or failed."""
+        """A message without a reply is the server's word on a pull: it is over, or it failed."""
         headers = message.headers or {}
+        if not any(end in str(headers) for end in ("Batch Completed", "Exceeds MaxBytes")):
+            raise _StalledError(f"the pull ended with {headers}")
         left = int(headers.get("Nats-Pending-Messages", 0))
-        if headers.get("Status") == "409" and left and "MaxBytes" in str(headers):
-            self._in_flight -= left
-            self._unasked += left
-            return
-        raise _StalledError(f"the pull ended with {headers}")
+        self._in_flight -= left
+        self._unasked += left
 
 
 def _position(reply: str) -> tuple[int, int]:
