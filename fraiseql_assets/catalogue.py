@@ -45,14 +45,15 @@ EVENTS_HOURLY = Asset(
 )
 ORG_DAILY = Asset(
     "analytics/org_daily",
-    "Events, distinct entities, users and entity types per day and tenant.",
+    "Per day (of the events' own time) and tenant: events, distinct entities and users, the entity "
+    "types touched, and how many were created, updated and deleted.",
     ("clickhouse", "view"),
     "fraiseql_org_daily",
 )
 EVENT_TYPE_STATS = Asset(
     "analytics/event_type_stats",
-    "Per day, entity type and event type: events, distinct entities, first and last seen, and how "
-    "long the mutations took.",
+    "Per hour (of the events' own time) and event type: events, their rate, distinct entities, "
+    "first and last seen, and how long the mutations took.",
     ("clickhouse", "view"),
     "fraiseql_event_type_stats",
 )

@@ -49,7 +49,9 @@ class LedgerEntry:
     """A range of the log in a plane's ledger.
 
     A range is *begun* before its first block is written and *committed* after its last. A range
-    begun and not committed is asked for again with exactly its own bounds and cut.
+    begun and not committed is asked for again with exactly its own bounds and cut. A whole
+    partition is begun just before its replacement is swapped in; begun and not committed, it is
+    rebuilt again.
     """
 
     stream: str
@@ -66,6 +68,7 @@ class LedgerEntry:
     """Rows of the range that the plane holds."""
     duplicates: int = 0
     dead_letters: int = 0
+    kind: Literal["range", "partition"] = "range"
     source: str = "log"
     """Where the rows came from: `log`, or the other plane's name where the log had forgotten."""
 

@@ -1,0 +1,98 @@
+"""Talking to ClickHouse: the connection, the SQL files, and its errors in the plane's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from string import Template
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
+from fraiseql_assets.settings import Settings
+
+_UNKNOWN_TABLE_OR_DATABASE = ("Code: 60.", "Code: 81.")
+_REFUSED_CREDENTIALS = ("Code: 516.", "Code: 192.", "Code: 193.", "Code: 194.", "Code: 497.")
+_OVERLOADED = ("Code: 202.", "Code: 241.", "Code: 243.", "Code: 252.", "Code: 159.")
+
+
+@cache
+def sql(name: str, **names: object) -> str:
+    """The statement in `sql/<name>.sql`, with `${…}` filled in.
+
+    Only names and numbers of the project's own go in here; values are bound as parameters.
+    """
+    return Template(files(__package__).joinpath("sql", f"{name}.sql").read_text()).substitute(names)
+
+
+def database_of(settings: Settings) -> str:
+    """The database that FRAISEQL_CLICKHOUSE_URL names, `default` when it names none."""
+    return urlsplit(settings.clickhouse_url.get_secret_value()).path.strip("/") or "default"
+
+
+def address(settings: Settings) -> str:
+    """Where ClickHouse is, without credentials."""
+    parts = urlsplit(settings.clickhouse_url.get_secret_value())
+    return f"{parts.scheme}://{parts.hostname}:{_port(settings)}"
+
+
+def _port(settings: Settings) -> int:
+    parts = urlsplit(settings.clickhouse_url.get_secret_value())
+    return parts.port or (8443 if parts.scheme == "https" else 8123)
+
+
+def connect(settings: Settings, *, timeout: float, database: str | None = None) -> Client:
+    """A client of the plane's server. Safe to share between threads: it holds no session.
+
+    Raises:
+        PlaneUnavailable: the server does not answer within `timeout` seconds, or refuses the
+            credentials.
+        PlaneNotSetUp: the database is missing.
+    """
+    parts = urlsplit(settings.clickhouse_url.get_secret_value())
+    with translated(settings):
+        return clickhouse_connect.get_client(
+            host=parts.hostname or "127.0.0.1",
+            port=_port(settings),
+            secure=parts.scheme == "https",
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=database or database_of(settings),
+            connect_timeout=int(max(1, min(timeout, settings.probe_timeout_seconds))),
+            send_receive_timeout=int(max(1, timeout)),
+            query_retries=0,
+            compress=False,
+            autogenerate_session_id=False,
+            client_name="fraiseql-assets",
+        )
+
+
+@contextmanager
+def translated(settings: Settings) -> Iterator[None]:
+    """Turns the driver's errors into the plane's, with where and what to do."""
+    where = f"ClickHouse at {address(settings)}"
+    try:
+        yield
+    except DatabaseError as error:
+        text = " ".join(str(error).split())
+        if any(code in text for code in _REFUSED_CREDENTIALS):
+            raise PlaneUnavailable(
+                f"{where} refuses the credentials. "
+                "Check the user and password in FRAISEQL_CLICKHOUSE_URL."
+            ) from error
+        if any(code in text for code in _UNKNOWN_TABLE_OR_DATABASE):
+            raise PlaneNotSetUp(
+                f"{where} lacks the tables. Run `fraiseql-assets setup`. ({text})"
+            ) from error
+        if any(code in text for code in _OVERLOADED):
+            raise PlaneUnavailable(f"{where} has no room for this now: {text}") from error
+        raise PlaneError(f"{where} refuses: {text}") from error
+    except (ClickHouseError, OSError) as error:
+        text = " ".join(str(error).split())
+        raise PlaneUnavailable(
+            f"{where} does not answer. Check that the server runs and that FRAISEQL_CLICKHOUSE_URL "
+            f"names it. ({text[:300]})"
+        ) from error

@@ -1,0 +1,77 @@
+"""The analytics plane: what the pipeline asks of ClickHouse."""
+
+from datetime import date
+from functools import cached_property
+
+from clickhouse_connect.driver.client import Client
+
+from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.ledger import read_ledger, write_entry
+from fraiseql_assets.analytics.replacement import PartitionReplacement
+from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
+from fraiseql_assets.analytics.writer import write_block
+from fraiseql_assets.planes import Block, DayCounts, LedgerEntry, PlaneNotSetUp, Written
+from fraiseql_assets.settings import Settings
+
+
+class AnalyticsPlane:
+    """ClickHouse as a plane; see `fraiseql_assets.planes.Plane` for what each method promises."""
+
+    name = "analytics"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _client(self) -> Client:
+        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+
+    def ping(self) -> None:
+        client = connect(self._settings, timeout=self._settings.probe_timeout_seconds)
+        try:
+            with translated(self._settings):
+                if not client.command(f"EXISTS TABLE {LEDGER_TABLE}"):
+                    raise PlaneNotSetUp(
+                        "ClickHouse has no table fraiseql_ledger. Run `fraiseql-assets setup`."
+                    )
+        finally:
+            client.close()
+
+    def setup(self) -> list[str]:
+        return setup_tables(self._settings)
+
+    def ledger(self, stream: str, day: date | None = None) -> list[LedgerEntry]:
+        with translated(self._settings):
+            return read_ledger(self._client, stream, day)
+
+    def record(self, entry: LedgerEntry) -> None:
+        with translated(self._settings):
+            write_entry(self._client, entry)
+
+    def write(self, block: Block) -> Written:
+        with translated(self._settings):
+            return write_block(self._client, EVENTS_TABLE, block)
+
+    def replace(self, day: date, run_id: str) -> PartitionReplacement:
+        with translated(self._settings):
+            return PartitionReplacement(self._client, self._settings, day, run_id)
+
+    def count(self, day: date) -> DayCounts:
+        with translated(self._settings):
+            rows = self._client.query(sql("count_day"), parameters={"day": day}).result_rows
+        return DayCounts(*rows[0])
+
+    def compare_aggregates(self, day: date) -> dict[str, int]:
+        """A day's events, counted from the raw rows (`events`) and by each aggregate."""
+        with translated(self._settings):
+            found = self._client.query(sql("compare_aggregates"), parameters={"day": day})
+        return dict(zip(found.column_names, found.result_rows[0], strict=True))
+
+    def enforce_retention(self, today: date) -> list[str]:
+        """Nothing to do: the tables' TTL drops whole partitions."""
+        del today
+        return []
+
+    def close(self) -> None:
+        if "_client" in self.__dict__:
+            self._client.close()

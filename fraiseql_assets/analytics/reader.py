@@ -1,0 +1,149 @@
+"""Reading the analytics assets: streamed from ClickHouse as Arrow, a day or all of them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.schemas import EVENT_TIME_COLUMN, SCHEMAS
+from fraiseql_assets.analytics.setup import EVENTS_TABLE
+from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.planes import PartitionStats
+from fraiseql_assets.settings import Settings
+
+BATCH_ROWS = 16_384
+READ_SETTINGS = {
+    "max_block_size": BATCH_ROWS,
+    "output_format_arrow_string_as_string": 1,
+    "output_format_arrow_low_cardinality_as_dictionary": 0,
+    "output_format_arrow_compression_method": "none",
+    "optimize_read_in_order": 1,
+}
+
+
+class AnalyticsReader:
+    """The analytics plane's reading side; see `fraiseql_assets.planes.AssetReader`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _client(self) -> Client:
+        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+
+    def assets(self) -> Sequence[str]:
+        return tuple(SCHEMAS)
+
+    def schema(self, asset: str) -> pa.Schema:
+        return SCHEMAS[asset]
+
+    def partitions(self, asset: str) -> list[PartitionStats]:
+        with translated(self._settings):
+            committed = self._committed_at()
+            if asset in EVENT_TIME_COLUMN:
+                rows = self._client.query(
+                    sql(
+                        "select_aggregate_partitions",
+                        view=BY_KEY[asset].table,
+                        column=EVENT_TIME_COLUMN[asset],
+                    )
+                ).result_rows
+                newest = max(committed.values(), default=None)
+                return [PartitionStats(day, n, size, newest) for day, n, size in rows]
+            rows = self._client.query(
+                sql("select_partitions"), parameters={"table": EVENTS_TABLE}
+            ).result_rows
+            return [PartitionStats(day, n, size, committed.get(day)) for day, n, size in rows]
+
+    def _committed_at(self) -> dict[date, datetime]:
+        rows = self._client.query(sql("select_committed_at")).result_rows
+        return {day: at.replace(tzinfo=UTC) for day, at in rows}
+
+    def batches(
+        self,
+        asset: str,
+        days: Sequence[date] | None = None,
+        *,
+        entity_type: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        schema = SCHEMAS[asset]
+        query, parameters = _query(asset, days, entity_type, start, end, limit)
+        with translated(self._settings):
+            stream = self._client.raw_stream(
+                query, parameters=parameters, settings=READ_SETTINGS, fmt="ArrowStream"
+            )
+        # Closing the response in mid-stream closes the connection, which ends the query.
+        try:
+            with translated(self._settings), pa.ipc.open_stream(stream) as reader:
+                for batch in reader:
+                    if batch.num_rows:
+                        yield batch.cast(schema)
+        finally:
+            stream.close()
+
+
+def _query(
+    asset: str,
+    days: Sequence[date] | None,
+    entity_type: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int | None,
+) -> tuple[str, dict[str, Any]]:
+    """The statement and its bound parameters."""
+    event_time = EVENT_TIME_COLUMN.get(asset)
+    time_column = event_time or "stream_time"
+    conditions: list[str] = []
+    parameters: dict[str, Any] = {}
+
+    def bind(condition: str, **values: Any) -> None:
+        conditions.append(condition)
+        parameters.update(values)
+
+    if days is not None:
+        spans = []
+        for number, (first, after) in enumerate(_spans(days)):
+            spans.append(
+                f"({time_column} >= {{from_{number}:Date32}} "
+                f"AND {time_column} < {{to_{number}:Date32}})"
+            )
+            parameters |= {f"from_{number}": first, f"to_{number}": after}
+        conditions.append(f"({' OR '.join(spans)})" if spans else "false")
+    if entity_type is not None:
+        bind("entity_type = {entity_type:String}", entity_type=entity_type)
+    if start is not None:
+        bind("timestamp >= {start:DateTime64(6, 'UTC')}", start=_text(start))
+    if end is not None:
+        bind("timestamp < {end:DateTime64(6, 'UTC')}", end=_text(end))
+    order = f"{event_time}, ALL" if event_time else "entity_type, timestamp, stream_seq, stream_row"
+    columns = ", ".join(SCHEMAS[asset].names)
+    statement = f"SELECT {columns} FROM {BY_KEY[asset].table}"
+    if conditions:
+        statement += f" WHERE {' AND '.join(conditions)}"
+    statement += " ORDER BY ALL" if event_time else f" ORDER BY {order}"
+    if limit is not None:
+        statement += " LIMIT {limit:UInt64}"
+        parameters["limit"] = limit
+    return statement, parameters
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Days as half-open spans of consecutive ones."""
+    spans: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if spans and spans[-1][1] == day:
+            spans[-1] = (spans[-1][0], day + timedelta(days=1))
+        else:
+            spans.append((day, day + timedelta(days=1)))
+    return spans

@@ -1,0 +1,55 @@
+"""The Arrow schemas of the analytics assets, as readers see them."""
+
+import pyarrow as pa
+
+from fraiseql_assets.catalogue import ANALYTICS_EVENTS, EVENT_TYPE_STATS, EVENTS_HOURLY, ORG_DAILY
+from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+
+HOUR = pa.timestamp("s", tz="UTC")
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    ANALYTICS_EVENTS.key: EVENT_SCHEMA,
+    EVENTS_HOURLY.key: pa.schema(
+        [
+            _required("hour", HOUR),
+            _required("entity_type", pa.utf8()),
+            _required("event_type", pa.utf8()),
+            _required("event_count", pa.uint64()),
+            _required("unique_entities", pa.uint64()),
+        ]
+    ),
+    ORG_DAILY.key: pa.schema(
+        [
+            _required("day", pa.date32()),
+            pa.field("tenant_id", pa.utf8()),
+            _required("event_count", pa.uint64()),
+            _required("unique_entities", pa.uint64()),
+            _required("unique_users", pa.uint64()),
+            _required("entity_types", pa.list_(_required("item", pa.utf8()))),
+            _required("created_count", pa.uint64()),
+            _required("updated_count", pa.uint64()),
+            _required("deleted_count", pa.uint64()),
+        ]
+    ),
+    EVENT_TYPE_STATS.key: pa.schema(
+        [
+            _required("hour", HOUR),
+            _required("event_type", pa.utf8()),
+            _required("event_count", pa.uint64()),
+            _required("events_per_second", pa.float64()),
+            _required("unique_entities", pa.uint64()),
+            _required("first_seen", TIMESTAMP),
+            _required("last_seen", TIMESTAMP),
+            pa.field("mean_duration_ms", pa.float64()),
+            pa.field("max_duration_ms", pa.int64()),
+        ]
+    ),
+}
+
+EVENT_TIME_COLUMN = {EVENTS_HOURLY.key: "hour", ORG_DAILY.key: "day", EVENT_TYPE_STATS.key: "hour"}
+"""The column by which an aggregate is read a day at a time: the events' own time."""

@@ -1,0 +1,116 @@
+"""The tables: creating them, and widening older ones in place."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.client import Client
+
+from fraiseql_assets.analytics.client import connect, database_of, sql, translated
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.settings import Settings
+
+EVENTS_TABLE = "fraiseql_events"
+LEDGER_TABLE = "fraiseql_ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregate: a table of states that a materialized view feeds and a view merges."""
+
+    name: str
+
+    @property
+    def state_table(self) -> str:
+        return f"fraiseql_{self.name}_state"
+
+    @property
+    def view(self) -> str:
+        return f"fraiseql_{self.name}"
+
+    def select(self, source: str) -> str:
+        """The query that turns events of a table into states."""
+        return sql(f"aggregate_{self.name}", source=source)
+
+
+AGGREGATES = (Aggregate("events_hourly"), Aggregate("org_daily"), Aggregate("event_type_stats"))
+
+
+def setup_tables(settings: Settings) -> list[str]:
+    """Creates the database, tables and views that are missing; idempotent.
+
+    Returns what was done, in lines.
+
+    Raises:
+        PlaneError: a table of that name is there and is not this project's.
+    """
+    client = connect(settings, timeout=settings.request_timeout_seconds, database="default")
+    try:
+        with translated(settings):
+            client.command(f"CREATE DATABASE IF NOT EXISTS {quoted(database_of(settings))}")
+        client.database = database_of(settings)
+        with translated(settings):
+            return list(_ensure(client, settings))
+    finally:
+        client.close()
+
+
+def _ensure(client: Client, settings: Settings) -> Iterator[str]:
+    retention = {
+        "retention_raw_days": settings.retention_raw_days,
+        "retention_aggregate_days": settings.retention_aggregate_days,
+    }
+    before = _definitions(client)
+    _refuse_foreign(before)
+    statements = {
+        EVENTS_TABLE: sql("create_events", table=EVENTS_TABLE, **retention),
+        LEDGER_TABLE: sql("create_ledger"),
+    }
+    for aggregate in AGGREGATES:
+        state = aggregate.state_table
+        statements[state] = sql(f"create_{aggregate.name}", table=state, **retention)
+        statements[f"{state}_feed"] = (
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {state}_feed TO {state} AS "
+            + aggregate.select(EVENTS_TABLE)
+        )
+        statements[aggregate.view] = sql(f"read_{aggregate.name}")
+    for name, statement in statements.items():
+        client.command(statement)
+        yield f"table {name}: {'as it should be' if name in before else 'created'}"
+    yield from _keep_retention(client, before, settings)
+
+
+def _definitions(client: Client) -> dict[str, str]:
+    rows = client.query(
+        "SELECT name, create_table_query FROM system.tables "
+        "WHERE database = currentDatabase() AND name LIKE 'fraiseql%'"
+    ).result_rows
+    return dict(rows)
+
+
+def _refuse_foreign(definitions: dict[str, str]) -> None:
+    events = definitions.get(EVENTS_TABLE)
+    missing = [name for name in EVENT_SCHEMA.names if events and f"`{name}`" not in events]
+    if missing:
+        raise PlaneError(
+            f"ClickHouse holds another table {EVENTS_TABLE}, without {', '.join(missing)}. Rename "
+            "it, or name another database in FRAISEQL_CLICKHOUSE_URL, and run setup again."
+        )
+
+
+def _keep_retention(client: Client, before: dict[str, str], settings: Settings) -> Iterator[str]:
+    """A changed retention setting changes the tables that are there."""
+    wanted = {EVENTS_TABLE: ("toDate(stream_time)", settings.retention_raw_days)}
+    for aggregate in AGGREGATES:
+        wanted[aggregate.state_table] = ("stream_date", settings.retention_aggregate_days)
+    for table, (column, days) in wanted.items():
+        kept = re.search(r"TTL .*?toIntervalDay\((\d+)\)", before.get(table, ""))
+        if kept and int(kept.group(1)) != days:
+            client.command(f"ALTER TABLE {table} MODIFY TTL {column} + INTERVAL {days} DAY")
+            yield f"table {table}: retention {kept.group(1)} → {days} days"
+
+
+def quoted(name: str) -> str:
+    """A name as a ClickHouse identifier, whatever characters it has."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -1,0 +1,22 @@
+CREATE TABLE IF NOT EXISTS ${table}
+(
+    stream_date Date,
+    day Date32,
+    -- A nullable column cannot be sorted by: events of no tenant are kept under ''.
+    tenant String,
+    event_count AggregateFunction(count),
+    unique_entities AggregateFunction(uniq, Tuple(String, String)),
+    unique_users AggregateFunction(uniq, Nullable(String)),
+    entity_types AggregateFunction(groupUniqArray, String),
+    created_count AggregateFunction(countIf, UInt8),
+    updated_count AggregateFunction(countIf, UInt8),
+    deleted_count AggregateFunction(countIf, UInt8)
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY stream_date
+ORDER BY (day, tenant)
+TTL stream_date + INTERVAL ${retention_aggregate_days} DAY
+SETTINGS
+    ttl_only_drop_parts = 1,
+    non_replicated_deduplication_window = 10000,
+    replicated_deduplication_window = 10000

@@ -1,0 +1,9 @@
+CREATE VIEW IF NOT EXISTS fraiseql_events_hourly AS
+SELECT
+    hour,
+    entity_type,
+    event_type,
+    countMerge(state.event_count) AS event_count,
+    uniqMerge(state.unique_entities) AS unique_entities
+FROM fraiseql_events_hourly_state AS state
+GROUP BY hour, entity_type, event_type

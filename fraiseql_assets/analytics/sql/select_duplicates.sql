@@ -1,0 +1,7 @@
+-- Which of the ids in `incoming` the day holds at another place of the log than this block.
+SELECT DISTINCT event_id
+FROM ${table}
+WHERE stream_time >= {day:Date} AND stream_time < {day:Date} + INTERVAL 1 DAY
+  AND event_id IN (SELECT event_id FROM incoming)
+  AND NOT ((stream_seq, stream_row) >= ({first_seq:UInt64}, {first_row:UInt32})
+       AND (stream_seq, stream_row) <= ({last_seq:UInt64}, {last_row:UInt32}))
