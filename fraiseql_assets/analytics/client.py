@@ -25,7 +25,9 @@ def sql(name: str, **names: object) -> str:
 
     Only names and numbers of the project's own go in here; values are bound as parameters.
     """
-    return Template(files(__package__).joinpath("sql", f"{name}.sql").read_text()).substitute(names)
+    return Template(
+        files("fraiseql_assets.analytics").joinpath("sql", f"{name}.sql").read_text()
+    ).substitute(names)
 
 
 def database_of(settings: Settings) -> str:

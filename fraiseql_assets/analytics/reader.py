@@ -1,18 +1,21 @@
 """Reading the analytics assets: streamed from ClickHouse as Arrow, a day or all of them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from io import IOBase
+from typing import Any, cast
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
+from urllib3.exceptions import HTTPError
 
-from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.client import address, connect, sql, translated
 from fraiseql_assets.analytics.schemas import EVENT_TIME_COLUMN, SCHEMAS
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.catalogue import BY_KEY
-from fraiseql_assets.planes import PartitionStats
+from fraiseql_assets.planes import PartitionStats, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
 BATCH_ROWS = 16_384
@@ -76,17 +79,27 @@ class AnalyticsReader:
         schema = SCHEMAS[asset]
         query, parameters = _query(asset, days, entity_type, start, end, limit)
         with translated(self._settings):
-            stream = self._client.raw_stream(
-                query, parameters=parameters, settings=READ_SETTINGS, fmt="ArrowStream"
+            stream = cast(
+                IOBase,
+                self._client.raw_stream(
+                    query, parameters=parameters, settings=READ_SETTINGS, fmt="ArrowStream"
+                ),
             )
         # Closing the response in mid-stream closes the connection, which ends the query.
+        with stream, self._whole(asset), pa.ipc.open_stream(stream) as reader:
+            for batch in reader:
+                if batch.num_rows:
+                    yield batch.cast(schema)
+
+    @contextmanager
+    def _whole(self, asset: str) -> Iterator[None]:
+        """A result that breaks off half-way is an error of the server, never a short result."""
         try:
-            with translated(self._settings), pa.ipc.open_stream(stream) as reader:
-                for batch in reader:
-                    if batch.num_rows:
-                        yield batch.cast(schema)
-        finally:
-            stream.close()
+            yield
+        except (pa.ArrowInvalid, HTTPError, OSError) as error:
+            raise PlaneUnavailable(
+                f"ClickHouse at {address(self._settings)} broke off the result of {asset}: {error}"
+            ) from error
 
 
 def _query(
@@ -122,12 +135,13 @@ def _query(
         bind("timestamp >= {start:DateTime64(6, 'UTC')}", start=_text(start))
     if end is not None:
         bind("timestamp < {end:DateTime64(6, 'UTC')}", end=_text(end))
-    order = f"{event_time}, ALL" if event_time else "entity_type, timestamp, stream_seq, stream_row"
     columns = ", ".join(SCHEMAS[asset].names)
     statement = f"SELECT {columns} FROM {BY_KEY[asset].table}"
     if conditions:
         statement += f" WHERE {' AND '.join(conditions)}"
-    statement += " ORDER BY ALL" if event_time else f" ORDER BY {order}"
+    # The events' table is sorted so, and streams in that order without a sort.
+    in_order = "ALL" if event_time else "entity_type, timestamp, stream_seq, stream_row"
+    statement += f" ORDER BY {in_order}"
     if limit is not None:
         statement += " LIMIT {limit:UInt64}"
         parameters["limit"] = limit

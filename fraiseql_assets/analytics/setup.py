@@ -86,7 +86,7 @@ def _definitions(client: Client) -> dict[str, str]:
         "SELECT name, create_table_query FROM system.tables "
         "WHERE database = currentDatabase() AND name LIKE 'fraiseql%'"
     ).result_rows
-    return dict(rows)
+    return {str(name): str(definition) for name, definition in rows}
 
 
 def _refuse_foreign(definitions: dict[str, str]) -> None:

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Writing blocks into ClickHouse, exactly once however often a block is written.
 
 Two mechanisms make it so. A *retried block* carries the token of its first attempt, and table and
