@@ -1,0 +1,115 @@
+"""The checks that hold a plane's partition against the log."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.partitions import DAILY, day_of
+
+if TYPE_CHECKING:
+    from fraiseql_assets.planes import Plane
+    from fraiseql_assets.verify import Verdict
+
+ROWS_MATCH_LOG = "rows_match_log"
+NO_GAPS = "no_gaps"
+NO_DUPLICATES = "no_duplicates"
+
+DESCRIPTIONS = {
+    ROWS_MATCH_LOG: "The partition holds the rows that its committed ranges wrote, and these took "
+    "every message that the log holds.",
+    NO_GAPS: "No sequence of the log was passed over, and none had been dropped by the log before "
+    "it was read.",
+    NO_DUPLICATES: "Every event id stands once in the partition.",
+}
+
+
+def log_checks(asset: Asset, open_plane: Callable[[], "Plane"]) -> dg.AssetChecksDefinition:
+    """The three checks of an events asset, evaluated together from one look at plane and log."""
+
+    @dg.multi_asset_check(
+        name=f"{asset.plane}_events_against_the_log",
+        specs=[
+            dg.AssetCheckSpec(name, asset=asset.path, description=text, partitions_def=DAILY)
+            for name, text in DESCRIPTIONS.items()
+        ],
+        can_subset=True,
+        pool=asset.plane,
+    )
+    def against_the_log(
+        context: dg.AssetCheckExecutionContext,
+    ) -> Iterator[dg.AssetCheckResult]:
+        from fraiseql_assets.settings import get_settings
+        from fraiseql_assets.stream.log import Log
+        from fraiseql_assets.verify import verify_day
+
+        name = f"fraiseql-assets {asset.plane} checks"
+        with closing(open_plane()) as plane, Log(get_settings(), name=name) as log:
+            verdict = verify_day(plane, log, day_of(context.partition_key))
+        results = {result.check_name: result for result in _results(asset, verdict)}
+        for key in context.selected_asset_check_keys:
+            yield results[key.name]
+
+    return against_the_log
+
+
+def _results(asset: Asset, verdict: "Verdict") -> Iterator[dg.AssetCheckResult]:
+    key = dg.AssetKey(asset.path)
+    shared = {
+        "day": str(verdict.day),
+        "sequences in the log": str(verdict.in_log or "none"),
+        "messages waiting": verdict.waiting,
+    }
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=ROWS_MATCH_LOG,
+        passed=verdict.rows_match,
+        description=f"{verdict.counts.rows:,} rows held, {verdict.ledger_rows:,} written",
+        metadata={
+            **shared,
+            "rows held": verdict.counts.rows,
+            "rows written by committed ranges": verdict.ledger_rows,
+            "messages read by committed ranges": verdict.ledger_messages,
+            "messages the log holds in them": verdict.log_messages,
+            "dead letters": verdict.dead_letters,
+            "duplicates dropped": verdict.duplicates_dropped,
+        },
+    )
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=NO_GAPS,
+        passed=verdict.no_gaps,
+        description=_gaps_said(verdict),
+        metadata={
+            **shared,
+            "passed over": _listed(verdict.gaps),
+            "dropped by the log before they were read": _listed(verdict.lost),
+        },
+    )
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=NO_DUPLICATES,
+        passed=verdict.no_duplicates,
+        description=f"{verdict.counts.rows - verdict.counts.distinct_ids} rows too many",
+        metadata={
+            **shared,
+            "rows": verdict.counts.rows,
+            "distinct event ids": verdict.counts.distinct_ids,
+        },
+    )
+
+
+def _gaps_said(verdict: "Verdict") -> str:
+    if verdict.no_gaps:
+        return "no sequence is missing"
+    return (
+        f"passed over: {_listed(verdict.gaps)}; dropped by the log before they were read: "
+        f"{_listed(verdict.lost)}. Materialise the partition to take up what the log still holds."
+    )
+
+
+def _listed(ranges: tuple[object, ...], most: int = 20) -> str:
+    shown = ", ".join(map(str, ranges[:most])) or "none"
+    return shown if len(ranges) <= most else f"{shown} and {len(ranges) - most} more"

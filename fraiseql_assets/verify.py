@@ -1,0 +1,101 @@
+"""Comparing a plane's day with the log: is every event there, once, with nothing skipped?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from fraiseql_assets.planes import DayCounts, LedgerEntry, Plane, PlaneError
+from fraiseql_assets.ranges import SequenceRange, subtract
+from fraiseql_assets.stream.log import Log
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found of one day."""
+
+    day: date
+    in_log: SequenceRange | None
+    """The sequences that the log holds of the day."""
+    log_messages: int
+    """Messages that the log holds in the committed ranges of the day."""
+    ledger_messages: int
+    ledger_rows: int
+    duplicates_dropped: int
+    dead_letters: int
+    counts: DayCounts
+    gaps: tuple[SequenceRange, ...]
+    """Sequences that were passed over: behind them lies what is committed."""
+    lost: tuple[SequenceRange, ...]
+    """Ranges of which the log had already dropped messages when they were read."""
+    waiting: int
+    """Messages at the end of the day that no run has taken yet."""
+
+    @property
+    def rows_match(self) -> bool:
+        """The plane holds as many rows as its runs wrote, out of all the messages of the log."""
+        forgotten = self.in_log is None or self.log_messages < self.ledger_messages
+        return self.counts.rows == self.ledger_rows and (
+            forgotten or self.log_messages == self.ledger_messages
+        )
+
+    @property
+    def no_gaps(self) -> bool:
+        return not self.gaps and not self.lost
+
+    @property
+    def no_duplicates(self) -> bool:
+        return self.counts.rows == self.counts.distinct_ids
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is wrong and nothing is waiting."""
+        return self.rows_match and self.no_gaps and self.no_duplicates and not self.waiting
+
+
+def verify_day(plane: Plane, log: Log, day: date) -> Verdict:
+    """Compares a day, by a few requests to plane and log; no message is read.
+
+    Raises:
+        PlaneError, LogError: the plane or the log did not answer.
+    """
+    entries = plane.ledger(log.stream, day)
+    for _ in range(ATTEMPTS):
+        counts = plane.count(day)
+        before, entries = entries, plane.ledger(log.stream, day)
+        # A run that committed in between would make the two disagree.
+        if before == entries:
+            return _judge(log, day, entries, counts)
+    raise PlaneError(
+        f"the {plane.name} plane commits to {day} faster than it can be counted. "
+        "Check again when it has caught up."
+    )
+
+
+def _judge(log: Log, day: date, entries: Iterable[LedgerEntry], counts: DayCounts) -> Verdict:
+    committed = [entry for entry in entries if entry.state == "committed"]
+    in_log = log.day_range(day)
+    reached = max((entry.range.last for entry in committed), default=0)
+    gaps: tuple[SequenceRange, ...] = ()
+    waiting = log_messages = 0
+    if in_log:
+        missing = subtract(in_log, [entry.range for entry in committed])
+        gaps = tuple(gap for gap in missing if gap.first <= reached)
+        waiting = sum(log.count_messages(gap) for gap in missing if gap.first > reached)
+        if in_log.first <= reached:
+            seen = SequenceRange(in_log.first, min(reached, in_log.last))
+            log_messages = log.count_messages(seen)
+    return Verdict(
+        day=day,
+        in_log=in_log,
+        log_messages=log_messages,
+        ledger_messages=sum(entry.messages for entry in committed),
+        ledger_rows=sum(entry.rows for entry in committed),
+        duplicates_dropped=sum(entry.duplicates for entry in committed),
+        dead_letters=sum(entry.dead_letters for entry in committed),
+        counts=counts,
+        gaps=gaps,
+        lost=tuple(e.range for e in committed if e.messages < len(e.range) and e.source == "log"),
+        waiting=waiting,
+    )

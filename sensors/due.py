@@ -1,0 +1,86 @@
+"""What is in the log and not yet in a plane: which range or day comes next. Pure arithmetic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from fraiseql_assets.planes import LedgerEntry, committed_ranges
+from fraiseql_assets.ranges import SequenceRange, subtract
+
+
+class Positions(Protocol):
+    """What must be known of the log; `fraiseql_assets.stream.log.Log` knows it."""
+
+    def place_from(self, sequence: int) -> "PlaceLike | None": ...
+    def day_range(self, day: date) -> SequenceRange | None: ...
+
+
+class PlaceLike(Protocol):
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def day(self) -> date: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Work that a plane is asked for next."""
+
+    range: SequenceRange
+    day: date
+    rebuild: bool = False
+    """The day's replacement was begun and not committed: the whole partition is built again."""
+
+
+def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[SequenceRange]:
+    """What the log has given out and the ledger holds as committed nowhere, ascending.
+
+    Counted from the ledger's first range on: what the log dropped after that is asked for too, so
+    that its loss is recorded. A plane without a ledger begins with what the log still has.
+    """
+    start = min((entry.range.first for entry in entries), default=first)
+    if start > last:
+        return []
+    return subtract(SequenceRange(start, last), committed_ranges(entries))
+
+
+def next_due(
+    positions: Positions,
+    missing: Sequence[SequenceRange],
+    entries: Sequence[LedgerEntry],
+    *,
+    most: int,
+) -> Due | None:
+    """The oldest work: a range that was begun, again with its own bounds, or a new one.
+
+    A new range lies within one UTC day of storage and holds at most `most` sequences.
+    """
+    if not missing:
+        return None
+    oldest = missing[0]
+    begun = [
+        entry
+        for entry in entries
+        if entry.state == "begun" and entry.range.first <= oldest.first <= entry.range.last
+    ]
+    if begun:
+        entry = max(begun, key=lambda entry: entry.at)
+        return Due(entry.range, entry.day, rebuild=entry.kind == "partition")
+    place = positions.place_from(oldest.first)
+    if place is None:
+        return None
+    last = min(oldest.last, oldest.first + most - 1)
+    if place.sequence > last:
+        # The log has dropped all of it: it is asked for all the same, and its loss recorded.
+        return Due(SequenceRange(oldest.first, last), place.day)
+    span = positions.day_range(place.day)
+    if span is not None:
+        last = min(last, span.last)
+    next_begun = [
+        entry.range.first
+        for entry in entries
+        if entry.state == "begun" and entry.range.first > oldest.first
+    ]
+    last = min([last, *(first - 1 for first in next_begun)])
+    return Due(SequenceRange(oldest.first, last), place.day)

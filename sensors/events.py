@@ -1,0 +1,152 @@
+"""The sensors that keep both planes up with the log: one per plane, each blind to the other.
+
+A tick asks the log for its bounds and the plane for its ledger, and asks Dagster for one run over
+the oldest range that is in the log and in neither the ledger nor a live run. The ledger is the
+truth; run key and cursor are hints.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC
+from functools import cache
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from fraiseql_assets.catalogue import Asset
+
+if TYPE_CHECKING:
+    from fraiseql_assets.planes import Plane
+    from fraiseql_assets.settings import Settings
+    from sensors.due import Due
+
+PLANE_TAG = "fraiseql/plane"
+STREAM_TAG = "fraiseql/stream"
+RANGE_TAG = "fraiseql/range"
+
+LIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+TICK_SECONDS = 5
+FIRST_BACKOFF_SECONDS = 5.0
+LONGEST_BACKOFF_SECONDS = 300.0
+
+
+@cache
+def analytics_plane() -> "Plane":
+    """The plane, kept between ticks: connecting costs more than asking."""
+    from fraiseql_assets.analytics.assets import open_plane
+
+    return open_plane()
+
+
+@cache
+def operational_plane() -> "Plane":
+    """The plane, kept between ticks: connecting costs more than asking."""
+    from fraiseql_assets.operational.assets import open_plane
+
+    return open_plane()
+
+
+def events_sensor(
+    asset: Asset, op: str, job: str, plane: Callable[[], "Plane"]
+) -> dg.SensorDefinition:
+    """The sensor that asks for runs of `job` until `asset` has caught up with the log."""
+
+    @dg.sensor(
+        name=f"{asset.plane}_events_from_the_log",
+        job_name=job,
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Asks for a run whenever the log holds events that {asset.key} does not.",
+    )
+    def from_the_log(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from fraiseql_assets.planes import PlaneError
+        from fraiseql_assets.settings import get_settings
+        from fraiseql_assets.stream.connection import LogError
+
+        settings = get_settings()
+        try:
+            return _tick(context, asset, op, plane(), settings)
+        except LogError as error:
+            return dg.SkipReason(f"The log is out of reach; nothing is lost, it waits. {error}")
+        except PlaneError as error:
+            return dg.SkipReason(
+                f"The {asset.plane} plane is out of reach; events wait in the log. {error}"
+            )
+
+    return from_the_log
+
+
+def _tick(
+    context: dg.SensorEvaluationContext,
+    asset: Asset,
+    op: str,
+    plane: "Plane",
+    settings: "Settings",
+) -> dg.SensorResult | dg.SkipReason:
+    from fraiseql_assets.stream.log import Log
+    from sensors.due import next_due, unclaimed
+
+    live = _live_run(context.instance, asset.plane, settings.stream)
+    if live:
+        return dg.SkipReason(f"A run is under way: {live}")
+    with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
+        bounds = log.bounds()
+        entries = plane.ledger(settings.stream)
+        missing = unclaimed(bounds.first, bounds.last, entries)
+        due = next_due(log, missing, entries, most=settings.range_messages)
+    if due is None:
+        return dg.SkipReason(f"Up with the log, at sequence {bounds.last:,} of {settings.stream}")
+    attempts, wait = _backoff(context.instance, asset.plane, settings.stream, due)
+    if wait > 0:
+        return dg.SkipReason(
+            f"Range {due.range} has failed {attempts} times; asked for again in {wait:.0f} s"
+        )
+    request = _request(asset, op, settings.stream, due, attempts + 1)
+    return dg.SensorResult([request], cursor=str(due.range.last))
+
+
+def _request(asset: Asset, op: str, stream: str, due: "Due", attempt: int) -> dg.RunRequest:
+    from fraiseql_assets.materialise import EventsConfig
+
+    what = f"rebuild-{due.day}" if due.rebuild else str(due.range)
+    config = EventsConfig(range="" if due.rebuild else str(due.range), attempt=attempt)
+    return dg.RunRequest(
+        run_key=f"{asset.plane}:{stream}:{what}:{attempt}",
+        partition_key=str(due.day),
+        run_config=dg.RunConfig(ops={op: config}),
+        tags={PLANE_TAG: asset.plane, STREAM_TAG: stream, RANGE_TAG: str(due.range)},
+    )
+
+
+def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> str | None:
+    runs = instance.get_runs(
+        dg.RunsFilter(statuses=LIVE, tags={PLANE_TAG: plane, STREAM_TAG: stream}), limit=1
+    )
+    if not runs:
+        return None
+    run = runs[0]
+    return f"{run.run_id[:8]} over {run.tags.get(RANGE_TAG)}, {run.status.value.lower()}"
+
+
+def _backoff(
+    instance: dg.DagsterInstance, plane: str, stream: str, due: "Due"
+) -> tuple[int, float]:
+    """How often the range was tried, and how many seconds to let pass before the next try."""
+    tags = {PLANE_TAG: plane, STREAM_TAG: stream, RANGE_TAG: str(due.range)}
+    records = instance.get_run_records(dg.RunsFilter(tags=tags), limit=100)
+    if not records:
+        return 0, 0.0
+    newest = records[0]
+    ended = newest.end_time or newest.update_timestamp.replace(tzinfo=UTC).timestamp()
+    pause = min(FIRST_BACKOFF_SECONDS * 2 ** (len(records) - 1), LONGEST_BACKOFF_SECONDS)
+    if newest.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
+        # It did succeed, and the plane has lost it since: there is nothing to wait for.
+        return len(records), 0.0
+    return len(records), ended + pause - time.time()
