@@ -140,6 +140,10 @@ class Plane(Protocol):
         """
         ...
 
+    def describe(self) -> str:
+        """Where the server is and which version it has, in a few words."""
+        ...
+
     def setup(self) -> list[str]:
         """Creates or migrates what the plane needs; idempotent. Returns what it did, in lines."""
         ...

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from clickhouse_connect.driver.client import Client
 
-from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.client import address, connect, sql, translated
 from fraiseql_assets.analytics.ledger import read_ledger, write_entry
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
@@ -36,6 +36,11 @@ class AnalyticsPlane:
                     )
         finally:
             client.close()
+
+    def describe(self) -> str:
+        with translated(self._settings):
+            version = self._client.command("SELECT version()")
+        return f"ClickHouse {version} at {address(self._settings)}"
 
     def setup(self) -> list[str]:
         return setup_tables(self._settings)

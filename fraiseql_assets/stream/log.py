@@ -4,6 +4,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +23,15 @@ from fraiseql_assets.stream.reader import read_range
 
 T = TypeVar("T")
 _END = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A NATS server as it announces itself."""
+
+    version: str
+    max_payload: int
+    """The largest message it takes, in bytes."""
 
 
 class Log:
@@ -58,9 +68,18 @@ class Log:
         finally:
             self._stop_loop()
 
+    def server(self) -> Server:
+        """What the server says of itself."""
+        version = self._client.connected_server_version
+        return Server(f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload)
+
     def bounds(self) -> Bounds:
         """The first and last sequence and how much there is."""
         return self._wait(position.bounds(self._client, self.stream))
+
+    def bounds_of(self, stream: str) -> Bounds:
+        """The bounds of another stream of the same server, such as the dead letters'."""
+        return self._wait(position.bounds(self._client, stream))
 
     def place_from(self, sequence: int) -> Place | None:
         """The first message at or after a sequence."""

@@ -1,0 +1,25 @@
+"""`fraiseql-assets doctor`."""
+
+import typer
+from rich.markup import escape
+
+from fraiseql_assets.commands.console import out, read_settings, said_plainly
+
+MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "[red]✗[/red]"}
+
+
+def doctor() -> None:
+    """Look at every connection, version and setting, and say what to do about what is wrong.
+
+    Exits with 1 when something is wrong.
+    """
+    from fraiseql_assets.doctor import examine
+
+    settings = read_settings()
+    wrong = 0
+    with said_plainly():
+        for finding in examine(settings):
+            wrong += finding.state == "wrong"
+            line = f"{MARKS[finding.state]} [bold]{finding.what}[/bold]: {escape(finding.said)}"
+            out.print(line, soft_wrap=True)
+    raise typer.Exit(1 if wrong else 0)

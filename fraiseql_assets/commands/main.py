@@ -1,0 +1,22 @@
+"""The command line: `fraiseql-assets`. Each command lies in its own module."""
+
+import typer
+
+from fraiseql_assets.commands.dev import dev
+from fraiseql_assets.commands.doctor import doctor
+from fraiseql_assets.commands.events import events
+from fraiseql_assets.commands.publish import publish
+from fraiseql_assets.commands.setup import setup
+from fraiseql_assets.commands.status import status
+
+app = typer.Typer(
+    name="fraiseql-assets",
+    help="FraiseQL's dual data plane: events from NATS into ClickHouse and Elasticsearch, kept by "
+    "Dagster, served as Arrow over Flight.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (dev, setup, publish, status, events, doctor):
+    app.command()(command)

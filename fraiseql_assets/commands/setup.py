@@ -1,0 +1,16 @@
+"""`fraiseql-assets setup`."""
+
+from fraiseql_assets.commands.console import out, read_settings, said_plainly
+
+
+def setup() -> None:
+    """Create or migrate the streams, tables and templates. Safe to repeat."""
+    from fraiseql_assets.planes import PlaneError
+    from fraiseql_assets.setup import setup_all
+    from fraiseql_assets.stream.connection import LogError
+
+    settings = read_settings()
+    with said_plainly(PlaneError, LogError), out.status("Setting up…"):
+        done = setup_all(settings)
+    for line in done:
+        out.print(f"[green]✓[/green] {line}", soft_wrap=True)

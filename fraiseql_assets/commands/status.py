@@ -1,0 +1,67 @@
+"""`fraiseql-assets status`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from fraiseql_assets.commands.console import out, read_settings, said_plainly
+
+if TYPE_CHECKING:
+    from fraiseql_assets.status import Status
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """One screen: stream head, each plane's position and lag, runs, dead letters, health.
+
+    Exits with 1 when something does not answer.
+    """
+    from fraiseql_assets.status import look
+
+    settings = read_settings()
+    with said_plainly():
+        found = look(settings)
+    if as_json:
+        out.print_json(json.dumps(found.as_dict()))
+    else:
+        _show(found)
+    raise typer.Exit(0 if found.healthy else 1)
+
+
+def _show(found: "Status") -> None:
+    log = found.log
+    if log.error:
+        out.print(f"[red]✗[/red] {escape(log.error)}", soft_wrap=True)
+    else:
+        out.print(
+            f"[bold]{log.stream}[/bold]  head {log.last:,}  first {log.first:,}  "
+            f"{log.messages:,} messages  {log.bytes / 2**20:,.1f} MiB  "
+            f"dead letters {log.dead_letters:,}"
+        )
+    table = Table("plane", "position", "behind", "rows", "begun", "last commit", "health")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for plane in found.planes:
+        table.add_row(
+            plane.plane,
+            f"{plane.position:,}",
+            f"{plane.behind:,}",
+            f"{plane.rows:,}",
+            ", ".join(plane.begun) or "–",
+            plane.last_commit or "–",
+            f"[red]{escape(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
+        )
+    out.print(table)
+    if found.dagster_error:
+        out.print(f"[red]✗[/red] {escape(found.dagster_error)}", soft_wrap=True)
+    elif not found.runs:
+        out.print("No run is under way.")
+    else:
+        runs = Table("run", "status", "job", "range or partition")
+        for run in found.runs:
+            runs.add_row(run.run, run.status.lower(), run.job, run.range or "–")
+        out.print(runs)

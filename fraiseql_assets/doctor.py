@@ -1,0 +1,144 @@
+"""Every connection, version, permission and setting, each with what to do about it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+import requests
+
+from fraiseql_assets.planes import Plane, PlaneError
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.setup import open_planes
+from fraiseql_assets.stream.connection import LogError, public_address
+from fraiseql_assets.stream.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["ok", "warning", "wrong"]
+    said: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Looks at one thing after another; what is wrong keeps nothing else from being looked at."""
+    yield from _settings(settings)
+    yield from _log(settings)
+    for plane in open_planes(settings):
+        yield from _plane(plane)
+    yield _probe("Flight service", lambda: _flight(settings))
+    yield _probe("Dagster", lambda: _dagster(settings))
+    yield _probe("PostgreSQL", lambda: _postgres(settings))
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    kept, raw = settings.stream_max_age_days, settings.retention_raw_days
+    if kept < raw:
+        yield Finding(
+            "settings",
+            "warning",
+            f"The log keeps {kept} days and the planes {raw}: days {kept} to {raw} back cannot be "
+            "replayed from the log. Raise FRAISEQL_STREAM_MAX_AGE_DAYS.",
+        )
+    elif settings.batch_rows > settings.block_rows:
+        yield Finding(
+            "settings",
+            "warning",
+            "FRAISEQL_BATCH_ROWS is above FRAISEQL_BLOCK_ROWS, so batches are cut again.",
+        )
+    else:
+        yield Finding("settings", "ok", "fit together")
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    where = public_address(settings.nats_url.get_secret_value())
+    try:
+        with Log(settings, name="fraiseql-assets doctor") as log:
+            server = log.server()
+            yield Finding("NATS", "ok", f"{where}, version {server.version}")
+            if server.max_payload < 8 * 2**20:
+                yield Finding(
+                    "NATS max_payload",
+                    "warning",
+                    f"{server.max_payload:,} bytes; Arrow batches are split to fit. "
+                    "8 MiB is advised: set max_payload in the server's configuration.",
+                )
+            for stream in (settings.stream, settings.dead_letter_stream):
+                bounds = log.bounds_of(stream)
+                state = "warning" if stream != settings.stream and bounds.messages else "ok"
+                yield Finding(f"stream {stream}", state, f"{bounds.messages:,} messages")
+    except LogError as error:
+        yield Finding("NATS", "wrong", str(error))
+
+
+def _plane(plane: Plane) -> Iterator[Finding]:
+    with closing(plane):
+        try:
+            plane.ping()
+            yield Finding(f"{plane.name} plane", "ok", plane.describe())
+        except PlaneError as error:
+            yield Finding(f"{plane.name} plane", "wrong", str(error))
+
+
+def _probe(what: str, ask: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, "ok", ask())
+    except _Wrong as error:
+        return Finding(what, "wrong", str(error))
+
+
+class _Wrong(Exception):
+    """What a probe found, in a sentence."""
+
+
+def _flight(settings: Settings) -> str:
+    import pyarrow as pa
+    from pyarrow import flight
+
+    try:
+        with flight.connect(settings.flight_url) as client:
+            options = flight.FlightCallOptions(timeout=settings.probe_timeout_seconds)
+            [answer] = client.do_action("HealthCheck", options)
+            return f"{settings.flight_url}, {answer.body.to_pybytes().decode()}"
+    except (pa.ArrowException, ValueError) as error:
+        raise _Wrong(
+            f"The Flight service at {settings.flight_url} does not answer "
+            f"({type(error).__name__}). Start it with `python -m flight_service`, or set "
+            "FRAISEQL_FLIGHT_URL."
+        ) from error
+
+
+def _dagster(settings: Settings) -> str:
+    try:
+        answer = requests.get(
+            f"{settings.dagster_url}/server_info", timeout=settings.probe_timeout_seconds
+        )
+        answer.raise_for_status()
+        version = answer.json()["dagster_version"]
+    except (requests.RequestException, KeyError, ValueError) as error:
+        raise _Wrong(
+            f"Dagster at {settings.dagster_url} does not answer ({type(error).__name__}). "
+            "Check that its web server runs and that FRAISEQL_DAGSTER_URL names it."
+        ) from error
+    return f"{settings.dagster_url}, version {version}"
+
+
+def _postgres(settings: Settings) -> str:
+    from adbc_driver_manager import Error
+    from adbc_driver_postgresql import dbapi
+
+    url = settings.database_url.get_secret_value()
+    where = public_address(url)
+    try:
+        with dbapi.connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            row = cursor.fetchone()
+    except Error as error:
+        raise _Wrong(
+            f"PostgreSQL at {where} does not answer: {' '.join(str(error).split())}. "
+            "Check FRAISEQL_DATABASE_URL."
+        ) from error
+    return f"{where}, version {row[0] if row else 'unknown'}"

@@ -1,0 +1,100 @@
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from fraiseql_assets.planes import Cut, LedgerEntry
+from fraiseql_assets.ranges import SequenceRange
+from sensors.due import Due, next_due, unclaimed
+
+MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
+
+
+@dataclass(frozen=True)
+class At:
+    sequence: int
+    day: date
+
+
+class TwoDays:
+    """A log of 200 sequences, of which the first hundred were stored on Monday."""
+
+    def __init__(self, first: int = 1, last: int = 200) -> None:
+        self.first, self.last = first, last
+
+    def place_from(self, sequence: int) -> At | None:
+        found = max(sequence, self.first)
+        if found > self.last:
+            return None
+        return At(found, MONDAY if found <= 100 else TUESDAY)
+
+    def day_range(self, day: date) -> SequenceRange | None:
+        return SequenceRange(1, 100) if day == MONDAY else SequenceRange(101, self.last)
+
+
+def entry(first: int, last: int, state: str = "committed", kind: str = "range") -> LedgerEntry:
+    return LedgerEntry(
+        stream="s",
+        range=SequenceRange(first, last),
+        day=MONDAY if first <= 100 else TUESDAY,
+        state=state,  # pyright: ignore[reportArgumentType]
+        cut=Cut(1, 1, 1, 1),
+        attempt=1,
+        run_id="r",
+        at=datetime(2026, 3, 2, tzinfo=UTC),
+        kind=kind,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def due(entries: list[LedgerEntry], log: TwoDays | None = None, most: int = 1000) -> Due | None:
+    log = log or TwoDays()
+    missing = unclaimed(log.first, log.last, entries)
+    return next_due(log, missing, entries, most=most)
+
+
+def test_an_empty_ledger_begins_with_what_the_log_still_has() -> None:
+    assert due([], TwoDays(first=40)) == Due(SequenceRange(40, 100), MONDAY)
+
+
+def test_a_range_ends_where_its_day_ends() -> None:
+    assert due([entry(1, 60)]) == Due(SequenceRange(61, 100), MONDAY)
+
+
+def test_a_range_holds_at_most_so_many_sequences() -> None:
+    assert due([entry(1, 10)], most=5) == Due(SequenceRange(11, 15), MONDAY)
+
+
+def test_the_next_day_follows_when_a_day_is_committed() -> None:
+    assert due([entry(1, 100)]) == Due(SequenceRange(101, 200), TUESDAY)
+
+
+def test_nothing_is_due_when_all_is_committed() -> None:
+    assert due([entry(1, 100), entry(101, 200)]) is None
+
+
+def test_a_hole_between_committed_ranges_comes_first() -> None:
+    assert due([entry(1, 20), entry(31, 100)]) == Due(SequenceRange(21, 30), MONDAY)
+
+
+def test_a_begun_range_is_asked_for_with_its_own_bounds() -> None:
+    assert due([entry(1, 20), entry(21, 50, "begun")]) == Due(SequenceRange(21, 50), MONDAY)
+
+
+def test_a_new_range_stops_before_one_that_was_begun() -> None:
+    entries = [entry(1, 20), entry(31, 50, "begun"), entry(51, 100)]
+    assert due(entries) == Due(SequenceRange(21, 30), MONDAY)
+
+
+def test_a_begun_range_inside_a_committed_one_is_settled() -> None:
+    assert due([entry(1, 100), entry(21, 50, "begun"), entry(101, 200)]) is None
+
+
+def test_a_begun_replacement_is_rebuilt_as_a_whole() -> None:
+    entries = [entry(1, 50), entry(1, 80, "begun", "partition")]
+    assert due(entries) == Due(SequenceRange(1, 80), MONDAY, rebuild=True)
+
+
+def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded() -> None:
+    assert due([entry(1, 20)], TwoDays(first=60), most=30) == Due(SequenceRange(21, 50), MONDAY)
+
+
+def test_an_empty_log_asks_for_nothing() -> None:
+    assert due([], TwoDays(first=1, last=0)) is None
