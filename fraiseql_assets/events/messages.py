@@ -19,6 +19,38 @@ class Messages:
     def __len__(self) -> int:
         return len(self.sequences)
 
+    def slice(self, start: int, stop: int) -> "Messages":
+        """The messages from `start` up to `stop`."""
+        span = slice(start, stop)
+        return Messages(
+            self.sequences[span],
+            self.times[span],
+            self.subjects[span],
+            self.headers[span],
+            self.payloads[span],
+        )
+
+    def take(self, numbers: list[int]) -> "Messages":
+        """The messages at these places."""
+        return Messages(
+            [self.sequences[n] for n in numbers],
+            [self.times[n] for n in numbers],
+            [self.subjects[n] for n in numbers],
+            [self.headers[n] for n in numbers],
+            [self.payloads[n] for n in numbers],
+        )
+
+    def reject(self, number: int, reason: str) -> "Reject":
+        """One of the messages as a reject."""
+        return Reject(
+            self.sequences[number],
+            self.times[number],
+            self.subjects[number],
+            self.headers[number],
+            self.payloads[number],
+            reason,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:

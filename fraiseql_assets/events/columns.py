@@ -1,0 +1,156 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""Decoded events as the columns of one record batch."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraiseql_assets.events.messages import Messages
+from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.events.shapes import KNOWN_TYPES, WireEvent, as_observer_event
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""What ClickHouse's DateTime64(6) can hold."""
+EARLIEST_US, LATEST_US = (int(pa.scalar(t, TIMESTAMP).value) for t in (EARLIEST, LATEST))
+
+
+class Unfit(ValueError):
+    """A message that cannot become an event; the text says why."""
+
+
+def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
+    """One row per event, its place in the log from the message beside it.
+
+    Raises:
+        Unfit: an event lacks a required field, or holds a value that its column cannot.
+    """
+    events = [
+        event
+        if event.event_type is not None and event.entity_type is not None and event.op is None
+        and "." not in event.event_type
+        else as_observer_event(event, subject, headers, sequence)
+        for event, subject, headers, sequence in zip(
+            events, messages.subjects, messages.headers, messages.sequences, strict=True
+        )
+    ]  # fmt: skip
+    rows = len(events)
+    try:
+        arrays = [
+            _text("id", [e.id for e in events], events),
+            _types([e.event_type for e in events], events),
+            _text("entity_type", [e.entity_type for e in events], events),
+            _text("entity_id", [e.entity_id for e in events], events),
+            timestamps([e.timestamp for e in events]),
+            pa.array([bytes(e.data) or b"{}" for e in events], pa.binary()).cast(pa.utf8()),
+            _optional([e.user_id for e in events]),
+            _optional([e.tenant_id if e.tenant_id is not None else e.org_id for e in events]),
+            pa.array([_json_or_null(e.changes) for e in events], pa.binary()).cast(pa.utf8()),
+            pa.array([e.seq for e in events], pa.int64()),
+            pa.array([e.actor_type for e in events], pa.utf8()),
+            _optional([e.acting_for for e in events]),
+            _optional([e.schema_version for e in events]),
+            pa.array([e.cdc_source for e in events], pa.utf8()),
+            _whole([e.duration_ms for e in events]),
+            pa.array(messages.sequences, pa.uint64()),
+            pa.array([0] * rows, pa.uint32()),
+            stored_at(messages.times),
+        ]
+    except (OverflowError, pa.ArrowException) as error:
+        raise Unfit(f"a value does not fit its column: {error}") from error
+    except UnicodeEncodeError as error:
+        raise Unfit("a text holds half of a surrogate pair, which is no character") from error
+    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+
+def stored_at(nanoseconds: Sequence[int]) -> pa.Array:
+    """JetStream's times as the column `stream_time`, cut to microseconds."""
+    return pa.array([time // 1000 for time in nanoseconds], pa.int64()).cast(TIMESTAMP)
+
+
+def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
+    array = _optional(values)
+    if array.null_count:
+        raise Unfit(_missing(events[array.is_null().index(True).as_py()], field))
+    return array
+
+
+def _types(values: list[str | None], events: Sequence[WireEvent]) -> pa.Array:
+    known = {value: KNOWN_TYPES.get(value.lower(), value) for value in set(values) if value}
+    return _text("event_type", [known.get(value) if value else None for value in values], events)
+
+
+def _optional(values: list[str | int | None]) -> pa.Array:
+    try:
+        return pa.array(values, pa.utf8())
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return pa.array([None if v is None else str(v) for v in values], pa.utf8())
+
+
+def _json_or_null(raw: msgspec.Raw) -> bytes | None:
+    text = bytes(raw)
+    return None if text in (b"", b"null") else text
+
+
+def _whole(values: list[int | float | None]) -> pa.Array:
+    """Durations are whole milliseconds; a producer that writes fractions loses them."""
+    return pa.array([None if v is None else int(v) for v in values], pa.int64())
+
+
+def timestamps(values: Sequence[str | None]) -> pa.Array:
+    """RFC 3339 times as microseconds UTC: together where they all read alike, else one by one.
+
+    Raises:
+        Unfit: one is missing, unreadable or outside the years that the planes can hold.
+    """
+    try:
+        array = pa.array(values, pa.utf8()).cast(TIMESTAMP)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        array = pa.array([_one_time(value) for value in values], TIMESTAMP)
+    if array.null_count:
+        raise Unfit("the field timestamp (in a CDC event: commit_time) is missing")
+    timestamps_in_range(array)
+    return array
+
+
+def timestamps_in_range(array: pa.Array | pa.ChunkedArray) -> None:
+    """Raises Unfit when a time lies outside what the planes can hold."""
+    span = pc.min_max(array.cast(pa.int64())).as_py()
+    if span["min"] is None or (span["min"] >= EARLIEST_US and span["max"] <= LATEST_US):
+        return
+    wrong = span["min"] if span["min"] < EARLIEST_US else span["max"]
+    raise Unfit(_outside(f"{wrong} µs from 1970"))
+
+
+def _one_time(value: str | None) -> datetime | None:
+    """A time in any form of ISO 8601; without an offset it is taken for UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise Unfit(_outside(value)) from error
+    except ValueError as error:
+        raise Unfit(
+            f"timestamp {value[:60]!r} is no RFC 3339 time, such as 2026-01-01T00:00:00.123456Z"
+        ) from error
+
+
+def _outside(value: str) -> str:
+    return f"timestamp {value} lies outside {EARLIEST.year} to {LATEST.year}"
+
+
+def _missing(event: WireEvent, field: str) -> str:
+    if event.entity_type is None and event.event_type is None:
+        return (
+            "fits no known shape: neither event_type and entity_type (observer event), nor "
+            "object_type and op (CDC event), nor event and entity (documented form)"
+        )
+    cdc = {"id": "seq", "event_type": "op", "entity_type": "object_type", "entity_id": "object_id"}
+    name = f"{field} (in a CDC event: {cdc[field]})" if field in cdc else field
+    return f"the field {name} is missing"

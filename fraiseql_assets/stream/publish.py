@@ -1,0 +1,141 @@
+"""Publishing with acknowledgement: nothing is said to be published before the log has stored it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.client import JetStreamContext
+from nats.js.errors import APIError, NoStreamResponseError
+
+from fraiseql_assets.events.encode import (
+    Outgoing,
+    arrow_messages,
+    cdc_messages,
+    observer_messages,
+)
+from fraiseql_assets.events.generate import generate
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import LogError, LogUnavailable, StreamMissing, connect
+
+WINDOW = 1_000
+"""Messages that may be on their way without an acknowledgement yet."""
+ACK_SECONDS = 10.0
+TRIES = 5
+CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Published:
+    """What was stored."""
+
+    messages: int = 0
+    events: int = 0
+    duplicates: int = 0
+    """Messages that the log knew already by their `Nats-Msg-Id`, and stored once."""
+    seconds: float = 0.0
+
+
+async def publish(
+    client: Client,
+    messages: Iterable[Outgoing],
+    *,
+    rate: float | None = None,
+    on_progress: Progress | None = None,
+) -> Published:
+    """Publishes messages and waits for every acknowledgement.
+
+    An acknowledgement that does not come is asked for again under the same `Nats-Msg-Id`, so a
+    message is stored once. With `rate`, so many events per second at most.
+
+    Raises:
+        StreamMissing: no stream captures the subject.
+        LogUnavailable: the server stopped acknowledging.
+        LogError: the server refuses a message, for one since it is too large.
+    """
+    published, started = Published(), time.monotonic()
+    jetstream = client.jetstream(timeout=ACK_SECONDS)
+    waiting: list[asyncio.Task[bool]] = []
+    for message in messages:
+        if rate:
+            due = started + published.events / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        waiting.append(asyncio.ensure_future(_store(client, jetstream, message)))
+        published.messages += 1
+        published.events += message.events
+        if len(waiting) >= (1 if rate and rate < WINDOW else WINDOW):
+            published.duplicates += sum(await asyncio.gather(*waiting))
+            waiting.clear()
+            if on_progress:
+                on_progress(published.events)
+    published.duplicates += sum(await asyncio.gather(*waiting))
+    published.seconds = time.monotonic() - started
+    if on_progress:
+        on_progress(published.events)
+    return published
+
+
+async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing) -> bool:
+    """Publishes one message. Returns whether the log had it already."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            ack = await jetstream.publish(message.subject, message.payload, headers=message.headers)
+            return bool(ack.duplicate) and attempt == 1
+        except MaxPayloadError as error:
+            raise LogError(
+                f"a message on {message.subject} has {len(message.payload):,} bytes; the server "
+                f"takes {client.max_payload:,}. Raise max_payload in the NATS configuration."
+            ) from error
+        except NoStreamResponseError as error:
+            raise StreamMissing(
+                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and see that "
+                "FRAISEQL_SUBJECTS covers it."
+            ) from error
+        except APIError as error:
+            raise LogError(f"NATS refuses a message: {error.description}") from error
+        except (NatsTimeoutError, NatsError, OSError) as error:
+            if attempt == TRIES:
+                raise LogUnavailable(f"NATS stopped acknowledging: {error}") from error
+            await asyncio.sleep(0.2 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+async def publish_generated(
+    settings: Settings,
+    *,
+    count: int,
+    shape: str,
+    rate: float | None = None,
+    seed: int | None = None,
+    on_progress: Progress | None = None,
+) -> Published:
+    """Publishes realistic events in one of the shapes `observer`, `cdc` or `arrow`.
+
+    Raises:
+        LogError: as `publish` says, and when the server cannot be reached.
+    """
+    chosen = random.SystemRandom().randrange(2**63) if seed is None else seed
+    async with connect(settings, name="fraiseql-assets publish", reconnect_seconds=30) as client:
+        batches = generate(count, seed=chosen)
+        messages = _encode(batches, shape, settings.subject_prefix, client.max_payload)
+        return await publish(client, messages, rate=rate, on_progress=on_progress)
+
+
+def _encode(
+    batches: Iterable[pa.RecordBatch], shape: str, prefix: str, max_payload: int
+) -> Iterator[Outgoing]:
+    for batch in batches:
+        if shape == "arrow":
+            yield from arrow_messages(batch, f"{prefix}.Batch.ARROW", max_payload=max_payload)
+        elif shape == "cdc":
+            yield from cdc_messages(batch, CDC_SUBJECT)
+        else:
+            yield from observer_messages(batch, prefix)
