@@ -1,0 +1,43 @@
+# Every target installs first when .venv is missing or older than what it is made from.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# The type checker's look for a newer release, and Dagster's telemetry, would use the network.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint lock
+
+help: ## Says what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Makes .venv with everything in it, at the locked versions
+
+demo: $(INSTALLED) ## Starts everything on this machine, with events flowing; Ctrl-C ends it
+	$(BIN)/fraiseql-assets dev --demo
+
+test: $(INSTALLED) ## Runs the tests, on real servers
+	$(BIN)/pytest
+
+lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/dagster definitions validate -m fraiseql_assets.definitions
+
+lock: ## Pins the newest versions that pyproject.toml allows
+	.ci/lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and sys.version)' || \
+		{ echo "Python 3.11 or newer is needed: name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Installing into .venv; the first time this takes a minute."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
