@@ -1,4 +1,4 @@
-"""Moving events from the log into a plane: one range, or one whole day.
+"""Moving a range of the log into a plane.
 
 Reading, decoding and writing overlap, each in its own thread, with bounded queues between them: a
 slow plane slows its own reading, and memory does not grow with the backlog.
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import Literal
 
 import pyarrow as pa
 
@@ -31,10 +32,6 @@ PREVIEW_ROWS = 5
 
 class IngestError(Exception):
     """A range or day cannot be materialised as asked; retrying as it is would not help."""
-
-
-class DayForgotten(IngestError):
-    """The log no longer holds all that the plane holds of a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +58,20 @@ class Report:
     seconds: float = 0.0
     source: str = "log"
     already_committed: bool = False
+    missing: int = 0
+    """Sequences that the log no longer held."""
     newest: datetime | None = None
     preview: pa.Table | None = field(default=None, repr=False)
 
-    @property
-    def missing(self) -> int:
-        """Sequences of the range that the log no longer held."""
-        return len(self.range) - self.messages if self.range and not self.already_committed else 0
+    def add(self, part: "Report") -> None:
+        """Counts a part in."""
+        self.messages += part.messages
+        self.rows += part.rows
+        self.duplicates += part.duplicates
+        self.dead_letters += part.dead_letters
+        self.blocks += part.blocks
+        self.missing += part.missing
+        self.newest, self.preview = part.newest or self.newest, part.preview or self.preview
 
 
 def default_cut(settings: Settings) -> Cut:
@@ -78,105 +82,116 @@ def default_cut(settings: Settings) -> Cut:
 def ingest_range(plane: Plane, log: Log, span: SequenceRange, day: date, job: Job) -> Report:
     """Adds a range of the log to the plane, exactly once however often it is called.
 
-    A range that is committed already is left as it is; one that an earlier attempt began is written
-    with that attempt's cut, so that its blocks carry the same tokens.
+    What of it is committed already is left as it is; a range that an earlier attempt began is
+    written with that attempt's cut, so that its blocks carry the same tokens.
 
     Raises:
-        IngestError: a part of the range, not all of it, is committed already.
+        IngestError: an earlier attempt began a range of other bounds that overlaps this one.
         PlaneError, LogError: the plane or the log failed; the same call may be made again.
     """
     started = time.monotonic()
     entries = plane.ledger(log.stream)
     left = subtract(span, committed_ranges(entries))
-    if not left:
-        return Report(range=span, already_committed=True)
-    if left != [span]:
-        raise IngestError(
-            f"range {span} of {log.stream} is committed in part in the {plane.name} plane; "
-            f"what is missing is {', '.join(map(str, left))}. The sensor asks for that by itself."
-        )
-    begun = next((entry for entry in entries if entry.range == span), None)
-    if begun:
-        job = replace(job, cut=begun.cut, attempt=max(job.attempt, begun.attempt + 1))
-    entry = LedgerEntry(
-        stream=log.stream,
+    report = Report(range=span, already_committed=not left)
+    for part in left:
+        begun = _begun_over(entries, part)
+        _ingest_part(plane, log, part, day, _as_begun(job, begun), report)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _begun_over(entries: Iterable[LedgerEntry], part: SequenceRange) -> LedgerEntry | None:
+    """The entry of an earlier attempt at a range. Another cut would write its rows twice."""
+    for entry in entries:
+        if entry.state == "begun" and entry.range.overlaps(part):
+            if entry.range != part or entry.kind == "partition":
+                raise IngestError(
+                    f"range {part} overlaps {entry.range}, which run {entry.run_id} began and did "
+                    "not commit. The sensor asks for that by itself first; ask for this afterwards."
+                )
+            return entry
+    return None
+
+
+def _as_begun(job: Job, begun: LedgerEntry | None) -> Job:
+    if begun is None:
+        return job
+    return replace(job, cut=begun.cut, attempt=max(job.attempt, begun.attempt + 1))
+
+
+def _ingest_part(
+    plane: Plane, log: Log, span: SequenceRange, day: date, job: Job, total: Report
+) -> None:
+    """One range of which nothing is committed, from *begun* to *committed*."""
+    entry = begun_entry(log.stream, span, day, job)
+    plane.record(entry)
+    part = Report(range=span)
+    write_blocks(log, plane.name, plane, read_events(log, span, job, part), span, day, job, part)
+    part.missing = len(span) - part.messages
+    plane.record(committed_entry(entry, part))
+    total.add(part)
+
+
+def begun_entry(
+    stream: str,
+    span: SequenceRange,
+    day: date,
+    job: Job,
+    kind: Literal["range", "partition"] = "range",
+) -> LedgerEntry:
+    """The ledger's entry before anything of a range, or partition, is to be seen."""
+    return LedgerEntry(
+        stream=stream,
         range=span,
         day=day,
         state="begun",
+        kind=kind,
         cut=job.cut,
         attempt=job.attempt,
         run_id=job.run_id,
         at=datetime.now(UTC),
     )
-    plane.record(entry)
-    report = Report(range=span)
-    _write_all(plane, plane, log, span, day, job, report)
-    plane.record(_committed(entry, report))
-    report.seconds = time.monotonic() - started
-    return report
 
 
-def rebuild_day(plane: Plane, log: Log, day: date, job: Job) -> Report:
-    """Builds a day anew from the log and puts it in the place of the plane's partition.
-
-    Readers see the old partition until the new one is whole. A day of which neither log nor plane
-    holds anything is left alone.
-
-    Raises:
-        DayForgotten: the log no longer holds all that the plane has of the day.
-        PlaneError, LogError: the plane or the log failed; the partition is as it was.
-    """
-    started = time.monotonic()
-    held = [e for e in plane.ledger(log.stream, day) if e.state == "committed" and e.rows]
-    span = log.day_range(day)
-    if span is None and not held:
-        return Report(seconds=time.monotonic() - started)
-    in_log = [span] if span else []
-    lost = [gap for entry in held for gap in subtract(entry.range, in_log)]
-    if lost or span is None:
-        raise DayForgotten(
-            f"the log no longer holds {', '.join(map(str, lost))} of {day}, which the "
-            f"{plane.name} plane does. The partition stays as it is."
-        )
-    report = Report(range=span)
-    replacement = plane.replace(day, job.run_id)
-    try:
-        _write_all(plane, replacement, log, span, day, job, report)
-    except BaseException:
-        replacement.abandon()
-        raise
-    entry = LedgerEntry(
-        stream=log.stream,
-        range=span,
-        day=day,
-        state="begun",
-        kind="partition",
-        cut=job.cut,
-        attempt=job.attempt,
-        run_id=job.run_id,
+def committed_entry(entry: LedgerEntry, report: Report) -> LedgerEntry:
+    """The entry once all of the range is written."""
+    return replace(
+        entry,
+        state="committed",
         at=datetime.now(UTC),
+        messages=report.messages,
+        rows=report.rows,
+        duplicates=report.duplicates,
+        dead_letters=report.dead_letters,
+        source=report.source,
     )
-    plane.record(entry)
-    replacement.swap(_committed(entry, report))
-    report.seconds = time.monotonic() - started
-    return report
 
 
-def _write_all(
-    plane: Plane,
-    target: Plane | Replacement,
+def read_events(
+    log: Log, span: SequenceRange, job: Job, report: Report
+) -> Iterator[pa.RecordBatch]:
+    """The events of a range, read and decoded ahead of their writing, what is none of them filed
+    as a dead letter; both counted into the report."""
+    messages = log.read(span, job.cut, ahead=job.ahead)
+    for item in prefetch(_decode_all(messages, report), ahead=job.ahead):
+        _file(log, "decode", item.rejects, report)
+        yield from item.batches
+
+
+def write_blocks(
     log: Log,
+    plane: str,
+    target: Plane | Replacement,
+    batches: Iterable[pa.RecordBatch],
     span: SequenceRange,
     day: date,
     job: Job,
     report: Report,
 ) -> None:
-    """Reads, decodes and writes a range, and counts into the report."""
-    messages = log.read(span, job.cut, ahead=job.ahead)
-    decoded = prefetch(_decode_all(messages, report), ahead=job.ahead)
-    for block in cut_blocks(_letters_filed(decoded, log, report), log.stream, span, day, job.cut):
+    """Writes events in blocks, files what the plane refuses, and counts into the report."""
+    for block in cut_blocks(batches, log.stream, span, day, job.cut):
         written = target.write(block)
-        _file(log, plane.name, written.refused, report)
+        _file(log, plane, written.refused, report)
         report.rows += written.rows
         report.duplicates += written.duplicates
         report.blocks += 1
@@ -190,29 +205,7 @@ def _decode_all(batches: Iterable[Messages], report: Report) -> Iterator[Decoded
         yield decode(batch)
 
 
-def _letters_filed(
-    decoded: Iterable[Decoded], log: Log, report: Report
-) -> Iterator[pa.RecordBatch]:
-    """The events, once what is no event lies safe in the dead-letter stream."""
-    for item in decoded:
-        _file(log, "decode", item.rejects, report)
-        yield from item.batches
-
-
 def _file(log: Log, stage: str, rejects: list[Reject], report: Report) -> None:
     if rejects:
         log.file_letters(stage, rejects)
         report.dead_letters += len(rejects)
-
-
-def _committed(entry: LedgerEntry, report: Report) -> LedgerEntry:
-    return replace(
-        entry,
-        state="committed",
-        at=datetime.now(UTC),
-        messages=report.messages,
-        rows=report.rows,
-        duplicates=report.duplicates,
-        dead_letters=report.dead_letters,
-        source=report.source,
-    )

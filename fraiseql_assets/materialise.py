@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -46,9 +46,11 @@ def materialise(
     Raises:
         dagster.Failure: retrying would not help; the message says what to do.
     """
-    from fraiseql_assets.ingest import IngestError, Job, default_cut, ingest_range, rebuild_day
+    from fraiseql_assets.ingest import IngestError, Job, default_cut, ingest_range
     from fraiseql_assets.ranges import SequenceRange
+    from fraiseql_assets.rebuild import rebuild_day
     from fraiseql_assets.settings import get_settings
+    from fraiseql_assets.setup import other_plane
     from fraiseql_assets.stream.log import Log
 
     tag_worker(context)
@@ -64,7 +66,8 @@ def materialise(
 
             report = Report(already_committed=True)
         else:
-            report = rebuild_day(plane, log, day, job)
+            with closing(other_plane(plane, settings)) as other:
+                report = rebuild_day(plane, other, log, day, job)
     context.log.info(said(report, plane.name))
     return report
 

@@ -70,7 +70,8 @@ class LedgerEntry:
     dead_letters: int = 0
     kind: Literal["range", "partition"] = "range"
     source: str = "log"
-    """Where the rows came from: `log`, or the other plane's name where the log had forgotten."""
+    """Where the rows came from: `log`, or, where the log had forgotten, the other plane's name,
+    alone or before `+log`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,11 @@ class Plane(Protocol):
 
     def count(self, day: date) -> DayCounts:
         """Counts a day's rows."""
+        ...
+
+    def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
+        """A day's events up to the sequence `last`, in the log's order, in record batches of
+        `EVENT_SCHEMA`: what the other plane is rebuilt from where the log has forgotten."""
         ...
 
     def enforce_retention(self, today: date) -> list[str]:

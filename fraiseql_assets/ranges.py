@@ -33,6 +33,9 @@ class SequenceRange:
             raise ValueError(f"not a sequence range: {text!r}; write first-last, such as 1-500")
         return cls(int(first), int(last))
 
+    def overlaps(self, other: "SequenceRange") -> bool:
+        return self.first <= other.last and other.first <= self.last
+
     def covers(self, other: "SequenceRange") -> bool:
         return self.first <= other.first and other.last <= self.last
 

@@ -16,6 +16,12 @@ def open_planes(settings: Settings) -> Sequence[Plane]:
     return AnalyticsPlane(settings), OperationalPlane(settings)
 
 
+def other_plane(plane: Plane, settings: Settings) -> Plane:
+    """The plane that `plane` is not."""
+    [other] = (candidate for candidate in open_planes(settings) if candidate.name != plane.name)
+    return other
+
+
 def setup_all(settings: Settings) -> list[str]:
     """Creates or migrates the streams and both planes; idempotent. Returns what was done, in lines.
 

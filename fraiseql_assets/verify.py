@@ -96,6 +96,6 @@ def _judge(log: Log, day: date, entries: Iterable[LedgerEntry], counts: DayCount
         dead_letters=sum(entry.dead_letters for entry in committed),
         counts=counts,
         gaps=gaps,
-        lost=tuple(e.range for e in committed if e.messages < len(e.range) and e.source == "log"),
+        lost=tuple(e.range for e in committed if e.messages < len(e.range)),
         waiting=waiting,
     )

@@ -1,15 +1,19 @@
 """The analytics plane: what the pipeline asks of ClickHouse."""
 
+from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import address, connect, sql, translated
 from fraiseql_assets.analytics.ledger import read_ledger, write_entry
 from fraiseql_assets.analytics.replacement import PartitionReplacement
+from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
 from fraiseql_assets.analytics.writer import write_block
+from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import Block, DayCounts, LedgerEntry, PlaneNotSetUp, Written
 from fraiseql_assets.settings import Settings
 
@@ -65,6 +69,15 @@ class AnalyticsPlane:
         with translated(self._settings):
             rows = self._client.query(sql("count_day"), parameters={"day": day}).result_rows
         return DayCounts(*rows[0])
+
+    def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
+        return stream_result(
+            self._client,
+            self._settings,
+            sql("select_day"),
+            {"day": day, "last": last},
+            EVENT_SCHEMA,
+        )
 
     def compare_aggregates(self, day: date) -> dict[str, int]:
         """A day's events, counted from the raw rows (`events`) and by each aggregate."""

@@ -1,31 +1,20 @@
 """Reading the analytics assets: streamed from ClickHouse as Arrow, a day or all of them."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from io import IOBase
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
-from urllib3.exceptions import HTTPError
 
-from fraiseql_assets.analytics.client import address, connect, sql, translated
+from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.schemas import EVENT_TIME_COLUMN, SCHEMAS
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.catalogue import BY_KEY
-from fraiseql_assets.planes import PartitionStats, PlaneUnavailable
+from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
-
-BATCH_ROWS = 16_384
-READ_SETTINGS = {
-    "max_block_size": BATCH_ROWS,
-    "output_format_arrow_string_as_string": 1,
-    "output_format_arrow_low_cardinality_as_dictionary": 0,
-    "output_format_arrow_compression_method": "none",
-    "optimize_read_in_order": 1,
-}
 
 
 class AnalyticsReader:
@@ -76,30 +65,8 @@ class AnalyticsReader:
         end: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        schema = SCHEMAS[asset]
-        query, parameters = _query(asset, days, entity_type, start, end, limit)
-        with translated(self._settings):
-            stream = cast(
-                IOBase,
-                self._client.raw_stream(
-                    query, parameters=parameters, settings=READ_SETTINGS, fmt="ArrowStream"
-                ),
-            )
-        # Closing the response in mid-stream closes the connection, which ends the query.
-        with stream, self._whole(asset), pa.ipc.open_stream(stream) as reader:
-            for batch in reader:
-                if batch.num_rows:
-                    yield batch.cast(schema)
-
-    @contextmanager
-    def _whole(self, asset: str) -> Iterator[None]:
-        """A result that breaks off half-way is an error of the server, never a short result."""
-        try:
-            yield
-        except (pa.ArrowInvalid, HTTPError, OSError) as error:
-            raise PlaneUnavailable(
-                f"ClickHouse at {address(self._settings)} broke off the result of {asset}: {error}"
-            ) from error
+        statement, parameters = _query(asset, days, entity_type, start, end, limit)
+        return stream_result(self._client, self._settings, statement, parameters, SCHEMAS[asset])
 
 
 def _query(
