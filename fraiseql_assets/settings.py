@@ -35,6 +35,10 @@ class Settings(BaseSettings):
         default="grpc://127.0.0.1:50051",
         description="The Flight service: where it listens and is called.",
     )
+    http_url: str = Field(
+        default="http://127.0.0.1:8080",
+        description="The Flight service's HTTP side: where it listens and is called.",
+    )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
 
     # The log.
@@ -60,6 +64,13 @@ class Settings(BaseSettings):
     dead_letter_stream: str = Field(
         default="fraiseql_dead_letters",
         description="The JetStream stream of messages that could not be used.",
+    )
+
+    # The operational plane.
+    index_prefix: str = Field(
+        default="fraiseql",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        description="What the names of indices, aliases and templates in Elasticsearch begin with.",
     )
 
     # How much at once.

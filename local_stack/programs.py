@@ -1,0 +1,86 @@
+"""A program that the local stack runs: what it is, and starting it so that it dies with us."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program, before it is started."""
+
+    name: str
+    """Short and lower case; its log is `<name>.log`."""
+    title: str
+    """As a person knows it."""
+    command: tuple[str, ...]
+    is_ready: Callable[[], bool]
+    """Whether it answers; quick, and never raises."""
+    setting: str = ""
+    """The setting that says where it is, without its prefix."""
+    url: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Beside the environment of this process."""
+    prepare: Callable[[], None] = lambda: None
+    """Makes its folders and files; called before every start, idempotent."""
+    user: int | None = None
+    """The user that it runs as, where it may not be this process's own."""
+    needs: tuple[str, ...] = ()
+    """Names of programs that must answer before this one is started."""
+    once: bool = False
+    """It does its work and ends; it is ready when it has ended well."""
+    ends_by: signal.Signals = signal.SIGTERM
+    dies_by: signal.Signals = signal.SIGKILL
+    """The signal that the kernel sends it when this process is gone."""
+
+
+def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
+    """Starts a program in a session of its own, its output appended to `log`.
+
+    When the thread that calls this ends, however it ends, the program gets its `dies_by`: call it
+    from the main thread.
+
+    Raises:
+        OSError: its files cannot be made, or it cannot be executed.
+        subprocess.CalledProcessError: its preparation failed.
+    """
+    program.prepare()
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            program.command,
+            env={**os.environ, **program.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            user=program.user,
+            group=program.user,
+            extra_groups=None if program.user is None else [],
+            preexec_fn=tied_to_parent(program.dies_by),
+        )
+
+
+def tied_to_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a new process calls so that it gets the signal when its parent is gone.
+
+    Only Linux has this; elsewhere the process outlives a parent that was killed.
+    """
+    parent = os.getpid()
+
+    def tie() -> None:
+        if _LIBC is None:
+            return
+        # After any change of user, which would undo it.
+        _LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)
+
+    return tie

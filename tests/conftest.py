@@ -1,0 +1,117 @@
+"""Real servers for the tests, each started once per session, when the first test wants it."""
+
+import asyncio
+import contextlib
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from nats.js.errors import NotFoundError
+from pydantic import SecretStr
+
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+from local_stack import servers
+from local_stack.probes import free_port
+from local_stack.programs import Program, start
+
+SECONDS_TO_START = 60
+SECONDS_TO_END = 10
+
+
+@contextmanager
+def running(describe: Callable[[Path, int], Program], folder: Path) -> Iterator[str]:
+    """An embedded server, ready, for the length of the block; yields its address."""
+    program = describe(folder / "data", free_port())
+    log = folder / f"{program.name}.log"
+    process = start(program, log)
+    try:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not program.is_ready():
+            assert process.poll() is None, f"{program.title} ended:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"{program.title} is silent:\n{log.read_text()}"
+            time.sleep(0.02)
+        yield program.url
+    finally:
+        process.send_signal(program.ends_by)
+        try:
+            process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(servers.nats, tmp_path_factory.mktemp("nats")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """ClickHouse, its `default` database."""
+    with running(servers.clickhouse, tmp_path_factory.mktemp("clickhouse")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(servers.elasticsearch, tmp_path_factory.mktemp("elasticsearch")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """PostgreSQL, its `postgres` database."""
+    with running(servers.postgresql, tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(
+    nats_url: str, clickhouse_url: str, elasticsearch_url: str, database_url: str
+) -> Iterator[Settings]:
+    """Settings of the session's servers, under names that no other test has.
+
+    Nothing is set up yet; what the test makes under these names is dropped after it.
+    """
+    name = f"test_{secrets.token_hex(4)}"
+    settings = Settings(
+        nats_url=SecretStr(nats_url),
+        clickhouse_url=SecretStr(f"{clickhouse_url.removesuffix('/default')}/{name}"),
+        elasticsearch_url=SecretStr(elasticsearch_url),
+        database_url=SecretStr(database_url),
+        stream=f"{name}_events",
+        subjects=[f"{name}.mutation.>", f"{name}.change.>", f"{name}._none_.*"],
+        subject_prefix=f"{name}.mutation",
+        dead_letter_stream=f"{name}_dead_letters",
+        index_prefix=name.replace("_", "-"),
+    )
+    yield settings
+    asyncio.run(drop_streams(settings))
+    requests.post(clickhouse_url, data=f"DROP DATABASE IF EXISTS {name} SYNC", timeout=30)
+    drop_indices(elasticsearch_url, settings.index_prefix)
+
+
+async def drop_streams(settings: Settings) -> None:
+    async with connect(settings, name="tests") as client:
+        for stream in (settings.stream, settings.dead_letter_stream):
+            with contextlib.suppress(NotFoundError):
+                await client.jetstream().delete_stream(stream)
+
+
+def drop_indices(url: str, prefix: str) -> None:
+    """Drops every index and template whose name begins with the prefix."""
+    indices = requests.get(f"{url}/_cat/indices?format=json", timeout=30).json()
+    names = [found["index"] for found in indices if found["index"].startswith(prefix)]
+    for name in names:
+        requests.delete(f"{url}/{name}", timeout=30)
+    templates = requests.get(f"{url}/_index_template", timeout=30).json()
+    for template in templates.get("index_templates", []):
+        if template["name"].startswith(prefix):
+            requests.delete(f"{url}/_index_template/{template['name']}", timeout=30)
