@@ -29,6 +29,7 @@ WINDOW = 1_000
 ACK_SECONDS = 10.0
 TRIES = 5
 CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
+NO_TENANT = "._none_.*"
 
 Progress = Callable[[int], None]
 
@@ -125,17 +126,26 @@ async def publish_generated(
     chosen = random.SystemRandom().randrange(2**63) if seed is None else seed
     async with connect(settings, name="fraiseql-assets publish", reconnect_seconds=30) as client:
         batches = generate(count, seed=chosen)
-        messages = _encode(batches, shape, settings.subject_prefix, client.max_payload)
+        messages = _encode(batches, shape, settings, client.max_payload)
         return await publish(client, messages, rate=rate, on_progress=on_progress)
 
 
+def cdc_subject(settings: Settings) -> str:
+    """The template of CDC subjects, under the root of which the stream captures them."""
+    for subject in settings.subjects:
+        if subject.endswith(NO_TENANT):
+            return f"{subject.removesuffix(NO_TENANT)}.{{tenant_id}}.{{table}}"
+    return CDC_SUBJECT
+
+
 def _encode(
-    batches: Iterable[pa.RecordBatch], shape: str, prefix: str, max_payload: int
+    batches: Iterable[pa.RecordBatch], shape: str, settings: Settings, max_payload: int
 ) -> Iterator[Outgoing]:
+    prefix = settings.subject_prefix
     for batch in batches:
         if shape == "arrow":
             yield from arrow_messages(batch, f"{prefix}.Batch.ARROW", max_payload=max_payload)
         elif shape == "cdc":
-            yield from cdc_messages(batch, CDC_SUBJECT)
+            yield from cdc_messages(batch, cdc_subject(settings))
         else:
             yield from observer_messages(batch, prefix)

@@ -1,0 +1,31 @@
+"""The demo: TPC-H as a shop whose orders are placed, paid, shipped, received and returned.
+
+The same tables are a FraiseQL database (`database.load`) and a history of observer events
+(`feed.run`), under the same ids. `python -m local_stack.demo` makes both.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+COMPILED_SCHEMA = Path(__file__).parent / "schema.compiled.json"
+"""The compiled schema of the demo's database: what `FRAISEQL_SCHEMA` names in the demo."""
+
+QUERIES = Path(__file__).parent / "queries"
+"""Sample queries, one `.graphql` file each, over the compiled schema."""
+
+DATABASE = "fraiseql_demo"
+"""The database that holds the demo, beside the ones a server has already."""
+
+SCALE = 0.05
+"""TPC-H's scale factor: 75,000 orders and 300,000 line items."""
+
+
+class DemoError(Exception):
+    """The demo's data could not be made or loaded; the message says what to do."""
+
+
+def demo_database_url(url: str) -> str:
+    """The address of the demo's database on the server that another address names."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}/{DATABASE}{query}"

@@ -1,0 +1,138 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""Entities as the JSON documents that the demo's views show, as they stood at a moment.
+
+Built a column at a time. TPC-H's texts hold no quote, backslash or control character, so nothing
+needs escaping.
+"""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraiseql_assets.events.schema import TIMESTAMP
+from local_stack.demo.hashing import Column, uuid_texts
+from local_stack.demo.shop import Shop, entity_words
+
+Fields = Mapping[str, Column]
+
+
+def documents(
+    kind: str, shop: Shop, rows: pa.Array, statuses: pa.Array, at: pa.Array, later: int
+) -> pa.Array:
+    """A document for each of some entities.
+
+    `rows` are their places in the shop's table, `statuses` theirs at the moments `at` (in
+    microseconds); what had not happened by then is null. `later` is added to every key.
+    """
+    return _json_object(_BUILDERS[kind](shop, rows, statuses, at, later))
+
+
+def _customer(shop: Shop, rows: pa.Array, statuses: pa.Array, at: pa.Array, later: int) -> Fields:
+    row = shop.customers.take(rows)
+    region = _json_object({"name": _quoted(row["region"])})
+    return {
+        **_identity("Customer", shop, row["pk_customer"], later),
+        "customerKey": _number(pc.add(row["pk_customer"], later)),
+        "tenantId": _quoted(row["tenant_id"]),
+        "name": _quoted(row["name"]),
+        "status": _quoted(statuses),
+        "marketSegment": _quoted(row["market_segment"]),
+        "accountBalance": _number(row["account_balance"]),
+        "address": _quoted(row["address"]),
+        "phone": _quoted(row["phone"]),
+        "nation": _json_object({"name": _quoted(row["nation"]), "region": region}),
+        "registeredAt": _moment(row["registered_at"], at),
+        "comment": _quoted(row["comment"]),
+    }
+
+
+def _order(shop: Shop, rows: pa.Array, statuses: pa.Array, at: pa.Array, later: int) -> Fields:
+    row = shop.orders.take(rows)
+    customer = shop.customers.select(["name", "market_segment"]).take(row["customer_row"])
+    return {
+        **_identity("Order", shop, row["pk_order"], later),
+        "orderKey": _number(pc.add(row["pk_order"], later)),
+        "tenantId": _quoted(row["tenant_id"]),
+        "status": _quoted(statuses),
+        "totalPrice": _number(row["total_price"]),
+        "orderDate": _date(row["order_date"]),
+        "placedAt": _moment(row["placed_at"], at),
+        "paidAt": _moment(row["paid_at"], at),
+        "completedAt": _moment(row["completed_at"], at),
+        "priority": _quoted(row["priority"]),
+        "clerk": _quoted(row["clerk"]),
+        "shipPriority": _number(row["ship_priority"]),
+        "customer": _json_object(
+            {
+                **_identity("Customer", shop, row["fk_customer"], later),
+                "name": _quoted(customer["name"]),
+                "marketSegment": _quoted(customer["market_segment"]),
+            }
+        ),
+        "comment": _quoted(row["comment"]),
+    }
+
+
+def _line_item(shop: Shop, rows: pa.Array, statuses: pa.Array, at: pa.Array, later: int) -> Fields:
+    row = shop.lines.take(rows)
+    return {
+        **_identity("LineItem", shop, row["pk_line_item"], later),
+        "orderKey": _number(pc.add(row["fk_order"], later)),
+        "lineNumber": _number(row["line_number"]),
+        "tenantId": _quoted(row["tenant_id"]),
+        "partKey": _number(row["fk_part"]),
+        "supplierKey": _number(row["fk_supplier"]),
+        "status": _quoted(statuses),
+        "quantity": _number(row["quantity"]),
+        "extendedPrice": _number(row["extended_price"]),
+        "discount": _number(row["discount"]),
+        "tax": _number(row["tax"]),
+        "shipDate": _date(row["ship_date"]),
+        "commitDate": _date(row["commit_date"]),
+        "receiptDate": _date(row["receipt_date"]),
+        "shippedAt": _moment(row["shipped_at"], at),
+        "receivedAt": _moment(row["received_at"], at),
+        "returnedAt": _moment(row["returned_at"], at),
+        "shipInstructions": _quoted(row["ship_instructions"]),
+        "shipMode": _quoted(row["ship_mode"]),
+        "comment": _quoted(row["comment"]),
+    }
+
+
+_BUILDERS: dict[str, Callable[[Shop, pa.Array, pa.Array, pa.Array, int], Fields]] = {
+    "Customer": _customer,
+    "Order": _order,
+    "LineItem": _line_item,
+}
+
+
+def _json_object(fields: Fields) -> Column:
+    parts: list[Column | str] = []
+    for number, (name, values) in enumerate(fields.items()):
+        parts += [f'{"," if number else "{"}"{name}":', values]
+    return pc.binary_join_element_wise(*parts, "}", "")
+
+
+def _identity(kind: str, shop: Shop, keys: Column, later: int) -> Fields:
+    return {"id": _quoted(uuid_texts(entity_words(kind, pc.add(keys, later), shop.seed)))}
+
+
+def _quoted(texts: Column) -> Column:
+    return pc.binary_join_element_wise('"', texts, '"', "")
+
+
+def _number(numbers: Column) -> Column:
+    return numbers.cast(pa.utf8())
+
+
+def _date(days: Column) -> Column:
+    return _quoted(days.cast(pa.utf8()))
+
+
+def _moment(microseconds: Column, at: pa.Array) -> Column:
+    """The moment where it has come by `at`, else null."""
+    come = pc.if_else(pc.less_equal(microseconds, at), microseconds, None)
+    text = pc.strftime(come.cast(TIMESTAMP), format="%Y-%m-%dT%H:%M:%SZ")
+    return pc.fill_null(_quoted(text), "null")

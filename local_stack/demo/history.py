@@ -1,0 +1,178 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""The shop's history as observer events, numbered from 0 in the order in which they happen.
+
+After the last one the shop lives through the same years again, under later keys, without end.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA
+from local_stack.demo.documents import documents
+from local_stack.demo.hashing import Column, below, hashed, uuid_texts
+from local_stack.demo.lives import KINDS, STEPS, lives
+from local_stack.demo.shop import DAY, NOW, TABLES, Shop, entity_words, make_shop
+from local_stack.demo.tpch import make_tables
+
+LATER = 1_000_000_000
+"""What is added to every key when the years begin again."""
+
+ACTORS = {
+    "Customer": ("human_user", "system_job", "system_job"),
+    "Order": ("human_user", "service_account", "system_job", "system_job", "system_job"),
+    "LineItem": ("human_user", "human_user", "service_account", "human_user"),
+}
+"""Who takes each of the steps."""
+
+AGENT = "shopping-assistant"
+"""An AI agent, which places one order in ten for its customer."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Every event of the shop, made from its number."""
+
+    shop: Shop
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """One row per event of the shop's years."""
+        return lives(self.shop)
+
+    def first_from(self, moment: int) -> int:
+        """The number of the first event at or after a moment of the shop's own time."""
+        return pc.sum(pc.less(self.index["at"], moment)).as_py()
+
+    @property
+    def present(self) -> int:
+        """The number of the first event that TPC-H's present has not seen yet."""
+        return self.first_from(NOW)
+
+    def last_days(self, days: int) -> int:
+        """The number of the first event in so many days before the present."""
+        return self.first_from(NOW - days * DAY)
+
+    def moments(self, start: int, stop: int) -> pa.Array:
+        """When the events of the shop's years happen in its own time, in microseconds."""
+        return self.index["at"].slice(start, stop - start).combine_chunks()
+
+    def batch(self, start: int, stop: int, timestamps: pa.Array) -> pa.RecordBatch:
+        """The events from number `start` up to `stop`, in the producers' schema.
+
+        The same numbers give the same events; their times are the given ones.
+        """
+        count, parts, done = self.index.num_rows, [], start
+        while done < stop:
+            again, first = divmod(done, count)
+            rows = min(count - first, stop - done)
+            parts.append(self._events(self.index.slice(first, rows), again * LATER))
+            done += rows
+        table = pa.concat_tables(parts)
+        table = table.append_column("timestamp", timestamps)
+        table = table.append_column("seq", pa.array(range(start + 1, stop + 1), pa.int64()))
+        columns = [table[name].combine_chunks() for name in PRODUCER_SCHEMA.names]
+        return pa.RecordBatch.from_arrays(columns, schema=PRODUCER_SCHEMA)
+
+    def _events(self, index: pa.Table, later: int) -> pa.Table:
+        """All but times and sequences, for rows of the index."""
+        places, parts = [], []
+        for number, kind in enumerate(KINDS):
+            chosen = pc.equal(index["kind"], number)
+            places.append(pc.indices_nonzero(chosen))
+            if len(places[-1]):
+                parts.append(_of_kind(kind, self.shop, index.filter(chosen), later))
+        return pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(places)))
+
+
+def make_history(scale: float, seed: int = 0) -> History:
+    """The history of a shop; the same scale and seed give the same events.
+
+    Raises:
+        DemoError: TPC-H's generator is not installed, or refuses the scale.
+    """
+    return History(make_shop(make_tables(scale, TABLES), seed))
+
+
+def _of_kind(kind: str, shop: Shop, index: pa.Table, later: int) -> pa.Table:
+    index = index.combine_chunks()
+    at, rows, step, before, cause = (
+        index[name].combine_chunks() for name in ("at", "row", "step", "before", "cause")
+    )
+    names = pa.array(STEPS[kind])
+    status = names.take(step)
+    keys, tenants = _keys(kind, shop, rows)
+    words = entity_words(kind, pc.add(keys, later), shop.seed)
+    event_words = hashed(words, pc.add(step, 1), cause)
+    users, actors, acting_for = _who(kind, shop, rows, step, later)
+    count = len(rows)
+    return pa.table(
+        {
+            "event_id": uuid_texts(event_words),
+            "event_type": pc.if_else(pc.is_null(before), "INSERT", "UPDATE"),
+            "entity_type": pa.repeat(pa.scalar(kind), count),
+            "entity_id": uuid_texts(words),
+            "data": documents(kind, shop, rows, status, at, later),
+            "user_id": users,
+            "tenant_id": tenants,
+            "changes": pc.binary_join_element_wise(
+                '{"status":{"old":"', names.take(before), '","new":"', status, '"}}', ""
+            ),
+            "actor_type": actors,
+            "acting_for": acting_for,
+            "schema_version": pa.repeat(pa.scalar("1"), count),
+            "cdc_source": pa.nulls(count, pa.utf8()),
+            "duration_ms": _durations(event_words),
+        }
+    )
+
+
+def _keys(kind: str, shop: Shop, rows: pa.Array) -> tuple[Column, Column]:
+    tables = {
+        "Customer": (shop.customers, "pk_customer"),
+        "Order": (shop.orders, "pk_order"),
+        "LineItem": (shop.lines, "pk_line_item"),
+    }
+    table, key = tables[kind]
+    return table[key].take(rows), table["tenant_id"].take(rows)
+
+
+def _who(
+    kind: str, shop: Shop, rows: pa.Array, step: pa.Array, later: int
+) -> tuple[Column, Column, Column]:
+    """User, type of actor, and on whose behalf."""
+    actors, nobody = pa.array(ACTORS[kind]).take(step), pa.nulls(len(rows), pa.utf8())
+    if kind == "Customer":
+        customer = _named("customer-", pc.add(shop.customers["pk_customer"].take(rows), later))
+        return pc.choose(step, customer, nobody, nobody), actors, nobody
+
+    order_rows = rows if kind == "Order" else shop.lines["order_row"].take(rows)
+    orders = shop.orders.select(["pk_order", "fk_customer", "clerk"]).take(order_rows)
+    customer = _named("customer-", pc.add(orders["fk_customer"], later))
+    chance = below(hashed(orders["pk_order"], 200, shop.seed), 10)
+    by_agent = pc.and_(pc.equal(step, 0), pc.equal(chance, 0))
+    buyer = pc.if_else(by_agent, AGENT, customer)
+    if kind == "Order":
+        users = pc.choose(step, buyer, "payments", "fulfilment", "fulfilment", "fulfilment")
+    else:
+        clerk = pc.utf8_lower(pc.replace_substring(orders["clerk"], "#", "-"))
+        mode = pc.replace_substring(shop.lines["ship_mode"].take(rows), " ", "-")
+        users = pc.choose(step, buyer, clerk, _named("carrier-", pc.utf8_lower(mode)), customer)
+    return (
+        users,
+        pc.if_else(by_agent, "ai_agent", actors),
+        pc.if_else(by_agent, customer, nobody),
+    )
+
+
+def _named(prefix: str, values: Column) -> Column:
+    return pc.binary_join_element_wise(prefix, values.cast(pa.utf8()), "")
+
+
+def _durations(words: Column) -> Column:
+    """Milliseconds: a few tens, and every fiftieth a few hundred."""
+    slow = pc.equal(below(hashed(words, 1), 50), 0)
+    return pc.if_else(slow, pc.add(below(words, 400), 100), pc.add(below(words, 38), 2))

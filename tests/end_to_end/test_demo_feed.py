@@ -1,0 +1,122 @@
+"""The demo's feed on a real log: the past once, in every shape, then live, whatever interrupts."""
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from nats.js.errors import NotFoundError
+from pydantic import SecretStr
+
+from fraiseql_assets.events.decode import decode
+from fraiseql_assets.planes import Cut
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.setup import setup_streams
+from local_stack.demo import DemoError, feed
+from local_stack.demo.feed import PAST_DAYS, Position
+from local_stack.demo.history import History, make_history
+
+SCALE = 0.005
+RATE = 50.0
+CUT = Cut(batch_messages=1_000, batch_bytes=2**24, block_rows=1_000, block_bytes=2**24)
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    return make_history(SCALE)
+
+
+@pytest.fixture
+def log_settings(nats_url: str) -> Iterator[Settings]:
+    """Settings of a log of the test's own."""
+    name = f"demo_{secrets.token_hex(4)}"
+    settings = Settings(
+        nats_url=SecretStr(nats_url),
+        stream=f"{name}_events",
+        subjects=[f"{name}.mutation.>", f"{name}._none_.*"],
+        subject_prefix=f"{name}.mutation",
+        dead_letter_stream=f"{name}_dead_letters",
+    )
+    asyncio.run(setup_streams(settings))
+    yield settings
+    asyncio.run(drop(settings))
+
+
+async def drop(settings: Settings) -> None:
+    async with connect(settings, name="test") as client:
+        jetstream = client.jetstream()
+        await jetstream.delete_stream(settings.stream)
+        await jetstream.delete_stream(settings.dead_letter_stream)
+        with contextlib.suppress(NotFoundError):
+            await jetstream.delete_key_value(feed.bucket(settings))
+
+
+async def feed_until(settings: Settings, history: History, messages: int) -> Position:
+    """Feeds until the log holds so many messages."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(feed.run(settings, history, scale=SCALE, rate=RATE, stop=stop))
+    async with connect(settings, name="test") as client:
+        jetstream = client.jetstream()
+        while not running.done():
+            if (await jetstream.stream_info(settings.stream)).state.messages >= messages:
+                stop.set()
+            await asyncio.sleep(0.02)
+    return await running
+
+
+def events_of(settings: Settings) -> pa.Table:
+    with Log(settings, name="test") as log:
+        bounds = log.bounds()
+        span = SequenceRange(bounds.first, bounds.last)
+        decoded = [decode(messages) for messages in log.read(span, CUT, ahead=2)]
+    assert [reject for part in decoded for reject in part.rejects] == []
+    return pa.Table.from_batches([batch for part in decoded for batch in part.batches])
+
+
+def test_the_past_is_told_once_and_then_what_happens_now(
+    log_settings: Settings, history: History
+) -> None:
+    first, present = history.last_days(PAST_DAYS), history.present
+    reached = asyncio.run(feed_until(log_settings, history, messages=1))
+    assert reached.next > first
+    reached = asyncio.run(feed_until(log_settings, history, messages=2_200))
+    assert reached.next > present
+
+    events = events_of(log_settings)
+    assert events["seq"].to_pylist() == list(range(first + 1, reached.next + 1))
+    assert len(set(events["event_id"].to_pylist())) == events.num_rows
+
+    began = pa.scalar(reached.began, pa.timestamp("us", "UTC"))
+    live = pc.greater_equal(events["timestamp"], began).to_pylist()
+    assert live == [number >= present for number in range(first, reached.next)]
+    times = events["timestamp"].to_pylist()
+    assert times == sorted(times)
+
+
+def test_every_shape_is_seen(log_settings: Settings, history: History) -> None:
+    asyncio.run(feed_until(log_settings, history, messages=1))
+    events = events_of(log_settings)
+    shapes = Counter(
+        "cdc" if source else "arrow" if row else "observer"
+        for source, row in zip(
+            events["cdc_source"].to_pylist(), events["stream_row"].to_pylist(), strict=True
+        )
+    )
+    # The first row of an Arrow message counts as an observer event here.
+    assert shapes["cdc"] == feed.CDC_EVENTS
+    assert shapes["observer"] >= feed.OBSERVER_EVENTS
+    assert shapes["arrow"] > 8_000
+
+
+def test_a_demo_of_another_scale_is_not_mixed_in(log_settings: Settings, history: History) -> None:
+    asyncio.run(feed_until(log_settings, history, messages=1))
+    stop = asyncio.Event()
+    with pytest.raises(DemoError, match=r"scale 0\.005 and seed 0, and not of scale 0\.05"):
+        asyncio.run(feed.run(log_settings, history, scale=0.05, rate=RATE, stop=stop))
