@@ -1,10 +1,24 @@
-"""Every setting of the project: environment variables with the prefix `FRAISEQL_`, and a `.env`."""
+"""Every setting of the project: environment variables with the prefix `FRAISEQL_`, and a `.env`.
+
+What neither says, a local stack that runs on `.fraiseql` says: `fraiseql-assets dev` in one
+terminal, and commands in another find it on whatever ports it has.
+"""
 
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from fraiseql_assets.endpoints import of_running_stack
+
+DEFAULT_DATA_DIR = Path(".fraiseql")
+"""Where `dev` keeps the embedded servers' data and Dagster's home."""
 
 
 class Settings(BaseSettings):
@@ -40,6 +54,18 @@ class Settings(BaseSettings):
         description="The Flight service's HTTP side: where it listens and is called.",
     )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
+
+    # Who may call the Flight service.
+    jwt_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more; "
+        "unset, the Flight service is open to whoever reaches it.",
+    )
+    flight_token: SecretStr | None = Field(
+        default=None,
+        description="The token with which the command line calls the Flight service.",
+    )
 
     # The log.
     stream: str = Field(default="fraiseql_events", description="The JetStream stream of events.")
@@ -114,6 +140,20 @@ class Settings(BaseSettings):
         default=3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then `.env`, then a local stack that runs."""
+        running = of_running_stack(DEFAULT_DATA_DIR)
+        local = DotEnvSettingsSource(settings_cls, env_file=running)
+        return init_settings, env_settings, dotenv_settings, local
+
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
@@ -123,7 +163,3 @@ def get_settings() -> Settings:
         pydantic.ValidationError: naming each variable that does not fit.
     """
     return Settings()
-
-
-DEFAULT_DATA_DIR = Path(".fraiseql")
-"""Where `dev` keeps the embedded servers' data and Dagster's home."""

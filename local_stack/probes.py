@@ -1,7 +1,10 @@
 """Whether a server answers: quick looks that never raise."""
 
+import json
 import socket
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 SECONDS = 1.0
 HOST = "127.0.0.1"
@@ -37,20 +40,14 @@ def answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
-
-
-def is_taken(port: int) -> bool:
-    """Whether a server that wants to listen on the port would be refused."""
-    with socket.socket() as probe:
-        # As servers do, so that connections of the last one that linger are no hindrance.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
+def agrees(port: int, question: str, holds: Callable[[Any], bool]) -> bool:
+    """Whether what Dagster's web server answers to a GraphQL query is as it should be."""
+    connection = HTTPConnection(HOST, port, timeout=SECONDS)
+    try:
+        body = json.dumps({"query": question})
+        connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+        return holds(json.loads(connection.getresponse().read()))
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return False
+    finally:
+        connection.close()

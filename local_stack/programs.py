@@ -1,6 +1,7 @@
 """A program that the local stack runs: what it is, and starting it so that it dies with us."""
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,10 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class StackError(Exception):
+    """The local stack cannot do what was asked; the message says what, why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,8 @@ class Program:
     command: tuple[str, ...]
     is_ready: Callable[[], bool]
     """Whether it answers; quick, and never raises."""
-    setting: str = ""
-    """The setting that says where it is, without its prefix."""
-    url: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where it is, by the names of the settings that say so."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Beside the environment of this process."""
     prepare: Callable[[], None] = lambda: None
@@ -76,11 +80,26 @@ def tied_to_parent(number: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def tie() -> None:
-        if _LIBC is None:
-            return
         # After any change of user, which would undo it.
-        _LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, int(number))
         if os.getppid() != parent:
             os.kill(os.getpid(), number)
 
     return tie
+
+
+def prctl(operation: int, value: int) -> None:
+    """Linux's prctl(2); elsewhere nothing."""
+    if _LIBC is not None:
+        _LIBC.prctl(operation, value, 0, 0, 0)
+
+
+def said(error: OSError) -> str:
+    """What the system refused, in words, and what to do about it."""
+    what = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: "Make room, or choose a folder on another disk with --data-dir.",
+        errno.EDQUOT: "Make room, or choose a folder on another disk with --data-dir.",
+    }
+    default = "Choose a folder that can be written to with --data-dir."
+    return f"{what}{error.strerror or error}. {advice.get(error.errno or 0, default)}"

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local_stack.probes import HOST, answers, greets
-from local_stack.programs import Program, tied_to_parent
+from local_stack.programs import Program, StackError, tied_to_parent
 
 NATS_CONFIGURATION = """\
 server_name: fraiseql-local
@@ -28,7 +28,7 @@ UNPRIVILEGED = "nobody"
 """PostgreSQL refuses to run as root; this user is on every system."""
 
 
-class ServerMissing(Exception):
+class ServerMissing(StackError):
     """An embedded server is not installed."""
 
 
@@ -49,8 +49,7 @@ def nats(folder: Path, port: int) -> Program:
             *("--addr", HOST, "--port", str(port), "--js", "-sd", str(folder)),
         ),
         is_ready=partial(greets, port, b"INFO "),
-        setting="nats_url",
-        url=f"nats://{HOST}:{port}",
+        addresses={"nats_url": f"nats://{HOST}:{port}"},
         prepare=prepare,
     )
 
@@ -65,8 +64,7 @@ def clickhouse(folder: Path, port: int) -> Program:
             *("--data-dir", str(folder), "--host", HOST, "--port", str(port)),
         ),
         is_ready=partial(answers, port, "/ping"),
-        setting="clickhouse_url",
-        url=f"http://default:@{HOST}:{port}/default",
+        addresses={"clickhouse_url": f"http://default:@{HOST}:{port}/default"},
     )
 
 
@@ -85,8 +83,7 @@ def elasticsearch(folder: Path, port: int) -> Program:
             *("--data-dir", str(folder), "--host", HOST, "--elasticsearch-port", str(port)),
         ),
         is_ready=partial(answers, port, "/"),
-        setting="elasticsearch_url",
-        url=f"http://{HOST}:{port}",
+        addresses={"elasticsearch_url": f"http://{HOST}:{port}"},
         prepare=prepare,
     )
 
@@ -110,8 +107,7 @@ def postgresql(folder: Path, port: int) -> Program:
             *("-c", "unix_socket_directories="),
         ),
         is_ready=is_ready,
-        setting="database_url",
-        url=f"postgresql://postgres@{HOST}:{port}/postgres",
+        addresses={"database_url": f"postgresql://postgres@{HOST}:{port}/postgres"},
         prepare=partial(_make_cluster, folder, binaries, user),
         user=user,
         # A fast shutdown waits for no client; an immediate one ends every backend at once.

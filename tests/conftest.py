@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from local_stack import servers
-from local_stack.probes import free_port
+from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
 SECONDS_TO_START = 60
@@ -27,7 +27,8 @@ SECONDS_TO_END = 10
 @contextmanager
 def running(describe: Callable[[Path, int], Program], folder: Path) -> Iterator[str]:
     """An embedded server, ready, for the length of the block; yields its address."""
-    program = describe(folder / "data", free_port())
+    [port] = distinct_free_ports(1)
+    program = describe(folder / "data", port)
     log = folder / f"{program.name}.log"
     process = start(program, log)
     try:
@@ -36,7 +37,8 @@ def running(describe: Callable[[Path, int], Program], folder: Path) -> Iterator[
             assert process.poll() is None, f"{program.title} ended:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"{program.title} is silent:\n{log.read_text()}"
             time.sleep(0.02)
-        yield program.url
+        [url] = program.addresses.values()
+        yield url
     finally:
         process.send_signal(program.ends_by)
         try:

@@ -1,0 +1,119 @@
+"""`fraiseql-assets dev`."""
+
+import signal
+import time
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Column, Table
+
+from fraiseql_assets.commands.console import err, out, said_plainly
+from fraiseql_assets.settings import DEFAULT_DATA_DIR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from local_stack.programs import Program
+    from local_stack.stack import Layers
+    from local_stack.supervisor import Supervisor
+
+
+class Ports(StrEnum):
+    """How ports are chosen."""
+
+    default = "default"
+    auto = "auto"
+
+
+def dev(
+    data_dir: Annotated[
+        Path, typer.Option(help="Where data, logs and Dagster's home are kept.")
+    ] = DEFAULT_DATA_DIR,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Load a shop's data and publish what happens there.")
+    ] = False,
+    ports: Annotated[
+        Ports, typer.Option(help="The settings' default ports, or free ones chosen by the system.")
+    ] = Ports.default,
+) -> None:
+    """Start everything on this machine: servers, Dagster, the Flight service.
+
+    Ctrl-C ends it; data are kept.
+    """
+    from local_stack.stack import layers
+
+    run(data_dir, ports, partial(layers, demo=demo))
+
+
+def run(
+    data_dir: Path, ports: Ports, describe: "Callable[[Path, Mapping[str, int]], Layers]"
+) -> None:
+    """Runs what `describe` makes of a folder and ports, until a signal ends it.
+
+    Of the process that calls it only a child returns, when everything has ended.
+
+    Raises:
+        typer.Exit: it cannot be run; why has been printed.
+    """
+    from fraiseql_assets.endpoints import published
+    from local_stack.guardian import ENDING, guard, kill_descendants
+    from local_stack.ports import default_ports, free_ports
+    from local_stack.programs import StackError
+    from local_stack.stack import data_folder, logs_of, variables
+    from local_stack.supervisor import Supervisor
+
+    began = time.monotonic()
+    guard()
+    with said_plainly(StackError), data_folder(data_dir) as folder:
+        chosen = free_ports() if ports is Ports.auto else default_ports()
+        programs = describe(folder, chosen)
+        try:
+            with Supervisor(programs, logs_of(folder), _say) as supervisor:
+                for number in ENDING:
+                    signal.signal(number, supervisor.stop)
+                _bring_up(supervisor)
+                if supervisor.is_up:
+                    with published(folder, variables(programs)) as path:
+                        _show(programs, folder, path, time.monotonic() - began)
+                        supervisor.watch()
+                out.print("Ending; data are kept.")
+        finally:
+            kill_descendants()
+
+
+def _bring_up(supervisor: "Supervisor") -> None:
+    def tell(program: "Program", seconds: float) -> None:
+        done = "done" if program.once else "answers"
+        out.print(f"[green]✓[/green] {program.title} {done} [dim]after {seconds:.1f} s[/dim]")
+
+    spinner = Spinner("dots")
+    with Live(spinner, console=out, auto_refresh=False, transient=True) as live:
+        for _ in supervisor.bring_up(tell):
+            names = ", ".join(program.title for program in supervisor.waiting_for)
+            spinner.update(text=f"Starting: {names}")
+            live.refresh()
+
+
+def _show(programs: "Layers", folder: Path, endpoints: Path, seconds: float) -> None:
+    from local_stack.ports import TITLES
+    from local_stack.stack import addresses
+
+    table = Table("what", Column("address", no_wrap=True))
+    for setting, address in addresses(programs).items():
+        table.add_row(TITLES[setting], escape(address))
+    out.print(table)
+    out.print(
+        f"Everything answers after {seconds:.1f} s. Logs: {folder / 'logs'}. "
+        f"Addresses: {endpoints}. Ctrl-C ends it; data are kept.",
+        soft_wrap=True,
+    )
+
+
+def _say(line: str) -> None:
+    err.print(f"[yellow]![/yellow] {escape(line)}", soft_wrap=True)

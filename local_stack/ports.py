@@ -1,0 +1,74 @@
+"""The ports of a local stack, by the settings whose addresses they are in."""
+
+import socket
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from fraiseql_assets.settings import Settings
+from local_stack.probes import HOST
+from local_stack.programs import StackError
+
+TITLES = {
+    "nats_url": "NATS",
+    "clickhouse_url": "ClickHouse",
+    "elasticsearch_url": "Elasticsearch",
+    "database_url": "PostgreSQL",
+    "dagster_url": "Dagster",
+    "flight_url": "Flight",
+    "http_url": "Flight over HTTP",
+}
+"""What is at each address, as a person knows it."""
+
+
+class PortTaken(StackError):
+    """Another program listens on a port that the stack needs."""
+
+
+def default_ports() -> dict[str, int]:
+    """The ports in the settings' defaults.
+
+    Raises:
+        PortTaken: another program has some of them; the message names each.
+    """
+    ports = {setting: _port_of(Settings.model_fields[setting].default) for setting in TITLES}
+    taken = [f"{port} ({TITLES[name]})" for name, port in ports.items() if _is_taken(port)]
+    if taken:
+        raise PortTaken(
+            f"Other programs listen on {'port' if len(taken) == 1 else 'ports'} "
+            f"{', '.join(taken)}. Stop them, or let free ports be chosen with --ports auto."
+        )
+    return ports
+
+
+def free_ports() -> dict[str, int]:
+    """Ports that nobody listens on now."""
+    return dict(zip(TITLES, distinct_free_ports(len(TITLES)), strict=True))
+
+
+def distinct_free_ports(count: int) -> list[int]:
+    """So many ports that nobody listens on now, no two the same."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def _port_of(default: str | SecretStr) -> int:
+    url = default.get_secret_value() if isinstance(default, SecretStr) else default
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do, so that connections of the last one that linger are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+        return False

@@ -1,0 +1,122 @@
+"""What runs on the embedded servers: set-up, Dagster's processes, the Flight service, the demo."""
+
+import sys
+import sysconfig
+from collections.abc import Mapping
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from local_stack.probes import HOST, accepts, agrees, answers
+from local_stack.programs import Program
+
+SERVERS = ("nats", "clickhouse", "elasticsearch", "postgresql")
+DEFINITIONS = "fraiseql_assets.definitions"
+
+WORKSPACE = """\
+load_from:
+  - grpc_server:
+      host: {host}
+      port: {port}
+      location_name: {name}
+"""
+
+DAEMON_HEALTH = "{instance {daemonHealth {allDaemonStatuses {required healthy}}}}"
+
+
+def setup() -> Program:
+    """`fraiseql-assets setup`."""
+    return Program(
+        name="setup",
+        title="Streams, tables and templates",
+        command=(_script("fraiseql-assets"), "setup"),
+        is_ready=lambda: False,
+        needs=SERVERS,
+        once=True,
+    )
+
+
+def dagster(home: Path, port: int, code_port: int) -> list[Program]:
+    """Dagster: the code server, where runs execute too, the web server, and the daemon.
+
+    The code server is first alone with the instance: two that open a new one race to make it.
+    """
+    workspace = home / "workspace.yaml"
+
+    def prepare() -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "dagster.yaml").write_bytes(
+            files("local_stack").joinpath("dagster.yaml").read_bytes()
+        )
+        workspace.write_text(WORKSPACE.format(host=HOST, port=code_port, name=DEFINITIONS))
+
+    environment = {"DAGSTER_HOME": str(home)}
+    code = Program(
+        name="dagster-code",
+        title="Dagster's code server",
+        command=(
+            *(_script("dagster"), "api", "grpc", "--module-name", DEFINITIONS),
+            *("--host", HOST, "--port", str(code_port), "--location-name", DEFINITIONS),
+        ),
+        is_ready=partial(accepts, code_port),
+        environment=environment,
+        prepare=prepare,
+    )
+    web = Program(
+        name="dagster",
+        title="Dagster",
+        command=(
+            *(_script("dagster-webserver"), "--workspace", str(workspace)),
+            *("--host", HOST, "--port", str(port)),
+        ),
+        is_ready=partial(answers, port, "/server_info"),
+        addresses={"dagster_url": f"http://{HOST}:{port}"},
+        environment=environment,
+        needs=(code.name,),
+    )
+    daemon = Program(
+        name="dagster-daemon",
+        title="Dagster's daemon",
+        command=(_script("dagster-daemon"), "run", "--workspace", str(workspace)),
+        is_ready=partial(agrees, port, DAEMON_HEALTH, _all_healthy),
+        environment=environment,
+        needs=(code.name, "setup"),
+    )
+    return [code, web, daemon]
+
+
+def flight(port: int, http_port: int) -> Program:
+    """The Flight service, with its HTTP side."""
+    return Program(
+        name="flight",
+        title="Flight service",
+        command=(sys.executable, "-m", "flight_service"),
+        is_ready=lambda: accepts(port) and accepts(http_port),
+        addresses={
+            "flight_url": f"grpc://{HOST}:{port}",
+            "http_url": f"http://{HOST}:{http_port}",
+        },
+        needs=("setup",),
+    )
+
+
+def demo() -> Program:
+    """What loads a shop's data and publishes what happens there, on and on."""
+    return Program(
+        name="demo",
+        title="Demo data",
+        command=(sys.executable, "-m", "local_stack.demo"),
+        is_ready=lambda: True,
+        needs=("setup",),
+    )
+
+
+def _all_healthy(answer: Mapping[str, Any]) -> bool:
+    daemons = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+    required = [daemon for daemon in daemons if daemon["required"]]
+    return bool(required) and all(daemon["healthy"] for daemon in required)
+
+
+def _script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
