@@ -1,0 +1,50 @@
+"""The actions of the Flight service, each defined once: name, description, and what it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from pyarrow import flight
+
+from flight_service.callers import Caller
+from flight_service.errors import InvalidRequest
+from flight_service.health import health
+from flight_service.tickets import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that a client may ask for besides flights; answers with one JSON object."""
+
+    name: str
+    description: str
+    run: Callable[[bytes, Caller], dict[str, Any]]
+
+
+HEALTH_CHECK = Action(
+    "HealthCheck",
+    "Whether the service answers: status, version, timestamp.",
+    lambda body, caller: health(),
+)
+
+ACTIONS = (HEALTH_CHECK,)
+
+
+def listed() -> list[flight.ActionType]:
+    """What ListActions shows."""
+    return [flight.ActionType(action.name, action.description) for action in ACTIONS]
+
+
+def run(asked: flight.Action, caller: Caller) -> list[flight.Result]:
+    """The action's answer.
+
+    Raises:
+        InvalidRequest: there is no such action.
+    """
+    found = next((action for action in ACTIONS if action.name == asked.type), None)
+    if found is None:
+        names = ", ".join(action.name for action in ACTIONS)
+        raise InvalidRequest(f"There is no action {shown(asked.type)}. There are: {names}.")
+    answer = found.run(asked.body.to_pybytes(), caller)
+    return [flight.Result(msgspec.json.encode(answer))]

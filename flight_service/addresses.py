@@ -1,0 +1,89 @@
+"""Where the service listens, and where clients are told to find it."""
+
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pyarrow import flight
+
+REUSE_CONNECTION = "arrow-flight-reuse-connection://?"
+"""The location that means: where this answer came from."""
+
+
+class AddressError(Exception):
+    """An address that cannot be listened on; the message says which setting, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and port to listen on, out of a setting. Port 0 takes a free one."""
+
+    scheme: str
+    host: str
+    port: int
+    variable: str
+
+    @classmethod
+    def parse(cls, url: str, variable: str, *schemes: str) -> "Address":
+        """The address in a URL such as `grpc://127.0.0.1:50051`.
+
+        Raises:
+            AddressError: it has another scheme, or lacks host or port.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            parts, host, port = urlsplit(""), None, None
+        if parts.scheme not in schemes or not host or port is None:
+            raise AddressError(
+                f"{variable} is {url!r}. Write {schemes[0]}://host:port to listen there."
+            )
+        return cls(parts.scheme, host, port, variable)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def listen(self) -> socket.socket:
+        """A socket that is bound to the address.
+
+        Raises:
+            AddressError: the port is taken, or the host is not this machine's.
+        """
+        try:
+            family = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][0]
+            bound = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((self.host, self.port))
+            bound.listen(128)
+        except OSError as error:
+            bound.close()
+            raise self._unusable(error) from error
+        return bound
+
+    def _unusable(self, error: OSError) -> AddressError:
+        return AddressError(
+            f"Cannot listen on {self}: {error.strerror}. End what listens there, or set "
+            f"{self.variable} to another address."
+        )
+
+    def with_port(self, port: int) -> "Address":
+        """The same host with the port that was taken."""
+        return Address(self.scheme, self.host, port, self.variable)
+
+
+def locations(address: Address) -> list[flight.Location]:
+    """Where an endpoint's ticket can be redeemed, best first.
+
+    The address comes first, as plain clients connect to whatever stands there. Clients that know it
+    may use the connection they have. A service that listens on every interface cannot know by
+    which name it is reached, so only the connection itself is right.
+    """
+    reuse = flight.Location(REUSE_CONNECTION)
+    if address.host in ("0.0.0.0", "::"):
+        return [reuse]
+    return [flight.Location(str(address)), reuse]

@@ -1,0 +1,112 @@
+"""`Asset` tickets: the rows of a data asset, whole or by partitions."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from flight_service.callers import Caller
+from flight_service.calls import Cancellation
+from flight_service.days import EARLIEST, LATEST
+from flight_service.errors import InvalidRequest
+from flight_service.flights import Extent, Flight, Listed
+from flight_service.tickets import Ticket, explained, shown
+from fraiseql_assets.catalogue import BY_KEY
+
+
+class Asset(Ticket, frozen=True):
+    """The rows of an asset: of one partition, of those from `start` to `end`, or of all."""
+
+    asset: str
+    partition: date | None = None
+    start: date | None = None
+    """The first partition."""
+    end: date | None = None
+    """The last partition, included."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it asks for every partition."""
+        return self.partition is None and self.start is None and self.end is None
+
+    def covers(self, day: date) -> bool:
+        """Whether it asks for the partition of this day."""
+        if self.partition is not None:
+            return day == self.partition
+        return (self.start or EARLIEST) <= day <= (self.end or LATEST)
+
+
+class AssetSource(Protocol):
+    """Where the rows of one asset come from."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    def extent(self, ticket: Asset) -> Extent:
+        """How much there is of what the ticket asks for, by partitions."""
+        ...
+
+    def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        """The rows that the ticket asks for."""
+        ...
+
+
+class AssetFlights:
+    """The flights of every asset that has a source."""
+
+    def __init__(self, sources: Mapping[str, AssetSource]) -> None:
+        self._sources = sources
+
+    def resolve(self, ticket: Asset, caller: Caller) -> Flight:
+        """The flight of an asset; see `flight_service.flights.Resolver`."""
+        source = self._sources.get(ticket.asset)
+        if source is None:
+            raise InvalidRequest(
+                f"There is no asset {shown(ticket.asset)}. There are: {', '.join(self._sources)}."
+            )
+        _check_days(ticket)
+        asset = BY_KEY[ticket.asset]
+        return Flight(
+            schema=source.schema,
+            stream=partial(source.stream, ticket),
+            extent=partial(source.extent, ticket),
+            about={
+                "asset": asset.key,
+                "description": asset.description,
+                "kinds": asset.kinds,
+                "table": asset.table,
+            },
+        )
+
+    def listing(self, caller: Caller) -> list[Listed]:
+        """Every asset, whole, in the catalogue's order."""
+        return [
+            Listed(tuple(key.split("/")), Asset(asset=key))
+            for key in BY_KEY
+            if key in self._sources
+        ]
+
+
+def named(name: str, variables: Mapping[str, Any]) -> Ticket:
+    """The ticket of an asset's name; `variables` may set its other fields."""
+    fields: dict[str, Any] = {**variables, "asset": name, "type": Asset.__name__}
+    try:
+        return msgspec.convert(fields, Asset)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(explained(error, Asset)) from error
+
+
+def _check_days(ticket: Asset) -> None:
+    if ticket.partition and (ticket.start or ticket.end):
+        raise InvalidRequest("The ticket has a partition and a start or end. Give one of them.")
+    if ticket.start and ticket.end and ticket.start > ticket.end:
+        raise InvalidRequest(
+            f"The ticket's field start, {ticket.start}, lies after its end, {ticket.end}."
+        )
+    for field in ("partition", "start", "end"):
+        day = getattr(ticket, field)
+        if day and not EARLIEST <= day <= LATEST:
+            raise InvalidRequest(f"The ticket's field {field} lies outside {EARLIEST} to {LATEST}.")

@@ -1,0 +1,122 @@
+"""The calls that stream, and telling their work when the client has gone away.
+
+gRPC says whether a call is cancelled only when asked. One thread asks for all streaming calls, so
+that work which waits on a database learns of it too, not only at its next batch.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import cast
+
+from pyarrow import flight
+
+ASK_SECONDS = 0.02
+
+
+class Cancellation:
+    """Whether a call is over before its result is whole. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._acts: list[Callable[[], None]] = []
+        self._stopping = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the result is not wanted any more, or cannot be given."""
+        return self._event.is_set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is over since the service is being stopped; the client still waits."""
+        return self._stopping
+
+    def wait(self, seconds: float) -> bool:
+        """Waits so long, or less when it is over before. Returns whether it is."""
+        return self._event.wait(seconds)
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Has `act` called, from another thread, as soon as it is over."""
+        with self._lock:
+            if not self._event.is_set():
+                self._acts.append(act)
+                return
+        act()
+
+    def cancel(self, *, stopping: bool = False) -> None:
+        """Says that it is over."""
+        with self._lock:
+            if self._event.is_set():
+                return
+            self._stopping = stopping
+            self._event.set()
+            acts, self._acts = self._acts, []
+        for act in acts:
+            act()
+
+
+class CallsMiddleware(flight.ServerMiddleware):
+    """Ends the watch over a call before Arrow frees its context."""
+
+    def __init__(self, calls: "Calls") -> None:
+        super().__init__()
+        self._calls = calls
+
+    def call_completed(self, exception: Exception | None) -> None:
+        self._calls.forget(self)
+
+
+class Calls(flight.ServerMiddlewareFactory):
+    """Every call that streams, watched until it is complete."""
+
+    KEY = "calls"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+        self._live: dict[
+            flight.ServerMiddleware, tuple[flight.ServerCallContext, Cancellation]
+        ] = {}
+        self._stopping = False
+        threading.Thread(target=self._watch, name="calls", daemon=True).start()
+
+    def start_call(self, info: flight.CallInfo, headers: dict[str, list[str]]) -> CallsMiddleware:
+        return CallsMiddleware(self)
+
+    def watch(self, context: flight.ServerCallContext) -> Cancellation:
+        """Begins the watch over the call that the context is of."""
+        cancellation = Cancellation()
+        middleware = cast(CallsMiddleware, context.get_middleware(self.KEY))
+        with self._changed:
+            self._live[middleware] = context, cancellation
+            self._changed.notify()
+            stopping = self._stopping
+        if stopping:
+            cancellation.cancel(stopping=True)
+        return cancellation
+
+    def forget(self, middleware: flight.ServerMiddleware) -> None:
+        """Ends the watch over a call; its context is not touched any more."""
+        with self._changed:
+            self._live.pop(middleware, None)
+
+    def stop(self) -> None:
+        """Ends every stream, and each that begins from now on, as the service is stopping."""
+        with self._changed:
+            self._stopping = True
+            live = [cancellation for _, cancellation in self._live.values()]
+        for cancellation in live:
+            cancellation.cancel(stopping=True)
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                while not self._live:
+                    self._changed.wait()
+                # Under the lock: a context is valid only while its call is not forgotten.
+                gone = [c for context, c in self._live.values() if context.is_cancelled()]
+            for cancellation in gone:
+                cancellation.cancel()
+            time.sleep(ASK_SECONDS)

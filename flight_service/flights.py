@@ -1,0 +1,71 @@
+"""What a ticket stands for: a flight, whose schema is known before anything is asked of a server.
+
+A kind of ticket is a class, a resolver that makes a `Flight` of it, and a line in
+`flight_service.registry`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from flight_service.callers import Caller
+from flight_service.calls import Cancellation
+from flight_service.tickets import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One endpoint of a flight: a ticket whose result is a part of the whole."""
+
+    ticket: Ticket
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it, in JSON values; travels as the endpoint's `app_metadata`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much a flight is, as far as that is known without reading it."""
+
+    rows: int | None = None
+    bytes: int | None = None
+    """Before compression and encoding, roughly what travels."""
+    parts: tuple[Part, ...] = ()
+    """Empty where the flight's own ticket is its one endpoint."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it, in JSON values; travels as the flight's `app_metadata`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A result that can be described and streamed."""
+
+    schema: pa.Schema
+    stream: Callable[[Cancellation], Iterator[pa.RecordBatch]]
+    """Begins the work and yields batches of exactly `schema`. Closing the iterator ends the work;
+    work that waits on a server has `Cancellation.then` end the wait."""
+    extent: Callable[[], Extent] = Extent
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it without asking anyone; travels with `Extent.about`."""
+
+
+Resolver = Callable[[Any, Caller], Flight]
+"""Makes the flight of a ticket for a caller. Asks no server.
+
+Raises:
+    InvalidRequest: the ticket names what is not there, or contradicts itself.
+    Forbidden: the caller may not have it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A flight that ListFlights shows."""
+
+    path: tuple[str, ...]
+    ticket: Ticket
+
+
+Listing = Callable[[Caller], list[Listed]]
+"""The flights to show a caller."""

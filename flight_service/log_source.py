@@ -1,0 +1,90 @@
+"""The asset `stream/events`: what the log holds, decoded as it is read, a day at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+
+from flight_service.assets import Asset
+from flight_service.calls import Cancellation
+from flight_service.flights import Extent, Part
+from fraiseql_assets.catalogue import STREAM_EVENTS
+from fraiseql_assets.events.decode import decode
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.planes import Cut
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
+
+AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """The log; see `flight_service.assets.AssetSource`.
+
+    Rows are events as they were published: twice where they were published twice, and without
+    messages that are no events. How many rows a message gives is known only by decoding it, so an
+    extent counts messages.
+    """
+
+    settings: Settings
+
+    @property
+    def schema(self) -> pa.Schema:
+        return EVENT_SCHEMA
+
+    def extent(self, ticket: Asset) -> Extent:
+        with self._log() as log:
+            bounds = log.bounds()
+            days = dict(_spans(log, ticket))
+        return Extent(
+            bytes=bounds.bytes if ticket.whole else None,
+            parts=tuple(_part(day, span) for day, span in days.items()),
+            about={
+                "rows": None,
+                "bytes": bounds.bytes if ticket.whole else None,
+                "messages": bounds.messages if ticket.whole else None,
+                "first_sequence": min((span.first for span in days.values()), default=None),
+                "last_sequence": max((span.last for span in days.values()), default=None),
+                "partitions": len(days),
+                "first_partition": f"{min(days)}" if days else None,
+                "last_partition": f"{max(days)}" if days else None,
+                "last_materialisation": None,
+            },
+        )
+
+    def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        with self._log() as log:
+            for _, span in _spans(log, ticket):
+                for messages in log.read(span, cut_of(self.settings), ahead=AHEAD):
+                    yield from decode(messages).batches
+
+    def _log(self) -> Log:
+        return Log(self.settings, name="fraiseql flight", reconnect_seconds=30)
+
+
+def cut_of(settings: Settings) -> Cut:
+    """How the log is read here: only the batches of a cut matter, not its blocks."""
+    return Cut(settings.batch_rows, settings.batch_bytes, settings.batch_rows, settings.batch_bytes)
+
+
+def _spans(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
+    """The days that the log holds of what the ticket asks for, each with its sequences."""
+    first = log.place_from(log.bounds().first)
+    if first is None:
+        return
+    day, today = first.day, datetime.now(UTC).date()
+    while day <= today:
+        span = log.day_range(day) if ticket.covers(day) else None
+        if span:
+            yield day, span
+        day += timedelta(days=1)
+
+
+def _part(day: date, span: SequenceRange) -> Part:
+    return Part(
+        Asset(asset=STREAM_EVENTS.key, partition=day),
+        {"partition": f"{day}", "first_sequence": span.first, "last_sequence": span.last},
+    )

@@ -1,0 +1,57 @@
+"""`ObserverEvents` tickets: the analytics plane's events, by entity type and their own time."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+import pyarrow as pa
+
+from flight_service.callers import Caller
+from flight_service.calls import Cancellation
+from flight_service.days import beginning, ending
+from flight_service.errors import InvalidRequest
+from flight_service.flights import Flight
+from flight_service.tickets import Ticket
+from fraiseql_assets.catalogue import ANALYTICS_EVENTS
+from fraiseql_assets.planes import AssetReader
+
+MOST = 2**63 - 1
+
+
+class ObserverEvents(Ticket, frozen=True):
+    """Events, sorted by entity type, time and place in the log."""
+
+    entity_type: str | None = None
+    start_date: str | None = None
+    """A date or an RFC 3339 time, included."""
+    end_date: str | None = None
+    """A date, whose whole day is included, or an RFC 3339 time, which is not."""
+    limit: Annotated[int, msgspec.Meta(ge=0, le=MOST)] | None = None
+
+
+class ObserverEventFlights:
+    """The flights of `ObserverEvents` tickets."""
+
+    def __init__(self, reader: AssetReader) -> None:
+        self._reader = reader
+
+    def resolve(self, ticket: ObserverEvents, caller: Caller) -> Flight:
+        """The flight of a ticket; see `flight_service.flights.Resolver`."""
+        start = beginning(ticket.start_date, "start_date")
+        end = ending(ticket.end_date, "end_date")
+        if start and end and start >= end and ticket.start_date != ticket.end_date:
+            raise InvalidRequest(
+                f"The ticket's field start_date, {ticket.start_date}, lies after its end_date, "
+                f"{ticket.end_date}."
+            )
+
+        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+            return self._reader.batches(
+                ANALYTICS_EVENTS.key,
+                entity_type=ticket.entity_type,
+                start=start,
+                end=end,
+                limit=ticket.limit,
+            )
+
+        return Flight(schema=self._reader.schema(ANALYTICS_EVENTS.key), stream=stream)

@@ -1,0 +1,69 @@
+"""An asset's rows out of the plane that holds it, through the plane's public reader."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from flight_service.assets import Asset
+from flight_service.calls import Cancellation
+from flight_service.flights import Extent, Part
+from fraiseql_assets.planes import AssetReader, PartitionStats
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneSource:
+    """One asset of a plane; see `flight_service.assets.AssetSource`."""
+
+    reader: AssetReader
+    key: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.reader.schema(self.key)
+
+    def extent(self, ticket: Asset) -> Extent:
+        found = self._partitions(ticket)
+        rows, size = sum(p.rows for p in found), sum(p.bytes for p in found)
+        materialised = [p.materialised_at for p in found if p.materialised_at]
+        newest = max(materialised, default=None)
+        return Extent(
+            rows=rows,
+            bytes=size or None,
+            parts=tuple(_part(self.key, partition) for partition in found),
+            about={
+                "rows": rows,
+                "bytes": size or None,
+                "partitions": len(found),
+                "first_partition": f"{found[0].day}" if found else None,
+                "last_partition": f"{found[-1].day}" if found else None,
+                "last_materialisation": newest.isoformat() if newest else None,
+            },
+        )
+
+    def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        return self.reader.batches(self.key, self._days(ticket))
+
+    def _days(self, ticket: Asset) -> Sequence[date] | None:
+        if ticket.whole:
+            return None
+        if ticket.partition is not None:
+            return [ticket.partition]
+        return [partition.day for partition in self._partitions(ticket)]
+
+    def _partitions(self, ticket: Asset) -> list[PartitionStats]:
+        return [p for p in self.reader.partitions(self.key) if ticket.covers(p.day)]
+
+
+def _part(key: str, partition: PartitionStats) -> Part:
+    at = partition.materialised_at
+    return Part(
+        Asset(asset=key, partition=partition.day),
+        {
+            "partition": f"{partition.day}",
+            "rows": partition.rows,
+            "bytes": partition.bytes or None,
+            "materialised_at": at.isoformat() if at else None,
+        },
+    )
