@@ -80,6 +80,9 @@ def translated(settings: Settings) -> Iterator[None]:
         yield
     except DatabaseError as error:
         text = " ".join(str(error).split())
+        if "Code: " not in text:
+            # The driver's own word for a connection that fails, not an answer of the server.
+            raise _silent(where, text) from error
         if any(code in text for code in _REFUSED_CREDENTIALS):
             raise PlaneUnavailable(
                 f"{where} refuses the credentials. "
@@ -93,8 +96,11 @@ def translated(settings: Settings) -> Iterator[None]:
             raise PlaneUnavailable(f"{where} has no room for this now: {text}") from error
         raise PlaneError(f"{where} refuses: {text}") from error
     except (ClickHouseError, OSError) as error:
-        text = " ".join(str(error).split())
-        raise PlaneUnavailable(
-            f"{where} does not answer. Check that the server runs and that FRAISEQL_CLICKHOUSE_URL "
-            f"names it. ({text[:300]})"
-        ) from error
+        raise _silent(where, " ".join(str(error).split())) from error
+
+
+def _silent(where: str, text: str) -> PlaneUnavailable:
+    return PlaneUnavailable(
+        f"{where} does not answer. Check that the server runs and that FRAISEQL_CLICKHOUSE_URL "
+        f"names it. ({text[:300]})"
+    )
