@@ -1,8 +1,11 @@
 """Shape D: one message carries one Arrow IPC stream of many events."""
 
-import pyarrow as pa
+from functools import cache
 
-from fraiseql_assets.events.columns import Unfit, stored_at, timestamps_in_range
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraiseql_assets.events.columns import Unfit, outside, outside_range, stored_at
 from fraiseql_assets.events.messages import Messages
 from fraiseql_assets.events.schema import EVENT_SCHEMA, STREAM_COLUMNS
 
@@ -10,6 +13,11 @@ CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 
 PRODUCER_SCHEMA = pa.schema([field for field in EVENT_SCHEMA if field.name not in STREAM_COLUMNS])
 """What a producer writes: all but the columns that the log decides."""
+
+NAMES = ("event_id", "event_type", "entity_type")
+"""Texts that say which event, or of what kind: an empty one says nothing."""
+
+COMMON_ROWS = 16_384
 
 
 def is_arrow(headers: dict[str, str] | None) -> bool:
@@ -29,50 +37,74 @@ def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:
     try:
         with pa.ipc.open_stream(messages.payloads[number]) as reader:
             table = reader.read_all()
-    except (pa.ArrowException, OSError) as error:
-        raise Unfit(f"no Arrow IPC stream: {' '.join(str(error).split())}") from error
-    table = _fit(table).combine_chunks()
+        # Offsets and indices are a producer's word until they are looked at.
+        table.validate(full=True)
+        names = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise Unfit(f"no Arrow IPC stream: {_one_line(error)}") from error
     rows = table.num_rows
     if not rows:
         raise Unfit("the Arrow stream holds no rows")
+    [batch] = _fit(table, names).combine_chunks().to_batches()
     place = {
         "stream_seq": pa.repeat(pa.scalar(messages.sequences[number], pa.uint64()), rows),
-        "stream_row": pa.array(range(rows), pa.uint32()),
+        "stream_row": _row_numbers(rows),
         "stream_time": pa.repeat(stored_at([messages.times[number]])[0], rows),
     }
-    [batch] = table.to_batches()
     arrays = [place[name] if name in place else batch.column(name) for name in EVENT_SCHEMA.names]
     return [pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)]
 
 
-def _fit(table: pa.Table) -> pa.Table:
+def _row_numbers(rows: int) -> pa.Array:
+    return _numbers((max(rows, COMMON_ROWS) - 1).bit_length()).slice(0, rows)
+
+
+@cache
+def _numbers(bits: int) -> pa.Array:
+    return pa.array(range(2**bits), pa.uint32())
+
+
+def _fit(table: pa.Table, names: list[str]) -> pa.Table:
     """The table in the producers' schema."""
-    unknown = [n for n in table.column_names if n not in EVENT_SCHEMA.names]
-    if unknown or len(set(table.column_names)) != len(table.column_names):
+    unknown = [name for name in names if name not in EVENT_SCHEMA.names]
+    if unknown or len(set(names)) != len(names):
         raise Unfit(f"columns that no event has: {', '.join(unknown) or 'one of them twice'}")
     columns: list[pa.ChunkedArray] = []
     for field in PRODUCER_SCHEMA:
-        if field.name not in table.column_names:
-            if not field.nullable:
-                raise Unfit(f"the column {field.name} is missing")
+        if field.name in names:
+            columns.append(_cast(table[field.name], field))
+        elif field.nullable:
             columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
-            continue
-        columns.append(_cast(table[field.name], field))
+        else:
+            raise Unfit(f"the column {field.name} is missing")
     fitted = pa.table(columns, schema=PRODUCER_SCHEMA)
-    timestamps_in_range(fitted["timestamp"])
+    wrong = outside_range(fitted["timestamp"])
+    if wrong is not None:
+        raise Unfit(outside(f"{wrong} µs from 1970"))
     return fitted
 
 
 def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    if column.null_count and not field.nullable:
+        raise Unfit(f"the column {field.name} holds {column.null_count} nulls and may hold none")
+    if column.type != field.type:
+        column = _converted(column, field)
+    if field.name in NAMES and column.index("").as_py() >= 0:
+        raise Unfit(f"the column {field.name} holds an empty text")
+    return column
+
+
+def _converted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    # Finer times are cut to microseconds, as everywhere.
+    options = pc.CastOptions(field.type, allow_time_truncate=True)
     try:
-        # Finer times are cut to microseconds, as everywhere.
-        cast = column.cast(field.type, safe=not pa.types.is_timestamp(column.type))
-        cast.validate(full=True)
+        return column.cast(options=options)
     except pa.ArrowException as error:
-        text = " ".join(str(error).split())
         raise Unfit(
-            f"the column {field.name} is {column.type} and cannot become {field.type}: {text}"
+            f"the column {field.name} is {column.type} and cannot become {field.type}: "
+            f"{_one_line(error)}"
         ) from error
-    if cast.null_count and not field.nullable:
-        raise Unfit(f"the column {field.name} holds {cast.null_count} nulls and may hold none")
-    return cast
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -31,8 +31,8 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     """
     events = [
         event
-        if event.event_type is not None and event.entity_type is not None and event.op is None
-        and "." not in event.event_type
+        if event.event_type is not None and event.entity_type is not None
+        and event.id is not None and "." not in event.event_type
         else as_observer_event(event, subject, headers, sequence)
         for event, subject, headers, sequence in zip(
             events, messages.subjects, messages.headers, messages.sequences, strict=True
@@ -41,9 +41,9 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     rows = len(events)
     try:
         arrays = [
-            _text("id", [e.id for e in events], events),
+            _name("id", [e.id for e in events], events),
             _types([e.event_type for e in events], events),
-            _text("entity_type", [e.entity_type for e in events], events),
+            _name("entity_type", [e.entity_type for e in events], events),
             _text("entity_id", [e.entity_id for e in events], events),
             timestamps([e.timestamp for e in events]),
             pa.array([bytes(e.data) or b"{}" for e in events], pa.binary()).cast(pa.utf8()),
@@ -79,9 +79,18 @@ def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent
     return array
 
 
+def _name(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
+    """A text that says which event, or of what kind: an empty one says nothing."""
+    if "" in values:
+        raise Unfit(f"the field {field} is empty")
+    return _text(field, values, events)
+
+
 def _types(values: list[str | None], events: Sequence[WireEvent]) -> pa.Array:
     known = {value: KNOWN_TYPES.get(value.lower(), value) for value in set(values) if value}
-    return _text("event_type", [known.get(value) if value else None for value in values], events)
+    return _name(
+        "event_type", [known.get(value, value) if value else value for value in values], events
+    )
 
 
 def _optional(values: list[str | int | None]) -> pa.Array:
@@ -113,17 +122,18 @@ def timestamps(values: Sequence[str | None]) -> pa.Array:
         array = pa.array([_one_time(value) for value in values], TIMESTAMP)
     if array.null_count:
         raise Unfit("the field timestamp (in a CDC event: commit_time) is missing")
-    timestamps_in_range(array)
+    wrong = outside_range(array)
+    if wrong is not None:
+        raise Unfit(outside(values[array.cast(pa.int64()).index(wrong).as_py()] or ""))
     return array
 
 
-def timestamps_in_range(array: pa.Array | pa.ChunkedArray) -> None:
-    """Raises Unfit when a time lies outside what the planes can hold."""
+def outside_range(array: pa.Array | pa.ChunkedArray) -> int | None:
+    """A time in microseconds that lies outside what the planes can hold, if there is one."""
     span = pc.min_max(array.cast(pa.int64())).as_py()
     if span["min"] is None or (span["min"] >= EARLIEST_US and span["max"] <= LATEST_US):
-        return
-    wrong = span["min"] if span["min"] < EARLIEST_US else span["max"]
-    raise Unfit(_outside(f"{wrong} µs from 1970"))
+        return None
+    return span["min"] if span["min"] < EARLIEST_US else span["max"]
 
 
 def _one_time(value: str | None) -> datetime | None:
@@ -131,18 +141,19 @@ def _one_time(value: str | None) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(value.strip().upper())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError as error:
-        raise Unfit(_outside(value)) from error
+        raise Unfit(outside(value)) from error
     except ValueError as error:
         raise Unfit(
             f"timestamp {value[:60]!r} is no RFC 3339 time, such as 2026-01-01T00:00:00.123456Z"
         ) from error
 
 
-def _outside(value: str) -> str:
-    return f"timestamp {value} lies outside {EARLIEST.year} to {LATEST.year}"
+def outside(value: str) -> str:
+    """What is wrong with a time that the planes cannot hold."""
+    return f"timestamp {value[:60]} lies outside {EARLIEST.year} to {LATEST.year}"
 
 
 def _missing(event: WireEvent, field: str) -> str:

@@ -3,7 +3,7 @@
 """The one decoder: messages in any of the four shapes, events in one schema.
 
 JSON messages are decoded by one call over all of them, joined by newlines, and only when that fails
-one by one, to find the culprits. `data` and `changes` are taken as the bytes they are. Arrow
+half by half, to find the culprits. `data` and `changes` are taken as the bytes they are. Arrow
 messages never become Python objects. Every message gives events or exactly one reject.
 """
 
@@ -39,7 +39,8 @@ def decode(messages: Messages) -> Decoded:
 def _by_kind(messages: Messages) -> Iterator[tuple[bool, Messages]]:
     """Consecutive messages of one kind; JSON alone, the common case, without looking at each."""
     if not any(messages.headers):
-        yield False, messages
+        if len(messages):
+            yield False, messages
         return
     for arrow, places in groupby(range(len(messages)), lambda n: is_arrow(messages.headers[n])):
         numbers = list(places)
@@ -58,44 +59,39 @@ def _decode_arrow(messages: Messages) -> Decoded:
 
 
 def _decode_json(messages: Messages) -> Decoded:
+    found = _decode_halves(messages)
+    if len(found.batches) < 2:
+        return found
+    return Decoded([pa.concat_batches(found.batches)], found.rejects)
+
+
+def _decode_halves(messages: Messages) -> Decoded:
+    """All messages together; where that fails each half, down to the ones that are at fault."""
     try:
-        events = _decode_together(messages.payloads)
-        return Decoded([to_batch(events, messages)] if events else [], [])
-    except (msgspec.MsgspecError, UnicodeDecodeError, Unfit):
-        return _decode_one_by_one(messages)
+        return Decoded([to_batch(_events_of(messages.payloads), messages)], [])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unfit) as error:
+        if len(messages) == 1:
+            return Decoded([], [messages.reject(0, explain(messages.payloads[0], error))])
+    middle = len(messages) // 2
+    first, second = (
+        _decode_halves(messages.slice(0, middle)),
+        _decode_halves(messages.slice(middle, len(messages))),
+    )
+    return Decoded(first.batches + second.batches, first.rejects + second.rejects)
 
 
-def _decode_together(payloads: list[bytes]) -> list[WireEvent]:
-    """All messages in one call.
+def _events_of(payloads: list[bytes]) -> list[WireEvent]:
+    """One event per payload, in one call where each is an object on a line of its own.
 
-    A newline belongs to no JSON string, only to the space between tokens; where each message is one
-    line, line and message are the same and no message can run into its neighbour.
+    No object goes on after a line that ends in a brace when the next begins with one, and none
+    begins anew within a string, which holds no newline: so lines and messages are the same.
     """
     joined = b"\n".join(payloads)
-    if joined.count(b"\n") != len(payloads) - 1 or b"" in payloads:
-        raise Unfit("not one line per message")
     # Raw values are not validated by the JSON decoder, and Arrow's text columns must be.
     joined.decode()
-    events = _decoder.decode_lines(joined)
-    if len(events) != len(payloads):
-        raise Unfit("a message holds only spaces")
-    return events
-
-
-def _decode_one_by_one(messages: Messages) -> Decoded:
-    good: list[int] = []
-    events: list[WireEvent] = []
-    rejects: list[Reject] = []
-    for number, payload in enumerate(messages.payloads):
-        try:
-            payload.decode()
-            event = _decoder.decode(payload)
-            to_batch([event], messages.slice(number, number + 1))
-        except (msgspec.MsgspecError, UnicodeDecodeError, Unfit) as error:
-            rejects.append(messages.reject(number, explain(payload, error)))
-        else:
-            good.append(number)
-            events.append(event)
-    if not events:
-        return Decoded([], rejects)
-    return Decoded([to_batch(events, messages.take(good))], rejects)
+    ends = len(payloads) - 1
+    if 0 < ends == joined.count(b"\n") == joined.count(b"}\n{") and joined[:1] == b"{":
+        events = _decoder.decode_lines(joined)
+        if len(events) == len(payloads):
+            return events
+    return [_decoder.decode(payload) for payload in payloads]

@@ -3,17 +3,28 @@
 A  observer event   event_type, entity_type, entity_id, data, timestamp, …
 B  CDC event        object_type, op, object_id, after, before, commit_time, seq
 C  documented form  event, entity, subject, timestamp, data
+
+What identifies an event, and so counts once, is what the producer says of it: `id` (or `event_id`),
+in a CDC event else `{object_type}:{seq}`, in the documented form else the message's own
+deduplication id or its place in the log. An observer event and the CDC event of the same change
+are one event where both carry the same id, and two where the CDC event carries none: the `seq` of
+an observer event is its producer's own count and need not be the database's.
 """
 
 import uuid
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 NOTHING = msgspec.Raw(b"")
 
 Text = str | int | None
 """Ids are text; older producers write numbers."""
+
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Number = Whole | Annotated[float, Meta(ge=-(2.0**63), lt=2.0**63)]
+"""What fits into 64 bits."""
 
 KNOWN_TYPES = {
     "insert": "INSERT", "inserted": "INSERT", "create": "INSERT", "created": "INSERT",
@@ -22,6 +33,11 @@ KNOWN_TYPES = {
     "custom": "CUSTOM",
 }  # fmt: skip
 """The verbs of older producers, in the four that newer ones write. Other verbs are kept."""
+
+KINDS = {
+    b"{": "object", b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null",
+}  # fmt: skip
+"""What a JSON text is, by the character that it begins with; all others are numbers."""
 
 NAMESPACE = uuid.UUID("6f0f5a1e-6f3c-5d0e-9f5b-6a8f0c1d2e3b")
 """For ids of events that carry none."""
@@ -32,6 +48,7 @@ class WireEvent(msgspec.Struct, gc=False):
 
     # A
     id: Text = None
+    event_id: Text = None
     event_type: str | None = None
     entity_type: str | None = None
     entity_id: Text = None
@@ -41,8 +58,8 @@ class WireEvent(msgspec.Struct, gc=False):
     tenant_id: Text = None
     org_id: Text = None
     timestamp: str | None = None
-    duration_ms: int | float | None = None
-    seq: int | None = None
+    duration_ms: Number | None = None
+    seq: Whole | None = None
     actor_type: str | None = None
     acting_for: Text = None
     schema_version: Text = None
@@ -64,9 +81,11 @@ def as_observer_event(
     wire: WireEvent, subject: str, headers: dict[str, str] | None, seq: int
 ) -> WireEvent:
     """The same event in shape A, whichever of the shapes it came in."""
-    if wire.op is not None or wire.object_type is not None:
-        return _from_cdc(wire)
-    if wire.event is not None and wire.event_type is None:
+    if wire.event_type is None and (wire.op is not None or wire.object_type is not None):
+        return _from_cdc(wire, headers)
+    if wire.id is None:
+        wire.id = wire.event_id
+    if wire.event_type is None and wire.event is not None:
         return _from_documented(wire, subject, headers, seq)
     if wire.event_type is not None and (wire.entity_type is None or "." in wire.event_type):
         entity, kind = _split(wire.event_type)
@@ -75,12 +94,10 @@ def as_observer_event(
     return wire
 
 
-def _from_cdc(wire: WireEvent) -> WireEvent:
-    """`(object_type, seq)` identifies a change: it is the event's id."""
-    identified = wire.object_type is not None and wire.seq is not None
+def _from_cdc(wire: WireEvent, headers: dict[str, str] | None) -> WireEvent:
     after = bytes(wire.after)
     return WireEvent(
-        id=f"{wire.object_type}:{wire.seq}" if identified else None,
+        id=_cdc_id(wire, headers),
         event_type=wire.op,
         entity_type=wire.object_type,
         entity_id=wire.object_id,
@@ -96,6 +113,20 @@ def _from_cdc(wire: WireEvent) -> WireEvent:
         schema_version=wire.schema_version,
         cdc_source=wire.cdc_source or "cdc",
     )
+
+
+def _cdc_id(wire: WireEvent, headers: dict[str, str] | None) -> Text:
+    """The record's own id, else what identifies the change.
+
+    A number under `id` is a row's, unique in its table alone, and identifies no change.
+    """
+    if wire.event_id is not None:
+        return wire.event_id
+    if isinstance(wire.id, str):
+        return wire.id
+    if wire.object_type is not None and wire.seq is not None:
+        return f"{wire.object_type}:{wire.seq}"
+    return (headers or {}).get("Nats-Msg-Id")
 
 
 def _from_documented(
@@ -133,21 +164,17 @@ def _split(event: str) -> tuple[str | None, str]:
 
 def explain(payload: bytes, error: Exception) -> str:
     """Why a payload is no event, in a sentence for the one who published it."""
-    if not payload:
-        return "the message is empty"
+    if not payload.strip():
+        return "the message holds nothing but spaces" if payload else "the message is empty"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8: byte {payload[error.start]:#04x} at offset {error.start}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply to be read"
     if isinstance(error, msgspec.ValidationError):
-        kind = _kind(payload)
+        kind = KINDS.get(payload.lstrip()[:1], "number")
         if kind != "object":
-            return f"valid JSON, but a JSON {kind} instead of an object"
+            return f"a JSON {kind} instead of an object"
         return f"a field has the wrong type: {error}"
     if isinstance(error, msgspec.MsgspecError):
         return f"not JSON: {error}"
     return str(error)
-
-
-def _kind(payload: bytes) -> str:
-    value: Any = msgspec.json.decode(payload)
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
