@@ -18,6 +18,8 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 
 AHEAD = 2
+READ_BYTES = 2**20
+"""Payload decoded at once: a compressed Arrow message may be six times as much when decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class LogSource:
 
 def cut_of(settings: Settings) -> Cut:
     """How the log is read here: only the batches of a cut matter, not its blocks."""
-    return Cut(settings.batch_rows, settings.batch_bytes, settings.batch_rows, settings.batch_bytes)
+    return Cut(settings.batch_rows, READ_BYTES, settings.batch_rows, READ_BYTES)
 
 
 def _spans(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
