@@ -2,19 +2,18 @@
 
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-from cheroot.wsgi import Server
 
 from local_stack.folder import FolderInUse, hold_folder
 
 PASSWORD_VARIABLE = "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD"
-IN_USE, PORT_TAKEN = 3, 4
-
-THREADS = 16
-IDLE_SECONDS = 30
+IN_USE, PORT_TAKEN, NO_FOLDER = 3, 4, 5
+SECONDS_TO_END = 3.0
 
 
 def serve(
@@ -27,47 +26,55 @@ def serve(
 
     The user's password is taken from FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD; without it there is none.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with hold_folder(data_dir):
-            _serve(data_dir, host, port, user)
-    except FolderInUse as error:
-        typer.echo(f"ClickHouse: {error}", err=True)
-        raise typer.Exit(IN_USE) from error
-
-
-def _serve(data_dir: Path, host: str, port: int, user: str) -> None:
-    # The engine takes a third of a second to load, which --help need not wait for.
-    from local_stack.clickhouse.app import Application, Credentials
-    from local_stack.clickhouse.engine import Engine
-
-    engine = Engine(data_dir / "store")
-    credentials = Credentials(user, os.environ.get(PASSWORD_VARIABLE, ""))
-    server = Server(
-        (host, port),
-        Application(engine, credentials),
-        numthreads=THREADS,
-        max=-1,
-        timeout=IDLE_SECONDS,
-        request_queue_size=128,
-    )
-    try:
-        server.prepare()
-    except OSError as error:
-        typer.echo(
-            f"ClickHouse: cannot listen on {host}:{port}: {error}. Choose another with --port.",
-            err=True,
-        )
-        raise typer.Exit(PORT_TAKEN) from error
+    # Whoever signals early is heard all the same: the server looks once it is up.
+    asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: asked_to_end.set())
     try:
-        server.serve()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.stop()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with hold_folder(data_dir):
+            _serve(data_dir.resolve() / "store", host, port, user, asked_to_end)
+    except FolderInUse as error:
+        _refuse(str(error), IN_USE)
+    except OSError as error:
+        _refuse(f"cannot use the data folder {data_dir}: {error}", NO_FOLDER)
+
+
+def _serve(store: Path, host: str, port: int, user: str, asked_to_end: threading.Event) -> None:
+    # A ClickHouse server in a container keeps UTC; the engine reads this when it is loaded, which
+    # takes a third of a second that --help need not wait for.
+    os.environ["TZ"] = "UTC"
+    from local_stack.clickhouse.engine import Engine
+    from local_stack.clickhouse.front import Front
+    from local_stack.clickhouse.request import Credentials
+    from local_stack.clickhouse.server import HttpServer
+
+    engine = Engine(store)
+    front = Front(engine, Credentials(user, os.environ.get(PASSWORD_VARIABLE, "")))
+    try:
+        server = HttpServer((host, port), front)
+    except OSError as error:
         engine.close()
+        _refuse(
+            f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port.",
+            PORT_TAKEN,
+        )
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    asked_to_end.wait()
+    server.shutdown()
+    server.server_close()
+    engine.kill_all()
+    if not server.hang_up(SECONDS_TO_END):
+        # A client that takes nothing keeps its thread waiting; the tables are whole without it.
+        sys.stderr.flush()
+        os._exit(0)
+    front.close()
+    engine.close()
+
+
+def _refuse(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"ClickHouse: {sentence}", err=True)
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import lz4.frame
 import zstandard
@@ -11,49 +11,70 @@ _GZIP = 16 + zlib.MAX_WBITS
 SUPPORTED = ("lz4", "zstd", "gzip", "deflate")
 
 
+class Encoder(Protocol):
+    """Packs a body piece by piece."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def encoder(encoding: str | None) -> Encoder:
+    """An encoder for a Content-Encoding, or one that leaves everything as it is."""
+    return _ENCODERS[encoding]()
+
+
 def decompressed(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     """A body as it was before its Content-Encoding.
 
     Raises:
-        KeyError: the encoding is not known.
         ValueError: the body is not what its encoding says, or ends half-way.
     """
-    decoder = _DECODERS[encoding]()
+    decoder = None
     try:
         for piece in pieces:
             while piece:
+                decoder = decoder or _DECODERS[encoding]()
                 plain = decoder.decompress(piece)
                 if plain:
                     yield plain
-                piece = getattr(decoder, "unused_data", b"") if decoder.eof else b""
-                if piece:
-                    decoder = _DECODERS[encoding]()
-    except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError) as error:
-        raise ValueError(f"the body is not {encoding}: {error}") from error
-    if not decoder.eof:
-        raise ValueError(f"the {encoding} body ends half-way")
-
-
-def compressed(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """A body in a Content-Encoding, piece by piece."""
-    encoder = _ENCODERS[encoding]()
-    head = encoder.begin() if hasattr(encoder, "begin") else b""
-    if head:
-        yield head
-    for piece in pieces:
-        packed = encoder.compress(piece)
-        if packed:
-            yield packed
-    yield encoder.flush()
+                # One frame may follow another.
+                piece = decoder.unused_data if decoder.eof else b""
+                decoder = None if decoder.eof else decoder
+    except (zlib.error, zstandard.ZstdError, RuntimeError) as error:
+        raise ValueError(f"The body is not {encoding}: {error}") from error
+    if decoder:
+        raise ValueError(f"The {encoding} body ends half-way")
 
 
 def accepted(header: str) -> str | None:
     """The first encoding that the client accepts and the front knows."""
     for item in header.split(","):
-        name = item.partition(";")[0].strip().lower()
-        if name in SUPPORTED:
-            return name
+        name, _, weight = item.partition(";")
+        if name.strip().lower() in SUPPORTED and weight.replace(" ", "") not in ("q=0", "q=0.0"):
+            return name.strip().lower()
     return None
+
+
+class _Plain:
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class _Lz4:
+    def __init__(self) -> None:
+        self._compressor = lz4.frame.LZ4FrameCompressor()
+        self._head = self._compressor.begin()
+
+    def compress(self, data: bytes, /) -> bytes:
+        head, self._head = self._head, b""
+        return head + self._compressor.compress(data)
+
+    def flush(self) -> bytes:
+        return self._head + self._compressor.flush()
 
 
 _DECODERS: dict[str, Callable[[], Any]] = {
@@ -62,9 +83,10 @@ _DECODERS: dict[str, Callable[[], Any]] = {
     "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
     "lz4": lambda: lz4.frame.LZ4FrameDecompressor(),
 }
-_ENCODERS: dict[str, Callable[[], Any]] = {
+_ENCODERS: dict[str | None, Callable[[], Encoder]] = {
+    None: _Plain,
     "gzip": lambda: zlib.compressobj(3, wbits=_GZIP),
     "deflate": lambda: zlib.compressobj(3),
     "zstd": lambda: zstandard.ZstdCompressor(level=1).compressobj(),
-    "lz4": lambda: lz4.frame.LZ4FrameCompressor(),
+    "lz4": _Lz4,
 }

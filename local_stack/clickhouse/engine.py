@@ -1,39 +1,40 @@
-"""The engine: chDB sessions, one per request, and the statements that run in them."""
+"""The engine: chDB sessions, and the statements that run in them.
+
+chDB runs queries of several sessions at once and is used from several threads here. What it does
+not do, and is done here: a result of any format is streamed by letting the engine write it into a
+pipe (`INTO OUTFILE`), and a query is ended by `KILL QUERY` from another session.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from chdb import ChdbError
+from chdb import ChdbError, engine_version
 from chdb.session import Session
 
-from local_stack.clickhouse.formats import joiner
+from local_stack.clickhouse.errors import QueryError, refusal
+from local_stack.clickhouse.formats import DEFAULT_FORMAT
 from local_stack.clickhouse.statement import Statement
 
-_CODE = re.compile(r"Code: (\d+)\. .*", re.DOTALL)
+VERSION = engine_version
+
+_CODE = re.compile(r"Code: (\d+)\. ")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_PREFIXES = ("Streaming query failed: ", "Streaming insert finish failed: ",
-             "Streaming insert append failed: ")  # fmt: skip
-
-INSERT_PIECE = 1 << 20
-
-
-class EngineError(Exception):
-    """What ClickHouse says is wrong: its code and its message."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+_PREFIX = re.compile(r"^Streaming insert (?:append|finish) failed: ")
+_AS_A_SERVER = "implicit_select=0"
+PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A result on its way, and what is known of it before it is read."""
+class Statistics:
+    """What a statement read and wrote."""
 
-    pieces: Iterator[bytes]
+    read_rows: int = 0
+    read_bytes: int = 0
     written_rows: int = 0
     written_bytes: int = 0
 
@@ -45,21 +46,31 @@ class External:
     name: str
     structure: str
     format: str
-    data: bytes
+    data: IO[bytes]
 
 
 class Engine:
     """chDB over one data folder. Thread-safe: each request works in a session of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._path = str(path)
-        # While one session is open, others open in a millisecond.
-        self._base = Session(self._path)
-        self.version = str(self._base.query("SELECT version()", "TabSeparated")).strip()
+        self._address = f"{path}?{_AS_A_SERVER}"
+        # While one session is open, others open in a fraction of a millisecond.
+        self._base = Session(self._address)
+        self.kills = 0
+        """How often queries were killed by statement, or all of them at the end."""
 
     def open(self) -> "EngineSession":
         """A new session."""
-        return EngineSession(Session(self._path), self.version)
+        return EngineSession(self, Session(self._address))
+
+    def kill(self, mark: str) -> None:
+        """Ends the queries in whose text the mark stands."""
+        self._base.query(f"KILL QUERY WHERE position(query, '{mark}') > 0 ASYNC")
+
+    def kill_all(self) -> None:
+        """Ends every query."""
+        self.kills += 1
+        self._base.query("KILL QUERY WHERE 1 ASYNC")
 
     def close(self) -> None:
         """Lets go of the data folder."""
@@ -67,126 +78,99 @@ class Engine:
 
 
 class EngineSession:
-    """Settings, parameters and temporary tables, and the statements that see them."""
+    """Settings, parameters and temporary tables, and the statements that see them.
 
-    def __init__(self, session: Session, version: str) -> None:
-        self._session, self._version = session, version
+    Every method raises `QueryError` with ClickHouse's code and words.
+    """
 
-    def prepare(
-        self, database: str | None, settings: Mapping[str, str], parameters: Mapping[str, str]
-    ) -> None:
-        """Sets what the following statement runs with.
+    def __init__(self, engine: Engine, session: Session) -> None:
+        self.engine = engine
+        self._session = session
 
-        Raises:
-            EngineError: an unknown database or setting.
-        """
-        if database:
-            name = database.replace("\\", "\\\\").replace("`", "\\`")
-            self._run(f"USE `{name}`")
-        for name, value in settings.items():
-            self._run(f"SET {_checked(name)} = {_quoted(value)}")
-        for name, value in parameters.items():
-            self._run(f"SET param_{_checked(name)} = {_quoted(value)}")
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Sets settings for what follows, and parameters as `param_…`."""
+        if settings:
+            pairs = (f"{_checked(name)} = {quoted(value)}" for name, value in settings.items())
+            self.query(f"SET {', '.join(pairs)}")
+
+    def use(self, database: str) -> None:
+        """Changes the current database."""
+        escaped = database.replace("\\", "\\\\").replace("`", "\\`")
+        self.query(f"USE `{escaped}`")
 
     def attach(self, table: External) -> None:
         """Makes a temporary table of external data."""
-        self._run(f"CREATE TEMPORARY TABLE {_checked(table.name)} ({table.structure})")
-        statement = Statement(
-            f"INSERT INTO {table.name}", table.format, takes_rows=True, is_query=False
-        )
-        self.insert(statement, [table.data])
+        name = _checked(table.name)
+        self.query(f"CREATE TEMPORARY TABLE {name} ({table.structure})")
+        target = Statement("rows", f"INSERT INTO {name}", format=table.format)
+        self.insert(target, DEFAULT_FORMAT, iter(lambda: table.data.read(PIECE), b""))
 
-    def run(self, statement: Statement, default_format: str) -> Result:
-        """Runs a statement; the first piece of its result is there when this returns."""
-        name = statement.format or default_format
-        join = joiner(name)
-        if statement.is_query and join:
-            with self._errors():
-                stream = self._session.send_query(statement.text, name)
-            pieces = join(self._pieces(stream))
-            first = next(pieces, None)
-            if first is not None:
-                return Result(_chain(first, pieces))
-            # An empty result has a head all the same, which the stream does not give.
-        with self._errors():
-            whole = self._session.query(statement.text, name)
-        return Result(iter([whole.bytes()]))
+    def detach(self, table: External) -> None:
+        """Drops the temporary table again."""
+        self.query(f"DROP TEMPORARY TABLE IF EXISTS {_checked(table.name)}")
 
-    def insert(self, statement: Statement, pieces: Iterable[bytes]) -> Result:
-        """Streams rows into a table. What fails half-way is not committed by this call."""
-        with self._errors():
-            inserter = self._session.send_insert(statement.text, statement.format or "TabSeparated")
+    def query(self, text: str, output_format: str = DEFAULT_FORMAT) -> tuple[bytes, Statistics]:
+        """Runs a statement and returns its whole result."""
         try:
-            with self._errors():
+            result = self._session.query(text, output_format)
+        except ChdbError as error:
+            raise _worded(error) from error
+        return result.bytes(), Statistics(result.rows_read(), result.bytes_read())
+
+    def command(self, text: str, output_format: str) -> tuple[bytes, Statistics]:
+        """Runs a statement that may kill others, or be killed, and returns its whole result."""
+        if re.match(r"\s*KILL\b", text, re.IGNORECASE):
+            self.engine.kills += 1
+        return self.query(text, output_format)
+
+    def insert(
+        self, statement: Statement, input_format: str, pieces: Iterable[bytes]
+    ) -> Statistics:
+        """Streams rows into a table.
+
+        When `pieces` raises, or the engine refuses the rows, the rows that are not in a part of the
+        table yet never get there; ClickHouse writes a part per million rows or 256 MB.
+        """
+        kills = self.engine.kills
+        try:
+            inserter = self._session.send_insert(statement.text, statement.format or input_format)
+            try:
                 for piece in pieces:
                     inserter.append(piece)
                 done = inserter.finish()
-        except BaseException:
-            with suppress(RuntimeError):
-                inserter.cancel()
-            raise
-        return Result(iter([]), done.rows_written, done.bytes_written)
+            except BaseException:
+                with suppress(RuntimeError):
+                    inserter.cancel()
+                raise
+        except RuntimeError as error:
+            raise _worded(error) from error
+        if kills != self.engine.kills:
+            # A killed insert ends like a whole one: there is no telling whether it was this one.
+            raise refusal(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
+        return Statistics(0, 0, done.rows_written, done.bytes_written)
 
     def close(self) -> None:
         """Ends the session; its temporary tables are gone."""
         self._session.close()
 
-    def _run(self, text: str) -> None:
-        with self._errors():
-            self._session.query(text)
 
-    def _pieces(self, stream: Any) -> Iterator[bytes]:
-        """The pieces of a stream. Closing the iterator cancels the query in the engine."""
-        try:
-            with self._errors():
-                for chunk in stream:
-                    yield chunk.bytes()
-        finally:
-            with suppress(RuntimeError):
-                stream.cancel()
-
-    def _errors(self) -> "_Errors":
-        return _Errors(self._version)
+def new_mark() -> str:
+    """A text that stands in no other query."""
+    return secrets.token_hex(16)
 
 
-class _Errors:
-    """Turns the engine's errors into ClickHouse's code and wording."""
-
-    def __init__(self, version: str) -> None:
-        self._version = version
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, ChdbError | RuntimeError):
-            return
-        text = str(error)
-        for prefix in _PREFIXES:
-            text = text.removeprefix(prefix)
-        found = _CODE.search(text)
-        if "(version " not in text:
-            text = f"{text} (version {self._version})"
-        raise EngineError(int(found.group(1)) if found else 48, text) from error
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield first
-        yield from rest
-    finally:
-        close = getattr(rest, "close", None)
-        if close:
-            close()
+def quoted(value: str) -> str:
+    """A value as a literal of SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise EngineError(
-            115, f"Code: 115. DB::Exception: Unknown setting '{name}'. (UNKNOWN_SETTING)"
-        )
+        raise refusal(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")
     return name
 
 
-def _quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _worded(error: Exception) -> QueryError:
+    text = _PREFIX.sub("", str(error))
+    found = _CODE.search(text)
+    return QueryError(int(found[1]) if found else 1001, text)

@@ -1,14 +1,18 @@
-"""Where a statement ends and its data begins, and which format either of them has.
+"""Where a statement ends and its rows begin, and which format either of them has.
 
 ClickHouse's HTTP interface takes an INSERT and its rows as one text: the statement may stand in the
 URL and the rows in the body, or both in the body. The front must tell them apart without reading
-the rows, so it looks for the words that matter outside of strings, quoted names and comments.
+the rows, so it looks for the words that matter outside of strings, quoted names, comments and
+brackets.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
+
+from local_stack.clickhouse.errors import refusal
 
 _TOKEN = re.compile(
     rb"""
@@ -22,15 +26,34 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-DEFAULT_FORMAT = "TabSeparated"
-STREAMED = frozenset({b"SELECT", b"WITH", b"FROM", b"("})
-"""How a statement begins whose result can be long."""
+_QUERIES = (b"SELECT", b"WITH", b"FROM")
+_READS = (b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS", b"EXPLAIN", b"CHECK", b"USE", b"SET")
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """A token that means something: no space, no comment."""
+class Statement:
+    """A statement as the front needs to know it."""
 
+    kind: Literal["rows", "query", "read", "command"]
+    """It takes the rows that follow; its result can be long; it changes nothing; anything else."""
+    head: str
+    """The statement up to its FORMAT, or to its end; of one that takes rows, all of it."""
+    tail: str = ""
+    """What stands behind the format's name."""
+    format: str | None = None
+    """The format that it names, of its result or of its rows."""
+    rows: bytes = b""
+    """The rows, or their beginning, that stood behind the statement."""
+
+    @property
+    def text(self) -> str:
+        """The statement as it came, its rows left out."""
+        named = f" FORMAT {self.format}" if self.format and self.kind != "rows" else ""
+        return f"{self.head}{named}{self.tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
     kind: str
     text: bytes
     start: int
@@ -39,71 +62,76 @@ class Token:
     def says(self, *words: bytes) -> bool:
         return self.kind == "word" and self.text.upper() in words
 
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement as the front needs to know it."""
-
-    text: str
-    """What the engine is to run. Of an INSERT with rows, the part before FORMAT."""
-    format: str | None
-    """The format that the statement names, of its result or of its rows."""
-    takes_rows: bool
-    """Rows follow, in `format`."""
-    is_query: bool
-    """Its result can be streamed."""
-    rows: bytes = b""
-    """The rows, or their beginning, that stood behind the statement."""
+    def signs(self, sign: bytes) -> bool:
+        return self.kind == "sign" and self.text == sign
 
 
-def parse(text: bytes, *, rows_follow: bool) -> Statement:
-    """Reads a statement; `rows_follow` says that a body of its own comes after it."""
-    tokens = _tokens(text)
+def parse(text: bytes) -> Statement:
+    """Reads a statement and, where it takes rows, finds where they begin.
+
+    Raises:
+        QueryError: it is empty, several statements, no UTF-8, or reads or writes a file of the
+            client's.
+    """
+    tokens = _outside_brackets(text)
     first = next(tokens, None)
     if first is None:
-        return Statement("", None, takes_rows=False, is_query=False)
+        raise refusal(62, "SYNTAX_ERROR", "Empty query")
     if first.says(b"INSERT"):
-        return _insert(text, tokens, rows_follow)
-    named = _format_of([first, *tokens])
-    is_query = first.text.upper() in STREAMED
-    return Statement(text.decode(), named, takes_rows=False, is_query=is_query)
+        return _insert(text, tokens)
+    return _other(text, [first, *tokens])
 
 
-def _tokens(text: bytes) -> Iterator[Token]:
+def _tokens(text: bytes) -> Iterator[_Token]:
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "sign"
-        if kind == "tag":
-            kind = "string"
         if kind != "space":
-            yield Token(kind, match.group(), match.start(), match.end())
+            yield _Token("string" if kind == "tag" else kind, match[0], match.start(), match.end())
 
 
-def _insert(text: bytes, tokens: Iterator[Token], rows_follow: bool) -> Statement:
-    """`INSERT INTO t (…) [SETTINGS …] FORMAT F` takes rows; VALUES and SELECT bring their own.
+def _outside_brackets(text: bytes) -> Iterator[_Token]:
+    """The tokens that stand in no bracket, and the outermost brackets themselves."""
+    depth = 0
+    for token in _tokens(text):
+        depth -= token.kind == "sign" and token.text in b")]}"
+        if depth <= 0:
+            yield token
+        depth += token.kind == "sign" and token.text in b"([{"
+
+
+def _insert(text: bytes, tokens: Iterator[_Token]) -> Statement:
+    """`INSERT INTO t (…) [SETTINGS …] FORMAT F` and `… VALUES` take rows, a SELECT brings its own.
 
     No token behind the format's name is looked at: rows may be anything.
     """
-    depth = 0
-    for number, token in enumerate(tokens):
-        depth += {b"(": 1, b")": -1}.get(token.text, 0) if token.kind == "sign" else 0
-        if depth or number < 1:
-            continue
-        if token.says(b"SELECT", b"WITH", b"WATCH"):
-            return Statement(text.decode(), None, takes_rows=False, is_query=False)
-        if token.says(b"VALUES"):
-            if rows_follow and next(tokens, None) is None:
-                before = text[: token.start].decode()
-                return Statement(before, "Values", takes_rows=True, is_query=False)
-            return Statement(text.decode(), "Values", takes_rows=False, is_query=False)
-        if token.says(b"FORMAT") and (name := next(tokens, None)):
+    before: _Token | None = None
+    for token in tokens:
+        is_name = (
+            before is None or before.says(b"INTO", b"TABLE", b"FUNCTION") or before.signs(b".")
+        )
+        if is_name:
+            pass
+        elif token.says(b"SELECT", b"WITH", b"WATCH"):
+            return _other(text, list(_outside_brackets(text)))
+        elif token.says(b"INFILE") and before is not None and before.says(b"FROM"):
+            raise refusal(
+                78,
+                "UNKNOWN_TYPE_OF_QUERY",
+                "Query has infile and was sent directly to the server",
+            )
+        elif token.says(b"VALUES"):
             return Statement(
-                text[: token.start].decode(),
-                name.text.decode(),
-                takes_rows=True,
-                is_query=False,
+                "rows", _decoded(text[: token.start]), format="Values", rows=text[token.end :]
+            )
+        elif token.says(b"FORMAT") and (name := next(tokens, None)):
+            return Statement(
+                "rows",
+                _decoded(text[: token.start]),
+                format=_decoded(name.text),
                 rows=_behind(text[name.end :]),
             )
-    return Statement(text.decode(), None, takes_rows=rows_follow, is_query=False)
+        before = token
+    return Statement("rows", _decoded(text))
 
 
 def _behind(rest: bytes) -> bytes:
@@ -112,11 +140,61 @@ def _behind(rest: bytes) -> bytes:
     return rest[lead.end() :] if lead else rest
 
 
-def _format_of(tokens: list[Token]) -> str | None:
-    """The format of a result: the last `FORMAT name` outside of brackets."""
-    depth, named = 0, None
+def _other(text: bytes, tokens: Sequence[_Token]) -> Statement:
+    """A statement that is all there is: its kind, and its format taken out of it."""
+    tokens = _only_one(text, tokens)
+    kind = _kind(tokens)
+    found = _format_of(tokens)
+    if found is None:
+        return Statement(kind, _decoded(text[: tokens[-1].end]) if tokens else "")
+    word, name = found
+    return Statement(
+        kind,
+        _decoded(text[: word.start]),
+        tail=_decoded(text[name.end : tokens[-1].end]),
+        format=_decoded(name.text),
+    )
+
+
+def _only_one(text: bytes, tokens: Sequence[_Token]) -> Sequence[_Token]:
+    """The tokens without the semicolon at the end."""
+    for place, token in enumerate(tokens):
+        if token.signs(b";"):
+            if any(not later.signs(b";") for later in tokens[place:]):
+                rest = _decoded(text[token.start :])[:100]
+                raise refusal(
+                    62,
+                    "SYNTAX_ERROR",
+                    f"Syntax error (Multi-statements are not allowed): failed at position "
+                    f"{token.start + 1} (end of query): {rest}",
+                )
+            return tokens[:place]
+    return tokens
+
+
+def _kind(tokens: Sequence[_Token]) -> Literal["query", "read", "command"]:
     for token, following in pairwise(tokens):
-        depth += {b"(": 1, b")": -1}.get(token.text, 0) if token.kind == "sign" else 0
-        if not depth and token.says(b"FORMAT") and following.kind == "word":
-            named = following.text.decode()
-    return named
+        if token.says(b"INSERT") and following.says(b"INTO"):
+            return "command"
+        if token.says(b"INTO") and following.says(b"OUTFILE"):
+            raise refusal(480, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed")
+    if tokens and (tokens[0].says(*_QUERIES) or tokens[0].signs(b"(")):
+        return "query"
+    return "read" if tokens and tokens[0].says(*_READS) else "command"
+
+
+def _format_of(tokens: Sequence[_Token]) -> tuple[_Token, _Token] | None:
+    """FORMAT and the name behind it, where nothing but SETTINGS follows."""
+    for place in range(len(tokens) - 2, 0, -1):
+        word, name = tokens[place], tokens[place + 1]
+        if word.says(b"FORMAT") and name.kind == "word" and not tokens[place - 1].signs(b"."):
+            ends = place + 2 == len(tokens) or tokens[place + 2].says(b"SETTINGS")
+            return (word, name) if ends else None
+    return None
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise refusal(36, "BAD_ARGUMENTS", f"The statement is not UTF-8: {error}") from error

@@ -1,0 +1,244 @@
+"""The HTTP side: connections, requests and answers, a thread for each connection."""
+
+import json
+import logging
+import secrets
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
+from urllib.parse import urlsplit
+
+from local_stack.clickhouse.body import Body, is_closed
+from local_stack.clickhouse.compression import Encoder, encoder
+from local_stack.clickhouse.engine import VERSION
+from local_stack.clickhouse.errors import QueryError, refusal
+from local_stack.clickhouse.formats import content_type
+from local_stack.clickhouse.front import Answer, Front
+from local_stack.clickhouse.request import presented, query_id_of, read_request
+from local_stack.clickhouse.running import PeerGone
+
+IDLE_SECONDS = 600
+SKIPPED_BYTES = 256 << 20
+"""As much of a refused body as is still read, so that the client comes to reading the answer."""
+
+log = logging.getLogger(__name__)
+
+
+class HttpServer(ThreadingHTTPServer):
+    """Listens for clients of a front."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], front: Front) -> None:
+        """Listens on the address.
+
+        Raises:
+            OSError: it is taken, or not this machine's.
+        """
+        self.front = front
+        self._connections: set[socket.socket] = set()
+        self._ended = threading.Condition()
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, _Handler)
+
+    def process_request_thread(self, request: socket.socket, client_address: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        with self._ended:
+            self._connections.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._ended:
+                self._connections.discard(request)
+                self._ended.notify_all()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes is no error; anything else is ours, and said."""
+        del request
+        log.exception("the connection of %s broke off", client_address)
+
+    def hang_up(self, seconds: float) -> bool:
+        """Lets no connection ask or send anything more; whether all were gone in time."""
+        with self._ended:
+            for connection in self._connections:
+                try:
+                    connection.shutdown(socket.SHUT_RD)
+                except OSError:
+                    continue
+            return self._ended.wait_for(lambda: not self._connections, seconds)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = f"ClickHouse/{VERSION}"
+    sys_version = ""
+    timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True
+
+    # A client of the engine's queries is the connection itself.
+    def fileno(self) -> int:
+        return self.connection.fileno()
+
+    def is_gone(self) -> bool:
+        return is_closed(self.connection)
+
+    def do_GET(self) -> None:
+        self._begin(Body(self.rfile, 0))
+
+    def do_HEAD(self) -> None:
+        self._begin(Body(self.rfile, 0))
+
+    def do_POST(self) -> None:
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            self._begin(Body(self.rfile, None))
+            return
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            self._whole(411, {}, b"A body needs a Content-Length or chunks\n")
+            self.close_connection = True
+            return
+        self._begin(Body(self.rfile, int(length)))
+
+    def do_OPTIONS(self) -> None:
+        self._whole(204, {"Allow": "OPTIONS, GET, HEAD, POST"}, b"")
+
+    def _begin(self, body: Body) -> None:
+        address = urlsplit(self.path)
+        asks = self.command != "HEAD" and (self.command == "POST" or address.query)
+        if address.path in ("/ping", "/replicas_status") or (address.path == "/" and not asks):
+            self._whole(200, {"Content-Type": "text/html; charset=UTF-8"}, b"Ok.\n")
+        elif address.path != "/":
+            told = f"There is no handle {address.path}\n\nUse / or /ping for health checks.\n"
+            self._whole(404, {"Content-Type": "text/plain; charset=UTF-8"}, told.encode())
+        else:
+            self._ask(address.query, body)
+        if not body.is_read:
+            self._skip(body)
+
+    def _ask(self, query_string: str, body: Body) -> None:
+        started = time.monotonic()
+        headers = {
+            "X-ClickHouse-Query-Id": query_id_of(query_string),
+            "X-ClickHouse-Server-Display-Name": "fraiseql-local",
+            "X-ClickHouse-Timezone": "UTC",
+        }
+        try:
+            self.server_front.check(presented(query_string, self.headers))
+            request = read_request(self.command, query_string, self.headers, body)
+            with self.server_front.answered(request, self) as answer:
+                self._success(answer, request.encoding, headers, started)
+        except QueryError as error:
+            self._failure(error, headers, body)
+        except (PeerGone, ConnectionError, TimeoutError):
+            self.close_connection = True
+        except Exception as error:
+            log.exception("a request failed")
+            self._failure(refusal(1001, "STD_EXCEPTION", repr(error)), headers, body)
+
+    @property
+    def server_front(self) -> Front:
+        return cast(HttpServer, self.server).front
+
+    def _success(
+        self, answer: Answer, encoding: str | None, headers: dict[str, str], started: float
+    ) -> None:
+        statistics = answer.statistics
+        summary = {
+            "read_rows": str(statistics.read_rows),
+            "read_bytes": str(statistics.read_bytes),
+            "written_rows": str(statistics.written_rows),
+            "written_bytes": str(statistics.written_bytes),
+            "result_rows": str(statistics.written_rows),
+            "result_bytes": str(statistics.written_bytes),
+            "elapsed_ns": str(int((time.monotonic() - started) * 1e9)),
+        }
+        headers["X-ClickHouse-Summary"] = json.dumps(summary, separators=(",", ":"))
+        if answer.format:
+            headers["X-ClickHouse-Format"] = answer.format
+            headers["Content-Type"] = content_type(answer.format)
+        if answer.length is not None and (not encoding or not answer.length):
+            self._whole(200, headers, b"".join(answer.pieces))
+            return
+        tag = secrets.token_hex(8)
+        headers["X-ClickHouse-Exception-Tag"] = tag
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        self._stream(answer, encoder(encoding), headers, tag)
+
+    def _stream(self, answer: Answer, packer: Encoder, headers: dict[str, str], tag: str) -> None:
+        """Sends a result as it comes. One that breaks off has no end, so that none takes it for
+        whole, and says why in ClickHouse's manner."""
+        chunked = self.request_version != "HTTP/1.0"
+        if chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        else:
+            headers["Connection"] = "close"
+            self.close_connection = True
+        self._head(200, headers)
+
+        def send(data: bytes) -> None:
+            if data:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+
+        pieces = iter(answer.pieces)
+        try:
+            for piece in pieces:
+                send(packer.compress(piece))
+        except QueryError as error:
+            self.close_connection = True
+            told = f"{_versioned(error)}\n"
+            send(
+                packer.compress(
+                    f"\r\n__exception__\r\n{tag}\r\n{told}{len(told.encode())} {tag}\r\n"
+                    "__exception__\r\n".encode()
+                )
+                + packer.flush()
+            )
+            return
+        send(packer.flush())
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _failure(self, error: QueryError, headers: dict[str, str], body: Body) -> None:
+        headers["X-ClickHouse-Exception-Code"] = str(error.code)
+        headers["Content-Type"] = "text/plain; charset=UTF-8"
+        if not body.is_read:
+            headers["Connection"] = "close"
+            self.close_connection = True
+        try:
+            self._whole(error.status, headers, f"{_versioned(error)}\n".encode())
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    def _whole(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        if status != 204:
+            headers["Content-Length"] = str(len(content))
+        self._head(status, headers)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _head(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value.replace("\r", " ").replace("\n", " "))
+        self.end_headers()
+
+    def _skip(self, body: Body) -> None:
+        """Reads what the client still sends: closing at once would take the answer from it."""
+        if self.close_connection:
+            try:
+                self.connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                return
+        if not body.skip(SKIPPED_BYTES):
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not logged."""
+
+
+def _versioned(error: QueryError) -> str:
+    text = str(error)
+    return text if "(version " in text else f"{text} (version {VERSION})"
