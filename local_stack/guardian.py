@@ -8,7 +8,8 @@ grandchildren too; when the guardian is killed, the worker is told to end and do
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import NoReturn
 
 import psutil
@@ -88,3 +89,15 @@ def ended_children() -> Iterator[tuple[int, int]]:
         if process == 0:
             return
         yield process, status
+
+
+def collect_orphans(own: Collection[int]) -> None:
+    """Waits for adopted processes that have ended; not for `own`, which whoever started them does.
+
+    Without it they would stay as zombies until this process ends.
+    """
+    with suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in own:
+                return
+            os.waitpid(ended.si_pid, 0)

@@ -54,7 +54,6 @@ def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
 
     Raises:
         OSError: its files cannot be made, or it cannot be executed.
-        subprocess.CalledProcessError: its preparation failed.
     """
     program.prepare()
     with log.open("ab") as output:

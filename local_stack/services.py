@@ -92,7 +92,7 @@ def flight(port: int, http_port: int) -> Program:
         name="flight",
         title="Flight service",
         command=(sys.executable, "-m", "flight_service"),
-        is_ready=lambda: accepts(port) and accepts(http_port),
+        is_ready=lambda: accepts(port) and answers(http_port, "/health"),
         addresses={
             "flight_url": f"grpc://{HOST}:{port}",
             "http_url": f"http://{HOST}:{http_port}",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_stack.guardian import collect_orphans
 from local_stack.programs import Program, StackError, said, start
 
 POLL_SECONDS = 0.05
@@ -121,9 +122,6 @@ class Supervisor:
             child.process = start(child.program, log)
         except OSError as error:
             raise StartFailed(f"{child.program.title} cannot be started: {said(error)}") from error
-        except subprocess.CalledProcessError as error:
-            lines = (error.stderr or "").strip().splitlines() or [str(error)]
-            raise StartFailed(f"{child.program.title} cannot be set up: {lines[-1]}") from error
         child.started = time.monotonic()
 
     def _has_become_ready(self, child: _Child) -> bool:
@@ -141,6 +139,8 @@ class Supervisor:
         return False
 
     def _restart_dead(self) -> None:
+        own = [child.process.pid for child in self._children.values() if child.process]
+        collect_orphans(own)
         now = time.monotonic()
         for child in self._children.values():
             if not child.ready or child.program.once:

@@ -1,0 +1,202 @@
+"""The supervision of the embedded servers: restarts, ends, refusals. Without Dagster, for speed."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+from adbc_driver_postgresql import dbapi
+from stacks import SECONDS, SERVERS_ONLY, WHOLE, Stack, servers_only, survivors, wait_until
+
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import LogError, connect
+from fraiseql_assets.stream.setup import setup_streams
+
+pytestmark = pytest.mark.timeout(120)
+
+PROCESSES = {
+    "NATS": ("nats-server",),
+    "ClickHouse": ("local_stack.clickhouse",),
+    "Elasticsearch": ("noida-db",),
+    "PostgreSQL": ("bin/postgres", "-D"),
+}
+"""Words by which each server's process is known."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with servers_only(tmp_path_factory.mktemp("servers") / "data") as stack:
+        yield stack
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("title", PROCESSES)
+def test_a_killed_server_is_started_again_and_reported(running: Stack, title: str) -> None:
+    killed = running.process_of(*PROCESSES[title])
+    killed.kill()
+
+    def report() -> str:
+        lines = running.printed.read_text().splitlines()
+        return next(line for line in reversed(lines) if title in line)
+
+    wait_until(lambda: f"{title} was ended by SIGKILL; it is started again" in report())
+    wait_until(lambda: takes_writes(running.settings, title), running.printed)
+    assert running.process_of(*PROCESSES[title]) != killed
+
+
+def test_a_second_start_on_the_same_folder_says_who_has_it(running: Stack) -> None:
+    holder = running.process.children()[0].pid
+    assert f"in use by process {holder}" in refused(SERVERS_ONLY, str(running.folder))
+
+
+def test_what_was_written_is_there_after_a_restart(folder: Path) -> None:
+    with servers_only(folder) as stack:
+        for title in PROCESSES:
+            WRITES[title](stack.settings)
+        assert stack.end() == 0
+    with servers_only(folder) as stack:
+        assert {title: read(stack.settings) for title, read in READS.items()} == dict.fromkeys(
+            PROCESSES, 1
+        )
+
+
+def test_sigterm_ends_every_process(folder: Path) -> None:
+    with servers_only(folder) as stack:
+        processes = stack.descendants
+        assert stack.end() == 0
+        assert survivors(processes) == []
+
+
+@pytest.mark.parametrize("killed", ["guardian", "worker"])
+def test_sigkill_leaves_no_process(folder: Path, killed: str) -> None:
+    with (
+        servers_only(folder) as stack,
+        dbapi.connect(stack.settings.database_url.get_secret_value()) as connection,
+        connection.cursor() as cursor,
+    ):
+        # A backend of PostgreSQL leaves its server's session and process group.
+        cursor.execute("SELECT 1")
+        processes = stack.descendants
+        guardian, worker = processes[:2]
+        (guardian if killed == "guardian" else worker).kill()
+        stack.process.wait(SECONDS)
+        wait_until(lambda: survivors(processes) == [])
+
+
+def test_a_taken_port_is_said_before_anything_starts(folder: Path) -> None:
+    with socket.socket() as holder:
+        with suppress(OSError):
+            # Taken by this test, or by whoever has it already.
+            holder.bind(("127.0.0.1", 8080))
+        sentence = refused(WHOLE, "dev", "--data-dir", str(folder))
+    assert "8080 (Flight over HTTP)" in sentence
+    assert "--ports auto" in sentence
+    assert [path.name for path in folder.iterdir()] == ["lock", "logs"]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    sentence = refused(SERVERS_ONLY, str(tmp_path / "file" / "data"))
+    assert "The data folder cannot be used" in sentence
+    assert "Choose a folder that can be written to" in sentence
+
+
+def test_a_server_that_cannot_start_is_said_with_its_own_words(folder: Path) -> None:
+    (folder / "postgresql" / "18").mkdir(parents=True)
+    sentence = refused(SERVERS_ONLY, str(folder))
+    assert "PostgreSQL ended with exit code" in sentence
+    assert str(folder / "logs" / "postgresql.log") in sentence
+
+
+def refused(script: str, *arguments: str) -> str:
+    """Runs what must refuse to start, and returns the sentence."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 1, done.stdout
+    [sentence] = done.stderr.splitlines()
+    return sentence
+
+
+def write_nats(settings: Settings) -> None:
+    async def write() -> None:
+        await setup_streams(settings)
+        async with connect(settings, name="test") as client:
+            await client.jetstream().publish(f"{settings.subject_prefix}.Order.INSERT", b"{}")
+
+    asyncio.run(write())
+
+
+def read_nats(settings: Settings) -> int:
+    async def read() -> int:
+        async with connect(settings, name="test") as client:
+            return (await client.jetstream().stream_info(settings.stream)).state.messages
+
+    return asyncio.run(read())
+
+
+def clickhouse(settings: Settings, statement: str) -> str:
+    url = settings.clickhouse_url.get_secret_value().removesuffix("/default")
+    answer = requests.post(url, data=statement, timeout=10)
+    answer.raise_for_status()
+    return answer.text
+
+
+def write_clickhouse(settings: Settings) -> None:
+    clickhouse(settings, "CREATE TABLE IF NOT EXISTS t (n Int32) ENGINE MergeTree ORDER BY n")
+    clickhouse(settings, "INSERT INTO t VALUES (1)")
+
+
+def write_elasticsearch(settings: Settings) -> None:
+    url = f"{settings.elasticsearch_url.get_secret_value()}/t/_doc/1?refresh=true"
+    requests.put(url, json={"n": 1}, timeout=10).raise_for_status()
+
+
+def read_elasticsearch(settings: Settings) -> int:
+    url = f"{settings.elasticsearch_url.get_secret_value()}/t/_count"
+    return requests.get(url, timeout=10).json()["count"]
+
+
+def postgresql(settings: Settings, statement: str) -> list[tuple[int]]:
+    with (
+        dbapi.connect(settings.database_url.get_secret_value(), autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+        return cursor.fetchall() if statement.startswith("SELECT") else []
+
+
+def write_postgresql(settings: Settings) -> None:
+    postgresql(settings, "CREATE TABLE IF NOT EXISTS t (n int)")
+    postgresql(settings, "INSERT INTO t VALUES (1)")
+
+
+WRITES: dict[str, Callable[[Settings], None]] = {
+    "NATS": write_nats,
+    "ClickHouse": write_clickhouse,
+    "Elasticsearch": write_elasticsearch,
+    "PostgreSQL": write_postgresql,
+}
+READS: dict[str, Callable[[Settings], int]] = {
+    "NATS": read_nats,
+    "ClickHouse": lambda settings: int(clickhouse(settings, "SELECT count() FROM t")),
+    "Elasticsearch": read_elasticsearch,
+    "PostgreSQL": lambda settings: postgresql(settings, "SELECT count(*) FROM t")[0][0],
+}
+
+
+def takes_writes(settings: Settings, title: str) -> bool:
+    try:
+        WRITES[title](settings)
+    except (LogError, requests.RequestException, dbapi.Error):
+        return False
+    return True
