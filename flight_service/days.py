@@ -1,5 +1,6 @@
 """Dates and times in tickets."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 
 from flight_service.errors import InvalidRequest
@@ -8,6 +9,8 @@ from flight_service.tickets import shown
 EARLIEST = date(1900, 1, 1)
 LATEST = date(2299, 12, 31)
 """No event can be of a day before or after: the decoder refuses it."""
+
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def beginning(text: str | None, field: str) -> datetime | None:
@@ -38,6 +41,9 @@ def ending(text: str | None, field: str) -> datetime | None:
 
 def _parse(text: str, field: str) -> date | datetime:
     try:
+        # Python reads more forms of ISO 8601, in which a date would pass for a time.
+        if not _DATED.match(text):
+            raise ValueError(text)
         found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError as error:
         raise InvalidRequest(

@@ -45,6 +45,9 @@ class Forbidden(Refused):
 class Stopping(Exception):
     """The service is being stopped while the call runs."""
 
+    def __str__(self) -> str:
+        return "The service is stopping. Ask again in a moment."
+
 
 class _Bare(Exception):
     """Keeps a traceback out of the status.

@@ -165,10 +165,12 @@ def _sent(
                 raise AssertionError(f"a batch of {batch.schema} in a flight of {schema}")
             yield from _messages(batch)
         if cancellation.stopping:
-            raise Stopping("The service is stopping. Ask again in a moment.")
+            raise Stopping
     except Exception as error:
-        # Work that was cut short fails somehow; nobody is there to be told.
-        if not cancellation.over or cancellation.stopping:
+        # Work that is cut short fails somehow; a client that is there needs to hear why it was cut.
+        if cancellation.stopping:
+            raise as_flight_error(Stopping()) from None
+        if not cancellation.over:
             raise as_flight_error(error) from None
     finally:
         close = getattr(batches, "close", None)

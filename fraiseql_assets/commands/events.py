@@ -1,44 +1,54 @@
 """`fraiseql-assets events`."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
-from rich.markup import escape
 
 from fraiseql_assets.commands.console import err, out, read_settings, said_plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EMPTY = "no events"
+LIMIT = 100
+COLUMNS = {
+    "timestamp": 26,
+    "entity_type": 14,
+    "event_type": 10,
+    "entity_id": 20,
+    "tenant_id": 12,
+    "data": None,
+}
+"""What the table shows, with the width of each column; the last takes what is left."""
 
 
 def events(
     entity_type: Annotated[
         str | None, typer.Option(help="Only events of this entity type, such as Order.")
     ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(help="From this date or RFC 3339 time on."),
-    ] = None,
+    start: Annotated[str | None, typer.Option(help="From this date or RFC 3339 time on.")] = None,
     end: Annotated[str | None, typer.Option(help="Up to this date (whole day) or time.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help=f"At most so many: {LIMIT}, unless told.")
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per line, every column.")
+        bool, typer.Option("--json", help="One JSON object per line, with every column.")
     ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Wait for new events and show them as they come.")
+        bool,
+        typer.Option("--follow", "-f", help="Show new events as they come, until Ctrl-C."),
     ] = False,
 ) -> None:
     """Show events, over Flight."""
-    import pyarrow as pa
+    from fraiseql_assets.commands.flight import FlightProblem, read
 
+    if follow and (start or end):
+        raise typer.BadParameter("it shows what comes from now on", param_hint="--follow")
     settings = read_settings()
-    if follow:
-        ticket: dict[str, Any] = {"type": "Tail", "entity_type": entity_type}
-    else:
+    ticket: dict[str, Any] = {"type": "Tail", "entity_type": entity_type}
+    if not follow:
+        limit = limit or LIMIT
         ticket = {
             "type": "ObserverEvents",
             "entity_type": entity_type,
@@ -47,36 +57,51 @@ def events(
             "limit": limit,
         }
     shown = 0
-    with said_plainly(pa.ArrowException):
-        for batch in _read(settings.flight_url, ticket):
-            shown += batch.num_rows
-            for row in batch.to_pylist():
-                out.print(_as_json(row) if as_json else _as_line(row), soft_wrap=True)
-    if not shown:
-        err.print(EMPTY)
+    with said_plainly(FlightProblem):
+        try:
+            for rows in _some(read(settings, ticket), limit):
+                if not as_json and not shown:
+                    typer.echo(_line(dict(zip(COLUMNS, COLUMNS, strict=True))))
+                shown += len(rows)
+                typer.echo("\n".join(map(_json if as_json else _line, rows)))
+        except KeyboardInterrupt:
+            # The way in which following ends.
+            if not follow:
+                raise
+    if not shown and not follow:
+        err.print("There are no such events.")
 
 
-def _read(url: str, ticket: dict[str, Any]) -> "Iterator[pa.RecordBatch]":
-    from pyarrow import flight
-
-    with flight.connect(url) as client:
-        reader = client.do_get(flight.Ticket(json.dumps(ticket).encode()))
-        for chunk in reader:
-            yield chunk.data
-
-
-def _as_json(row: dict[str, Any]) -> str:
-    return escape(json.dumps(row, default=str, ensure_ascii=False))
-
-
-def _as_line(row: dict[str, Any]) -> str:
-    who = row["tenant_id"] or "–"
-    return (
-        f"[dim]{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}[/dim] "
-        f"[bold]{escape(row['entity_type'])}[/bold] {escape(row['event_type']):8} "
-        f"{escape(row['entity_id'])} [dim]{escape(who)}[/dim] {escape(_short(row['data']))}"
-    )
+def _some(batches: "Iterator[pa.RecordBatch]", limit: int | None) -> Iterator[list[dict[str, Any]]]:
+    """The batches' rows, up to `limit` of them."""
+    left = limit
+    for batch in batches:
+        rows = (batch if left is None else batch.slice(0, left)).to_pylist()
+        if rows:
+            yield rows
+        if left is not None:
+            left -= len(rows)
+            if not left:
+                return
 
 
-def _short(text: str, most: int = 100) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _json(row: dict[str, Any]) -> str:
+    return msgspec.json.encode(row).decode()
+
+
+def _line(row: dict[str, Any]) -> str:
+    """The row as a line of the table; on a terminal no wider than that."""
+    cells = [_cell(row[name], width) for name, width in COLUMNS.items()]
+    line = "  ".join(cells)
+    return _cut(line, out.width) if out.is_terminal else line
+
+
+def _cell(value: Any, width: int | None) -> str:
+    text = f"{value:%Y-%m-%d %H:%M:%S.%f}" if hasattr(value, "strftime") else str(value or "–")
+    # A line break, or what steers a terminal, would break the table.
+    text = "".join(c if c.isprintable() else "�" for c in text)
+    return text if width is None else _cut(text, width).ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

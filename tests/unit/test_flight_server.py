@@ -1,0 +1,327 @@
+"""The server's own promises, on flights that are made up: no plane is asked."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import jwt
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+
+from flight_service.addresses import Address, AddressError
+from flight_service.assets import named
+from flight_service.callers import Caller
+from flight_service.calls import Cancellation
+from flight_service.errors import Forbidden, InvalidRequest, sentence_of
+from flight_service.flights import Extent, Flight, Listed, Part
+from flight_service.registry import Registry
+from flight_service.server import MESSAGE_BYTES, FlightServer
+from flight_service.tickets import Ticket
+from fraiseql_assets.planes import PlaneUnavailable
+from fraiseql_assets.settings import Settings
+
+SECRET = "a secret of at least thirty-two characters"
+SCHEMA = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("text", pa.utf8())])
+DOWN = "ClickHouse at http://x does not answer. Check that the server runs."
+
+Kind = Literal[
+    "rows", "empty", "wide", "down", "breaks", "bug", "other_schema", "refused", "forbidden",
+    "endless", "waits", "whoami",
+]  # fmt: skip
+
+
+class Made(Ticket, frozen=True):
+    """A flight that behaves as its ticket says."""
+
+    kind: Kind
+    rows: int = 3
+
+
+def batch(rows: int, text: str = "é") -> pa.RecordBatch:
+    return pa.record_batch([pa.array(range(rows), pa.int64()), pa.array([text] * rows)], SCHEMA)
+
+
+class Flights:
+    """Makes the flights, and keeps what became of their streams."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.cancelled = threading.Event()
+
+    def resolve(self, ticket: Made, caller: Caller) -> Flight:
+        if ticket.kind == "refused":
+            raise InvalidRequest("There is no such thing. Take another.")
+        if ticket.kind == "forbidden":
+            raise Forbidden("Only an admin may see this. Ask one.")
+
+        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+            return self._stream(ticket, caller, cancellation)
+
+        return Flight(SCHEMA, stream, lambda: self._extent(ticket), about={"kind": ticket.kind})
+
+    def listing(self, caller: Caller) -> list[Listed]:
+        kinds: tuple[Kind, ...] = ("rows", "down", "waits")
+        return [Listed(("made", kind), Made(kind=kind)) for kind in kinds]
+
+    def _extent(self, ticket: Made) -> Extent:
+        if ticket.kind == "down":
+            raise PlaneUnavailable(DOWN)
+        if ticket.kind == "waits":
+            self.closed.wait(30)
+        return Extent(rows=ticket.rows, parts=(Part(ticket, {"part": 1}), Part(ticket)))
+
+    def _stream(
+        self, ticket: Made, caller: Caller, cancellation: Cancellation
+    ) -> Iterator[pa.RecordBatch]:
+        try:
+            match ticket.kind:
+                case "rows":
+                    yield batch(ticket.rows)
+                case "wide":
+                    yield batch(ticket.rows, "x" * 1_000_000)
+                case "down":
+                    raise PlaneUnavailable(DOWN)
+                case "breaks":
+                    yield batch(ticket.rows)
+                    raise PlaneUnavailable(DOWN)
+                case "bug":
+                    yield batch(ticket.rows)
+                    raise KeyError("a secret of the code")
+                case "other_schema":
+                    yield batch(1).rename_columns(["n", "renamed"])
+                case "endless":
+                    while True:
+                        yield batch(ticket.rows)
+                case "waits":
+                    yield batch(ticket.rows)
+                    cancellation.then(self.cancelled.set)
+                    assert self.cancelled.wait(30)
+                    raise RuntimeError("the database says that its query was cancelled")
+                case "whoami":
+                    yield batch(1, f"{caller.subject} {caller.tenant} {sorted(caller.roles)}")
+        finally:
+            self.closed.set()
+
+
+Start = Callable[..., FlightServer]
+
+
+@pytest.fixture
+def flights() -> Flights:
+    return Flights()
+
+
+@pytest.fixture
+def start(flights: Flights) -> Iterator[Start]:
+    running: list[FlightServer] = []
+
+    def start(**settings: object) -> FlightServer:
+        server = FlightServer(
+            Address("grpc", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL"),
+            Settings.model_validate({"probe_timeout_seconds": 0.1, **settings}),
+            Registry({Made: flights.resolve}, named, (flights.listing,)),
+        )
+        running.append(server)
+        return server
+
+    yield start
+    flights.closed.set()
+    flights.cancelled.set()
+    for server in running:
+        server.stop(10)
+
+
+@pytest.fixture
+def client(start: Start) -> Iterator[flight.FlightClient]:
+    with flight.connect(str(start().address)) as client:
+        yield client
+
+
+def ticket(kind: Kind, rows: int = 3) -> flight.Ticket:
+    return flight.Ticket(Made(kind=kind, rows=rows).encode())
+
+
+def descriptor(kind: Kind) -> flight.FlightDescriptor:
+    return flight.FlightDescriptor.for_command(Made(kind=kind).encode())
+
+
+def test_the_schema_is_the_same_wherever_it_is_asked_for(client: flight.FlightClient) -> None:
+    read = client.do_get(ticket("rows")).read_all()
+    assert read.schema == SCHEMA
+    assert client.get_schema(descriptor("rows")).schema == SCHEMA
+    assert client.get_flight_info(descriptor("rows")).schema == SCHEMA
+    assert read["n"].to_pylist() == [0, 1, 2]
+
+
+def test_an_empty_result_has_the_whole_schema(client: flight.FlightClient) -> None:
+    read = client.do_get(ticket("empty")).read_all()
+    assert (read.num_rows, read.schema) == (0, SCHEMA)
+
+
+def test_a_schema_is_told_of_what_is_down(client: flight.FlightClient) -> None:
+    assert client.get_schema(descriptor("down")).schema == SCHEMA
+
+
+def test_a_large_batch_is_sent_in_messages_that_any_client_takes(
+    client: flight.FlightClient,
+) -> None:
+    sizes = [chunk.data.nbytes for chunk in client.do_get(ticket("wide", rows=40))]
+    assert len(sizes) > 1
+    assert max(sizes) <= MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "said"),
+    [
+        ("refused", pa.ArrowInvalid, "There is no such thing. Take another."),
+        ("forbidden", flight.FlightUnauthorizedError, "Only an admin may see this. Ask one."),
+        ("down", flight.FlightUnavailableError, DOWN),
+        ("breaks", flight.FlightUnavailableError, DOWN),
+    ],
+)
+def test_an_error_is_a_sentence_of_its_kind(
+    client: flight.FlightClient, kind: Kind, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as caught:
+        client.do_get(ticket(kind)).read_all()
+    assert sentence_of(caught.value) == said
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["bug", "other_schema"])
+def test_a_fault_of_the_service_is_told_by_a_number_that_its_log_explains(
+    client: flight.FlightClient, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(flight.FlightInternalError, match=r"under error [0-9a-f]{8}") as caught:
+        client.do_get(ticket(kind)).read_all()
+    assert "secret" not in str(caught.value)
+    number = sentence_of(caught.value).split()[-1].rstrip(".")
+    assert f"Error {number}" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_what_is_not_offered_says_so_without_a_traceback(client: flight.FlightClient) -> None:
+    with pytest.raises(pa.ArrowNotImplementedError) as caught:
+        client.do_put(descriptor("rows"), SCHEMA)[0].close()
+    assert sentence_of(caught.value).startswith("This service takes no DoPut.")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_an_info_has_an_endpoint_per_part_and_says_what_is_known(
+    client: flight.FlightClient,
+) -> None:
+    info = client.get_flight_info(descriptor("rows"))
+    assert (info.total_records, info.total_bytes, len(info.endpoints)) == (3, -1, 2)
+    assert json.loads(info.app_metadata) == {"kind": "rows"}
+    assert json.loads(info.endpoints[0].app_metadata) == {"part": 1}
+    with flight.connect(info.endpoints[0].locations[0]) as other:
+        assert other.do_get(info.endpoints[0].ticket).read_all().num_rows == 3
+
+
+def test_what_is_down_or_silent_is_listed_with_the_reason(client: flight.FlightClient) -> None:
+    found = {info.descriptor.path[1]: info for info in client.list_flights()}
+    about = {kind: json.loads(info.app_metadata) for kind, info in found.items()}
+    assert about[b"down"]["error"] == DOWN
+    assert about[b"waits"]["error"] == "Its server has not answered within 1.1 seconds."
+    assert found[b"rows"].total_records == 3
+    assert {info.total_records for kind, info in found.items() if kind != b"rows"} == {-1}
+    assert all(info.schema == SCHEMA and info.endpoints for info in found.values())
+
+
+def test_criteria_are_how_the_names_begin(client: flight.FlightClient) -> None:
+    [info] = client.list_flights(b"made/ro")
+    assert info.descriptor.path == [b"made", b"rows"]
+    assert list(client.list_flights(b"nothing")) == []
+
+
+def test_a_health_check_has_the_keys_that_clients_know(client: flight.FlightClient) -> None:
+    [answer] = client.do_action("HealthCheck")
+    health = json.loads(answer.body.to_pybytes())
+    assert list(health) == ["status", "version", "timestamp"]
+    assert health["status"] == "healthy"
+    told = datetime.fromisoformat(health["timestamp"])
+    assert abs(told - datetime.now(UTC)) < timedelta(minutes=1)
+    assert [action.type for action in client.list_actions()] == ["HealthCheck"]
+
+
+def test_an_unknown_action_is_told_the_known_ones(client: flight.FlightClient) -> None:
+    with pytest.raises(pa.ArrowInvalid, match=r"no action 'Foo'. There are: HealthCheck"):
+        list(client.do_action("Foo"))
+
+
+def test_a_stream_that_nobody_reads_any_more_is_closed(
+    client: flight.FlightClient, flights: Flights
+) -> None:
+    reader = client.do_get(ticket("endless"))
+    reader.read_chunk()
+    reader.cancel()
+    assert flights.closed.wait(10)
+
+
+def test_work_that_waits_is_told_that_its_client_has_gone(
+    client: flight.FlightClient, flights: Flights, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = client.do_get(ticket("waits"))
+    reader.read_chunk()
+    reader.cancel()
+    assert flights.cancelled.wait(10)
+    assert flights.closed.wait(10)
+    assert caplog.text == ""
+
+
+def test_a_service_that_stops_tells_its_streams(start: Start, flights: Flights) -> None:
+    server = start()
+    with flight.connect(str(server.address)) as client:
+        reader = client.do_get(ticket("waits"))
+        reader.read_chunk()
+        assert server.stop(10)
+        with pytest.raises(flight.FlightUnavailableError, match=r"service is stopping. Ask again"):
+            reader.read_chunk()
+    assert flights.closed.wait(10)
+
+
+def test_a_taken_port_is_an_error_with_the_setting(start: Start) -> None:
+    taken = start().address
+    with pytest.raises(AddressError, match="set FRAISEQL_FLIGHT_URL"):
+        FlightServer(taken, Settings(), Registry({Made: Flights().resolve}, named, ()))
+
+
+def bearer(**claims: object) -> flight.FlightCallOptions:
+    token = jwt.encode(dict(claims), SECRET, "HS256")
+    return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
+
+
+CALLS: dict[str, Callable[[flight.FlightClient, flight.FlightCallOptions], object]] = {
+    "list_flights": lambda client, options: list(client.list_flights(options=options)),
+    "get_flight_info": lambda client, options: client.get_flight_info(descriptor("rows"), options),
+    "get_schema": lambda client, options: client.get_schema(descriptor("rows"), options),
+    "do_get": lambda client, options: client.do_get(ticket("rows"), options).read_all(),
+    "do_action": lambda client, options: list(client.do_action("HealthCheck", options)),
+    "list_actions": lambda client, options: client.list_actions(options),
+}
+
+
+# pyarrow's client raises a GetSchema that failed, whatever its status, as an OSError.
+UNAUTHENTICATED = (flight.FlightUnauthenticatedError, OSError)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_needs_a_token_where_there_is_a_secret(start: Start, call: str) -> None:
+    with flight.connect(str(start(jwt_secret=SECRET).address)) as client:
+        with pytest.raises(UNAUTHENTICATED) as caught:
+            CALLS[call](client, flight.FlightCallOptions())
+        assert sentence_of(caught.value).startswith("Send the header `authorization: Bearer")
+        with pytest.raises(UNAUTHENTICATED, match="has expired"):
+            CALLS[call](client, bearer(exp=int(time.time()) - 60))
+        assert CALLS[call](client, bearer(sub="ada")) is not None
+
+
+def test_the_claims_reach_the_flight(start: Start) -> None:
+    with flight.connect(str(start(jwt_secret=SECRET).address)) as client:
+        options = bearer(sub="ada", tenant_id="acme", roles=["admin"])
+        read = client.do_get(ticket("whoami"), options).read_all()
+    assert read["text"].to_pylist() == ["ada acme ['admin']"]

@@ -1,0 +1,136 @@
+import contextlib
+from datetime import date
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import flight
+
+from flight_service.assets import Asset, named
+from flight_service.errors import InvalidRequest
+from flight_service.observer_events import ObserverEvents
+from flight_service.tail import Tail
+from flight_service.tickets import MAX_BYTES, Ticket, TicketReader
+
+READER = TicketReader([Asset, ObserverEvents, Tail], named)
+EVENTS = Asset(asset="analytics/events")
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        READER.read(data)
+    return str(caught.value)
+
+
+def test_the_published_form_of_observer_events_is_read() -> None:
+    ticket = READER.read(
+        b'{"type":"ObserverEvents","entity_type":"Order","start_date":"2026-01-01",'
+        b'"end_date":null,"limit":10000}'
+    )
+    assert ticket == ObserverEvents(entity_type="Order", start_date="2026-01-01", limit=10_000)
+
+
+def test_an_asset_ticket_is_read() -> None:
+    ticket = READER.read(
+        b'{"type":"Asset","asset":"analytics/events","partition":"2026-11-24","start":null}'
+    )
+    assert ticket == Asset(asset="analytics/events", partition=date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"analytics/events",
+        b" analytics/events\n",
+        b'{"query":"analytics/events"}',
+        b'{"query":"analytics/events","variables":null}',
+        b'{"query":"analytics/events","variables":{}}',
+    ],
+)
+def test_a_name_is_the_short_form(data: bytes) -> None:
+    assert READER.read(data) == EVENTS
+
+
+def test_variables_of_the_short_form_set_the_tickets_fields() -> None:
+    data = b'{"query":"analytics/events","variables":{"partition":"2026-11-24"}}'
+    assert READER.read(data) == Asset(asset="analytics/events", partition=date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        flight.FlightDescriptor.for_path("analytics/events"),
+        flight.FlightDescriptor.for_path("analytics", "events"),
+        flight.FlightDescriptor.for_path(EVENTS.encode()),
+        flight.FlightDescriptor.for_command(EVENTS.encode()),
+        flight.FlightDescriptor.for_command(b"analytics/events"),
+    ],
+)
+def test_every_form_of_descriptor_says_the_same(descriptor: flight.FlightDescriptor) -> None:
+    assert READER.read_descriptor(descriptor) == EVENTS
+
+
+def test_an_empty_descriptor_says_what_to_give() -> None:
+    with pytest.raises(InvalidRequest, match="Give an asset's name or a ticket"):
+        READER.read_descriptor(flight.FlightDescriptor.for_path())
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "The ticket is empty."),
+        (b"{}", "The ticket has no field type."),
+        (b'{"type":"Foo"}', "There is no ticket of type 'Foo'."),
+        (b'{"type":3}', "field type does not fit: expected `str | null`, got `int`"),
+        (b"[1]", "expected `object`, got `array`"),
+        (b'"a"', "expected `object`, got `str`"),
+        (b"\xff", "A ticket is JSON in UTF-8"),
+        (b'{"type":', "The ticket is no JSON that can be read"),
+        (b"[" * 100_000, "The ticket does not fit"),
+        (b'{"type":"Asset"}', "The ticket lacks the field `asset`"),
+        (b'{"type":"Asset","asset":"a","day":1}', "unknown field `day`. It may have: asset, part"),
+        (b'{"type":"Asset","asset":"a","partition":"2026-13-01"}', "field partition does not fit"),
+        (b'{"type":"ObserverEvents","limit":-1}', "field limit does not fit: expected `int` >= 0"),
+        (b'{"type":"ObserverEvents","limit":1.5}', "field limit does not fit: expected `int"),
+        (b'{"type":"Tail","entity_type":1}', "field entity_type does not fit"),
+        (b'{"query":"a","limit":1}', "unknown field `limit`. It may have: query, variables"),
+        (b'{"query":"a","variables":{"day":1}}', "unknown field `day`"),
+    ],
+)
+def test_a_wrong_ticket_is_told_what_is_wrong(data: bytes, said: str) -> None:
+    assert said in refusal(data)
+
+
+def test_an_unknown_type_is_told_the_known_ones() -> None:
+    assert "Asset, ObserverEvents, Tail" in refusal(b'{"type":"asset"}')
+
+
+def test_a_ticket_of_the_greatest_size_is_read_and_one_byte_more_is_not() -> None:
+    text = b'{"type":"Tail"}'
+    assert READER.read(text.ljust(MAX_BYTES)) == Tail()
+    assert "at most 262,144 bytes, this one 262,145" in refusal(text.ljust(MAX_BYTES + 1))
+
+
+def test_what_a_client_sent_is_quoted_only_in_part() -> None:
+    assert len(refusal(b'{"type":"' + b"x" * 10_000 + b'"}')) < 300
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_a_ticket_or_refused(data: bytes) -> None:
+    with contextlib.suppress(InvalidRequest):
+        assert isinstance(READER.read(data), Ticket)
+
+
+@given(
+    st.builds(
+        Asset,
+        asset=st.text(),
+        partition=st.none() | st.dates(),
+        start=st.none() | st.dates(),
+        end=st.none() | st.dates(),
+    )
+)
+def test_a_ticket_that_travels_arrives_as_it_was(ticket: Asset) -> None:
+    assert READER.read(ticket.encode()) == ticket
+    assert msgspec.json.decode(ticket.encode())["type"] == "Asset"
