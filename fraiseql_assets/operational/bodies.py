@@ -1,0 +1,137 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""Bodies of `_bulk` requests, built by columns: no event becomes a Python object on its way.
+
+A document has the event's columns under their own names. `data` and `changes` stand in it twice:
+as objects, for exact search by their fields, and as `data_json` and `changes_json`, the text byte
+for byte, which is what is read back. Servers may rewrite an object (its numbers, its spaces) and
+refuse what is none or too deep; a string they keep. An event whose objects are refused is sent
+again without them. `text` is what a person searches.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraiseql_assets.operational.json_text import escaped, objects, rfc3339, value_buffer, words
+
+LONGEST_ID = 512
+"""Bytes that Elasticsearch takes as a document's id."""
+HASHED = "sha256:"
+
+REQUIRED_TEXT = ("event_id", "event_type", "entity_type", "entity_id")
+OPTIONAL_TEXT = ("user_id", "tenant_id", "actor_type", "acting_for", "schema_version", "cdc_source")
+OPTIONAL_NUMBERS = ("seq", "duration_ms")
+SEARCHED = ("event_id", "entity_type", "event_type", "entity_id", "tenant_id", "user_id")
+
+_TEXT_FACTOR = 4
+"""Bytes of a body per byte of Arrow, about: what a chunk of rows is measured by beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Consecutive events of a block as one request."""
+
+    first: int
+    """The place of its first event in the table."""
+    documents: pa.StringArray
+    """Per event its action line and its document, each with its newline."""
+
+    def payload(self) -> bytes:
+        """All of it as it goes over the wire."""
+        return value_buffer(self.documents).to_pybytes()
+
+    def take(self, places: list[int]) -> "Body":
+        """The events at these places of the body, as a body of their own."""
+        return Body(self.first, self.documents.take(pa.array(places, pa.int64())))
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+
+def bodies(events: pa.Table, index: str, most: int, *, with_objects: bool = True) -> Iterator[Body]:
+    """Yields the events in requests of up to `most` bytes, or of one event where that is larger."""
+    rows = max(1, int(events.num_rows * most / (_TEXT_FACTOR * max(1, events.nbytes))))
+    for start in range(0, events.num_rows, rows):
+        part = events.slice(start, rows).combine_chunks().to_batches()[0]
+        yield from _cut(Body(start, documents(part, index, with_objects=with_objects)), most)
+
+
+def _cut(body: Body, most: int) -> Iterator[Body]:
+    lengths = pc.binary_length(body.documents).to_pylist()
+    start = size = 0
+    for place, length in enumerate(lengths):
+        if size and size + length > most:
+            yield Body(body.first + start, body.documents.slice(start, place - start))
+            start, size = place, 0
+        size += length
+    yield Body(body.first + start, body.documents.slice(start))
+
+
+def documents(events: pa.RecordBatch, index: str, *, with_objects: bool = True) -> pa.StringArray:
+    """Per event its action line and its document, each with its newline."""
+    text = {name: escaped(events[name]) for name in (*REQUIRED_TEXT, *OPTIONAL_TEXT)}
+    ids = escaped(document_ids(events["event_id"]))
+    pieces: list[pa.Array | str] = [f'{{"create":{{"_index":"{index}","_id":"', ids]
+    before = '"}}\n{'
+    for name in REQUIRED_TEXT:
+        pieces += [f'{before}"{name}":"', text[name]]
+        before = '",'
+    pieces += [
+        *('","timestamp":"', rfc3339(events["timestamp"])),
+        *('","stream_time":"', rfc3339(events["stream_time"])),
+        *('","stream_seq":', events["stream_seq"].cast(pa.utf8())),
+        *(',"stream_row":', events["stream_row"].cast(pa.utf8())),
+    ]
+    for name in OPTIONAL_TEXT:
+        pieces += _field(name, text[name], '"')
+    for name in OPTIONAL_NUMBERS:
+        pieces += _field(name, events[name].cast(pa.utf8()), "")
+    for name in ("data", "changes"):
+        text[name] = escaped(events[name])
+        pieces += _field(f"{name}_json", text[name], '"')
+        if with_objects:
+            pieces += _field(name, objects(events[name]), "")
+    pieces += [',"text":"']
+    for name in SEARCHED:
+        pieces += [text[name], " "]
+    data = events["data"]
+    spoken = words(data)
+    pieces += [text["data"] if spoken is data else escaped(spoken), '"}\n']
+    return _joined(*pieces)
+
+
+def _field(name: str, values: pa.StringArray, quote: str) -> list[pa.Array | str]:
+    """A field of the document in the events that have one, nothing in the others."""
+    if values.null_count == len(values):
+        return []
+    if values.null_count == 0:
+        return [f',"{name}":{quote}', values, quote]
+    return [pc.binary_join_element_wise(f',"{name}":{quote}', values, quote, "")]
+
+
+def _joined(*pieces: pa.Array | str) -> pa.StringArray:
+    """The pieces of each event in one text; a null is nothing."""
+    return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
+
+
+def document_ids(event_ids: pa.StringArray) -> pa.StringArray:
+    """The documents' ids: the events' own, or their digest where Elasticsearch takes none such.
+
+    Two events have the same document id only when they have the same event id.
+    """
+    lengths = pc.binary_length(event_ids)
+    unfit = pc.or_(
+        pc.or_(pc.greater(lengths, LONGEST_ID), pc.equal(lengths, 0)),
+        pc.starts_with(event_ids, HASHED),
+    )
+    if not pc.any(unfit).as_py():
+        return event_ids
+    digests = [
+        HASHED + hashlib.sha256(text.encode()).hexdigest()
+        for text in event_ids.filter(unfit).to_pylist()
+    ]
+    return pc.replace_with_mask(event_ids, unfit, pa.array(digests, pa.utf8()))

@@ -1,0 +1,129 @@
+"""The indices of events: their names, and which of them is a day's live one.
+
+A day has one live index, `fraiseql-events-2026.01.31-000001`, reached under the day's alias
+`fraiseql-events-2026.01.31` and, with all the other days, under `fraiseql-events`. A day that is
+rebuilt gets an index of the next number; which one the aliases name is the one truth, and what none
+of them names is a leftover.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+
+from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.settings import Settings
+
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What everything of the plane is called in the server."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Names":
+        return cls(settings.index_prefix)
+
+    @property
+    def events(self) -> str:
+        """The alias over all days, and the name of template and lifecycle policy."""
+        return f"{self.prefix}-events"
+
+    @property
+    def ledger(self) -> str:
+        return f"{self.prefix}-ledger"
+
+    def day(self, day: date) -> str:
+        """The alias of a day's live index."""
+        return f"{self.events}-{day:%Y.%m.%d}"
+
+    def day_of(self, index: str) -> date | None:
+        """The day of an index of events, None for another index."""
+        text, _, number = index.removeprefix(f"{self.events}-").rpartition("-")
+        if not number.isdigit():
+            return None
+        try:
+            return datetime.strptime(text, "%Y.%m.%d").date()
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class DayIndices:
+    """The indices that a server holds of a day."""
+
+    alias: str
+    live: tuple[str, ...]
+    leftover: tuple[str, ...]
+    """Built beside the live one and never swapped in, or swapped out and not removed."""
+
+    @property
+    def next(self) -> str:
+        """A name that none of them has."""
+        numbers = [int(name.rpartition("-")[2]) for name in (*self.live, *self.leftover)]
+        return f"{self.alias}-{max(numbers, default=0) + 1:06}"
+
+
+def indices_of_day(client: Elasticsearch, names: Names, day: date) -> DayIndices:
+    """The indices of a day."""
+    alias = names.day(day)
+    found = [
+        (index, alias in held["aliases"])
+        for index, held in client.indices.get_alias(index=f"{alias}-*").items()
+        if names.day_of(index) == day
+    ]
+    return DayIndices(
+        alias,
+        tuple(index for index, live in found if live),
+        tuple(index for index, live in found if not live),
+    )
+
+
+def live_days(client: Elasticsearch, names: Names) -> dict[date, str]:
+    """The days that hold an index, and which it is, ascending."""
+    try:
+        found: dict[str, Any] = client.indices.get_alias(name=names.events).body
+    except NotFoundError:
+        # Before the first event there is no alias; without a ledger there is no plane.
+        client.indices.get(index=names.ledger)
+        return {}
+    days = ((names.day_of(index), index) for index in found)
+    return dict(sorted((day, index) for day, index in days if day))
+
+
+def ensure_day(client: Elasticsearch, names: Names, day: date) -> str:
+    """The alias of a day's live index, which is created when there is none."""
+    alias = names.day(day)
+    for _ in range(TRIES):
+        indices = indices_of_day(client, names, day)
+        if len(indices.live) == 1:
+            return alias
+        if indices.live:
+            raise PlaneError(
+                f"In Elasticsearch the alias {alias} names several indices, "
+                f"{', '.join(indices.live)}. Take all but the right one out of it, then "
+                f"materialise the partition {day}."
+            )
+        create(client, names, indices.next, live_as=alias)
+    raise PlaneError(f"Elasticsearch created {alias} and does not hold it. Try again.")
+
+
+def create(client: Elasticsearch, names: Names, index: str, *, live_as: str | None = None) -> None:
+    """Creates an index, with its aliases from the first moment on when it is a live one."""
+    aliases = {name: {} for name in (live_as, names.events)} if live_as else {}
+    try:
+        client.indices.create(index=index, aliases=aliases)
+    except BadRequestError as error:
+        # Another process was faster; whether its index is live is looked up, not supposed.
+        if error.error != "resource_already_exists_exception":
+            raise
+
+
+def drop(client: Elasticsearch, *indices: str) -> None:
+    """Removes indices, those that are there."""
+    for index in indices:
+        client.options(ignore_status=404).indices.delete(index=index)

@@ -1,0 +1,122 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""Columns of Arrow as pieces of JSON: strings escaped, times written out, objects told apart."""
+
+import re
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraiseql_assets.events.schema import TIMESTAMP
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(msgspec.Raw)
+_ESCAPE = re.compile(r'\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}')
+
+_SECOND = 1_000_000
+_YEAR_ONE = 62_135_596_800 * _SECOND
+"""Microseconds from the year 1 to 1970: times counted from there are never negative."""
+
+
+def escaped(texts: pa.StringArray) -> pa.StringArray:
+    """The texts as they stand between the quotes of a JSON string; null where they are null."""
+    values = value_buffer(texts)
+    if _lowest(values) < 0x20:
+        # Control characters are rare and have each their own escape.
+        lines = _encoder.encode_lines(texts.to_pylist()).split(b"\n")[:-1]
+        quoted = pa.array(lines, pa.binary()).cast(pa.utf8())
+        inside = pc.utf8_slice_codeunits(quoted, 1, -1)
+        return pc.if_else(texts.is_valid(), inside, pa.scalar(None, pa.utf8()))
+    every = values.to_pybytes()
+    if b"\\" in every:
+        texts = pc.replace_substring(texts, "\\", "\\\\")
+    if b'"' in every:
+        texts = pc.replace_substring(texts, '"', '\\"')
+    return texts
+
+
+def _lowest(values: pa.Buffer) -> int:
+    """The lowest of the bytes."""
+    if not values.size:
+        return 0xFF
+    return pc.min(pa.Array.from_buffers(pa.uint8(), values.size, [None, values])).as_py()
+
+
+def rfc3339(times: pa.Array) -> pa.StringArray:
+    """Times in microseconds as text to the microsecond, such as 2026-01-01T00:00:00.123456Z.
+
+    Writing out a date is slow, and events that come together share their seconds: each second is
+    written once.
+    """
+    since = pc.add(times.cast(pa.int64()), _YEAR_ONE)
+    seconds = pc.divide(since, _SECOND)
+    micros = pc.subtract(since, pc.multiply(seconds, _SECOND))
+    distinct = seconds.dictionary_encode()
+    moments = pc.subtract(pc.multiply(distinct.dictionary, _SECOND), _YEAR_ONE).cast(TIMESTAMP)
+    written = pc.binary_replace_slice(moments.cast(pa.utf8()), 10, 11, "T")
+    whole = pc.utf8_slice_codeunits(written, 0, 19).take(distinct.indices)
+    padded = pc.add(micros, _SECOND).cast(pa.utf8())
+    fraction = pc.binary_replace_slice(padded, 0, 1, ".")
+    return pc.binary_join_element_wise(whole, fraction, "Z", "")
+
+
+def objects(texts: pa.StringArray) -> pa.StringArray:
+    """JSON texts on one line each, those that are valid JSON objects; null where they are not."""
+    if texts.null_count == len(texts):
+        return texts
+    # Within a JSON string there is no newline; between tokens a space does as well.
+    lines = pc.replace_substring(texts, "\n", " ")
+    braced = pc.starts_with(lines, "{")
+    if not _all_json(lines):
+        braced = pc.and_(braced, pa.array(map(_is_json, lines.to_pylist()), pa.bool_()))
+    return pc.if_else(braced, lines, pa.scalar(None, pa.utf8()))
+
+
+def _all_json(lines: pa.StringArray) -> bool:
+    """Whether each line is one JSON value, found out in one call."""
+    ended = pc.binary_join_element_wise(pc.fill_null(lines, "null"), "\n", "")
+    joined = value_buffer(ended).to_pybytes()
+    try:
+        values = _decoder.decode_lines(joined)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    # One line could hold two values and another none; the very same bytes are the same lines.
+    return len(values) == len(lines) and b"\n".join(values) == joined[:-1]
+
+
+def _is_json(text: str | None) -> bool:
+    try:
+        _decoder.decode(text or "")
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def words(texts: pa.StringArray) -> pa.StringArray:
+    """JSON texts as a person reads them, for searching: characters instead of their escapes."""
+    if b"\\" not in value_buffer(texts).to_pybytes():
+        return texts
+    mask = pc.fill_null(pc.match_substring(texts, "\\"), False)
+    return pc.replace_with_mask(
+        texts, mask, pa.array(map(_spoken, texts.filter(mask).to_pylist()), pa.utf8())
+    )
+
+
+def _spoken(text: str) -> str:
+    """The text with `\\u00e9` as é, and escapes of what is no word as spaces."""
+    try:
+        text = _encoder.encode(msgspec.json.decode(text)).decode()
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return _ESCAPE.sub(" ", text)
+
+
+def value_buffer(texts: pa.StringArray) -> pa.Buffer:
+    """The bytes of all the texts, one after the other."""
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return pa.py_buffer(b"")
+    ends = memoryview(offsets).cast("i")
+    first, last = ends[texts.offset], ends[texts.offset + len(texts)]
+    return data.slice(first, last - first)

@@ -1,0 +1,136 @@
+"""The operational plane: what the pipeline asks of Elasticsearch."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cached_property, partial
+
+import pyarrow as pa
+from elasticsearch import Elasticsearch, NotFoundError
+
+from fraiseql_assets.operational.client import address, connect, translated
+from fraiseql_assets.operational.indices import Names, ensure_day
+from fraiseql_assets.operational.ledger import read_ledger, write_entry
+from fraiseql_assets.operational.replacement import DayReplacement
+from fraiseql_assets.operational.results import stream_day
+from fraiseql_assets.operational.retention import drop_expired
+from fraiseql_assets.operational.setup import setup_indices
+from fraiseql_assets.operational.writer import Writer
+from fraiseql_assets.planes import (
+    Block,
+    DayCounts,
+    LedgerEntry,
+    PlaneNotSetUp,
+    PlaneUnavailable,
+    Written,
+)
+from fraiseql_assets.settings import Settings
+
+
+class OperationalPlane:
+    """Elasticsearch as a plane; see `fraiseql_assets.planes.Plane` for what each method
+    promises."""
+
+    name = "operational"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._names = Names.of(settings)
+
+    @cached_property
+    def _client(self) -> Elasticsearch:
+        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+
+    def ping(self) -> None:
+        client = connect(self._settings, timeout=self._settings.probe_timeout_seconds)
+        try:
+            with translated(self._settings):
+                if not client.indices.exists(index=self._names.ledger):
+                    raise PlaneNotSetUp(
+                        f"Elasticsearch at {address(self._settings)} has no index "
+                        f"{self._names.ledger}. Run `fraiseql-assets setup`."
+                    )
+        finally:
+            client.close()
+
+    def describe(self) -> str:
+        with translated(self._settings):
+            version = self._client.info()["version"]["number"]
+        return f"Elasticsearch {version} at {address(self._settings)}"
+
+    def setup(self) -> list[str]:
+        return setup_indices(self._settings)
+
+    def ledger(self, stream: str, day: date | None = None) -> list[LedgerEntry]:
+        with translated(self._settings):
+            return read_ledger(self._client, self._names, stream, day)
+
+    def record(self, entry: LedgerEntry) -> None:
+        """As the protocol says; of a range that is committed the rows are counted first.
+
+        Raises:
+            PlaneUnavailable: rows that were written are not there any more. The server was killed
+                and has lost them, or their day was replaced meanwhile; write the range again.
+        """
+        with translated(self._settings):
+            if entry.kind == "range" and entry.state == "committed":
+                self._refuse_lost_rows(entry)
+            write_entry(self._client, self._names, entry)
+
+    def _refuse_lost_rows(self, entry: LedgerEntry) -> None:
+        held = self._count_range(entry)
+        if held < entry.rows:
+            raise PlaneUnavailable(
+                f"Elasticsearch at {address(self._settings)} holds {held:,} of the {entry.rows:,} "
+                f"events of {entry.range} that were written. Write the range again."
+            )
+
+    def _count_range(self, entry: LedgerEntry) -> int:
+        span = {"gte": entry.range.first, "lte": entry.range.last}
+        alias = self._names.day(entry.day)
+        try:
+            # Also makes the rows visible to every search from now on.
+            self._client.indices.refresh(index=alias)
+            return self._client.count(index=alias, query={"range": {"stream_seq": span}})["count"]
+        except NotFoundError:
+            return 0
+
+    def write(self, block: Block) -> Written:
+        target = partial(ensure_day, self._client, self._names, block.day)
+        return Writer(self._client, self._settings, target, through_alias=True).write(block)
+
+    def replace(self, day: date, run_id: str) -> DayReplacement:
+        del run_id
+        with translated(self._settings):
+            return DayReplacement(self._client, self._settings, day)
+
+    def count(self, day: date) -> DayCounts:
+        """As the protocol says. A day's ids are distinct since they are its documents' ids."""
+        alias = self._names.day(day)
+        with translated(self._settings):
+            try:
+                self._client.indices.refresh(index=alias)
+                rows = self._client.count(index=alias)["count"]
+                first, last = (self._edge(alias, order) for order in ("asc", "desc"))
+            except NotFoundError:
+                return DayCounts(0, 0, 0, 0)
+        return DayCounts(rows, rows, first, last)
+
+    def _edge(self, alias: str, order: str) -> int:
+        """The first or last sequence, from a document: an aggregation would round it."""
+        hits = self._client.search(
+            index=alias, size=1, sort=[{"stream_seq": order}], source_includes=["stream_seq"]
+        )["hits"]["hits"]
+        return hits[0]["_source"]["stream_seq"] if hits else 0
+
+    def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
+        filters = [{"range": {"stream_seq": {"lte": last}}}]
+        return stream_day(self._client, self._settings, day, filters)
+
+    def enforce_retention(self, today: date) -> list[str]:
+        oldest = today - timedelta(days=self._settings.retention_raw_days - 1)
+        with translated(self._settings):
+            return drop_expired(self._client, self._names, oldest)
+
+    def close(self) -> None:
+        if "_client" in self.__dict__:
+            self._client.close()

@@ -1,0 +1,137 @@
+"""A day's events as Arrow: streamed in the log's order, exact, from one point in time."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+from elasticsearch import Elasticsearch, NotFoundError
+
+from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.operational.client import translated
+from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.settings import Settings
+
+FIRST_PAGE = 100
+LARGEST_PAGE = 10_000
+PAGE_BYTES = 8 * 2**20
+"""What a page should hold, as far as its size can be told from the one before."""
+KEEP_ALIVE = "2m"
+ORDER = ["stream_seq", "stream_row"]
+
+_STORED_AS = {"data": "data_json", "changes": "changes_json"}
+SOURCE = [_STORED_AS.get(name, name) for name in map(str, EVENT_SCHEMA.names)]
+
+
+def stream_day(
+    client: Elasticsearch, settings: Settings, day: date, filters: list[dict[str, Any]]
+) -> Iterator[pa.RecordBatch]:
+    """Yields a day's events that pass the filters, in record batches of `EVENT_SCHEMA`.
+
+    What is read is the day as it was when the reading began. Where the server forgets that point in
+    time (the day was replaced, or the reader slept), reading goes on behind the last event read.
+    Closing the iterator ends it.
+
+    Raises:
+        PlaneUnavailable: the server cannot be reached.
+    """
+    behind: tuple[int, int] | None = None
+    while True:
+        try:
+            for batch in _pages(client, settings, day, filters, behind):
+                yield batch
+                behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
+            return
+        except _PointForgotten:
+            continue
+
+
+class _PointForgotten(Exception):
+    """The server no longer knows the point in time."""
+
+
+def _pages(
+    client: Elasticsearch,
+    settings: Settings,
+    day: date,
+    filters: list[dict[str, Any]],
+    behind: tuple[int, int] | None,
+) -> Iterator[pa.RecordBatch]:
+    """The events of one point in time, those behind a place of the log."""
+    if behind:
+        filters = [*filters, _behind(*behind)]
+    point = _open_point(client, settings, Names.of(settings).day(day))
+    if point is None:
+        return
+    rows, after = FIRST_PAGE, None
+    try:
+        while True:
+            with translated(settings):
+                found = _search(client, point, filters, rows, after)
+            point = found["pit_id"]
+            hits = found.get("hits", {}).get("hits")
+            if not hits:
+                return
+            batch = _batch([hit["_source"] for hit in hits])
+            yield batch
+            if len(hits) < rows:
+                return
+            after = hits[-1]["sort"]
+            rows = max(1, min(LARGEST_PAGE, PAGE_BYTES * rows // batch.nbytes))
+    finally:
+        with translated(settings):
+            client.options(ignore_status=404).close_point_in_time(id=point)
+
+
+def _open_point(client: Elasticsearch, settings: Settings, alias: str) -> str | None:
+    """A day at the present point in time, None when there is no such day."""
+    with translated(settings):
+        try:
+            client.indices.refresh(index=alias)
+            return client.open_point_in_time(index=alias, keep_alive=KEEP_ALIVE)["id"]
+        except NotFoundError:
+            return None
+
+
+def _search(
+    client: Elasticsearch,
+    point: str,
+    filters: list[dict[str, Any]],
+    rows: int,
+    after: list[Any] | None,
+) -> dict[str, Any]:
+    try:
+        return client.search(
+            pit={"id": point, "keep_alive": KEEP_ALIVE},
+            query={"bool": {"filter": filters}},
+            sort=ORDER,
+            search_after=after,
+            size=rows,
+            source_includes=SOURCE,
+            track_total_hits=False,
+            filter_path="pit_id,hits.hits._source,hits.hits.sort",
+        ).body
+    except NotFoundError as error:
+        raise _PointForgotten from error
+
+
+def _behind(sequence: int, row: int) -> dict[str, Any]:
+    same = [{"term": {"stream_seq": sequence}}, {"range": {"stream_row": {"gt": row}}}]
+    return {
+        "bool": {
+            "should": [{"range": {"stream_seq": {"gt": sequence}}}, {"bool": {"filter": same}}],
+            "minimum_should_match": 1,
+        }
+    }
+
+
+def _batch(sources: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Documents as one record batch."""
+    arrays: list[pa.Array] = []
+    for field, stored in zip(EVENT_SCHEMA, SOURCE, strict=True):
+        values = [source.get(stored) for source in sources]
+        if field.type == TIMESTAMP:
+            arrays.append(pa.array(values, pa.utf8()).cast(TIMESTAMP))
+        else:
+            arrays.append(pa.array(values, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)

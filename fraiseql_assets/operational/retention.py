@@ -1,0 +1,25 @@
+"""Retention where the server has no lifecycle policies: days past it are dropped by the project."""
+
+from datetime import date
+
+from elasticsearch import Elasticsearch
+
+from fraiseql_assets.operational.indices import Names, drop
+from fraiseql_assets.operational.ledger import forget_before
+
+
+def drop_expired(client: Elasticsearch, names: Names, oldest: date) -> list[str]:
+    """Drops the days before `oldest`, except what a lifecycle policy sees to, and the ledger's
+    entries of all of them. Returns what was done, in lines.
+    """
+    done: list[str] = []
+    for index, held in client.indices.get_settings(index=f"{names.events}-*").items():
+        day = names.day_of(index)
+        managed = "lifecycle" in held["settings"]["index"]
+        if day and day < oldest and not managed:
+            drop(client, index)
+            done.append(f"index {index}: dropped, it is past its retention")
+    forgotten = forget_before(client, names, oldest)
+    if forgotten:
+        done.append(f"index {names.ledger}: {forgotten} entries of dropped days forgotten")
+    return done

@@ -1,0 +1,103 @@
+"""Template, lifecycle policy and ledger: creating them, and widening older ones in place."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
+
+from fraiseql_assets.operational.client import connect, definition, translated
+from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.settings import Settings
+
+PRIORITY = 500
+"""Above the templates that Elasticsearch brings along."""
+
+_NO_SUCH_API = (400, 404, 405, 410)
+
+
+def setup_indices(settings: Settings) -> list[str]:
+    """Creates what is missing and widens what is older; idempotent.
+
+    Returns what was done, in lines.
+
+    Raises:
+        PlaneError: an index of that name is there and is not this project's.
+    """
+    client = connect(settings, timeout=settings.request_timeout_seconds)
+    try:
+        with translated(settings):
+            return list(_ensure(client, Names.of(settings), settings))
+    finally:
+        client.close()
+
+
+def _ensure(client: Elasticsearch, names: Names, settings: Settings) -> Iterator[str]:
+    managed = has_lifecycles(client)
+    if managed:
+        policy = definition("lifecycle", retention_raw_days=settings.retention_raw_days)
+        client.ilm.put_lifecycle(name=names.events, policy=policy)
+        yield f"lifecycle {names.events}: keeps {settings.retention_raw_days} days"
+    yield _ensure_template(client, names, managed=managed)
+    # An index of a day that is there already takes new fields from here, others from the template.
+    client.indices.put_mapping(
+        index=f"{names.events}-*",
+        allow_no_indices=True,
+        properties=definition("events")["mappings"]["properties"],
+    )
+    yield _ensure_ledger(client, names)
+
+
+def has_lifecycles(client: Elasticsearch) -> bool:
+    """Whether the server drops old indices by itself: the embedded one and some hosts do not."""
+    try:
+        client.ilm.get_status()
+    except ApiError as error:
+        if error.status_code in _NO_SUCH_API:
+            return False
+        raise
+    return True
+
+
+def _ensure_template(client: Elasticsearch, names: Names, *, managed: bool) -> str:
+    template = json.loads(json.dumps(definition("events")))
+    if managed:
+        # The day in an index's name is its age's beginning, also when it was rebuilt later.
+        template["settings"]["index"]["lifecycle"] = {
+            "name": names.events,
+            "parse_origination_date": True,
+        }
+    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+    before = _template_digest(client, names)
+    if before == digest:
+        return f"template {names.events}: as it should be"
+    client.indices.put_index_template(
+        name=names.events,
+        index_patterns=[f"{names.events}-*"],
+        priority=PRIORITY,
+        template=template,
+        meta={"digest": digest},
+    )
+    return f"template {names.events}: {'created' if before is None else 'brought up to date'}"
+
+
+def _template_digest(client: Elasticsearch, names: Names) -> str | None:
+    """What the template that is there was made from; None when there is none."""
+    try:
+        [found] = client.indices.get_index_template(name=names.events)["index_templates"]
+    except NotFoundError:
+        return None
+    meta: dict[str, Any] = found["index_template"].get("_meta") or {}
+    return str(meta.get("digest"))
+
+
+def _ensure_ledger(client: Elasticsearch, names: Names) -> str:
+    wanted = definition("ledger")
+    if client.indices.exists(index=names.ledger):
+        client.indices.put_mapping(index=names.ledger, properties=wanted["mappings"]["properties"])
+        return f"index {names.ledger}: as it should be"
+    client.indices.create(
+        index=names.ledger, settings=wanted["settings"], mappings=wanted["mappings"]
+    )
+    return f"index {names.ledger}: created"
