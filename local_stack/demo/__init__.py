@@ -13,9 +13,6 @@ COMPILED_SCHEMA = Path(__file__).parent / "schema.compiled.json"
 QUERIES = Path(__file__).parent / "queries"
 """Sample queries, one `.graphql` file each, over the compiled schema."""
 
-DATABASE = "fraiseql_demo"
-"""The database that holds the demo, beside the ones a server has already."""
-
 SCALE = 0.05
 """TPC-H's scale factor: 75,000 orders and 300,000 line items."""
 
@@ -24,8 +21,8 @@ class DemoError(Exception):
     """The demo's data could not be made or loaded; the message says what to do."""
 
 
-def demo_database_url(url: str) -> str:
-    """The address of the demo's database on the server that another address names."""
+def on_database(url: str, database: str) -> str:
+    """The address of another database on the server that an address names."""
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc}/{DATABASE}{query}"
+    return f"{parts.scheme}://{parts.netloc}/{database}{query}"

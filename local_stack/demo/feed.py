@@ -116,7 +116,7 @@ class _Feed:
             await publish(self.client, self._in_all_shapes(batch))
             position = await self._reached(position, end)
             logger.info("the last days: %s events to go", f"{present - end:,}")
-        if total > 0:
+        if total > 0 and position.next == present:
             seconds = time.monotonic() - started
             logger.info("the last days are told: %s events in %.1f s", f"{total:,}", seconds)
         return position
@@ -125,7 +125,8 @@ class _Feed:
         """`rate` events a second, each at the time it is published."""
         events = max(1, round(rate))
         pause = events / rate
-        logger.info("from now on %g events a second", rate)
+        if not stop.is_set():
+            logger.info("from now on %g events a second", rate)
         minute, told = time.monotonic(), 0
         due = minute + pause
         while not await _stopped(stop, due - time.monotonic()):

@@ -1,0 +1,78 @@
+"""`python -m local_stack.demo`: the demo's database and events, until SIGTERM or Ctrl-C."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from fraiseql_assets.settings import Settings, get_settings
+from fraiseql_assets.stream.connection import LogError
+from local_stack.demo import SCALE, DemoError, feed
+from local_stack.demo.database import load
+from local_stack.demo.history import History
+from local_stack.demo.shop import make_shop
+from local_stack.demo.tpch import make_tables
+
+RATE = 5.0
+
+
+def main(
+    scale: Annotated[float, typer.Option(min=0.001, help="TPC-H's scale factor.")] = SCALE,
+    seed: Annotated[int, typer.Option(help="Another seed gives other ids and times.")] = 0,
+    rate: Annotated[float, typer.Option(min=0.01, help="Live events per second.")] = RATE,
+) -> None:
+    """Load TPC-H as a shop into PostgreSQL, tell its last days to the log, and go on live."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
+    try:
+        asyncio.run(_run(get_settings(), scale, seed, rate))
+    except (DemoError, LogError) as error:
+        logging.getLogger(__name__).error("%s", error)
+        raise typer.Exit(1) from error
+
+
+async def _run(settings: Settings, scale: float, seed: int, rate: float) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tables = make_tables(scale)
+    history = History(make_shop(tables, seed))
+    url = settings.database_url.get_secret_value()
+    # PostgreSQL builds documents while the log takes events.
+    loading = _beside(lambda: load(url, scale, seed, tables))
+    loading.add_done_callback(lambda ended: stop.set() if ended.exception() else None)
+    await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
+    if loading.done():
+        loading.result()
+
+
+def _beside(work: Callable[[], object]) -> asyncio.Future[None]:
+    """Does work in a thread that the process does not wait for when it is told to end: PostgreSQL
+    then takes back what was half loaded."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not future.done():
+            future.set_exception(error) if error else future.set_result(None)
+
+    def do() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except Exception as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=do, name="load", daemon=True).start()
+    return future
+
+
+if __name__ == "__main__":
+    typer.run(main)

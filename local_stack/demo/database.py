@@ -1,0 +1,124 @@
+"""TPC-H as a FraiseQL database in PostgreSQL: tables, views, stored and flat versions."""
+
+import hashlib
+import logging
+import time
+from contextlib import closing
+from importlib.resources import files
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from adbc_driver_postgresql import dbapi
+
+from local_stack.demo import SCALE, DemoError, on_database
+from local_stack.demo.history import History
+from local_stack.demo.rows import rows
+from local_stack.demo.shop import make_shop
+from local_stack.demo.tpch import make_tables
+
+logger = logging.getLogger(__name__)
+
+LOCK = 7_368_301
+"""The advisory lock of a load, so that two at once do not make the same tables."""
+BEFORE = ("tables",)
+AFTER = ("keys", "analyze", "views", "stored", "flat")
+NO_SUCH_TABLE = "42P01"
+DUPLICATE_DATABASE = ("42P04", "23505")
+
+
+def load(
+    database_url: str,
+    scale: float = SCALE,
+    seed: int = 0,
+    tables: dict[str, pa.Table] | None = None,
+) -> bool:
+    """Loads the demo into the database that the address names, which is made where it is missing.
+
+    Everything comes in one transaction, or nothing does. A demo that is loaded already is left
+    as it is, one of another scale or an older version is replaced. `tables` are TPC-H's at this
+    scale, where a caller has them. Returns whether anything was done.
+
+    Raises:
+        DemoError: PostgreSQL cannot be reached or refuses, or the database holds other tables of
+            these names.
+    """
+    started = time.monotonic()
+    try:
+        with closing(_connected(database_url)) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+            wanted = (scale, seed, _version())
+            present = _present(cursor)
+            if present == wanted:
+                return False
+            if present is not None:
+                cursor.executescript(_sql("drop"))
+            _fill(cursor, scale, seed, tables or make_tables(scale))
+            _mark(cursor, *wanted)
+            connection.commit()
+    except dbapi.Error as error:
+        raise DemoError(f"the demo cannot be loaded into PostgreSQL: {_said(error)}") from error
+    logger.info("the demo's database is loaded in %.1f s", time.monotonic() - started)
+    return True
+
+
+def _fill(cursor: dbapi.Cursor, scale: float, seed: int, tables: dict[str, pa.Table]) -> None:
+    for name in BEFORE:
+        cursor.executescript(_sql(name))
+    for name, table in rows(tables, History(make_shop(tables, seed))):
+        cursor.adbc_ingest(name, table, mode="append")
+        logger.info("%s: %s rows of scale %g", name, f"{table.num_rows:,}", scale)
+    for name in AFTER:
+        cursor.executescript(_sql(name))
+
+
+def _connected(url: str) -> dbapi.Connection:
+    """A connection to the database, which is made first when it is not there."""
+    try:
+        return dbapi.connect(url)
+    except dbapi.Error as error:
+        name = unquote(urlsplit(url).path.removeprefix("/"))
+        if f'database "{name}" does not exist' not in str(error):
+            raise
+    quoted = '"' + name.replace('"', '""') + '"'
+    with (
+        closing(dbapi.connect(on_database(url, "postgres"), autocommit=True)) as connection,
+        connection.cursor() as cursor,
+    ):
+        try:
+            cursor.execute(f"CREATE DATABASE {quoted}")
+        except dbapi.Error as error:
+            if error.sqlstate not in DUPLICATE_DATABASE:
+                raise
+    return dbapi.connect(url)
+
+
+def _present(cursor: dbapi.Cursor) -> tuple[float, int, str] | None:
+    """Scale, seed and version of the demo that the database holds."""
+    cursor.execute("SELECT to_regclass('demo_load') IS NOT NULL")
+    [there] = cursor.fetchone() or (False,)
+    if not there:
+        return None
+    cursor.execute("SELECT scale, seed, version FROM demo_load")
+    scale, seed, version = cursor.fetchone() or (0.0, 0, "")
+    return scale, seed, version
+
+
+def _mark(cursor: dbapi.Cursor, scale: float, seed: int, version: str) -> None:
+    cursor.execute("CREATE TABLE demo_load (scale float8, seed bigint, version text)")
+    cursor.execute("INSERT INTO demo_load VALUES ($1, $2, $3)", (scale, seed, version))
+
+
+def _sql(name: str) -> str:
+    return files("local_stack.demo").joinpath("sql", f"{name}.sql").read_text()
+
+
+def _version() -> str:
+    """A digest of all that makes the tables and views."""
+    text = "".join(map(_sql, (*BEFORE, *AFTER)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _said(error: dbapi.Error) -> str:
+    """PostgreSQL's own sentence, without the statement that the driver puts around it."""
+    text = str(error).partition("ERROR:")[2] or str(error).rpartition("[libpq]")[2]
+    return (text.strip().splitlines() or [type(error).__name__])[0]
