@@ -134,7 +134,7 @@ def _postgres(settings: Settings) -> str:
     where = public_address(url)
     try:
         with dbapi.connect(url) as connection, connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
+            cursor.execute("SELECT current_setting('server_version')")
             row = cursor.fetchone()
     except Error as error:
         raise _Wrong(

@@ -1,6 +1,7 @@
 """`fraiseql-assets status`."""
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,7 @@ def _show(found: "Status") -> None:
         )
     table = Table("plane", "position", "behind", "rows", "begun", "last commit", "health")
     for column in table.columns[1:4]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for plane in found.planes:
         table.add_row(
             plane.plane,
@@ -52,7 +53,9 @@ def _show(found: "Status") -> None:
             f"{plane.behind:,}",
             f"{plane.rows:,}",
             ", ".join(plane.begun) or "–",
-            plane.last_commit or "–",
+            f"{datetime.fromisoformat(plane.last_commit):%d %b %H:%M:%S}"
+            if plane.last_commit
+            else "–",
             f"[red]{escape(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
         )
     out.print(table)
