@@ -37,11 +37,11 @@ def main(
 
 
 async def _run(settings: Settings, scale: float, seed: int, rate: float) -> None:
+    tables = make_tables(scale)
+    history = History(make_shop(tables, seed))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    tables = make_tables(scale)
-    history = History(make_shop(tables, seed))
     url = settings.database_url.get_secret_value()
     # PostgreSQL builds documents while the log takes events.
     loading = _beside(lambda: load(url, scale, seed, tables))

@@ -2,10 +2,17 @@
 
 import asyncio
 import contextlib
+import json
+import os
 import secrets
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
+import adbc_driver_postgresql.dbapi as dbapi
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -19,10 +26,11 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.setup import setup_streams
-from local_stack.demo import DemoError, feed
+from local_stack.demo import DemoError, feed, on_database
 from local_stack.demo.feed import PAST_DAYS, Position
 from local_stack.demo.history import History, make_history
 
+ROOT = Path(__file__).parents[2]
 SCALE = 0.005
 RATE = 50.0
 CUT = Cut(batch_messages=1_000, batch_bytes=2**24, block_rows=1_000, block_bytes=2**24)
@@ -120,3 +128,30 @@ def test_a_demo_of_another_scale_is_not_mixed_in(log_settings: Settings, history
     stop = asyncio.Event()
     with pytest.raises(DemoError, match=r"scale 0\.005 and seed 0, and not of scale 0\.05"):
         asyncio.run(feed.run(log_settings, history, scale=0.05, rate=RATE, stop=stop))
+
+
+def test_the_command_loads_and_feeds_until_it_is_told_to_end(
+    log_settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    url = on_database(database_url, f"demo_{secrets.token_hex(4)}")
+    environment = {
+        **os.environ,
+        "FRAISEQL_NATS_URL": log_settings.nats_url.get_secret_value(),
+        "FRAISEQL_DATABASE_URL": url,
+        "FRAISEQL_STREAM": log_settings.stream,
+        "FRAISEQL_SUBJECTS": json.dumps(log_settings.subjects),
+        "FRAISEQL_SUBJECT_PREFIX": log_settings.subject_prefix,
+    }
+    command = [sys.executable, "-m", "local_stack.demo", "--scale", "0.001", "--rate", "20"]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=out, stderr=out)
+    while "database is loaded" not in (told := log.read_text()) or "from now on" not in told:
+        assert process.poll() is None, told
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 0, log.read_text()
+    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM tv_order")
+        assert cursor.fetchone() == (1_500,)
+    assert events_of(log_settings).num_rows > 2_000
