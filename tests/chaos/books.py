@@ -1,0 +1,118 @@
+"""What a plane has to hold, what it holds, and the difference."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from fraiseql_assets.settings import Settings
+
+SECONDS = 60
+PAGE = 5_000
+
+# Computed anew from the raw rows, in other words than the project's own.
+AGGREGATES = {
+    "events_hourly": (
+        "SELECT hour, entity_type, event_type, event_count, unique_entities "
+        "FROM fraiseql_events_hourly",
+        "SELECT toStartOfHour(timestamp) AS hour, entity_type, event_type, count(), "
+        "uniq(entity_id) FROM fraiseql_events GROUP BY ALL",
+    ),
+    "org_daily": (
+        "SELECT day, tenant_id, event_count, unique_entities, unique_users, "
+        "arrayStringConcat(entity_types, ','), created_count, updated_count, deleted_count "
+        "FROM fraiseql_org_daily",
+        "SELECT toDate32(timestamp) AS day, tenant_id, count(), "
+        "uniq((toString(entity_type), entity_id)), uniq(user_id), "
+        "arrayStringConcat(arraySort(groupUniqArray(toString(entity_type))), ','), "
+        "sum(event_type = 'INSERT'), sum(event_type = 'UPDATE'), sum(event_type = 'DELETE') "
+        "FROM fraiseql_events GROUP BY day, tenant_id",
+    ),
+    "event_type_stats": (
+        "SELECT hour, event_type, event_count, unique_entities, toString(first_seen), "
+        "toString(last_seen), round(mean_duration_ms, 3), max_duration_ms "
+        "FROM fraiseql_event_type_stats",
+        "SELECT toStartOfHour(timestamp) AS hour, event_type, count(), "
+        "uniq((toString(entity_type), entity_id)), toString(min(timestamp)), "
+        "toString(max(timestamp)), round(avg(duration_ms), 3), max(duration_ms) "
+        "FROM fraiseql_events GROUP BY hour, event_type",
+    ),
+}
+
+
+@dataclass(slots=True)
+class Books:
+    """What has been published, over all trials, and what is known to be wrong by now."""
+
+    ids: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
+    """Differences that were reported, each once: a later trial is not at fault for them."""
+
+    def new_differences(self, settings: Settings) -> list[str]:
+        """What both planes and the aggregates hold too little, too much or wrongly."""
+        found = [
+            *_difference("analytics", self.ids, analytics_ids(settings)),
+            *_difference("operational", self.ids, operational_ids(settings)),
+            *_wrong_aggregates(settings),
+        ]
+        new = [difference for difference in found if difference not in self.known]
+        self.known.update(found)
+        return new
+
+
+def _difference(plane: str, expected: set[str], held: Counter[str]) -> Iterator[str]:
+    for wrong, ids in (
+        ("lacks", expected - held.keys()),
+        ("holds twice", {event for event, count in held.items() if count > 1}),
+        ("holds what nobody published", held.keys() - expected),
+    ):
+        for event in sorted(ids):
+            yield f"{plane} {wrong}: {event}"
+
+
+def _wrong_aggregates(settings: Settings) -> Iterator[str]:
+    for name, (view, raw) in AGGREGATES.items():
+        kept, computed = set(rows(settings, view)), set(rows(settings, raw))
+        for row in sorted(kept - computed):
+            yield f"{name} says wrongly: {row}"
+        for row in sorted(computed - kept):
+            yield f"{name} should say: {row}"
+
+
+def rows(settings: Settings, statement: str) -> list[str]:
+    """A statement's result, a line of text per row."""
+    url, _, database = settings.clickhouse_url.get_secret_value().rpartition("/")
+    answer = requests.post(
+        url, params={"database": database}, data=f"{statement} FORMAT TSV", timeout=SECONDS
+    )
+    assert answer.ok, f"{statement}: {answer.text}"
+    return answer.text.splitlines()
+
+
+def analytics_ids(settings: Settings) -> Counter[str]:
+    """Every event id in ClickHouse, and how often it is there."""
+    statement = "SELECT event_id, count() FROM fraiseql_events GROUP BY event_id"
+    return Counter({event: int(n) for event, n in map(str.split, rows(settings, statement))})
+
+
+def operational_ids(settings: Settings) -> Counter[str]:
+    """Every event id in Elasticsearch, and how often it is there."""
+    url = f"{settings.elasticsearch_url.get_secret_value()}/{settings.index_prefix}-events"
+    requests.post(f"{url}/_refresh", timeout=SECONDS)
+    found: Counter[str] = Counter()
+    page: dict[str, Any] = {
+        "size": PAGE,
+        "_source": ["event_id"],
+        "sort": [{"stream_seq": "asc"}, {"stream_row": "asc"}],
+        "query": {"match_all": {}},
+    }
+    while True:
+        answer = requests.post(f"{url}/_search", json=page, timeout=SECONDS)
+        assert answer.ok, answer.text
+        hits = answer.json()["hits"]["hits"]
+        found.update(hit["_source"]["event_id"] for hit in hits)
+        if len(hits) < PAGE:
+            return found
+        page["search_after"] = hits[-1]["sort"]

@@ -1,0 +1,76 @@
+"""Asking the stack's Dagster for a rebuild, as a person does in its UI."""
+
+import time
+from datetime import date
+from typing import Any
+
+import requests
+
+from fraiseql_assets.settings import Settings
+
+TAG = "chaos/trial"
+JOBS = {
+    "analytics": "materialise_analytics_events",
+    "operational": "materialise_operational_events",
+}
+LAUNCH = """
+mutation Rebuild($job: String!, $tags: [ExecutionTag!]!) {
+  launchRun(executionParams: {
+    selector: {
+      repositoryName: "__repository__"
+      repositoryLocationName: "fraiseql_assets.definitions"
+      jobName: $job
+    }
+    runConfigData: {}
+    executionMetadata: {tags: $tags}
+  }) {
+    __typename
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+RUNS = """
+query Runs($tags: [ExecutionTag!]!) {
+  runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status } } }
+}
+"""
+PATIENCE = 60.0
+
+
+def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> None:
+    """Has a day of a plane rebuilt. While Dagster is being restarted, it is asked again.
+
+    Raises:
+        AssertionError: it does not take the request within a minute.
+    """
+    tags = [{"key": "dagster/partition", "value": f"{day}"}, {"key": TAG, "value": trial}]
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer = _post(settings, LAUNCH, {"job": JOBS[plane], "tags": tags})["launchRun"]
+            if answer["__typename"] == "LaunchRunSuccess":
+                return
+        except (requests.RequestException, KeyError, TypeError) as error:
+            answer = error
+        assert time.monotonic() < deadline, f"Dagster launches no rebuild: {answer}"
+        time.sleep(0.5)
+
+
+def has_been_rebuilt(settings: Settings, trial: str) -> bool:
+    """Whether a run of the trial's rebuild, the first or a retry, has succeeded."""
+    variables = {"tags": [{"key": TAG, "value": trial}]}
+    try:
+        runs = _post(settings, RUNS, variables)["runsOrError"]["results"]
+    except (requests.RequestException, KeyError, TypeError):
+        return False
+    return any(run["status"] == "SUCCESS" for run in runs)
+
+
+def _post(settings: Settings, query: str, variables: Any) -> Any:
+    answer = requests.post(
+        f"{settings.dagster_url}/graphql",
+        json={"query": query, "variables": variables},
+        timeout=10,
+    )
+    return answer.json()["data"]

@@ -1,0 +1,193 @@
+"""Loaded by every Python process of a stack under test, before anything else; see `steps.py`.
+
+It leads Dagster's code server, and so the sensors and runs, through the harness's proxies, and
+kills a run that comes to a step for which a trap is set. Nothing of the project knows of it.
+"""
+
+import importlib.abc
+import importlib.util
+import itertools
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+FOLDER = Path(os.environ.get("CHAOS_FOLDER", ""))
+
+
+def reroute() -> None:
+    """Puts the proxies' ports into the addresses, and leaves a note where these led."""
+    for name, port in json.loads((FOLDER / "proxies.json").read_text()).items():
+        variable = f"FRAISEQL_{name.upper()}_URL"
+        address = urlsplit(os.environ[variable])
+        if address.port == port:
+            continue
+        note = FOLDER / f"{name}.{os.getpid()}"
+        note.write_text(f"{address.hostname}:{address.port}")
+        note.rename(FOLDER / f"{name}.target")
+        through = f"{address.netloc.rpartition(':')[0]}:{port}"
+        os.environ[variable] = os.environ[variable].replace(address.netloc, through, 1)
+
+
+def come_to(plane: str, step: str) -> None:
+    """Ends this process on the spot if a trap is set for the step."""
+    armed = FOLDER / "armed" / f"{plane}.{step}"
+    try:
+        armed.rename(FOLDER / "sprung" / armed.name)
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Watched:
+    """An object some of whose methods are watched; the others are its own."""
+
+    def __init__(self, inner: Any, plane: str) -> None:
+        self._inner, self._plane = inner, plane
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Plane(Watched):
+    def record(self, entry: Any) -> None:
+        if entry.kind == "partition":
+            come_to(self._plane, "staging-filled")
+        elif entry.state == "committed":
+            come_to(self._plane, "all-written")
+        self._inner.record(entry)
+        come_to(self._plane, entry.state)
+
+    def write(self, block: Any) -> Any:
+        if block.number == 1:
+            come_to(self._plane, "block-written")
+        return self._inner.write(block)
+
+    def replace(self, *arguments: Any) -> "Replacement":
+        return Replacement(self._inner.replace(*arguments), self._plane)
+
+
+class Log(Watched):
+    def read(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+        for batch in self._inner.read(*arguments, **options):
+            come_to(self._plane, "read")
+            yield batch
+
+
+class Replacement(Watched):
+    """Watches the requests of a swap, since its steps are nobody's methods."""
+
+    REPLACES = re.compile("REPLACE PARTITION|/_aliases")
+    RECORDS = re.compile(r"INSERT INTO \W?fraiseql_ledger|-ledger/")
+
+    def swap(self, entry: Any) -> None:
+        import urllib3
+
+        pool: Any = urllib3.HTTPConnectionPool
+        request, replaced, recorded = pool.urlopen, 0, False
+
+        def watched(self_: Any, method: str, url: str, body: Any = None, **options: Any) -> Any:
+            nonlocal replaced, recorded
+            text, body = opened(url, body)
+            replaces = bool(self.REPLACES.search(text))
+            records = bool(replaced and self.RECORDS.search(text))
+            if replaces and replaced == (1 if self._plane == "analytics" else 0):
+                come_to(self._plane, "swapping")
+            if recorded:
+                come_to(self._plane, "recorded")
+            elif records:
+                come_to(self._plane, "swapped")
+            answer = request(self_, method, url, body=body, **options)
+            replaced, recorded = replaced + replaces, recorded or records
+            return answer
+
+        pool.urlopen = watched
+        try:
+            self._inner.swap(entry)
+        finally:
+            pool.urlopen = request
+        come_to(self._plane, "recorded")
+
+
+def opened(url: str, body: Any) -> tuple[str, Any]:
+    """What a request says, as text, and its body, which may be an iterator, to send."""
+    first = body or b""
+    if hasattr(body, "__next__"):
+        first = next(body, b"")
+        body = itertools.chain([first], body)
+    start = first[:4096] if isinstance(first, bytes | bytearray) else str(first).encode()
+    return f"{unquote_plus(url)} {start.decode(errors='replace')}", body
+
+
+def watch_materialise(module: Any) -> None:
+    materialise = module.materialise
+
+    def watched(context: Any, plane: Any, config: Any) -> Any:
+        come_to(plane.name, "asked")
+        return materialise(context, plane, config)
+
+    module.materialise = watched
+
+
+def watch_ingest(module: Any) -> None:
+    ingest_range, decode = module.ingest_range, module.decode
+    at_work: list[str] = []
+
+    def watched(plane: Any, log: Any, *arguments: Any) -> Any:
+        at_work[:] = [plane.name]
+        return ingest_range(Plane(plane, plane.name), Log(log, plane.name), *arguments)
+
+    def decoded(*arguments: Any) -> Any:
+        found = decode(*arguments)
+        for plane in at_work:
+            come_to(plane, "decoded")
+        return found
+
+    module.ingest_range, module.decode = watched, decoded
+
+
+def watch_rebuild(module: Any) -> None:
+    rebuild_day = module.rebuild_day
+
+    def watched(plane: Any, *arguments: Any) -> Any:
+        return rebuild_day(Plane(plane, plane.name), *arguments)
+
+    module.rebuild_day = watched
+
+
+WATCHED: dict[str, Callable[[Any], None]] = {
+    "fraiseql_assets.materialise": watch_materialise,
+    "fraiseql_assets.ingest": watch_ingest,
+    "fraiseql_assets.rebuild": watch_rebuild,
+}
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds the watched modules as they would be found, and watches them once they are loaded."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        watch = WATCHED.pop(fullname, None)
+        if watch is None:
+            return None
+        spec = importlib.util.find_spec(fullname)
+        loader: Any = spec.loader if spec else None
+        load = loader.exec_module
+
+        def load_and_watch(module: Any) -> None:
+            load(module)
+            watch(module)
+
+        loader.exec_module = load_and_watch
+        return spec
+
+
+if "CHAOS_FOLDER" in os.environ:
+    if any("code_server" in word or word == "api" for word in sys.orig_argv):
+        reroute()
+    sys.meta_path.insert(0, Finder())

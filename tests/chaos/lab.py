@@ -1,0 +1,98 @@
+"""A stack to be hurt: `fraiseql-assets dev` with the hooks in its processes, the proxies between
+its runs and its servers, and a hold on each of its processes."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import psutil
+
+from fraiseql_assets.settings import Settings
+from tests import stacks
+from tests.chaos.plan import PROXIED
+from tests.chaos.proxy import Proxy, proxies
+from tests.chaos.steps import Traps
+
+HOOKS = Path(__file__).parent / "hooks"
+
+SMALL = {
+    # So that a few hundred events are a range of several blocks, and several ranges.
+    "FRAISEQL_BATCH_ROWS": "50",
+    "FRAISEQL_BLOCK_ROWS": "100",
+    "FRAISEQL_RANGE_MESSAGES": "1000",
+    # Shorter than the longest freeze: a request that was given up may still be carried out.
+    "FRAISEQL_REQUEST_TIMEOUT_SECONDS": "6",
+}
+
+WORDS = {
+    "nats": ("nats-server",),
+    "clickhouse": ("local_stack.clickhouse",),
+    "elasticsearch": ("noida-db",),
+    "postgresql": ("postgres", "-D"),
+    "daemon": ("dagster-daemon",),
+    "code server": ("api grpc",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A running stack and what can be done to it."""
+
+    stack: stacks.Stack
+    proxies: dict[str, Proxy]
+    traps: Traps
+
+    @property
+    def settings(self) -> Settings:
+        return self.stack.settings
+
+    def find(self, target: str, *, patience: float) -> psutil.Process | None:
+        """The process of a target, waited for while it is being started (or asked for)."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            found = [p for p in self._processes() if self._is(target, p)]
+            if found:
+                return found[0]
+            time.sleep(0.05)
+        return None
+
+    def _processes(self) -> list[psutil.Process]:
+        return self.stack.descendants[1:]
+
+    def _is(self, target: str, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            command = " ".join(process.cmdline())
+            if target != "run":
+                return all(word in command for word in WORDS[target])
+            if "spawn_main" in command:
+                return True
+            # A run is forked from the code server's fork server, whose command line it has.
+            parent = process.parent()
+            return bool(
+                "forkserver" in command and parent and "forkserver" in " ".join(parent.cmdline())
+            )
+        except psutil.NoSuchProcess:
+            return False
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[Lab]:
+    """A stack in the folder, for the length of the block."""
+    chaos = folder / "chaos"
+    traps = Traps(chaos)
+    environment = {
+        **SMALL,
+        "CHAOS_FOLDER": str(chaos.absolute()),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HOOKS), os.environ.get("PYTHONPATH")])),
+    }
+    with ExitStack() as held:
+        proxied = held.enter_context(proxies(PROXIED, chaos))
+        with patch.dict(os.environ, environment):
+            stack = held.enter_context(stacks.whole((folder / "stack").absolute()))
+        yield Lab(stack, proxied, traps)

@@ -1,0 +1,40 @@
+"""The dead letters of a trial, read as they lie."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+
+
+def last_letter(settings: Settings) -> int:
+    """The sequence of the newest dead letter, 0 when there is none."""
+    return asyncio.run(_last(settings))
+
+
+def wrong_letters(settings: Settings, after: int, expected: list[bytes]) -> Iterator[str]:
+    """What is wrong with the dead letters filed after a sequence: they should be as expected."""
+    found = Counter(asyncio.run(_payloads(settings, after)))
+    wanted = Counter(expected)
+    for payload in (wanted - found).elements():
+        yield f"no dead letter for {payload[:60]!r}"
+    for payload in (found - wanted).elements():
+        yield f"a dead letter too many: {payload[:60]!r}"
+
+
+async def _last(settings: Settings) -> int:
+    async with connect(settings, name="chaos") as client:
+        info = await client.jetstream().stream_info(settings.dead_letter_stream)
+        return info.state.last_seq
+
+
+async def _payloads(settings: Settings, after: int) -> list[bytes]:
+    async with connect(settings, name="chaos") as client:
+        jetstream = client.jetstream()
+        stream = settings.dead_letter_stream
+        last = (await jetstream.stream_info(stream)).state.last_seq
+        return [
+            (await jetstream.get_msg(stream, sequence)).data or b""
+            for sequence in range(after + 1, last + 1)
+        ]

@@ -1,0 +1,184 @@
+"""One trial: known events go in, the stack is hurt, and what has come of it is counted."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from fraiseql_assets.setup import open_planes
+from fraiseql_assets.status import Status, look
+from fraiseql_assets.stream.connection import LogError, connect
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish
+from fraiseql_assets.verify import verify_day
+from tests.chaos.books import Books
+from tests.chaos.dagster import ask_for_rebuild, has_been_rebuilt
+from tests.chaos.faults import Deed, hurt
+from tests.chaos.lab import Lab
+from tests.chaos.letters import last_letter, wrong_letters
+from tests.chaos.plan import Fault, Plan
+from tests.chaos.traffic import Traffic, traffic
+from tests.chaos.watcher import Watcher
+
+BOUND_SECONDS = 180.0
+"""How long a plane may take to be up with the log again, with no hand."""
+SHOWN = 10
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a trial."""
+
+    seed: int
+    events: int
+    messages: int
+    step: str
+    killed_at_step: bool
+    """Whether a run came to the step and was killed there."""
+    deeds: list[Deed]
+    recovered_seconds: float
+    """From the last event or fault, whichever was later, until both planes were up with the log."""
+    seconds: float
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def held(self) -> bool:
+        return not self.differences
+
+    def __str__(self) -> str:
+        step = f"kill {self.step}{'' if self.killed_at_step else ' (in vain)'}"
+        done = "; ".join([step, *map(str, self.deeds)])
+        wrong = "; ".join(self.differences[:SHOWN])
+        more = f" and {len(self.differences) - SHOWN} more" if len(self.differences) > SHOWN else ""
+        return (
+            f"seed {self.seed}  {self.events:,} events  {done}  "
+            f"up again after {self.recovered_seconds:.1f} s of {self.seconds:.1f} s  "
+            f"{'ok' if self.held else f'FAILED: {wrong}{more}'}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "held": self.held}
+
+
+def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
+    """Carries out a plan. What goes wrong is in the outcome; nothing is raised for it."""
+    began = time.monotonic()
+    told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
+    letters = last_letter(lab.settings)
+    lab.traps.set(plan.step)
+    differences: list[str] = []
+    with ExitStack() as held:
+        watcher = held.enter_context(Watcher(lab.settings)) if plan.step.rebuilds else None
+        pool = held.enter_context(ThreadPoolExecutor(2))
+        publishing = pool.submit(_publish, lab, told, plan.rate)
+        rebuilding = pool.submit(_rebuild, lab, plan) if plan.step.rebuilds else None
+        started = time.monotonic()
+        deeds = [_do(lab, fault, started) for fault in plan.faults]
+        for work in filter(None, (publishing, rebuilding)):
+            differences += _failure(work)
+        books.ids |= told.ids
+        over = time.monotonic()
+        differences += _await_head(lab, plan)
+        recovered = time.monotonic() - over
+        if watcher and "kill elasticsearch" not in map(str, plan.faults):
+            differences += watcher.shrunk
+    killed = lab.traps.has_sprung(plan.step)
+    lab.traps.clear()
+    _take_back_cuts(lab, deeds)
+    try:
+        differences += books.new_differences(lab.settings)
+        differences += wrong_letters(lab.settings, letters, told.malformed)
+        differences += _checks(lab)
+    except Exception as error:
+        # A server that does not answer even now is a failure of the trial, not of the campaign.
+        differences.append(f"cannot be counted: {type(error).__name__}: {error}")
+    return Outcome(
+        seed=plan.seed,
+        events=len(told.ids),
+        messages=len(told.messages),
+        step=str(plan.step),
+        killed_at_step=killed,
+        deeds=deeds,
+        recovered_seconds=round(recovered, 1),
+        seconds=round(time.monotonic() - began, 1),
+        differences=differences,
+    )
+
+
+def _do(lab: Lab, fault: Fault, started: float) -> Deed:
+    time.sleep(max(0.0, started + fault.at - time.monotonic()))
+    return hurt(lab, fault, started)
+
+
+def _publish(lab: Lab, told: Traffic, rate: float) -> None:
+    """Publishes everything. What is not acknowledged is published again, under the same id."""
+
+    async def all_of_it() -> None:
+        async with connect(lab.settings, name="chaos", reconnect_seconds=60) as client:
+            await publish(client, told.messages, rate=rate)
+
+    for _ in range(3):
+        try:
+            return asyncio.run(all_of_it())
+        except LogError:
+            rate = 10 * rate
+    return asyncio.run(all_of_it())
+
+
+def _rebuild(lab: Lab, plan: Plan) -> None:
+    time.sleep(plan.rebuild_at)
+    ask_for_rebuild(lab.settings, plan.step.plane, datetime.now(UTC).date(), f"{plan.seed}")
+
+
+def _failure(work: Future[None]) -> Iterator[str]:
+    error = work.exception()
+    if error:
+        yield f"{type(error).__name__}: {error}"
+
+
+def _await_head(lab: Lab, plan: Plan) -> Iterator[str]:
+    """Waits until both planes are up with the log; says what is stuck when they are not."""
+    deadline = time.monotonic() + BOUND_SECONDS
+    while time.monotonic() < deadline:
+        status = look(lab.settings)
+        rebuilt = not plan.step.rebuilds or has_been_rebuilt(lab.settings, f"{plan.seed}")
+        if rebuilt and _is_up(status):
+            return
+        time.sleep(1.0)
+    yield f"not up with the log after {BOUND_SECONDS:.0f} s: {_stuck(look(lab.settings))}"
+
+
+def _is_up(status: Status) -> bool:
+    return status.healthy and not any(plane.behind or plane.begun for plane in status.planes)
+
+
+def _stuck(status: Status) -> str:
+    planes = ", ".join(
+        f"{plane.plane} {plane.error or f'behind {plane.behind}, begun {plane.begun}'}"
+        for plane in status.planes
+    )
+    runs = ", ".join(f"{run.run} {run.status} {run.range}" for run in status.runs) or "no run"
+    return f"{planes}; {runs}; {status.log.error or ''} {status.dagster_error or ''}".strip()
+
+
+def _take_back_cuts(lab: Lab, deeds: list[Deed]) -> None:
+    for deed in deeds:
+        word, _, rest = deed.what.partition(" ")
+        if word == "cut":
+            deed.happened = lab.proxies[rest.split()[0]].take_back()
+
+
+def _checks(lab: Lab) -> Iterator[str]:
+    """What the project's own checks say of the day."""
+    with Log(lab.settings, name="chaos") as log:
+        for plane in open_planes(lab.settings):
+            try:
+                verdict = verify_day(plane, log, datetime.now(UTC).date())
+            finally:
+                plane.close()
+            if not verdict.whole:
+                yield f"{plane.name}'s own checks fail: {verdict}"
