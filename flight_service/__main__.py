@@ -48,7 +48,8 @@ def serve() -> None:
         err.print(f"[red]✗[/red] {error}", soft_wrap=True)
         raise typer.Exit(CANNOT_LISTEN) from error
     web = HttpServer(bound, application())
-    err.print(f"Flight at {server.address}, HTTP at {http.with_port(bound.getsockname()[1])}")
+    taken = http.with_port(bound.getsockname()[1])
+    err.print(f"Flight at {server.address}, HTTP at {taken}", soft_wrap=True)
     stopped.wait()
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
     if not all(ended):

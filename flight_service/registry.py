@@ -12,6 +12,7 @@ from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS
+from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.settings import Settings
 
 
@@ -28,9 +29,9 @@ class Registry:
 
 def registry(settings: Settings) -> Registry:
     """Everything that is served under these settings. No server is asked for anything yet."""
-    analytics = AnalyticsReader(settings)
+    analytics, operational = AnalyticsReader(settings), OperationalReader(settings)
     sources: dict[str, AssetSource] = {STREAM_EVENTS.key: LogSource(settings)}
-    for reader in (analytics,):
+    for reader in (analytics, operational):
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
     return Registry(

@@ -3,10 +3,11 @@ from typing import Any
 
 import jwt
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from flight_service.callers import ANYONE, identify
 from flight_service.errors import Unauthenticated
+from fraiseql_assets.settings import Settings
 
 SECRET = "a secret of at least thirty-two characters"
 OTHER = "another secret of thirty-two characters or so"
@@ -55,3 +56,8 @@ def test_a_token_that_does_not_hold_is_told_why(authorization: str | None, said:
     with pytest.raises(Unauthenticated) as caught:
         identify(authorization, SecretStr(SECRET))
     assert said in str(caught.value)
+
+
+def test_a_secret_that_is_too_short_is_no_secret() -> None:
+    with pytest.raises(ValidationError, match="at least 32"):
+        Settings(jwt_secret=SecretStr("x" * 31))

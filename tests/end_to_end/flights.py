@@ -1,0 +1,129 @@
+"""For the tests of the Flight service: filled planes, and the service as a process of its own."""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+from pyarrow import flight
+from pydantic import SecretStr
+
+from fraiseql_assets.analytics.client import connect
+from fraiseql_assets.events.generate import generate
+from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.ingest import Job, Report, begun_entry, committed_entry, default_cut
+from fraiseql_assets.planes import Block, Plane
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.position import midnight
+from fraiseql_assets.stream.setup import setup_streams
+from tests.conftest import drop_indices, drop_streams
+
+SECONDS = 30
+
+
+@contextmanager
+def names_of_their_own(**urls: str) -> Iterator[Settings]:
+    """Settings of some servers, under names that nothing else has, for the tests of a module."""
+    name = f"test_{secrets.token_hex(4)}"
+    urls["clickhouse_url"] = f"{urls['clickhouse_url'].removesuffix('/default')}/{name}"
+    settings = Settings.model_validate(
+        {
+            **urls,
+            "stream": f"{name}_events",
+            "subjects": [f"{name}.mutation.>"],
+            "subject_prefix": f"{name}.mutation",
+            "dead_letter_stream": f"{name}_dead_letters",
+            "index_prefix": name.replace("_", "-"),
+        }
+    )
+    yield settings
+    asyncio.run(drop_streams(settings))
+    client = connect(settings, timeout=SECONDS, database="default")
+    client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
+    client.close()
+    drop_indices(settings.elasticsearch_url.get_secret_value(), settings.index_prefix)
+
+
+def events_of(day: date, count: int, first: int) -> pa.Table:
+    """Events as the log would have stored them that day, from a sequence on."""
+    made = pa.Table.from_batches(generate(count, seed=first, start=midnight(day)))
+    stored = [midnight(day)] * count
+    places = {
+        "stream_seq": pa.array(range(first, first + count), pa.uint64()),
+        "stream_row": pa.array([0] * count, pa.uint32()),
+        "stream_time": pa.array(stored, TIMESTAMP),
+    }
+    for name, column in places.items():
+        made = made.append_column(name, column)
+    return made.cast(EVENT_SCHEMA)
+
+
+def fill(plane: Plane, settings: Settings, day: date, events: pa.Table) -> None:
+    """Writes a day's events and commits them, as a run does."""
+    span = SequenceRange(events["stream_seq"][0].as_py(), events["stream_seq"][-1].as_py())
+    entry = begun_entry(settings.stream, span, day, Job("test", 1, default_cut(settings), 1))
+    plane.record(entry)
+    plane.write(Block(events, span, day, 0, f"{settings.stream}-{span}"))
+    plane.record(committed_entry(entry, Report(messages=len(span), rows=events.num_rows)))
+
+
+def set_up(settings: Settings, *planes: Plane) -> None:
+    asyncio.run(setup_streams(settings))
+    for plane in planes:
+        plane.setup()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, beside what any process needs."""
+    variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    for name in settings.model_dump(exclude_defaults=True):
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        text = value if isinstance(value, str) else json.dumps(value)
+        variables[f"FRAISEQL_{name.upper()}"] = text
+    return variables
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Flight service that answers."""
+
+    settings: Settings
+    """With its own addresses."""
+    client: flight.FlightClient
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def serving(settings: Settings, **changes: object) -> Iterator[Service]:
+    """`python -m flight_service` under these settings, on free ports."""
+    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
+    settings = settings.model_copy(update={**free, **changes})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flight_service"],
+        env=environment(settings),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        told = process.stderr.readline()
+        found = re.fullmatch(r"Flight at (\S+), HTTP at (\S+)\n", told)
+        assert found, told + process.communicate()[1]
+        taken = settings.model_copy(update={"flight_url": found[1], "http_url": found[2]})
+        with flight.connect(taken.flight_url) as client:
+            yield Service(taken, client, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)

@@ -1,0 +1,133 @@
+"""`fraiseql-assets events`, run as a person runs it."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from flights import SECONDS, Service, environment, events_of, fill, serving, set_up
+from pydantic import SecretStr
+
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.publish import publish_generated
+
+DAY = datetime.now(UTC).date() - timedelta(days=2)
+SECRET = "a secret of at least thirty-two characters"
+TOKEN = jwt.encode({"sub": "ada"}, SECRET, "HS256")
+
+
+def command(*arguments: str) -> list[str]:
+    program = "from fraiseql_assets.commands.main import app; app()"
+    return [sys.executable, "-c", program, "events", *arguments]
+
+
+def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    plane = AnalyticsPlane(settings)
+    set_up(settings, plane)
+    fill(plane, settings, DAY, events_of(DAY, 200, first=1))
+    plane.close()
+    with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
+        yield service
+
+
+@pytest.fixture
+def bearing(service: Service) -> Settings:
+    """What a person has set who may call the service."""
+    settings = service.settings
+    return settings.model_copy(update={"flight_token": SecretStr(TOKEN), "jwt_secret": None})
+
+
+def test_events_are_shown(bearing: Settings) -> None:
+    table = run(bearing, "--entity-type", "Order", "--limit", "3").stdout.splitlines()
+    assert [*table[0].split()] == [
+        "timestamp", "entity_type", "event_type", "entity_id", "tenant_id", "data",
+    ]  # fmt: skip
+    assert [line.split()[2] for line in table[1:]] == ["Order"] * 3
+    lines = run(bearing, "--start", f"{DAY}", "--end", f"{DAY}", "--json").stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert (len(rows), list(rows[0])) == (100, EVENT_SCHEMA.names)
+    nothing = run(bearing, "--start", f"{DAY + timedelta(days=1)}")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert nothing.stderr == "There are no such events.\n"
+
+
+def test_what_is_wrong_is_said_in_a_sentence(bearing: Settings) -> None:
+    wrong = run(bearing, "--start", "yesterday")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("✗ The ticket's field start_date is 'yesterday'. Write a date")
+    assert "Detail" not in wrong.stderr
+    unknown = run(bearing.model_copy(update={"flight_token": None}))
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("✗ Send the header `authorization: Bearer <JWT>`")
+
+
+def test_a_service_that_is_down_is_said() -> None:
+    done = run(Settings(flight_url="grpc://127.0.0.1:1"))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "✗ The Flight service at grpc://127.0.0.1:1 does not answer. Start it with `python -m "
+        "flight_service`, or set FRAISEQL_FLIGHT_URL.\n"
+    )
+
+
+@contextmanager
+def publishing(settings: Settings) -> Iterator[None]:
+    """An event now and then, for as long as the block takes."""
+    enough = threading.Event()
+
+    def publish() -> None:
+        while not enough.wait(0.1):
+            asyncio.run(publish_generated(settings, count=1, shape="observer"))
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def test_new_events_are_followed_until_ctrl_c(service: Service, bearing: Settings) -> None:
+    with subprocess.Popen(
+        command("--follow", "--json"),
+        env=environment(bearing),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as following:
+        assert following.stdout
+        with publishing(service.settings):
+            first = following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        rest, told = following.communicate(timeout=SECONDS)
+    assert (following.returncode, told) == (0, "")
+    sequences = [json.loads(line)["stream_seq"] for line in [first, *rest.splitlines()]]
+    assert sequences == [*range(sequences[0], sequences[0] + len(sequences))]
+
+
+def test_following_ends_with_its_limit(service: Service, bearing: Settings) -> None:
+    with publishing(service.settings):
+        done = run(bearing, "--follow", "--limit", "2")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)

@@ -1,0 +1,226 @@
+"""The Flight service when something is down, cut short, taken or told to end."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import psutil
+import pyarrow as pa
+import pytest
+import requests
+from flights import (
+    SECONDS,
+    Service,
+    environment,
+    events_of,
+    fill,
+    names_of_their_own,
+    serving,
+    set_up,
+)
+from pyarrow import flight
+from pydantic import SecretStr
+
+from flight_service.errors import sentence_of
+from fraiseql_assets.analytics.client import connect
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.settings import Settings
+
+NOWHERE = {
+    "nats_url": SecretStr("nats://127.0.0.1:1"),
+    "clickhouse_url": SecretStr("http://127.0.0.1:1/nowhere"),
+    "elasticsearch_url": SecretStr("http://127.0.0.1:1"),
+    "probe_timeout_seconds": 1.0,
+}
+SECRET = "a secret of at least thirty-two characters"
+DAY = datetime.now(UTC).date() - timedelta(days=2)
+WIDE_ROWS, WIDE_BYTES = 5_000, 20_000
+
+
+def wide(rows: int) -> pa.Table:
+    """Events that are large for their number."""
+    events = events_of(DAY, rows, first=1)
+    place = events.column_names.index("data")
+    data = pa.array([json.dumps({"text": "x" * WIDE_BYTES})] * rows)
+    return events.set_column(place, EVENT_SCHEMA.field("data"), data)
+
+
+@pytest.fixture(scope="module")
+def with_wide_events(
+    nats_url: str, clickhouse_url: str, elasticsearch_url: str
+) -> Iterator[Service]:
+    """A service over 100 MB of events in the analytics plane."""
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with names_of_their_own(**urls) as settings:
+        plane = AnalyticsPlane(settings)
+        set_up(settings, plane)
+        fill(plane, settings, DAY, wide(WIDE_ROWS))
+        plane.close()
+        with serving(settings) as service:
+            yield service
+
+
+def running_queries(settings: Settings) -> int:
+    client = connect(settings, timeout=SECONDS)
+    try:
+        return client.query(
+            "SELECT count() FROM system.processes WHERE position(query, 'FROM fraiseql_events') > 0"
+            " AND current_database = currentDatabase() AND position(query, 'processes') = 0"
+        ).result_rows[0][0]
+    finally:
+        client.close()
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SECONDS
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
+
+
+def test_a_cancelled_stream_ends_its_query(with_wide_events: Service) -> None:
+    reader = with_wide_events.client.do_get(flight.Ticket(b"analytics/events"))
+    reader.read_chunk()
+    assert running_queries(with_wide_events.settings) == 1
+    reader.cancel()
+    assert eventually(lambda: running_queries(with_wide_events.settings) == 0)
+
+
+def test_memory_does_not_grow_with_the_result(with_wide_events: Service) -> None:
+    process = psutil.Process(with_wide_events.process.pid)
+    idle, most, rows = process.memory_info().rss, 0, 0
+    for chunk in with_wide_events.client.do_get(flight.Ticket(b"analytics/events")):
+        rows += chunk.data.num_rows
+        most = max(most, process.memory_info().rss - idle)
+    assert rows == WIDE_ROWS
+    assert most < 64 * 2**20
+
+
+def test_one_plane_down_leaves_the_other_served(settings: Settings) -> None:
+    plane = OperationalPlane(settings)
+    set_up(settings, plane)
+    fill(plane, settings, DAY, events_of(DAY, 10, first=1))
+    plane.close()
+    with serving(settings, clickhouse_url=NOWHERE["clickhouse_url"]) as service:
+        listed = {f.descriptor.path[0]: f for f in service.client.list_flights()}
+        read = service.client.do_get(flight.Ticket(b"operational/events")).read_all()
+        with pytest.raises(flight.FlightUnavailableError) as caught:
+            service.client.do_get(flight.Ticket(b"analytics/events")).read_all()
+    assert listed[b"operational"].total_records == read.num_rows == 10
+    reason = json.loads(listed[b"analytics"].app_metadata)["error"]
+    assert reason.startswith("ClickHouse at http://127.0.0.1:1 does not answer.")
+    assert sentence_of(caught.value).startswith("ClickHouse at http://127.0.0.1:1 does not answer.")
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Service]:
+    """A service that can reach nothing."""
+    with serving(Settings(**NOWHERE)) as service:
+        yield service
+
+
+def test_with_everything_down_all_is_listed_with_reasons(alone: Service) -> None:
+    listed = {f.descriptor.path[0]: json.loads(f.app_metadata) for f in alone.client.list_flights()}
+    assert {plane: about["error"].split(" at ")[0] for plane, about in listed.items()} == {
+        b"stream": "NATS",
+        b"analytics": "ClickHouse",
+        b"operational": "Elasticsearch",
+    }
+
+
+@pytest.mark.parametrize("ticket", ["stream/events", "operational/events", '{"type":"Tail"}'])
+def test_what_is_down_says_what_to_check(alone: Service, ticket: str) -> None:
+    with pytest.raises(
+        flight.FlightUnavailableError, match=r"does not answer.*Check that"
+    ) as error:
+        alone.client.do_get(flight.Ticket(ticket.encode())).read_all()
+    assert "Traceback" not in str(error.value)
+
+
+def test_tables_that_are_missing_are_to_be_set_up(settings: Settings) -> None:
+    with serving(settings) as service, pytest.raises(flight.FlightUnavailableError) as caught:
+        service.client.do_get(flight.Ticket(b"analytics/events")).read_all()
+    assert "Run `fraiseql-assets setup`" in sentence_of(caught.value)
+
+
+def test_health_is_told_over_flight_and_http_whatever_is_down(alone: Service) -> None:
+    [answer] = alone.client.do_action("HealthCheck")
+    over_http = requests.get(f"{alone.settings.http_url}/health", timeout=SECONDS)
+    over_flight = json.loads(answer.body.to_pybytes())
+    assert (over_http.status_code, over_http.json()["status"]) == (200, "healthy")
+    assert over_http.json().keys() == over_flight.keys() == {"status", "version", "timestamp"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
+    with serving(Settings(**NOWHERE)) as service:
+        service.process.send_signal(number)
+        _, told = service.process.communicate(timeout=SECONDS)
+        assert (service.process.returncode, told) == (0, "")
+
+
+def test_a_signal_ends_it_while_a_client_follows(settings: Settings) -> None:
+    set_up(settings)
+    with serving(settings) as service:
+        reader = service.client.do_get(flight.Ticket(b'{"type":"Tail"}'))
+        service.process.send_signal(signal.SIGTERM)
+        with pytest.raises(flight.FlightUnavailableError, match=r"The service is stopping\."):
+            reader.read_chunk()
+        service.process.communicate(timeout=SECONDS)
+        assert service.process.returncode == 0
+
+
+def ended(settings: Settings) -> subprocess.CompletedProcess[str]:
+    """A service that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "flight_service"],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "variable"),
+    [("flight_url", "FRAISEQL_FLIGHT_URL"), ("http_url", "FRAISEQL_HTTP_URL")],
+)
+def test_a_taken_port_is_said(alone: Service, setting: str, variable: str) -> None:
+    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
+    taken = getattr(alone.settings, setting)
+    done = ended(alone.settings.model_copy(update={**free, setting: taken}))
+    assert done.returncode == 4
+    assert done.stderr == (
+        f"✗ Cannot listen on {taken}: Address already in use. End what listens there, or set "
+        f"{variable} to another address.\n"
+    )
+
+
+def test_an_address_that_is_none_is_said() -> None:
+    done = ended(Settings(flight_url="127.0.0.1:50051"))
+    assert done.returncode == 2
+    assert "FRAISEQL_FLIGHT_URL is '127.0.0.1:50051'. Write grpc://host:port" in done.stderr
+
+
+def test_with_a_secret_only_bearers_of_its_tokens_are_served() -> None:
+    settings = Settings(**NOWHERE, jwt_secret=SecretStr(SECRET))
+    token = jwt.encode({"sub": "ada"}, SECRET, "HS256").encode()
+    options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token)])
+    with serving(settings) as service:
+        with pytest.raises(flight.FlightUnauthenticatedError, match="authorization: Bearer"):
+            list(service.client.do_action("HealthCheck"))
+        [answer] = service.client.do_action("HealthCheck", options)
+        assert json.loads(answer.body.to_pybytes())["status"] == "healthy"
+        assert requests.get(f"{service.settings.http_url}/health", timeout=SECONDS).ok
