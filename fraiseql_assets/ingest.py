@@ -19,6 +19,7 @@ from fraiseql_assets.planes import (
     Cut,
     LedgerEntry,
     Plane,
+    PlaneError,
     Replacement,
     committed_ranges,
 )
@@ -128,8 +129,20 @@ def _ingest_part(
     part = Report(range=span)
     write_blocks(log, plane.name, plane, read_events(log, span, job, part), span, day, job, part)
     part.missing = len(span) - part.messages
+    _refuse_replaced(plane, entry)
     plane.record(committed_entry(entry, part))
     total.add(part)
+
+
+def _refuse_replaced(plane: Plane, entry: LedgerEntry) -> None:
+    """A day's replacement forgets what was begun before it, since rows may have gone with the old
+    partition: whoever was still writing asks anew what is left to do."""
+    entries = plane.ledger(entry.stream, entry.day)
+    if not any(found.range == entry.range and found.state == "begun" for found in entries):
+        raise PlaneError(
+            f"the {plane.name} plane's {entry.day} was replaced while {entry.range} was being "
+            "written. Ask for the range again."
+        )
 
 
 def begun_entry(

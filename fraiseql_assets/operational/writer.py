@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 from elasticsearch import Elasticsearch
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from fraiseql_assets.events.encode import observer_messages
 from fraiseql_assets.events.messages import Reject
@@ -119,7 +119,7 @@ class Writer:
         for attempt in Retrying(
             retry=retry_if_exception_type(PlaneUnavailable),
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS),
+            wait=wait_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS),
             reraise=True,
         ):
             with attempt:

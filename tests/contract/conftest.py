@@ -1,0 +1,101 @@
+"""Each test of the contract runs on both planes, on their real servers."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.analytics.reader import AnalyticsReader
+from fraiseql_assets.ingest import Job, Report, ingest_range
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.planes import AssetReader, Cut, Plane
+from fraiseql_assets.rebuild import rebuild_day
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.setup import setup_streams
+
+PLANES = {"analytics": AnalyticsPlane, "operational": OperationalPlane}
+READERS = {"analytics": AnalyticsReader, "operational": OperationalReader}
+
+JOB = Job("run-1", 1, Cut(50, 2**20, 100, 2**20), ahead=4)
+"""A run whose blocks are of a hundred events."""
+
+
+@pytest.fixture(params=PLANES)
+def plane_name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def open_plane(plane_name: str, settings: Settings) -> Iterator[Callable[..., Plane]]:
+    """Opens the plane, set up or not, with settings changed."""
+    opened: list[Plane] = []
+
+    def open_it(**changes: object) -> Plane:
+        opened.append(PLANES[plane_name](settings.model_copy(update=changes)))
+        return opened[-1]
+
+    yield open_it
+    for plane in opened:
+        plane.close()
+
+
+@pytest.fixture
+def plane(open_plane: Callable[..., Plane]) -> Plane:
+    """The plane, set up and empty."""
+    plane = open_plane()
+    plane.setup()
+    return plane
+
+
+@pytest.fixture
+def reader(plane: Plane, settings: Settings) -> AssetReader:
+    """The reader of the same plane."""
+    return READERS[plane.name](settings)
+
+
+@pytest.fixture
+def log(settings: Settings) -> Iterator[Log]:
+    """The log, set up and empty."""
+    asyncio.run(setup_streams(settings))
+    with Log(settings, name="tests") as log:
+        yield log
+
+
+@pytest.fixture
+def ingest(log: Log) -> Callable[..., Report]:
+    """Adds all that the log holds of a day, or a range of it, to a plane."""
+
+    def ingest_it(plane: Plane, first: int = 1, last: int | None = None) -> Report:
+        from fraiseql_assets.ranges import SequenceRange
+
+        place = log.place_from(first)
+        assert place is not None
+        span = SequenceRange(first, last or log.bounds().last)
+        return ingest_range(plane, log, span, place.day, JOB)
+
+    return ingest_it
+
+
+@pytest.fixture
+def rebuild(log: Log, plane_name: str, settings: Settings) -> Iterator[Callable[..., Report]]:
+    """Builds the day of the log's first message anew."""
+    [other] = [PLANES[name](settings) for name in PLANES if name != plane_name]
+
+    def rebuild_it(plane: Plane) -> Report:
+        place = log.place_from(1)
+        assert place is not None
+        return rebuild_day(plane, other, log, place.day, JOB)
+
+    yield rebuild_it
+    other.close()
+
+
+@pytest.fixture
+def unreachable(plane_name: str, settings: Settings) -> Settings:
+    """The settings with an address at which the plane's server is not."""
+    field = {"analytics": "clickhouse_url", "operational": "elasticsearch_url"}[plane_name]
+    return settings.model_copy(update={field: SecretStr("http://127.0.0.1:1/")})

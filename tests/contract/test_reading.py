@@ -1,0 +1,142 @@
+"""Reading: what was written, exactly, in the announced schema, narrowed as asked."""
+
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from event_tables import DAY, MORNING, block, entry, event, extreme_events, table
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.planes import AssetReader, Plane
+
+TOMORROW = DAY + timedelta(days=1)
+
+
+def read(reader: AssetReader, *args: Any, **narrowed: Any) -> pa.Table:
+    """Events as the reader gives them, in the log's order."""
+    [asset] = [key for key in reader.assets() if key.endswith("/events")]
+    batches = list(reader.batches(asset, *args, **narrowed))
+    assert all(batch.schema.equals(reader.schema(asset)) for batch in batches)
+    assert all(batch.num_rows for batch in batches)
+    order = [("stream_seq", "ascending"), ("stream_row", "ascending")]
+    return pa.Table.from_batches(batches, reader.schema(asset)).sort_by(order)
+
+
+def sequences(found: pa.Table) -> list[int]:
+    return found["stream_seq"].to_pylist()
+
+
+@examples(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(events=extreme_events())
+def test_whatever_a_column_can_hold_comes_back_identical(
+    plane: Plane, reader: AssetReader, events: list[dict[str, Any]]
+) -> None:
+    replacement = plane.replace(DAY, "run-1")
+    written = replacement.write(block(events))
+    assert (written.rows, written.duplicates, written.refused) == (len(events), 0, [])
+    last = 2**63 - 1
+    replacement.swap(entry(1, last, state="committed", kind="partition", rows=len(events)))
+    assert read(reader).equals(table(events))
+    assert pa.Table.from_batches(plane.events(DAY, last), EVENT_SCHEMA).equals(table(events))
+
+
+def test_the_schema_of_events_is_the_one_of_all_events(reader: AssetReader) -> None:
+    [asset] = [key for key in reader.assets() if key.endswith("/events")]
+    assert reader.schema(asset).equals(EVENT_SCHEMA)
+
+
+def test_nothing_is_read_of_an_empty_plane(reader: AssetReader) -> None:
+    for asset in reader.assets():
+        assert list(reader.batches(asset)) == []
+        assert list(reader.batches(asset, [DAY])) == []
+        assert list(reader.batches(asset, [])) == []
+        assert reader.partitions(asset) == []
+
+
+@pytest.fixture
+def two_days(plane: Plane) -> None:
+    """Sequences 1 to 300 on the first day, 301 to 400 on the second, refunds among them."""
+    kinds = {number: "Refund" if number % 10 == 0 else "Order" for number in range(1, 401)}
+    first = [event(number, entity_type=kinds[number]) for number in range(1, 301)]
+    second = [
+        event(number, entity_type=kinds[number], stream_time=MORNING + timedelta(days=1))
+        for number in range(301, 401)
+    ]
+    plane.record(entry(1, 300))
+    plane.write(block(first))
+    plane.record(entry(1, 300, state="committed", rows=300, messages=300))
+    plane.write(block(second, day=TOMORROW))
+
+
+@pytest.mark.usefixtures("two_days")
+class TestNarrowed:
+    """The two days, narrowed."""
+
+    def test_all_of_them(self, reader: AssetReader) -> None:
+        assert sequences(read(reader)) == list(range(1, 401))
+
+    @pytest.mark.parametrize(
+        ("days", "expected"),
+        [
+            ([DAY], range(1, 301)),
+            ([TOMORROW], range(301, 401)),
+            ([TOMORROW, DAY, DAY], range(1, 401)),
+            ([TOMORROW + timedelta(days=9)], range(0)),
+            ([], range(0)),
+        ],
+    )
+    def test_by_day(self, reader: AssetReader, days: list[Any], expected: range) -> None:
+        assert sequences(read(reader, days)) == list(expected)
+
+    def test_by_entity_type(self, reader: AssetReader) -> None:
+        assert sequences(read(reader, entity_type="Refund")) == list(range(10, 401, 10))
+
+    def test_by_time_the_start_included_and_the_end_not(self, reader: AssetReader) -> None:
+        start, end = (MORNING + timedelta(seconds=number) for number in (20, 30))
+        assert sequences(read(reader, start=start, end=end)) == list(range(20, 30))
+
+    def test_by_time_to_the_microsecond(self, reader: AssetReader) -> None:
+        moment, tick = MORNING + timedelta(seconds=20), timedelta(microseconds=1)
+        assert sequences(read(reader, start=moment, end=moment + tick)) == [20]
+        assert sequences(read(reader, start=moment + tick, end=moment + 2 * tick)) == []
+        assert sequences(read(reader, start=moment - tick, end=moment)) == []
+
+    @pytest.mark.parametrize("limit", [1, 150, 350, 1_000])
+    def test_by_number(self, reader: AssetReader, limit: int) -> None:
+        assert read(reader, limit=limit).num_rows == min(limit, 400)
+
+    def test_by_all_of_it_together(self, reader: AssetReader) -> None:
+        found = read(
+            reader, [DAY], entity_type="Refund", start=MORNING + timedelta(seconds=50), limit=3
+        )
+        assert sequences(found) == [50, 60, 70]
+
+    def test_up_to_a_sequence_in_the_logs_order(self, plane: Plane) -> None:
+        batches = list(plane.events(DAY, 250))
+        assert [n for batch in batches for n in batch["stream_seq"].to_pylist()] == list(
+            range(1, 251)
+        )
+
+    def test_closing_half_way_leaves_the_plane_in_order(
+        self, plane: Plane, reader: AssetReader
+    ) -> None:
+        [asset] = [key for key in reader.assets() if key.endswith("/events")]
+        batches: Any = reader.batches(asset)
+        next(batches)
+        batches.close()
+        assert plane.count(DAY).rows == 300
+
+    def test_the_partitions_say_what_they_hold(self, plane: Plane, reader: AssetReader) -> None:
+        [asset] = [key for key in reader.assets() if key.endswith("/events")]
+        found = reader.partitions(asset)
+        assert [(stats.day, stats.rows) for stats in found] == [(DAY, 300), (TOMORROW, 100)]
+        assert all(stats.bytes > 0 for stats in found)
+        [committed] = [e for e in plane.ledger("log") if e.state == "committed"]
+        assert [stats.materialised_at for stats in found] == [committed.at, None]

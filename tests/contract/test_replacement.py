@@ -1,0 +1,152 @@
+"""Replacing a day: beside the live one, then in its place, at once."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from event_tables import DAY, STREAM, block, entry, event
+
+from fraiseql_assets.planes import AssetReader, Plane, PlaneError
+
+BEFORE = [event(number) for number in range(1, 201)]
+AFTER = [event(number) for number in range(1, 301)]
+
+
+@pytest.fixture
+def filled(plane: Plane) -> Plane:
+    """The plane with a committed range of 200 events."""
+    plane.record(entry(1, 200))
+    plane.write(block(BEFORE))
+    plane.record(entry(1, 200, state="committed", rows=200, messages=200))
+    return plane
+
+
+def partition(last: int, rows: int, **fields: Any) -> Any:
+    return entry(1, last, state="committed", kind="partition", rows=rows, messages=rows, **fields)
+
+
+def test_the_new_day_takes_the_old_ones_place_in_rows_and_ledger(filled: Plane) -> None:
+    replacement = filled.replace(DAY, "run-2")
+    assert replacement.write(block(AFTER)).rows == 300
+    assert filled.count(DAY).rows == 200
+    swapped = partition(300, 300, run_id="run-2")
+    replacement.swap(swapped)
+    assert filled.count(DAY).rows == 300
+    assert filled.ledger(STREAM) == [swapped]
+
+
+def test_what_was_in_the_old_day_alone_is_gone(filled: Plane) -> None:
+    filled.write(block([event(150, event_id="stray", stream_row=1)]))
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(BEFORE))
+    replacement.swap(partition(200, 200))
+    assert filled.count(DAY).rows == 200
+
+
+def test_an_abandoned_replacement_leaves_the_old_day(filled: Plane) -> None:
+    before = filled.ledger(STREAM)
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(AFTER))
+    replacement.abandon()
+    assert filled.count(DAY).rows == 200
+    assert filled.ledger(STREAM) == before
+
+
+def test_what_a_killed_replacement_left_behind_is_dropped_by_the_next(filled: Plane) -> None:
+    filled.replace(DAY, "killed").write(block([event(number) for number in range(400, 500)]))
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(AFTER))
+    replacement.swap(partition(300, 300))
+    assert filled.count(DAY).rows == 300
+
+
+def test_a_day_that_was_not_there_is_there_at_once(plane: Plane) -> None:
+    replacement = plane.replace(DAY, "run-1")
+    replacement.write(block(BEFORE))
+    assert plane.count(DAY).rows == 0
+    replacement.swap(partition(200, 200))
+    assert plane.count(DAY).rows == 200
+
+
+def test_a_day_can_be_replaced_by_nothing(filled: Plane) -> None:
+    filled.replace(DAY, "run-2").swap(partition(200, 0))
+    assert filled.count(DAY).rows == 0
+
+
+def test_events_written_after_the_swap_join_the_new_day(filled: Plane) -> None:
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(AFTER))
+    replacement.swap(partition(300, 300))
+    later = block([event(301), event(302), event(303, event_id="e-7")])
+    assert (filled.write(later).rows, filled.write(later).duplicates) == (2, 1)
+    assert filled.count(DAY).rows == 302
+
+
+def test_a_range_that_came_meanwhile_is_not_lost(filled: Plane) -> None:
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(BEFORE))
+    filled.record(entry(201, 202))
+    filled.write(block([event(201), event(202)]))
+    filled.record(entry(201, 202, state="committed", rows=2, messages=2))
+    with pytest.raises(PlaneError, match=r"201-202.*again"):
+        replacement.swap(partition(200, 200))
+    assert filled.count(DAY).rows == 202
+
+
+def test_a_block_whose_rows_went_with_the_old_day_is_written_anew(filled: Plane) -> None:
+    late = block([event(201), event(202)])
+    filled.record(entry(201, 202))
+    filled.write(late)
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(BEFORE))
+    replacement.swap(partition(200, 200))
+    assert filled.count(DAY).rows == 200
+    assert filled.write(late).rows == 2
+    assert filled.count(DAY).rows == 202
+
+
+def test_other_days_and_streams_are_left_alone(filled: Plane) -> None:
+    tomorrow = DAY + timedelta(days=1)
+    other = [event(201, stream_time=AFTER[0]["stream_time"] + timedelta(days=1))]
+    filled.write(block(other, day=tomorrow))
+    kept = [entry(201, 201, day=tomorrow), entry(1, 9, stream="another")]
+    for recorded in kept:
+        filled.record(recorded)
+    replacement = filled.replace(DAY, "run-2")
+    replacement.write(block(AFTER))
+    replacement.swap(partition(300, 300))
+    assert filled.count(tomorrow).rows == 1
+    assert filled.ledger(STREAM, tomorrow) == kept[:1]
+    assert filled.ledger("another") == kept[1:]
+
+
+def test_a_reader_never_sees_a_half_replaced_or_empty_day(
+    filled: Plane, reader: AssetReader
+) -> None:
+    [asset] = [key for key in reader.assets() if key.endswith("/events")]
+    seen: set[int] = set()
+    failed: list[Exception] = []
+    over = threading.Event()
+
+    def count_in_a_loop() -> None:
+        try:
+            while not over.is_set():
+                seen.add(sum(batch.num_rows for batch in reader.batches(asset, [DAY])))
+                seen.add(filled.count(DAY).rows)
+        except Exception as error:
+            failed.append(error)
+
+    counting = threading.Thread(target=count_in_a_loop)
+    counting.start()
+    try:
+        for _ in range(4):
+            replacement = filled.replace(DAY, "run-2")
+            replacement.write(block(AFTER))
+            replacement.swap(partition(300, 300))
+    finally:
+        over.set()
+        counting.join()
+    assert not failed
+    assert seen <= {200, 300}
+    assert 300 in seen

@@ -1,0 +1,53 @@
+"""A plane is set up once, however often, and says what is wrong when it cannot be asked."""
+
+from collections.abc import Callable
+from operator import methodcaller
+
+import pytest
+from event_tables import DAY, STREAM, block, event
+from pydantic import SecretStr
+
+from fraiseql_assets.planes import Plane, PlaneNotSetUp, PlaneUnavailable
+
+ADDRESS = {"analytics": "clickhouse_url", "operational": "elasticsearch_url"}
+PING, LEDGER = methodcaller("ping"), methodcaller("ledger", STREAM)
+NOBODY_IS_THERE = SecretStr("http://127.0.0.1:1/")
+
+OpenPlane = Callable[..., Plane]
+
+
+def test_setting_up_again_changes_nothing(plane: Plane) -> None:
+    plane.write(block([event(1)]))
+    said = plane.setup()
+    assert said
+    assert all("as it should be" in line or "keeps" in line for line in said)
+    assert plane.count(DAY).rows == 1
+
+
+def test_a_plane_that_is_set_up_answers(plane: Plane) -> None:
+    plane.ping()
+
+
+@pytest.mark.parametrize("ask", [PING, LEDGER])
+def test_a_plane_that_is_not_set_up_says_so(
+    open_plane: OpenPlane, ask: Callable[[Plane], object]
+) -> None:
+    plane = open_plane()
+    with pytest.raises(PlaneNotSetUp, match="fraiseql-assets setup"):
+        ask(plane)
+
+
+def test_it_is_described_by_its_server_and_address_without_credentials(plane: Plane) -> None:
+    server = {"analytics": "ClickHouse", "operational": "Elasticsearch"}[plane.name]
+    assert plane.describe().startswith(f"{server} ")
+    assert " at http://127.0.0.1:" in plane.describe()
+    assert "@" not in plane.describe()
+
+
+@pytest.mark.parametrize("ask", [PING, LEDGER, methodcaller("describe"), methodcaller("setup")])
+def test_a_server_out_of_reach_is_unavailable_and_named(
+    open_plane: OpenPlane, plane_name: str, ask: Callable[[Plane], object]
+) -> None:
+    plane = open_plane(**{ADDRESS[plane_name]: NOBODY_IS_THERE})
+    with pytest.raises(PlaneUnavailable, match=r"at http://127\.0\.0\.1:1 .*FRAISEQL_"):
+        ask(plane)
