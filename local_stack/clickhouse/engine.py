@@ -7,6 +7,7 @@ pipe (`INTO OUTFILE`), and a query is ended by `KILL QUERY` from another session
 
 import re
 import secrets
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _CODE = re.compile(r"Code: (\d+)\. ")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PREFIX = re.compile(r"^Streaming insert (?:append|finish) failed: ")
 _AS_A_SERVER = "implicit_select=0"
+KILL_AGAIN_SECONDS = 0.02
+MOST_MARKS = 200
 PIECE = 1 << 20
 
 
@@ -37,6 +40,8 @@ class Statistics:
     read_bytes: int = 0
     written_rows: int = 0
     written_bytes: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Engine:
         self._address = f"{path}?{_AS_A_SERVER}"
         # While one session is open, others open in a fraction of a millisecond.
         self._base = Session(self._address)
+        self._marks: set[str] = set()
+        self._killing = threading.Lock()
         self.kills = 0
         """How often queries were killed by statement, or all of them at the end."""
 
@@ -63,9 +70,25 @@ class Engine:
         """A new session."""
         return EngineSession(self, Session(self._address))
 
-    def kill(self, mark: str) -> None:
-        """Ends the queries in whose text the mark stands."""
-        self._base.query(f"KILL QUERY WHERE position(query, '{mark}') > 0 ASYNC")
+    def kill(self, mark: str, thread: threading.Thread) -> None:
+        """Ends the query that has the mark in its text or as its `log_comment`.
+
+        Returns when `thread`, in which it runs, has ended.
+        """
+        # One statement at a time kills for all who wait: many at once would take what time there is
+        # from the queries' own ends. A query that has only just begun is not found yet: once more.
+        self._marks.add(mark)
+        while thread.is_alive():
+            with self._killing:
+                if thread.is_alive():
+                    waiting = [mark, *self._marks.copy()][:MOST_MARKS]
+                    marks = ", ".join(map(quoted, waiting))
+                    self._base.query(
+                        f"KILL QUERY WHERE multiSearchAny(query, [{marks}]) "
+                        f"OR Settings['log_comment'] IN ({marks}) ASYNC"
+                    )
+                    thread.join(KILL_AGAIN_SECONDS)
+        self._marks.discard(mark)
 
     def kill_all(self) -> None:
         """Ends every query."""
@@ -115,7 +138,12 @@ class EngineSession:
             result = self._session.query(text, output_format)
         except ChdbError as error:
             raise _worded(error) from error
-        return result.bytes(), Statistics(result.rows_read(), result.bytes_read())
+        return result.bytes(), Statistics(
+            read_rows=result.storage_rows_read(),
+            read_bytes=result.storage_bytes_read(),
+            result_rows=result.rows_read(),
+            result_bytes=result.bytes_read(),
+        )
 
     def command(self, text: str, output_format: str) -> tuple[bytes, Statistics]:
         """Runs a statement that may kill others, or be killed, and returns its whole result."""
@@ -147,7 +175,7 @@ class EngineSession:
         if kills != self.engine.kills:
             # A killed insert ends like a whole one: there is no telling whether it was this one.
             raise refusal(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
-        return Statistics(0, 0, done.rows_written, done.bytes_written)
+        return Statistics(written_rows=done.rows_written, written_bytes=done.bytes_written)
 
     def close(self) -> None:
         """Ends the session; its temporary tables are gone."""

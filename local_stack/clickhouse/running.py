@@ -12,7 +12,9 @@ from local_stack.clickhouse.engine import PIECE, EngineSession, Statistics, new_
 from local_stack.clickhouse.errors import QueryError
 from local_stack.clickhouse.statement import Statement
 
-KILL_AGAIN_SECONDS = 0.05
+SYNTAX_ERROR = 62
+END_BYTES = 8
+"""Without as many bytes of its end, a document of no format is whole."""
 
 
 class Peer(Protocol):
@@ -45,24 +47,40 @@ class RunningQuery:
         self._read, write = os.pipe()
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIECE)
-        redirect = f"INTO OUTFILE '/dev/fd/{write}' APPEND /* {self._mark} */ "
-        self._redirect = f"{redirect}FORMAT {output_format}"
-        self._named = f"FORMAT {output_format}" if statement.format else ""
-        text = f"{statement.head}\n{self._redirect}{statement.tail}"
-        self._thread = threading.Thread(target=self._run, args=(text, write), daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(statement, output_format, write), daemon=True
+        )
         self._thread.start()
 
-    def _run(self, text: str, write: int) -> None:
+    def _run(self, statement: Statement, output_format: str, write: int) -> None:
+        redirect = f"INTO OUTFILE '/dev/fd/{write}' APPEND /* {self._mark} */"
         try:
-            _, self.statistics = self._session.query(text)
+            _, self.statistics = self._session.query(
+                f"{statement.head}\n{redirect} FORMAT {output_format}{statement.tail}"
+            )
         except QueryError as error:
-            told = str(error).replace(self._redirect, self._named)
-            self._error = QueryError(error.code, told)
+            self._error = error
+            if error.code == SYNTAX_ERROR:
+                self._run_as_it_came(statement, output_format, write)
         finally:
             os.close(write)
 
+    def _run_as_it_came(self, statement: Statement, output_format: str, write: int) -> None:
+        """Finds the error in the client's own words; or none, where only the redirection does not
+        fit, and the result is then handed over whole."""
+        try:
+            self._session.set({"log_comment": self._mark})
+            result, self.statistics = self._session.query(statement.text, output_format)
+        except QueryError as error:
+            self._error = error
+            return
+        self._error = None
+        with contextlib.suppress(BrokenPipeError), open(write, "wb", closefd=False) as pipe:
+            pipe.write(result)
+
     def pieces(self) -> Iterator[bytes]:
-        """The result, as it comes.
+        """The result, as it comes. Its very end comes when the query has ended well: of a query
+        that fails the engine closes the document all the same, and none shall take it for whole.
 
         Raises:
             QueryError: the query failed, at its beginning or in the middle.
@@ -71,6 +89,7 @@ class RunningQuery:
         ready = select.poll()
         ready.register(self._read, select.POLLIN)
         ready.register(self._peer.fileno(), select.POLLIN)
+        end = b""
         while True:
             found = {descriptor for descriptor, _ in ready.poll()}
             if self._peer.fileno() in found:
@@ -82,16 +101,19 @@ class RunningQuery:
                 piece = os.read(self._read, PIECE)
                 if not piece:
                     break
-                yield piece
+                piece = end + piece
+                end = piece[-END_BYTES:]
+                if len(piece) > END_BYTES:
+                    yield piece[:-END_BYTES]
         self._thread.join()
         if self._error:
             raise self._error
+        if end:
+            yield end
 
     def close(self) -> None:
         """Ends the query if it still runs, and waits until it has."""
-        # Without a reader the engine goes on and throws the result away: it has to be killed, and
-        # killing one that has only just begun comes to nothing.
+        # Without a reader the engine goes on and throws the result away: it has to be killed.
         os.close(self._read)
-        while self._thread.is_alive():
-            self._session.engine.kill(self._mark)
-            self._thread.join(KILL_AGAIN_SECONDS)
+        if self._thread.is_alive():
+            self._session.engine.kill(self._mark, self._thread)

@@ -6,6 +6,7 @@ import secrets
 import socket
 import threading
 import time
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 from urllib.parse import urlsplit
@@ -72,8 +73,6 @@ class HttpServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = f"ClickHouse/{VERSION}"
-    sys_version = ""
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
 
@@ -144,16 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _success(
         self, answer: Answer, encoding: str | None, headers: dict[str, str], started: float
     ) -> None:
-        statistics = answer.statistics
-        summary = {
-            "read_rows": str(statistics.read_rows),
-            "read_bytes": str(statistics.read_bytes),
-            "written_rows": str(statistics.written_rows),
-            "written_bytes": str(statistics.written_bytes),
-            "result_rows": str(statistics.written_rows),
-            "result_bytes": str(statistics.written_bytes),
-            "elapsed_ns": str(int((time.monotonic() - started) * 1e9)),
-        }
+        summary = {name: str(value) for name, value in asdict(answer.statistics).items()}
+        summary["elapsed_ns"] = str(int((time.monotonic() - started) * 1e9))
         headers["X-ClickHouse-Summary"] = json.dumps(summary, separators=(",", ":"))
         if answer.format:
             headers["X-ClickHouse-Format"] = answer.format
@@ -234,6 +225,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         if not body.skip(SKIPPED_BYTES):
             self.close_connection = True
+
+    def version_string(self) -> str:
+        return f"ClickHouse/{VERSION}"
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged."""

@@ -1,15 +1,18 @@
 """The sessions that clients keep over several requests, by `session_id`."""
 
+import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 
 from local_stack.clickhouse.engine import Engine, EngineSession, quoted
 from local_stack.clickhouse.errors import refusal
 
 DEFAULT_SECONDS, MOST_SECONDS = 60.0, 3600.0
+BUSY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,28 @@ class Keep:
     must_exist: bool = False
 
 
-@dataclass(slots=True)
 class _Kept:
-    session: EngineSession
-    until: float = 0.0
-    busy: threading.Lock = field(default_factory=threading.Lock)
+    """A session between its requests. What a request overrode is put back when the next one does
+    not override it too, since clients tend to send the same settings with each."""
+
+    def __init__(self, session: EngineSession) -> None:
+        self.session = session
+        self.until = 0.0
+        self.busy = threading.Lock()
+        self._own_database: str | None = None
+        self._own_values: dict[str, str] = {}
+
+    def prepare(self, database: str | None, settings: Mapping[str, str]) -> None:
+        """Puts back what the last request overrode, and overrides what this one wants."""
+        if database and self._own_database is None:
+            self._own_database = self.session.query("SELECT currentDatabase()")[0].decode().strip()
+        elif not database and self._own_database is not None:
+            self.session.use(self._own_database)
+            self._own_database = None
+        for name in [name for name in self._own_values if name not in settings]:
+            self.session.query(f"SET {name} = {self._own_values.pop(name)}")
+        self._own_values |= _values(self.session, settings.keys() - self._own_values.keys())
+        _prepare(self.session, database, settings)
 
 
 class Sessions:
@@ -55,16 +75,8 @@ class Sessions:
             return
         kept = self._take(keep)
         try:
-            before = _overridden(kept.session, settings)
-            usual = kept.session.query("SELECT currentDatabase()")[0].decode().strip()
-            _prepare(kept.session, database, settings)
-            try:
-                yield kept.session
-            finally:
-                if database and database != usual:
-                    kept.session.use(usual)
-                for name, value in before.items():
-                    kept.session.query(f"SET {name} = {value}")
+            kept.prepare(database, settings)
+            yield kept.session
         finally:
             kept.until = time.monotonic() + keep.seconds
             kept.busy.release()
@@ -84,13 +96,13 @@ class Sessions:
                 if keep.must_exist:
                     raise refusal(372, "SESSION_NOT_FOUND", f"Session {keep.name} not found")
                 kept = self._kept[keep.name] = _Kept(self._engine.open())
-            if not kept.busy.acquire(blocking=False):
-                raise refusal(
-                    373,
-                    "SESSION_IS_LOCKED",
-                    f"Session {keep.name} is locked by a concurrent client",
-                )
-            return kept
+            kept.until = inf
+        # A client that broke off a result may be back before the query has ended.
+        if not kept.busy.acquire(timeout=BUSY_SECONDS):
+            raise refusal(
+                373, "SESSION_IS_LOCKED", f"Session {keep.name} is locked by a concurrent client"
+            )
+        return kept
 
     def _drop_old(self) -> None:
         now = time.monotonic()
@@ -106,15 +118,14 @@ def _prepare(session: EngineSession, database: str | None, settings: Mapping[str
     session.set(settings)
 
 
-def _overridden(session: EngineSession, settings: Mapping[str, str]) -> dict[str, str]:
-    """What to set the settings to again when the request is over."""
-    names = [name for name in settings if not name.startswith("param_")]
-    if not names:
+def _values(session: EngineSession, names: Iterable[str]) -> dict[str, str]:
+    """The settings of these names as SET takes them; a parameter is not among them."""
+    listed = ", ".join(quoted(name) for name in names if not name.startswith("param_"))
+    if not listed:
         return {}
-    listed = ", ".join(quoted(name) for name in names)
     found, _ = session.query(
-        f"SELECT name, if(changed, quoteString(value), 'DEFAULT') FROM system.settings "
-        f"WHERE name IN ({listed})",
-        "TSVRaw",
+        f"SELECT name, value, changed FROM system.settings WHERE name IN ({listed})",
+        "JSONCompactEachRow",
     )
-    return dict(line.split("\t", 1) for line in found.decode().splitlines())
+    rows = map(json.loads, found.splitlines())
+    return {name: quoted(value) if changed else "DEFAULT" for name, value, changed in rows}

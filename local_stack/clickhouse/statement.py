@@ -75,7 +75,7 @@ def parse(text: bytes) -> Statement:
     """
     tokens = _outside_brackets(text)
     first = next(tokens, None)
-    if first is None:
+    if first is None or first.signs(b";"):
         raise refusal(62, "SYNTAX_ERROR", "Empty query")
     if first.says(b"INSERT"):
         return _insert(text, tokens)
@@ -146,7 +146,7 @@ def _other(text: bytes, tokens: Sequence[_Token]) -> Statement:
     kind = _kind(tokens)
     found = _format_of(tokens)
     if found is None:
-        return Statement(kind, _decoded(text[: tokens[-1].end]) if tokens else "")
+        return Statement(kind, _decoded(text[: tokens[-1].end]))
     word, name = found
     return Statement(
         kind,
