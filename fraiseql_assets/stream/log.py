@@ -1,9 +1,8 @@
 """The log as synchronous code sees it: one connection, held by an event loop in its own thread."""
 
 import asyncio
-import queue
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
@@ -13,6 +12,7 @@ from nats.aio.client import Client
 
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.planes import Cut
+from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream import position
@@ -22,7 +22,6 @@ from fraiseql_assets.stream.position import Bounds, Place
 from fraiseql_assets.stream.reader import read_range
 
 T = TypeVar("T")
-_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,9 @@ class Log:
     """
 
     def __init__(self, settings: Settings, *, name: str, reconnect_seconds: int = 0) -> None:
+        self._settings = settings
         self.stream = settings.stream
+        self.dead_letters = settings.dead_letter_stream
         self._connect = connect(settings, name=name, reconnect_seconds=reconnect_seconds)
 
     def __enter__(self) -> Self:
@@ -99,43 +100,20 @@ class Log:
 
     def file_letters(self, stage: str, rejects: Sequence[Reject]) -> int:
         """Files dead letters, each once. Returns how many were new."""
-        return self._wait(file_letters(self._client, self.stream, stage, rejects))
+        return self._wait(
+            file_letters(self._client, self.dead_letters, self.stream, stage, rejects)
+        )
 
-    def read(self, span: SequenceRange, cut: Cut, *, ahead: int) -> Iterator[Messages]:
+    def read(self, span: SequenceRange, cut: Cut, *, ahead: int) -> Generator[Messages]:
         """Yields a range's messages in batches, with up to `ahead` batches read in advance.
 
         The same range with the same cut gives the same batches. Closing the iterator ends the
         reading.
         """
-        batches: queue.Queue[Any] = queue.Queue(maxsize=ahead)
-        room = asyncio.Semaphore(ahead)
-
-        async def fill() -> None:
-            try:
-                async for batch in read_range(
-                    self._client,
-                    self.stream,
-                    span,
-                    batch_messages=cut.batch_messages,
-                    batch_bytes=cut.batch_bytes,
-                ):
-                    await room.acquire()
-                    batches.put_nowait(batch)
-                end: object = _END
-            except Exception as error:
-                end = error
-            await room.acquire()
-            batches.put_nowait(end)
-
-        filling = asyncio.run_coroutine_threadsafe(fill(), self._loop)
-        try:
-            while (item := batches.get()) is not _END:
-                self._loop.call_soon_threadsafe(room.release)
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-        finally:
-            filling.cancel()
+        batches = read_range(
+            self._settings, span, batch_messages=cut.batch_messages, batch_bytes=cut.batch_bytes
+        )
+        return prefetch(batches, ahead=ahead)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -10,11 +10,17 @@ from typing import Any
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from fraiseql_assets.ranges import SequenceRange
-from fraiseql_assets.stream.connection import LogError, LogUnavailable, StreamMissing
+from fraiseql_assets.stream.connection import (
+    LogError,
+    LogUnavailable,
+    stream_missing,
+    without_jetstream,
+)
 
 REQUEST_SECONDS = 10.0
 
@@ -60,6 +66,8 @@ async def bounds(client: Client, stream: str) -> Bounds:
         state = (await client.jetstream(timeout=REQUEST_SECONDS).stream_info(stream)).state
     except NotFoundError as error:
         raise stream_missing(stream) from error
+    except ServiceUnavailableError as error:
+        raise without_jetstream() from error
     except (NatsError, TimeoutError, OSError) as error:
         raise LogUnavailable(f"NATS does not say what stream {stream} holds: {error}") from error
     return Bounds(state.first_seq, state.last_seq, state.messages, state.bytes)
@@ -118,10 +126,15 @@ async def _direct_get(client: Client, stream: str, request: dict[str, Any]) -> P
         reply = await client.request(
             f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), timeout=REQUEST_SECONDS
         )
+    except NoRespondersError as error:
+        await bounds(client, stream)
+        raise LogError(
+            f"NATS answers no direct get on stream {stream}, which is older than this project. "
+            "Run `fraiseql-assets setup`."
+        ) from error
     except (NatsError, TimeoutError, OSError) as error:
         raise LogUnavailable(
-            f"NATS does not answer for a message of stream {stream}: {error or type(error)}. "
-            "Run `fraiseql-assets setup` if the stream is missing or older than this project."
+            f"NATS does not answer for a message of stream {stream}: {error or type(error)}"
         ) from error
     headers = reply.headers or {}
     if headers.get("Status") == "404":
@@ -130,10 +143,3 @@ async def _direct_get(client: Client, stream: str, request: dict[str, Any]) -> P
         raise LogError(f"NATS refuses a direct get on stream {stream}: {dict(headers)}")
     stored = datetime.fromisoformat(headers["Nats-Time-Stamp"][:19]).date()
     return Place(int(headers["Nats-Sequence"]), stored)
-
-
-def stream_missing(stream: str) -> StreamMissing:
-    """The error for a stream that is not there."""
-    return StreamMissing(
-        f"NATS has no stream {stream}. Run `fraiseql-assets setup`, or set FRAISEQL_STREAM."
-    )

@@ -25,7 +25,8 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, LogUnavailable, StreamMissing, connect
 
 WINDOW = 1_000
-"""Messages that may be on their way without an acknowledgement yet."""
+WINDOW_BYTES = 8 * 2**20
+"""Messages that may be on their way without an acknowledgement yet, and how large together."""
 ACK_SECONDS = 10.0
 TRIES = 5
 CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
@@ -65,6 +66,7 @@ async def publish(
     published, started = Published(), time.monotonic()
     jetstream = client.jetstream(timeout=ACK_SECONDS)
     waiting: list[asyncio.Task[bool]] = []
+    size = 0
     for message in messages:
         if rate:
             due = started + published.events / rate
@@ -72,9 +74,11 @@ async def publish(
         waiting.append(asyncio.ensure_future(_store(client, jetstream, message)))
         published.messages += 1
         published.events += message.events
-        if len(waiting) >= (1 if rate and rate < WINDOW else WINDOW):
+        size += len(message.payload)
+        if len(waiting) >= (1 if rate and rate < WINDOW else WINDOW) or size >= WINDOW_BYTES:
             published.duplicates += sum(await asyncio.gather(*waiting))
             waiting.clear()
+            size = 0
             if on_progress:
                 on_progress(published.events)
     published.duplicates += sum(await asyncio.gather(*waiting))
@@ -88,7 +92,9 @@ async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing)
     """Publishes one message. Returns whether the log had it already."""
     for attempt in range(1, TRIES + 1):
         try:
-            ack = await jetstream.publish(message.subject, message.payload, headers=message.headers)
+            ack = await jetstream.publish(
+                message.subject, message.payload, headers=message.headers or None
+            )
             return bool(ack.duplicate) and attempt == 1
         except MaxPayloadError as error:
             raise LogError(

@@ -11,13 +11,10 @@ from nats.js.api import (
     StreamInfo,
 )
 from nats.js.client import JetStreamContext
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import LogError, connect
-
-DEAD_LETTER_SUBJECT = "dead_letters"
-"""Dead letters lie under `dead_letters.{stream}.{stage}.{sequence}.{row}`."""
+from fraiseql_assets.stream.connection import LogError, connect, without_jetstream
 
 DUPLICATE_WINDOW_SECONDS = 120.0
 
@@ -45,14 +42,14 @@ def stream_config(settings: Settings) -> StreamConfig:
 def dead_letter_config(settings: Settings) -> StreamConfig:
     """The stream of dead letters.
 
-    A letter's subject names the stage, sequence and row it comes from, and the stream keeps one
-    message per subject and refuses a second: a retried run cannot file the same letter twice,
-    however late it runs.
+    A letter's subject is `{this stream}.{stream}.{stage}.{sequence}.{row}`, where it comes from,
+    and the stream keeps one message per subject and refuses a second: a retried run cannot file the
+    same letter twice, however late it runs.
     """
     return StreamConfig(
         name=settings.dead_letter_stream,
         description="Messages of the log that could not be used, each with the reason",
-        subjects=[f"{DEAD_LETTER_SUBJECT}.>"],
+        subjects=[f"{settings.dead_letter_stream}.>"],
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=DiscardPolicy.NEW,
@@ -89,6 +86,8 @@ async def _ensure(client: Client, config: StreamConfig) -> str:
             await jetstream.add_stream(config)
             return f"stream {name}: created"
         return await _widen(jetstream, info, config)
+    except ServiceUnavailableError as error:
+        raise without_jetstream() from error
     except APIError as error:
         raise LogError(
             f"NATS refuses to set up stream {name}: {error.description}. "

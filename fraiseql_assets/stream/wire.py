@@ -1,0 +1,213 @@
+"""NATS' own protocol on a blocking socket, for whoever reads much: one connection, one reader.
+
+The asynchronous client spends most of a message's time on callbacks and queues; here a message is
+found in the bytes that arrived and cut out of them. What is here is what reading needs: connecting
+(with what the URL says of credentials and TLS), publishing, requests, the messages of an inbox.
+"""
+
+import json
+import secrets
+import socket
+import ssl
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from fraiseql_assets.stream.connection import credentials_of
+
+DEFAULT_PORT = 4222
+RECEIVE_BYTES = 2**18
+NO_RESPONDER = b"NATS/1.0 503"
+
+Frame = tuple[bytes, bytes, bytes, bytes, bytes]
+"""A message as it came: subject, subscription, reply subject, raw headers, payload."""
+
+
+class WireError(Exception):
+    """The server refuses, hangs up or breaks the protocol: the connection is of no more use."""
+
+
+class NoResponder(WireError):
+    """Nobody listens to the subject of a request."""
+
+
+class Parser:
+    """Cuts the bytes of a connection into messages, however they were split on their way."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._held = self._wanted = 0
+        self.info: dict[str, Any] | None = None
+        """What the server last said of itself."""
+        self.pings = self.pongs = 0
+        """How many of either have come."""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The messages that are whole now.
+
+        Raises:
+            WireError: the server reports an error, or these are no bytes of a NATS server.
+        """
+        self._chunks.append(data)
+        self._held += len(data)
+        if self._held < self._wanted:
+            return []
+        buffer = b"".join(self._chunks)
+        frames: list[Frame] = []
+        rest = self._cut(buffer, frames)
+        self._chunks, self._held = [buffer[rest:]], len(buffer) - rest
+        return frames
+
+    def _cut(self, buffer: bytes, frames: list[Frame]) -> int:
+        """Appends the whole messages to `frames`. Returns where the rest begins."""
+        find, length, at = buffer.find, len(buffer), 0
+        self._wanted = 0
+        while (end := find(b"\r\n", at)) >= 0:
+            words = buffer[at:end].split(b" ")
+            head = 0
+            match words:
+                case [b"MSG", subject, subscription, reply, size]:
+                    pass
+                case [b"MSG", subject, subscription, size]:
+                    reply = b""
+                case [b"HMSG", subject, subscription, reply, headers, size]:
+                    head = int(headers)
+                case [b"HMSG", subject, subscription, headers, size]:
+                    reply, head = b"", int(headers)
+                case _:
+                    self._control(buffer[at:end])
+                    at = end + 2
+                    continue
+            start = end + 2
+            body, stop = start + head, start + int(size)
+            if length < stop + 2:
+                self._wanted = stop + 2 - at
+                break
+            frames.append((subject, subscription, reply, buffer[start:body], buffer[body:stop]))
+            at = stop + 2
+        return at
+
+    def _control(self, line: bytes) -> None:
+        verb, _, said = line.partition(b" ")
+        if verb == b"PING":
+            self.pings += 1
+        elif verb == b"PONG":
+            self.pongs += 1
+        elif verb == b"INFO":
+            self.info = json.loads(said)
+        elif verb == b"-ERR":
+            raise WireError(f"NATS says {said.decode(errors='replace')}")
+        elif verb != b"+OK":
+            raise WireError(f"these are no bytes of a NATS server: {line[:60]!r}")
+
+
+class Wire:
+    """A connection to a NATS server, open for the length of a `with` block.
+
+    Raises, from entering and from every method:
+        WireError: the server refuses, hangs up or breaks the protocol.
+        OSError: it cannot be reached, or stays silent for `timeout` seconds (TimeoutError).
+    """
+
+    def __init__(self, url: str, *, name: str, timeout: float) -> None:
+        self._url, self._name, self._timeout = urlsplit(url.strip()), name, timeout
+
+    def __enter__(self) -> Self:
+        self._parser = Parser()
+        self._pings = 0
+        self._waiting: list[Frame] = []
+        address = (self._url.hostname or "127.0.0.1", self._url.port or DEFAULT_PORT)
+        self._socket = socket.create_connection(address, self._timeout)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._greet()
+        except BaseException:
+            self._socket.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def _greet(self) -> None:
+        while self._parser.info is None:
+            self._receive()
+        info = self._parser.info
+        if info.get("tls_required") or self._url.scheme == "tls":
+            context = ssl.create_default_context()
+            self._socket = context.wrap_socket(self._socket, server_hostname=self._url.hostname)
+        self.max_payload = int(info["max_payload"])
+        self.inbox = f"_INBOX.{secrets.token_hex(11)}"
+        credentials = credentials_of(self._url)
+        options = {
+            "name": self._name,
+            "lang": "python",
+            "version": "1",
+            "protocol": 1,
+            "verbose": False,
+            "pedantic": False,
+            "headers": True,
+            "no_responders": True,
+            "tls_required": isinstance(self._socket, ssl.SSLSocket),
+            "user": credentials.get("user"),
+            "pass": credentials.get("password"),
+            "auth_token": credentials.get("token"),
+        }
+        greeting = f"CONNECT {json.dumps(options)}\r\nSUB {self.inbox}.* 1\r\nPING\r\n"
+        self._socket.sendall(greeting.encode())
+        while not self._parser.pongs:
+            self._receive()
+
+    def publish(self, subject: str, payload: bytes, *, reply: str) -> None:
+        """Publishes a message. Its answers come at `reply`: `inbox` and one more token."""
+        head = f"PUB {subject} {reply} {len(payload)}\r\n".encode()
+        self._socket.sendall(b"%b%b\r\n" % (head, payload))
+
+    def request(self, subject: str, payload: bytes) -> bytes:
+        """Publishes a message and returns the payload of its answer.
+
+        Raises:
+            NoResponder: nobody listens to the subject.
+        """
+        answers = f"{self.inbox}.{secrets.token_hex(4)}"
+        self.publish(subject, payload, reply=answers)
+        while True:
+            for frame in self._receive():
+                if frame[0] != answers.encode():
+                    self._waiting.append(frame)
+                elif frame[3].startswith(NO_RESPONDER):
+                    raise NoResponder(f"nobody answers to {subject}")
+                else:
+                    return frame[4]
+
+    def frames(self) -> list[Frame]:
+        """The next messages of the inbox, at least one."""
+        while not self._waiting:
+            self._waiting = self._receive()
+        frames, self._waiting = self._waiting, []
+        return frames
+
+    def _receive(self) -> list[Frame]:
+        data = self._socket.recv(RECEIVE_BYTES)
+        if not data:
+            raise WireError("NATS closed the connection")
+        frames = self._parser.feed(data)
+        if self._parser.pings > self._pings:
+            self._pings = self._parser.pings
+            self._socket.sendall(b"PONG\r\n")
+        return frames
+
+
+def parse_headers(block: bytes) -> dict[str, str]:
+    """A raw block of headers by name, without the line that it begins with."""
+    lines = block.decode(errors="replace").split("\r\n")[1:-2]
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name] = value.strip()
+    return headers
