@@ -43,11 +43,12 @@ def serve() -> None:
         raise typer.Exit(WRONG_SETTING) from error
     try:
         bound = http.listen()
-        server = FlightServer(flight, settings, registry(settings))
+        served = registry(settings)
+        server = FlightServer(flight, settings, served)
     except AddressError as error:
         err.print(f"[red]✗[/red] {error}", soft_wrap=True)
         raise typer.Exit(CANNOT_LISTEN) from error
-    web = HttpServer(bound, application())
+    web = HttpServer(bound, application(served.routes))
     taken = http.with_port(bound.getsockname()[1])
     err.print(f"Flight at {server.address}, HTTP at {taken}", soft_wrap=True)
     stopped.wait()

@@ -1,6 +1,6 @@
-"""The actions of the Flight service, each defined once: name, description, and what it does."""
+"""Actions: what a client may ask for besides flights. Those there are stand in the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,23 +28,21 @@ HEALTH_CHECK = Action(
     lambda body, caller: health(),
 )
 
-ACTIONS = (HEALTH_CHECK,)
 
-
-def listed() -> list[flight.ActionType]:
+def listed(actions: Sequence[Action]) -> list[flight.ActionType]:
     """What ListActions shows."""
-    return [flight.ActionType(action.name, action.description) for action in ACTIONS]
+    return [flight.ActionType(action.name, action.description) for action in actions]
 
 
-def run(asked: flight.Action, caller: Caller) -> list[flight.Result]:
-    """The action's answer.
+def run(actions: Sequence[Action], asked: flight.Action, caller: Caller) -> list[flight.Result]:
+    """The answer of the action that is asked for.
 
     Raises:
         InvalidRequest: there is no such action.
     """
-    found = next((action for action in ACTIONS if action.name == asked.type), None)
+    found = next((action for action in actions if action.name == asked.type), None)
     if found is None:
-        names = ", ".join(action.name for action in ACTIONS)
+        names = ", ".join(action.name for action in actions)
         raise InvalidRequest(f"There is no action {shown(asked.type)}. There are: {names}.")
     answer = found.run(asked.body.to_pybytes(), caller)
     return [flight.Result(msgspec.json.encode(answer))]

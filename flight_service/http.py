@@ -18,7 +18,7 @@ async def show_health(request: Request) -> JSONResponse:
     return JSONResponse(health())
 
 
-def application(routes: Sequence[BaseRoute] = ()) -> Starlette:
+def application(routes: Sequence[BaseRoute]) -> Starlette:
     """The application: `/health` and what other parts of the service add."""
     return Starlette(routes=[Route("/health", show_health), *routes])
 

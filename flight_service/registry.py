@@ -1,8 +1,11 @@
-"""Every kind of ticket, said once: its class, and what makes a flight of it."""
+"""What the service serves, said once: kinds of tickets, listings, actions, HTTP routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from starlette.routing import BaseRoute
+
+from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.flights import Listing, Resolver
 from flight_service.log_source import LogSource
@@ -18,13 +21,17 @@ from fraiseql_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What the server serves."""
+    """What the service serves."""
 
     resolvers: Mapping[type[Ticket], Resolver]
+    """What makes a flight of each kind of ticket."""
     named: Named
     """The ticket that a bare name stands for."""
     listings: tuple[Listing, ...]
     """What ListFlights shows."""
+    actions: tuple[Action, ...] = (HEALTH_CHECK,)
+    routes: tuple[BaseRoute, ...] = ()
+    """What the HTTP side serves beside `/health`."""
 
 
 def registry(settings: Settings) -> Registry:

@@ -116,11 +116,11 @@ class FlightServer(flight.FlightServerBase):
     ) -> list[flight.Result]:
         """Runs an action."""
         with answered():
-            return actions.run(action, caller_of(context))
+            return actions.run(self._registry.actions, action, caller_of(context))
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
         """The actions there are."""
-        return actions.listed()
+        return actions.listed(self._registry.actions)
 
     def do_put(self, *_: object) -> None:
         """Not offered."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import jwt
 import psutil
@@ -179,6 +180,32 @@ def test_a_signal_ends_it_while_a_client_follows(settings: Settings) -> None:
             reader.read_chunk()
         service.process.communicate(timeout=SECONDS)
         assert service.process.returncode == 0
+
+
+def test_a_client_that_is_killed_leaves_nothing_behind(settings: Settings) -> None:
+    set_up(settings)
+    follow = (
+        "import sys; from pyarrow import flight; client = flight.connect(sys.argv[1]);"
+        """reader = client.do_get(flight.Ticket(b'{"type":"Tail"}')); print("there", flush=True);"""
+        "reader.read_chunk()"
+    )
+    log = urlsplit(settings.nats_url.get_secret_value()).port
+    with serving(settings) as service:
+        process = psutil.Process(service.process.pid)
+
+        def connections() -> int:
+            held = process.net_connections("tcp")
+            return sum(bool(found.raddr) and found.raddr.port == log for found in held)
+
+        client = subprocess.Popen(
+            [sys.executable, "-c", follow, service.settings.flight_url], stdout=subprocess.PIPE
+        )
+        assert client.stdout
+        assert client.stdout.readline() == b"there\n"
+        assert connections() == 1
+        client.kill()
+        client.communicate()
+        assert eventually(lambda: connections() == 0)
 
 
 def ended(settings: Settings) -> subprocess.CompletedProcess[str]:
