@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Settings, variable
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -28,14 +28,10 @@ A value that does not fit ends any command with the variable's name and what was
 def page() -> str:
     """The page as it must be."""
     rows = (
-        f"| `{_variable(name)}` | `{_default(field)}` | {field.description} |\n"
+        f"| `{variable(name)}` | `{_default(field)}` | {field.description} |\n"
         for name, field in Settings.model_fields.items()
     )
     return INTRODUCTION + "".join(rows)
-
-
-def _variable(name: str) -> str:
-    return f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
 
 
 def _default(field: FieldInfo) -> str:

@@ -7,7 +7,7 @@ terminal, and commands in another find it on whatever ports it has.
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -54,6 +54,44 @@ class Settings(BaseSettings):
         description="The Flight service's HTTP side: where it listens and is called.",
     )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
+
+    # GraphQL.
+    schema_path: Path | None = Field(
+        default=None,
+        # A field named `schema` would hide one of pydantic's own methods.
+        validation_alias=AliasChoices("FRAISEQL_SCHEMA", "schema_path"),
+        description="The path of the compiled schema, `schema.compiled.json`; unset, there is no "
+        "GraphQL.",
+    )
+    graphql_url: str | None = Field(
+        default=None,
+        description="A FraiseQL server's `http[s]://host:port/graphql`, to which mutations are "
+        "forwarded.",
+    )
+    graphql_connections: int = Field(
+        default=8, ge=1, description="Connections to PostgreSQL that GraphQL queries share."
+    )
+    graphql_max_depth: int = Field(
+        default=15, ge=1, description="How many levels deep a query may select."
+    )
+    graphql_max_fields: int = Field(
+        default=1000,
+        ge=1,
+        description="How many fields a query may select, fragments counted where they are spread.",
+    )
+    graphql_max_complexity: int = Field(
+        default=20_000,
+        ge=1,
+        description="A query's fields, each counted ten times for every list within a list.",
+    )
+    graphql_max_rows: int = Field(
+        default=10_000_000, ge=1, description="How many rows a query may give."
+    )
+    graphql_timeout_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="How long a query's statement may run, its client's reading included.",
+    )
 
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(
@@ -153,6 +191,14 @@ class Settings(BaseSettings):
         running = of_running_stack(DEFAULT_DATA_DIR)
         local = DotEnvSettingsSource(settings_cls, env_file=running)
         return init_settings, env_settings, dotenv_settings, local
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -118,7 +118,7 @@ def test_the_example_names_every_variable_and_no_value() -> None:
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:
-    known = {f"FRAISEQL_{name}".upper() for name in Settings.model_fields}
+    known = {variable(name) for name in Settings.model_fields}
     used = {
         variable
         for _, environment in environments()

@@ -1,0 +1,137 @@
+"""What can go wrong with a query, as one tree; each message says what, where, and what to do.
+
+GraphQLFailure
+├── QueryRefused           the document or its variables are wrong: the client's to mend
+│   └── LimitExceeded      right, but larger than a setting allows; names the setting
+├── SchemaUnavailable      there is no compiled schema to answer by
+├── NotAuthorised          the caller's claims do not suffice
+├── BadDocument            a stored document is not what the schema says; names path and row
+├── DatabaseFailed         PostgreSQL refused or broke off
+│   ├── DatabaseUnavailable
+│   └── DeadlinePassed     the statement timeout, or the caller's own deadline
+└── Cancelled              the client went away
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from graphql import GraphQLError
+
+
+class GraphQLFailure(Exception):
+    """A query that gives no result, in the form in which GraphQL clients are told."""
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Sequence[str | int] | None = None,
+        locations: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.locations = tuple(locations)
+
+    def formatted(self) -> list[dict[str, Any]]:
+        """The `errors` of a GraphQL response."""
+        error: dict[str, Any] = {"message": self.message, "code": self.code}
+        if self.locations:
+            error["locations"] = [{"line": line, "column": col} for line, col in self.locations]
+        if self.path is not None:
+            error["path"] = list(self.path)
+        return [error | {"extensions": {"code": self.code}}]
+
+
+class QueryRefused(GraphQLFailure):
+    """The document, the operation or a variable is not valid against the schema."""
+
+    code = "GRAPHQL_VALIDATION_FAILED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Sequence[str | int] | None = None,
+        locations: Sequence[tuple[int, int]] = (),
+        others: "Sequence[QueryRefused]" = (),
+    ) -> None:
+        super().__init__(message, path=path, locations=locations)
+        self.others = tuple(others)
+
+    def formatted(self) -> list[dict[str, Any]]:
+        return super().formatted() + [form for other in self.others for form in other.formatted()]
+
+    @classmethod
+    def of(cls, errors: Sequence[GraphQLError]) -> "QueryRefused":
+        """All that graphql-core found, the first in front."""
+        first, *others = (
+            cls(
+                error.message,
+                path=error.path,
+                locations=[(place.line, place.column) for place in error.locations or ()],
+            )
+            for error in errors
+        )
+        first.others = tuple(others)
+        return first
+
+
+class QueryUnparsable(QueryRefused):
+    """The text is not a GraphQL document."""
+
+    code = "GRAPHQL_PARSE_FAILED"
+
+
+class LimitExceeded(QueryRefused):
+    """The query is valid, but asks for more than a setting allows; the message names it."""
+
+    code = "LIMIT_EXCEEDED"
+
+
+class SchemaUnavailable(GraphQLFailure):
+    """No compiled schema has been read yet; the message says why."""
+
+    code = "SCHEMA_UNAVAILABLE"
+
+
+class NotAuthorised(GraphQLFailure):
+    """A role or a claim that the query needs is not the caller's."""
+
+    code = "FORBIDDEN"
+
+
+class BadDocument(GraphQLFailure):
+    """A stored value is not of the type that the schema gives it."""
+
+    code = "BAD_DOCUMENT"
+
+
+class DatabaseFailed(GraphQLFailure):
+    """PostgreSQL refused the statement or broke off."""
+
+    code = "DATABASE_ERROR"
+
+
+class DatabaseUnavailable(DatabaseFailed):
+    """PostgreSQL cannot be reached, or refuses the credentials."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
+class DeadlinePassed(DatabaseFailed):
+    """The statement ran longer than allowed."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(GraphQLFailure):
+    """The client went away before the result was whole."""
+
+    code = "CANCELLED"
+
+
+class SchemaInvalid(Exception):
+    """The compiled schema cannot be used; the message names the place in the file."""

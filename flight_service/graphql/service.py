@@ -1,0 +1,174 @@
+"""GraphQL as Flight and HTTP use it: prepare a request, then read its result."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from flight_service.callers import Caller
+from flight_service.graphql.compile import compile_plan
+from flight_service.graphql.database import Database, Ending
+from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.operation import Limits, Operation, read_operation
+from flight_service.graphql.plan import Plan
+from flight_service.graphql.registry import Loaded, SchemaRegistry
+from flight_service.graphql.results import Reading, result_batches, result_json, result_schema
+from flight_service.graphql.sources import relation_of
+from fraiseql_assets.settings import Settings
+
+CACHED_PLANS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GraphQL request, as it comes over any transport."""
+
+    query: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    operation_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is valid, permitted and planned. Nothing has been read for it yet."""
+
+    operation: Operation
+    plan: Plan
+    claims: Mapping[str, Any]
+
+
+class GraphQL:
+    """Answers GraphQL queries from PostgreSQL. Thread-safe; asks no server until it must."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = Database(
+            settings.database_url.get_secret_value(),
+            connections=settings.graphql_connections,
+            timeout_seconds=settings.graphql_timeout_seconds,
+            patience_seconds=settings.request_timeout_seconds,
+        )
+        self.registry = SchemaRegistry(settings.schema_path, self.database.ask)
+        self._limits = Limits(
+            settings.graphql_max_depth,
+            settings.graphql_max_fields,
+            settings.graphql_max_complexity,
+        )
+        self._reading = Reading(self.database, settings.batch_rows, settings.graphql_max_rows)
+        self._plans: OrderedDict[Any, tuple[Operation, Plan]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def prepare(self, request: Request, caller: Caller) -> Prepared:
+        """Validates and plans a query for a caller; what was planned before is remembered.
+
+        Raises:
+            QueryRefused, LimitExceeded, NotAuthorised: it cannot be answered as it stands.
+            SchemaUnavailable, DatabaseFailed: it cannot be answered now.
+        """
+        loaded = self.registry.current()
+        key = self._key(loaded, request, caller)
+        with self._lock:
+            found = self._plans.get(key)
+            if found is not None:
+                self._plans.move_to_end(key)
+        if found is None:
+            found = self._planned(loaded, request, caller)
+            with self._lock:
+                self._plans[key] = found
+                while len(self._plans) > CACHED_PLANS:
+                    self._plans.popitem(last=False)
+        return Prepared(*found, caller.claims)
+
+    def operation(self, request: Request) -> Operation:
+        """Parses and validates a request of any kind, without planning it.
+
+        Raises:
+            QueryRefused, SchemaUnavailable: as `prepare` does.
+        """
+        return self._read(self.registry.current(), request)
+
+    def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
+        """The Arrow schema of a result; see `flight_service.graphql.results.result_schema`."""
+        return result_schema(prepared.plan, field)
+
+    def batches(
+        self, prepared: Prepared, field: str | None = None, ending: Ending | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The result as Arrow; see `flight_service.graphql.results.result_batches`."""
+        return result_batches(self._reading, prepared.plan, prepared.claims, field, ending)
+
+    def json(self, prepared: Prepared, ending: Ending | None = None) -> Iterator[bytes]:
+        """The result as JSON; see `flight_service.graphql.results.result_json`."""
+        return result_json(self._reading, prepared.plan, prepared.claims, ending)
+
+    def explain(self, prepared: Prepared) -> dict[str, Any]:
+        """How a request is answered: for each root its source, why no faster one, its SQL."""
+        return {
+            "roots": [
+                {
+                    "field": root.key,
+                    "source": root.choice.source,
+                    "reads": root.choice.how,
+                    "left_out": list(root.choice.left_out),
+                    "columns": [f"{one.name}: {one.type}" for one in root.schema],
+                    "sql": root.sql,
+                    "values": list(root.values),
+                }
+                for root in prepared.plan.statements
+            ]
+        }
+
+    def versions(self) -> list[dict[str, Any]]:
+        """The relations that the schema in use reads, with its version.
+
+        Raises:
+            SchemaUnavailable: there is none.
+        """
+        loaded = self.registry.current()
+        names = {relation_of(loaded.schema, query) for query in loaded.schema.queries.values()}
+        return [
+            {
+                "view_name": name,
+                "version": loaded.version,
+                "created_at": loaded.loaded_at.isoformat(),
+            }
+            for name in sorted(names)
+        ]
+
+    def forget(self) -> int:
+        """Forgets the remembered plans; returns how many they were."""
+        with self._lock:
+            count = len(self._plans)
+            self._plans.clear()
+            return count
+
+    def close(self) -> None:
+        """Closes the database's connections."""
+        self.database.close()
+
+    def _planned(self, loaded: Loaded, request: Request, caller: Caller) -> tuple[Operation, Plan]:
+        operation = self._read(loaded, request)
+        if operation.kind != "query":
+            raise QueryRefused(
+                f"A {operation.kind} is FraiseQL's to execute. Send it to the FraiseQL server; "
+                "FRAISEQL_GRAPHQL_URL forwards it there."
+            )
+        plan = compile_plan(
+            loaded.schema, lambda: loaded.sources, operation, caller, self._reading.max_rows
+        )
+        return operation, plan
+
+    def _read(self, loaded: Loaded, request: Request) -> Operation:
+        return read_operation(
+            loaded.schema, request.query, request.variables, request.operation_name, self._limits
+        )
+
+    def _key(self, loaded: Loaded, request: Request, caller: Caller) -> Any:
+        """What a plan depends on: not on the other claims, which differ with every token."""
+        claims = {name: caller.claims.get(name) for name in sorted(loaded.claims)}
+        # The order of an object's keys matters to `orderBy`.
+        variables = msgspec.json.encode([dict(request.variables), claims])
+        return (loaded.version, request.query, request.operation_name, variables, caller.roles)

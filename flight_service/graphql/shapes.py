@@ -1,0 +1,90 @@
+"""The shape of a result: from columns as PostgreSQL sends them to what the query asked for.
+
+PostgreSQL sends flat columns: one for each scalar, one for each object that may be absent, one with
+the lengths of each list. What lies in lists comes as one array for each row, however deeply the
+lists are nested; the lengths tell how it is divided. So a nested result is assembled from whole
+columns, and no row is ever a Python object.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+TYPENAME = "__typename"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A text that is the same for every row: `__typename` of an object type."""
+
+    value: str
+    json: bool = False
+    """Whether it is JSON itself: what introspection answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar, in a column."""
+
+    column: int
+    type: pa.DataType
+    json: bool = False
+    """Whether its text is JSON itself."""
+    from_document: bool = False
+    """Whether a text may turn out to be an object or a list that a document holds instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An object. `presence` is a column: true, null when absent, false when it is no object."""
+
+    members: tuple["Member", ...]
+    presence: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list. `lengths` is a column: null when absent, negative when it is no list."""
+
+    lengths: int
+    item: "Member"
+
+
+Shape = Constant | Leaf | Struct | ListOf
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A named part of a result."""
+
+    key: str
+    shape: Shape
+    nullable: bool
+    types: frozenset[str] | None = None
+    """Of an interface or union: the object types that have it; None where all do."""
+    place: int | None = 0
+    """Where JSON has it among its like, where that is not the order of the columns; None for the
+    `__typename` that Arrow alone has, of every interface and union."""
+
+
+def arrow_type(shape: Shape) -> pa.DataType:
+    """The Arrow type of a shape."""
+    match shape:
+        case Constant():
+            return pa.string()
+        case Leaf(type=kind):
+            return kind
+        case Struct(members):
+            return pa.struct([arrow_field(one) for one in members])
+        case ListOf(item=item):
+            return pa.list_(arrow_field(item))
+
+
+def arrow_field(member: Member) -> pa.Field:
+    """A member as a field of a schema or struct."""
+    return pa.field(member.key, arrow_type(member.shape), member.nullable)
+
+
+def arrow_schema(members: tuple[Member, ...]) -> pa.Schema:
+    """Rows of these members."""
+    return pa.schema([arrow_field(one) for one in members])

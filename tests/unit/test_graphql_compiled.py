@@ -1,0 +1,140 @@
+import json
+from typing import Any
+
+import pytest
+from graphql import print_type
+
+from flight_service.graphql.compiled import Ref, decode
+from flight_service.graphql.errors import SchemaInvalid
+from flight_service.graphql.schema import build_schema
+
+
+def compiled(**changes: Any) -> bytes:
+    base: dict[str, Any] = {
+        "types": [
+            {
+                "name": "User",
+                "sql_source": "v_user",
+                "fields": [
+                    {"name": "id", "field_type": "ID"},
+                    {"name": "age", "field_type": "Int", "nullable": True, "deprecated": "old"},
+                    {"name": "friends", "field_type": {"List": {"Object": "User"}}},
+                ],
+            }
+        ],
+        "queries": [
+            {
+                "name": "users",
+                "return_type": "User",
+                "returns_list": True,
+                "auto_params": {
+                    "has_where": True,
+                    "has_order_by": True,
+                    "has_limit": True,
+                    "has_offset": True,
+                },
+            }
+        ],
+    }
+    return json.dumps(base | changes).encode()
+
+
+def query(**changes: Any) -> dict[str, Any]:
+    return {"name": "users", "return_type": "User", **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"types": {}}, "$.types"),
+        ({"queries": [query(name=1)]}, "$.queries[0].name"),
+        ({"queries": [query(returns_list="yes")]}, "$.queries[0].returns_list"),
+        ({"queries": [query(auto_params=True)]}, "$.queries[0].auto_params"),
+        ({"queries": [query(name="us ers")]}, "$.queries[0].name"),
+        ({"queries": [query(return_type="Nobody")]}, "$.queries[0].return_type"),
+        ({"queries": [query(return_type={"List": 1})]}, "$.queries[0].return_type.List"),
+        ({"queries": [query(relay=True)]}, "$.queries[0].relay"),
+        (
+            {"queries": [query(inject_params={"t": {"source": "cookie", "claim": "t"}})]},
+            "$.queries[0].inject_params.t.source",
+        ),
+        (
+            {"queries": [query(arguments=[{"name": "a", "arg_type": {"Lits": "ID"}}])]},
+            "$.queries[0].arguments[0].arg_type",
+        ),
+        ({"queries": []}, "$.queries"),
+        ({"enums": [{"name": "User", "values": ["A"]}]}, "$.enums[0].name"),
+        ({"unions": [{"name": "U", "member_types": ["Ghost"]}]}, "$.unions[0].member_types[0]"),
+        ({"unions": [{"name": "U", "member_types": []}]}, "$.unions[0].member_types"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_path_in_the_file(
+    changes: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(SchemaInvalid) as error:
+        decode(compiled(**changes))
+    assert f"`{place}`" in str(error.value)
+
+
+def test_keys_that_nobody_knows_are_ignored() -> None:
+    assert decode(compiled(security={"x": 1})).queries[0].name == "users"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Id", Ref("ID")),
+        ("String", Ref("String")),
+        ({"Scalar": "Money"}, Ref("Money")),
+        ({"Object": "User"}, Ref("User")),
+        ({"List": "Int"}, Ref(of=Ref("Int"))),
+        ({"List": {"NonNull": {"Enum": "Mood"}}}, Ref(of=Ref("Mood"), of_nullable=False)),
+        ({"List": {"List": "Uuid"}}, Ref(of=Ref(of=Ref("UUID")))),
+    ],
+)
+def test_a_reference_is_read_in_each_of_its_forms(written: Any, read: Ref) -> None:
+    argument = {"name": "a", "arg_type": written, "nullable": True}
+    found = decode(compiled(queries=[query(arguments=[argument])]))
+    assert found.queries[0].arguments[0].arg_type == read
+
+
+def test_types_become_the_types_that_clients_see() -> None:
+    schema = build_schema(decode(compiled())).graphql
+    assert print_type(schema.type_map["User"]) == (
+        'type User {\n  id: ID!\n  age: Int @deprecated(reason: "old")\n  friends: [User]!\n}'
+    )
+
+
+def test_automatic_arguments_are_generated() -> None:
+    schema = build_schema(decode(compiled())).graphql
+    assert print_type(schema.type_map["Query"]) == (
+        "type Query {\n"
+        "  users(where: UserWhereInput, orderBy: [UserOrderBy!], limit: Int, offset: Int): "
+        "[User!]!\n"
+        "}"
+    )
+
+
+def test_a_paging_query_has_a_connection() -> None:
+    paging = query(returns_list=True, relay=True, relay_cursor_column="id")
+    schema = build_schema(decode(compiled(queries=[paging]))).graphql
+    assert print_type(schema.type_map["Query"]) == (
+        "type Query {\n"
+        "  users(first: Int, after: String, last: Int, before: String): UserConnection!\n"
+        "}"
+    )
+
+
+def test_an_injected_argument_is_hidden_from_clients() -> None:
+    injected = query(
+        arguments=[{"name": "id", "arg_type": "ID"}],
+        inject_params={"id": {"source": "jwt", "claim": "sub"}},
+    )
+    schema = build_schema(decode(compiled(queries=[injected]))).graphql
+    assert print_type(schema.type_map["Query"]) == "type Query {\n  users: User!\n}"
+
+
+def test_a_generated_name_gives_way_to_the_schema_s_own() -> None:
+    own = {"name": "UserWhereInput", "fields": [{"name": "x", "field_type": "Int"}]}
+    schema = build_schema(decode(compiled(input_types=[own]))).graphql
+    assert str(schema.query_type.fields["users"].args["where"].type) == "UserWhereInput_"  # type: ignore[union-attr]
