@@ -135,10 +135,15 @@ def _ingest_part(
 
 
 def _refuse_replaced(plane: Plane, entry: LedgerEntry) -> None:
-    """A day's replacement forgets what was begun before it, since rows may have gone with the old
-    partition: whoever was still writing asks anew what is left to do."""
+    """Rows may have gone with a partition that was replaced after the range was begun: whoever was
+    still writing asks anew what is left to do."""
     entries = plane.ledger(entry.stream, entry.day)
-    if not any(found.range == entry.range and found.state == "begun" for found in entries):
+    begun = any(found.range == entry.range and found.state == "begun" for found in entries)
+    replaced = any(
+        found.kind == "partition" and found.state == "committed" and found.at >= entry.at
+        for found in entries
+    )
+    if replaced or not begun:
         raise PlaneError(
             f"the {plane.name} plane's {entry.day} was replaced while {entry.range} was being "
             "written. Ask for the range again."

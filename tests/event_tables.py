@@ -14,8 +14,11 @@ from fraiseql_assets.planes import Block, Cut, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
 
 STREAM = "log"
-DAY = date(2026, 3, 14)
-MORNING = datetime(2026, 3, 14, 9, 26, 53, 589793, UTC)
+MORNING = datetime.now(UTC).replace(hour=9, minute=26, second=53, microsecond=589_793) - timedelta(
+    1
+)
+DAY = MORNING.date()
+"""Yesterday: a plane drops days that are past their retention."""
 CUT = Cut(batch_messages=1_000, batch_bytes=2**20, block_rows=1_000, block_bytes=2**20)
 
 

@@ -12,7 +12,7 @@ from fraiseql_assets.analytics.ledger import read_ledger, write_entry
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
-from fraiseql_assets.analytics.writer import write_block
+from fraiseql_assets.analytics.writer import write_live_block
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import Block, DayCounts, LedgerEntry, PlaneNotSetUp, Written
 from fraiseql_assets.settings import Settings
@@ -59,7 +59,7 @@ class AnalyticsPlane:
 
     def write(self, block: Block) -> Written:
         with translated(self._settings):
-            return write_block(self._client, EVENTS_TABLE, block)
+            return write_live_block(self._client, EVENTS_TABLE, block)
 
     def replace(self, day: date, run_id: str) -> PartitionReplacement:
         with translated(self._settings):

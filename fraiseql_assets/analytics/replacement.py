@@ -47,12 +47,18 @@ class PartitionReplacement:
                     + aggregate.select(self._staging[EVENTS_TABLE])
                 )
             for table, staging in self._staging.items():
-                self._client.command(
-                    f"ALTER TABLE {table} REPLACE PARTITION '{self._day:%Y-%m-%d}' FROM {staging}"
-                )
+                self._replace_partition(table, staging)
             write_entry(self._client, entry)
             forget_others_of_day(self._client, entry)
             self.abandon()
+
+    def _replace_partition(self, table: str, staging: str) -> None:
+        partition = f"PARTITION '{self._day:%Y-%m-%d}'"
+        if self._client.command(f"SELECT count() FROM {staging}"):
+            self._client.command(f"ALTER TABLE {table} REPLACE {partition} FROM {staging}")
+        else:
+            # ClickHouse replaces no partition by nothing.
+            self._client.command(f"ALTER TABLE {table} DROP {partition}")
 
     def abandon(self) -> None:
         with translated(self._settings):

@@ -8,13 +8,15 @@ its id before the insert: whatever row of the day lies at another place of the l
 rows of the block's own place are not, so that a retry sends the very same rows.
 """
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.external import ExternalData
 
 from fraiseql_assets.analytics.client import sql
-from fraiseql_assets.planes import Block, Written
+from fraiseql_assets.planes import Block, PlaneError, Written
 
 INSERT_SETTINGS = {
     "async_insert": 0,
@@ -27,8 +29,36 @@ INSERT_SETTINGS = {
 }
 
 
+def write_live_block(client: Client, table: str, block: Block) -> Written:
+    """Inserts a block's events that the live day does not hold yet.
+
+    A replaced day still knows the tokens of the day before it, and would take rows that went with
+    that one for written: a token is valid for one replacement of the day.
+
+    Raises:
+        PlaneError: the day was replaced meanwhile, by one that holds the block's range.
+    """
+    [(replaced_at, covering)] = client.query(
+        sql("select_replacement"),
+        parameters={
+            "stream": block.token.rsplit(":", 3)[0],
+            "day": block.day,
+            "first": block.range.first,
+            "last": block.range.last,
+        },
+    ).result_rows
+    if covering:
+        raise PlaneError(
+            f"the day {block.day} was replaced by one that holds {block.range} already. "
+            "Ask for the range again."
+        )
+    if replaced_at:
+        block = replace(block, token=f"{block.token}:{replaced_at}")
+    return write_block(client, table, block)
+
+
 def write_block(client: Client, table: str, block: Block) -> Written:
-    """Inserts a block's events that the day does not hold yet.
+    """Inserts a block's events that the table does not hold of the day yet.
 
     The call returns when the rows are committed, in the table and in the aggregates it feeds.
     """
