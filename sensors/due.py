@@ -45,6 +45,13 @@ def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[Seq
     return subtract(SequenceRange(start, last), committed_ranges(entries))
 
 
+def half_replaced(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Replacements of a day that were begun and not committed, the oldest first: of such a day some
+    tables may be the new ones and some the old, whether or not a sequence of it is missing."""
+    begun = (entry for entry in entries if (entry.kind, entry.state) == ("partition", "begun"))
+    return sorted(begun, key=lambda entry: entry.range)
+
+
 def next_due(
     positions: Positions,
     missing: Sequence[SequenceRange],

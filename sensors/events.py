@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PLANE_TAG = "fraiseql/plane"
 STREAM_TAG = "fraiseql/stream"
 RANGE_TAG = "fraiseql/range"
+ROOT_RUN_TAG = "dagster/root_run_id"
 
 LIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -91,7 +92,7 @@ def _tick(
     settings: "Settings",
 ) -> dg.SensorResult | dg.SkipReason:
     from fraiseql_assets.stream.log import Log
-    from sensors.due import next_due, unclaimed
+    from sensors.due import Due, half_replaced, next_due, unclaimed
 
     live = _live_run(context.instance, asset.plane, settings.stream)
     if live:
@@ -100,22 +101,29 @@ def _tick(
         bounds = log.bounds()
         entries = plane.ledger(settings.stream)
         missing = unclaimed(bounds.first, bounds.last, entries)
-        due = next_due(log, missing, entries, most=settings.range_messages)
-    if due is None:
-        return dg.SkipReason(f"Up with the log, at sequence {bounds.last:,} of {settings.stream}")
-    attempts, wait = _backoff(context.instance, asset.plane, settings.stream, due)
-    if wait > 0:
-        return dg.SkipReason(
-            f"Range {due.range} has failed {attempts} times; asked for again in {wait:.0f} s"
-        )
-    request = _request(asset, op, settings.stream, due, attempts + 1)
-    return dg.SensorResult([request], cursor=str(due.range.last))
+        next_range = next_due(log, missing, entries, most=settings.range_messages)
+    # A day that cannot be rebuilt now must not hold up what arrives.
+    work = [
+        Due(entry.range, entry.day, rebuild=True)
+        for entry in half_replaced(entries)
+        if not _is_at_work(context.instance, entry.run_id)
+    ]
+    waiting = ""
+    for due in [*work, *([next_range] if next_range else [])]:
+        attempts, wait = _backoff(context.instance, asset.plane, settings.stream, due)
+        if wait <= 0:
+            request = _request(asset, op, settings.stream, due, attempts + 1)
+            return dg.SensorResult([request], cursor=str(due.range.last))
+        waiting = f"{due.range} has failed {attempts} times; asked for again in {wait:.0f} s"
+    return dg.SkipReason(
+        waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
+    )
 
 
 def _request(asset: Asset, op: str, stream: str, due: "Due", attempt: int) -> dg.RunRequest:
     from fraiseql_assets.materialise import EventsConfig
 
-    what = f"rebuild-{due.day}" if due.rebuild else str(due.range)
+    what = f"rebuild-{due.day}-{due.range}" if due.rebuild else str(due.range)
     config = EventsConfig(range="" if due.rebuild else str(due.range), attempt=attempt)
     return dg.RunRequest(
         run_key=f"{asset.plane}:{stream}:{what}:{attempt}",
@@ -133,6 +141,13 @@ def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> str | No
         return None
     run = runs[0]
     return f"{run.run_id[:8]} over {run.tags.get(RANGE_TAG)}, {run.status.value.lower()}"
+
+
+def _is_at_work(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run, or one that Dagster has put in its place, is under way."""
+    same = dg.RunsFilter(statuses=LIVE, run_ids=[run_id])
+    instead = dg.RunsFilter(statuses=LIVE, tags={ROOT_RUN_TAG: run_id})
+    return bool(instance.get_runs(same, limit=1) or instance.get_runs(instead, limit=1))
 
 
 def _backoff(

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 
 from fraiseql_assets.planes import Cut, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
-from sensors.due import Due, next_due, unclaimed
+from sensors.due import Due, half_replaced, next_due, unclaimed
 
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
 
@@ -90,6 +90,12 @@ def test_a_begun_range_inside_a_committed_one_is_settled() -> None:
 def test_a_begun_replacement_is_rebuilt_as_a_whole() -> None:
     entries = [entry(1, 50), entry(1, 80, "begun", "partition")]
     assert due(entries) == Due(SequenceRange(1, 80), MONDAY, rebuild=True)
+
+
+def test_a_begun_replacement_is_known_though_no_sequence_is_missing() -> None:
+    begun = entry(1, 100, "begun", "partition")
+    entries = [entry(1, 50), entry(51, 100), begun, entry(101, 200, "begun")]
+    assert half_replaced(entries) == [begun]
 
 
 def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded() -> None:
