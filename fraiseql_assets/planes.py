@@ -230,3 +230,23 @@ class AssetReader(Protocol):
 def committed_ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
     """The ranges that a ledger holds as committed."""
     return [entry.range for entry in entries if entry.state == "committed"]
+
+
+def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """A ledger's entries without those that a later replacement of their day has made void.
+
+    A replacement forgets them; one that is killed before it does leaves them behind.
+    """
+    found = list(entries)
+    replacements: dict[tuple[str, date], list[LedgerEntry]] = {}
+    for entry in found:
+        if entry.kind == "partition" and entry.state == "committed":
+            replacements.setdefault((entry.stream, entry.day), []).append(entry)
+    return [
+        entry
+        for entry in found
+        if not any(
+            other is not entry and other.at >= entry.at and other.range.covers(entry.range)
+            for other in replacements.get((entry.stream, entry.day), ())
+        )
+    ]

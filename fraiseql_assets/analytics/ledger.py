@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import sql
 from fraiseql_assets.analytics.setup import LEDGER_TABLE
-from fraiseql_assets.planes import Cut, LedgerEntry
+from fraiseql_assets.planes import Cut, LedgerEntry, in_force
 from fraiseql_assets.ranges import SequenceRange
 
 COLUMNS = (
@@ -19,7 +19,7 @@ COLUMNS = (
 def read_ledger(client: Client, stream: str, day: date | None) -> list[LedgerEntry]:
     """The newest entry of every range, of one day or of all, by first sequence."""
     found = client.query(sql("select_ledger"), parameters={"stream": stream, "day": day})
-    return [_entry(row) for row in found.named_results()]
+    return in_force(map(_entry, found.named_results()))
 
 
 def write_entry(client: Client, entry: LedgerEntry) -> None:

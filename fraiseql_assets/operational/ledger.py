@@ -6,7 +6,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from fraiseql_assets.operational.indices import Names
-from fraiseql_assets.planes import Cut, LedgerEntry
+from fraiseql_assets.planes import Cut, LedgerEntry, in_force
 from fraiseql_assets.ranges import SequenceRange
 
 PAGE = 10_000
@@ -33,7 +33,7 @@ def read_ledger(
         )["hits"]["hits"]
         entries += [_entry(hit["_source"]) for hit in hits]
         if len(hits) < PAGE:
-            return entries
+            return in_force(entries)
         after = hits[-1]["sort"]
 
 

@@ -61,3 +61,13 @@ def test_another_connection_sees_an_entry_at_once(plane: Plane, open_plane) -> N
     recorded = entry(1, 5)
     plane.record(recorded)
     assert open_plane().ledger(STREAM) == [recorded]
+
+
+def test_what_a_recorded_replacement_could_not_forget_any_more_is_void(plane: Plane) -> None:
+    plane.record(entry(1, 60, state="committed"))
+    plane.record(entry(61, 90))
+    replacement = entry(1, 120, state="committed", kind="partition")
+    plane.record(replacement)
+    later = entry(121, 130)
+    plane.record(later)
+    assert plane.ledger(STREAM) == [replacement, later]
