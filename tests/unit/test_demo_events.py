@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from decoding import messages
 
 from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA
 from fraiseql_assets.events.decode import decode
-from fraiseql_assets.events.encode import Outgoing, arrow_messages, cdc_messages, observer_messages
-from fraiseql_assets.events.messages import Messages
+from fraiseql_assets.events.encode import arrow_messages, cdc_messages, observer_messages
 from local_stack.demo.feed import PAST_DAYS, timestamps
 from local_stack.demo.hashing import below, hashed, uuid_bytes, uuid_texts
 from local_stack.demo.history import LATER, History, make_history
@@ -42,17 +42,6 @@ def years(history: History) -> list[dict]:
 
 def in_own_time(history: History, start: int, stop: int) -> pa.RecordBatch:
     return history.batch(start, stop, moments(history.moments(start, stop)))
-
-
-def messages_of(outgoing: list[Outgoing]) -> Messages:
-    count = len(outgoing)
-    return Messages(
-        list(range(1, count + 1)),
-        [BEGAN * 1000] * count,
-        [message.subject for message in outgoing],
-        [message.headers for message in outgoing],
-        [message.payload for message in outgoing],
-    )
 
 
 def test_the_same_scale_and_seed_give_the_same_bytes(history: History) -> None:
@@ -166,7 +155,7 @@ def test_every_event_decodes_in_every_shape(history: History) -> None:
         (list(observer_messages(batch, "a")), ids),
         (list(cdc_messages(batch, "a.{table}")), cdc),
     ):
-        decoded = decode(messages_of(outgoing))
+        decoded = decode(messages([m.payload for m in outgoing], [m.headers for m in outgoing]))
         assert decoded.rejects == []
         table = pa.Table.from_batches(decoded.batches)
         assert table["event_id"].to_pylist() == expected
