@@ -30,7 +30,7 @@ class Extent:
 
     rows: int | None = None
     bytes: int | None = None
-    """Before compression and encoding, roughly what travels."""
+    """As its own server counts them."""
     parts: tuple[Part, ...] = ()
     """Empty where the flight's own ticket is its one endpoint."""
     about: Mapping[str, Any] = field(default_factory=dict)

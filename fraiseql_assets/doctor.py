@@ -7,6 +7,7 @@ from typing import Literal
 
 import requests
 
+from fraiseql_assets.flight_client import FlightProblem, health
 from fraiseql_assets.planes import Plane, PlaneError
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
@@ -95,20 +96,10 @@ class _Wrong(Exception):
 
 
 def _flight(settings: Settings) -> str:
-    import pyarrow as pa
-    from pyarrow import flight
-
     try:
-        with flight.connect(settings.flight_url) as client:
-            options = flight.FlightCallOptions(timeout=settings.probe_timeout_seconds)
-            [answer] = client.do_action("HealthCheck", options)
-            return f"{settings.flight_url}, {answer.body.to_pybytes().decode()}"
-    except (pa.ArrowException, ValueError) as error:
-        raise _Wrong(
-            f"The Flight service at {settings.flight_url} does not answer "
-            f"({type(error).__name__}). Start it with `python -m flight_service`, or set "
-            "FRAISEQL_FLIGHT_URL."
-        ) from error
+        return f"{settings.flight_url}, version {health(settings)['version']}"
+    except FlightProblem as error:
+        raise _Wrong(str(error)) from error
 
 
 def _dagster(settings: Settings) -> str:

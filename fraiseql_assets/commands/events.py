@@ -41,7 +41,7 @@ def events(
     ] = False,
 ) -> None:
     """Show events, over Flight."""
-    from fraiseql_assets.commands.flight import FlightProblem, read
+    from fraiseql_assets.flight_client import FlightProblem, read
 
     if follow and (start or end):
         raise typer.BadParameter("it shows what comes from now on", param_hint="--follow")

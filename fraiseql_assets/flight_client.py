@@ -1,4 +1,4 @@
-"""What the commands read from the Flight service."""
+"""The Flight service as the command line calls it."""
 
 import json
 import queue
@@ -20,11 +20,26 @@ class FlightProblem(Exception):
     """The Flight service did not give what was asked; the message says why and what to do."""
 
 
+def health(settings: Settings) -> dict[str, str]:
+    """What the service says of itself: `status`, `version`, `timestamp`.
+
+    Raises:
+        FlightProblem: it does not answer in the probe time, or refuses the token.
+    """
+    from pyarrow import flight
+
+    try:
+        with flight.connect(settings.flight_url) as client:
+            return _health(client, settings)
+    except Exception as error:
+        raise FlightProblem(_sentence(settings, error)) from error
+
+
 def read(settings: Settings, ticket: Mapping[str, Any]) -> "Iterator[pa.RecordBatch]":
     """Yields the record batches of a ticket as they arrive. Ctrl-C ends the wait for the next.
 
     Raises:
-        FlightProblem: the service does not answer, or refuses the ticket.
+        FlightProblem: the service does not answer, or refuses the token or the ticket.
     """
     # Arrow's own wait for a message hears no signal, so a thread waits in its place.
     ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
@@ -50,15 +65,11 @@ def _receive(
 ) -> None:
     from pyarrow import flight
 
-    token = settings.flight_token
-    headers = []
-    if token:
-        headers.append((b"authorization", b"Bearer " + token.get_secret_value().encode()))
-    patience = flight.FlightCallOptions(timeout=settings.probe_timeout_seconds, headers=headers)
     try:
         with flight.connect(settings.flight_url) as client:
-            list(client.do_action("HealthCheck", patience))
-            options = flight.FlightCallOptions(headers=headers)
+            # A service that is not there is found in the probe's time, not in gRPC's.
+            _health(client, settings)
+            options = flight.FlightCallOptions(headers=_headers(settings))
             reader = client.do_get(flight.Ticket(json.dumps(ticket).encode()), options)
             opened.append(reader)
             for chunk in reader:
@@ -68,17 +79,35 @@ def _receive(
     ready.put(_END)
 
 
+def _health(client: "flight.FlightClient", settings: Settings) -> dict[str, str]:
+    from pyarrow import flight
+
+    options = flight.FlightCallOptions(
+        timeout=settings.probe_timeout_seconds, headers=_headers(settings)
+    )
+    [answer] = client.do_action("HealthCheck", options)
+    return json.loads(answer.body.to_pybytes())
+
+
+def _headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    if settings.flight_token is None:
+        return []
+    return [(b"authorization", f"Bearer {settings.flight_token.get_secret_value()}".encode())]
+
+
 def _sentence(settings: Settings, error: Exception) -> str:
     """The service's own sentence, or that there is no service."""
     import pyarrow as pa
     from pyarrow import flight
 
     said, detail, _ = str(error).partition(". Detail: ")
+    if isinstance(error, flight.FlightUnauthenticatedError):
+        return f"{said}. Set FRAISEQL_FLIGHT_TOKEN."
     if detail:
         return f"{said}."
-    if isinstance(
-        error, flight.FlightUnavailableError | flight.FlightTimedOutError | pa.ArrowInvalid
-    ):
+    silent = flight.FlightUnavailableError | flight.FlightTimedOutError
+    # An address that is none is invalid to Arrow.
+    if isinstance(error, silent | pa.ArrowInvalid):
         return (
             f"The Flight service at {settings.flight_url} does not answer. "
             "Start it with `python -m flight_service`, or set FRAISEQL_FLIGHT_URL."
