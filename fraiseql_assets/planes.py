@@ -233,7 +233,8 @@ def committed_ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
 
 
 def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """A ledger's entries without those that a later replacement of their day has made void.
+    """A ledger's entries without those that a later replacement of their day has made void: what it
+    covers, and what was only begun.
 
     A replacement forgets them; one that is killed before it does leaves them behind.
     """
@@ -246,7 +247,9 @@ def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
         entry
         for entry in found
         if not any(
-            other is not entry and other.at >= entry.at and other.range.covers(entry.range)
+            other is not entry
+            and other.at >= entry.at
+            and (entry.state == "begun" or other.range.covers(entry.range))
             for other in replacements.get((entry.stream, entry.day), ())
         )
     ]
