@@ -56,7 +56,7 @@ def dagster(home: Path, port: int, code_port: int) -> list[Program]:
         name="dagster-code",
         title="Dagster's code server",
         command=(
-            *(_script("dagster"), "api", "grpc", "--module-name", DEFINITIONS),
+            *(sys.executable, "-m", "fraiseql_assets.code_server", "--module-name", DEFINITIONS),
             *("--host", HOST, "--port", str(code_port), "--location-name", DEFINITIONS),
         ),
         is_ready=partial(accepts, code_port),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from local_stack import servers, services
+from local_stack.demo import COMPILED_SCHEMA
 from local_stack.folder import FolderInUse, hold_folder
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, StackError, said
@@ -67,6 +68,8 @@ def layers(folder: Path, ports: Mapping[str, int], *, demo: bool) -> Layers:
         *([services.demo()] if demo else []),
     ]
     known = variables([below, above])
+    if demo:
+        known["FRAISEQL_SCHEMA"] = str(COMPILED_SCHEMA)
     return [
         [replace(program, environment={**known, **program.environment}) for program in layer]
         for layer in (below, above)

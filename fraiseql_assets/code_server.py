@@ -1,0 +1,56 @@
+"""`python -m fraiseql_assets.code_server`: Dagster's code server, with runs that start warm.
+
+Dagster gives each run a fresh interpreter, which imports for seconds before the run's first row.
+Here a run is forked from a process that has imported everything and does nothing else, the
+standard library's fork server. The arguments are those of `dagster api grpc`.
+"""
+
+import multiprocessing
+import sys
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
+
+WARM = [
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.workspace.context",
+    "dagster._daemon",
+    "dagster._grpc.impl",
+    "upath",
+    "fraiseql_assets.definitions",
+    "fraiseql_assets.ingest",
+    "fraiseql_assets.rebuild",
+    "fraiseql_assets.verify",
+    "fraiseql_assets.stream.log",
+    "fraiseql_assets.analytics.plane",
+    "fraiseql_assets.operational.plane",
+]
+"""What a run would import; a name that is no more is passed over. None of it may open a connection
+or work in a thread: a fork does not take them along."""
+
+
+def start_runs_warm() -> None:
+    """Lets Dagster's server, which asks for a process by `spawn`, have one from the fork server."""
+    warm = multiprocessing.get_context("forkserver")
+    warm.set_forkserver_preload(WARM)
+    forkserver.ensure_running()
+    by_name = multiprocessing.get_context
+
+    def get_context(method: str | None = None) -> BaseContext:
+        return warm if method == "spawn" else by_name(method)
+
+    multiprocessing.get_context = get_context
+
+
+def main() -> None:
+    from dagster._cli import main as dagster
+
+    sys.argv = ["dagster", "api", "grpc", *sys.argv[1:]]
+    dagster()
+
+
+if __name__ == "__main__":
+    start_runs_warm()
+    main()
