@@ -127,7 +127,7 @@ def metadata_of(report: "Report", asset: Asset) -> dict[str, dg.MetadataValue]:
     if report.missing:
         metadata["missing from the log"] = dg.MetadataValue.int(report.missing)
     if report.seconds and report.rows:
-        metadata["rows per second"] = dg.MetadataValue.float(round(report.rows / report.seconds))
+        metadata["rows per second"] = dg.MetadataValue.int(round(report.rows / report.seconds))
     if report.newest:
         lag = (datetime.now(UTC) - report.newest).total_seconds()
         metadata["lag of the newest row, seconds"] = dg.MetadataValue.float(round(lag, 3))
