@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import secrets
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import requests
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
+from stacks import Stack, own_folder, wait_until, whole
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -20,57 +20,54 @@ from local_stack import servers
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
-SECONDS_TO_START = 60
 SECONDS_TO_END = 10
 
 
 @contextmanager
-def running(describe: Callable[[Path, int], Program], folder: Path) -> Iterator[str]:
+def running(describe: Callable[[Path, int], Program]) -> Iterator[str]:
     """An embedded server, ready, for the length of the block; yields its address."""
-    [port] = distinct_free_ports(1)
-    program = describe(folder / "data", port)
-    log = folder / f"{program.name}.log"
-    process = start(program, log)
-    try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not program.is_ready():
-            assert process.poll() is None, f"{program.title} ended:\n{log.read_text()}"
-            assert time.monotonic() < deadline, f"{program.title} is silent:\n{log.read_text()}"
-            time.sleep(0.02)
-        [url] = program.addresses.values()
-        yield url
-    finally:
-        process.send_signal(program.ends_by)
+    with own_folder() as folder:
+        [port] = distinct_free_ports(1)
+        program = describe(folder / "data", port)
+        log = folder / f"{program.name}.log"
+        process = start(program, log)
         try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            wait_until(lambda: program.is_ready() or process.poll() is not None, log)
+            assert process.poll() is None, f"{program.title} ended:\n{log.read_text()}"
+            [url] = program.addresses.values()
+            yield url
+        finally:
+            process.send_signal(program.ends_by)
+            try:
+                process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="session")
-def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(servers.nats, tmp_path_factory.mktemp("nats")) as url:
+def nats_url() -> Iterator[str]:
+    with running(servers.nats) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def clickhouse_url() -> Iterator[str]:
     """ClickHouse, its `default` database."""
-    with running(servers.clickhouse, tmp_path_factory.mktemp("clickhouse")) as url:
+    with running(servers.clickhouse) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(servers.elasticsearch, tmp_path_factory.mktemp("elasticsearch")) as url:
+def elasticsearch_url() -> Iterator[str]:
+    with running(servers.elasticsearch) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_url() -> Iterator[str]:
     """PostgreSQL, its `postgres` database."""
-    with running(servers.postgresql, tmp_path_factory.mktemp("postgresql")) as url:
+    with running(servers.postgresql) as url:
         yield url
 
 
@@ -117,3 +114,13 @@ def drop_indices(url: str, prefix: str) -> None:
     for template in templates.get("index_templates", []):
         if template["name"].startswith(prefix):
             requests.delete(f"{url}/_index_template/{template['name']}", timeout=30)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Everything that `fraiseql-assets dev` starts, without the demo, on free ports.
+
+    One for the whole session, so its log and planes hold what other tests have published.
+    """
+    with own_folder() as folder, whole(folder / "data") as stack:
+        yield stack

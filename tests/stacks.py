@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -61,6 +62,17 @@ class Stack:
         """Ends it as a service manager does. Returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for servers, gone after the block.
+
+    PostgreSQL, which as root runs as another user, must reach it, and every start of pytest closes
+    pytest's own folders to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="fraiseql-assets-") as folder:
+        yield Path(folder)
 
 
 @contextmanager

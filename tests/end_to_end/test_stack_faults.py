@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import requests
 from adbc_driver_postgresql import dbapi
-from stacks import SECONDS, SERVERS_ONLY, WHOLE, Stack, servers_only, survivors, wait_until
+from stacks import (
+    SECONDS,
+    SERVERS_ONLY,
+    WHOLE,
+    Stack,
+    own_folder,
+    servers_only,
+    survivors,
+    wait_until,
+)
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, connect
@@ -29,14 +38,15 @@ PROCESSES = {
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with servers_only(tmp_path_factory.mktemp("servers") / "data") as stack:
+def running() -> Iterator[Stack]:
+    with own_folder() as folder, servers_only(folder / "data") as stack:
         yield stack
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+def folder() -> Iterator[Path]:
+    with own_folder() as folder:
+        yield folder / "data"
 
 
 @pytest.mark.parametrize("title", PROCESSES)

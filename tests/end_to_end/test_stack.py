@@ -1,0 +1,153 @@
+"""The whole local stack, as `fraiseql-assets dev` starts it."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from adbc_driver_postgresql import dbapi
+from pyarrow import flight
+from stacks import WHOLE, Stack, survivors, wait_until
+
+from fraiseql_assets.endpoints import NAME
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def graphql(settings: Settings, query: str) -> dict:
+    answer = requests.post(f"{settings.dagster_url}/graphql", json={"query": query}, timeout=30)
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+def test_the_log_answers_and_takes_messages_of_eight_mebibytes(stack: Stack) -> None:
+    with Log(stack.settings, name="test") as log:
+        assert log.bounds().first >= 0
+        assert log.server().max_payload == 8 * 2**20
+
+
+def test_postgresql_answers(stack: Stack) -> None:
+    with (
+        dbapi.connect(stack.settings.database_url.get_secret_value()) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == ("postgres",)
+
+
+def test_the_flight_service_answers_over_flight_and_http(stack: Stack) -> None:
+    with flight.connect(stack.settings.flight_url) as client:
+        [answer] = client.do_action("HealthCheck")
+    assert b"healthy" in answer.body.to_pybytes()
+    assert requests.get(f"{stack.settings.http_url}/health", timeout=10).ok
+
+
+def test_dagster_has_the_definitions_and_healthy_daemons(stack: Stack) -> None:
+    data = graphql(
+        stack.settings,
+        """{
+          repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } }
+          instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }
+        }""",
+    )
+    locations = [node["location"]["name"] for node in data["repositoriesOrError"]["nodes"]]
+    statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    assert locations == ["fraiseql_assets.definitions"]
+    assert [status for status in statuses if status["required"] and not status["healthy"]] == []
+
+
+SENSORS = """{
+  sensorsOrError(repositorySelector: {
+    repositoryName: "__repository__"
+    repositoryLocationName: "fraiseql_assets.definitions"
+  }) {
+    ... on Sensors { results { name sensorState { status ticks(limit: 1) { timestamp status } } } }
+  }
+}"""
+
+
+def test_the_sensors_are_on(stack: Stack) -> None:
+    sensors = graphql(stack.settings, SENSORS)["sensorsOrError"]["results"]
+    status = {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors}
+    assert status["analytics_events_from_the_log"] == "RUNNING"
+    assert status["operational_events_from_the_log"] == "RUNNING"
+
+
+def test_a_plane_takes_one_run_at_a_time_and_killed_runs_are_run_again(stack: Stack) -> None:
+    instance = graphql(
+        stack.settings,
+        """{ instance {
+          runQueuingSupported info poolConfig { defaultPoolLimit poolGranularity }
+        } }""",
+    )["instance"]
+    assert instance["runQueuingSupported"] is True
+    assert instance["poolConfig"] == {"defaultPoolLimit": 1, "poolGranularity": "run"}
+    assert re.search(r"run_retries:\n\s+enabled: true", instance["info"])
+
+
+def test_the_table_and_the_file_say_the_same_addresses(stack: Stack) -> None:
+    lines = (stack.folder / NAME).read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines)
+    printed = stack.printed.read_text()
+    assert told.keys() == {
+        "FRAISEQL_NATS_URL",
+        "FRAISEQL_CLICKHOUSE_URL",
+        "FRAISEQL_ELASTICSEARCH_URL",
+        "FRAISEQL_DATABASE_URL",
+        "FRAISEQL_DAGSTER_URL",
+        "FRAISEQL_FLIGHT_URL",
+        "FRAISEQL_HTTP_URL",
+    }
+    assert [address for address in told.values() if f"│ {address} " not in printed] == []
+
+
+def test_a_command_beside_the_stack_finds_it(stack: Stack) -> None:
+    # The data folder has another name than the default, so the working directory gets a link to it.
+    beside = stack.folder.parent / "beside"
+    beside.mkdir()
+    (beside / ".fraiseql").symlink_to(stack.folder)
+    done = subprocess.run(
+        [sys.executable, "-c", WHOLE, "doctor"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=beside,
+    )
+    assert done.returncode == 0, done.stdout
+    assert stack.settings.dagster_url in done.stdout
+    assert stack.settings.flight_url in done.stdout
+
+
+def test_a_run_is_forked_from_a_process_that_has_imported_everything(stack: Stack) -> None:
+    server = stack.process_of("fraiseql_assets.code_server")
+    [fork_server] = [
+        process for process in server.children() if "forkserver" in " ".join(process.cmdline())
+    ]
+    libraries = {mapped.path.rpartition("/")[2] for mapped in fork_server.memory_maps()}
+    assert any(name.startswith("libarrow.so") for name in libraries)
+
+
+def test_a_killed_code_server_is_started_again_without_leftovers(stack: Stack) -> None:
+    killed = stack.process_of("fraiseql_assets.code_server")
+    others = killed.children(recursive=True)
+    killed.kill()
+
+    wait_until(lambda: "code server was ended by SIGKILL" in stack.printed.read_text())
+    wait_until(lambda: survivors(others) == [])
+    moment = time.time()
+
+    def ticks() -> list[dict]:
+        try:
+            sensors = graphql(stack.settings, SENSORS)["sensorsOrError"]["results"]
+        except requests.HTTPError:
+            # Dagster's web server asks the code server, which is not back yet.
+            return []
+        newest = [tick for sensor in sensors for tick in sensor["sensorState"]["ticks"]]
+        return [tick for tick in newest if tick["timestamp"] > moment]
+
+    wait_until(lambda: any(tick["status"] == "SKIPPED" for tick in ticks()), stack.printed)
+    assert stack.process_of("fraiseql_assets.code_server") != killed
