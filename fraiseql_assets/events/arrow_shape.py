@@ -1,12 +1,13 @@
 """Shape D: one message carries one Arrow IPC stream of many events."""
 
+from collections.abc import Iterable
 from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraiseql_assets.events.columns import Unfit, outside, outside_range, stored_at
-from fraiseql_assets.events.messages import Messages
+from fraiseql_assets.events.messages import Messages, parse_headers
 from fraiseql_assets.events.schema import EVENT_SCHEMA, STREAM_COLUMNS
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -20,9 +21,16 @@ NAMES = ("event_id", "event_type", "entity_type")
 COMMON_ROWS = 16_384
 
 
-def is_arrow(headers: dict[str, str] | None) -> bool:
+def may_be_arrow(headers: Iterable[bytes]) -> bool:
+    """Whether any of these messages may say that it carries Arrow."""
+    return CONTENT_TYPE.encode() in b"".join(headers).lower()
+
+
+def is_arrow(headers: bytes) -> bool:
     """Whether a message says that it carries Arrow."""
-    return bool(headers) and headers.get("Content-Type", "").lower() == CONTENT_TYPE
+    return may_be_arrow([headers]) and (
+        parse_headers(headers).get("Content-Type", "").lower() == CONTENT_TYPE
+    )
 
 
 def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:

@@ -2,8 +2,10 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Decoded events as the columns of one record batch."""
 
+from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import msgspec
 import pyarrow as pa
@@ -11,12 +13,15 @@ import pyarrow.compute as pc
 
 from fraiseql_assets.events.messages import Messages
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
-from fraiseql_assets.events.shapes import KNOWN_TYPES, WireEvent, as_observer_event
+from fraiseql_assets.events.shapes import KNOWN_TYPES, NOTHING, WireEvent, as_observer_event
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 """What ClickHouse's DateTime64(6) can hold."""
 EARLIEST_US, LATEST_US = (int(pa.scalar(t, TIMESTAMP).value) for t in (EARLIEST, LATEST))
+
+
+NO_CHANGES = pa.array(["", "null"])
 
 
 class Unfit(ValueError):
@@ -26,30 +31,25 @@ class Unfit(ValueError):
 def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     """One row per event, its place in the log from the message beside it.
 
+    The texts of the events must be UTF-8; it is not looked at again.
+
     Raises:
         Unfit: an event lacks a required field, or holds a value that its column cannot.
     """
-    events = [
-        event
-        if event.event_type is not None and event.entity_type is not None
-        and event.id is not None and "." not in event.event_type
-        else as_observer_event(event, subject, headers, sequence)
-        for event, subject, headers, sequence in zip(
-            events, messages.subjects, messages.headers, messages.sequences, strict=True
-        )
-    ]  # fmt: skip
-    rows = len(events)
+    if not _are_plain(events):
+        places = zip(messages.subjects, messages.headers, messages.sequences, strict=True)
+        events = [as_observer_event(e, *place) for e, place in zip(events, places, strict=True)]
     try:
         arrays = [
             _name("id", [e.id for e in events], events),
-            _types([e.event_type for e in events], events),
+            _name("event_type", _types([e.event_type for e in events]), events),
             _name("entity_type", [e.entity_type for e in events], events),
             _text("entity_id", [e.entity_id for e in events], events),
             timestamps([e.timestamp for e in events]),
-            pa.array([bytes(e.data) or b"{}" for e in events], pa.binary()).cast(pa.utf8()),
+            _data([e.data for e in events]),
             _optional([e.user_id for e in events]),
-            _optional([e.tenant_id if e.tenant_id is not None else e.org_id for e in events]),
-            pa.array([_json_or_null(e.changes) for e in events], pa.binary()).cast(pa.utf8()),
+            _optional([e.org_id if e.tenant_id is None else e.tenant_id for e in events]),
+            _changes([e.changes for e in events]),
             pa.array([e.seq for e in events], pa.int64()),
             pa.array([e.actor_type for e in events], pa.utf8()),
             _optional([e.acting_for for e in events]),
@@ -57,19 +57,28 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
             pa.array([e.cdc_source for e in events], pa.utf8()),
             _whole([e.duration_ms for e in events]),
             pa.array(messages.sequences, pa.uint64()),
-            pa.array([0] * rows, pa.uint32()),
+            pa.repeat(pa.scalar(0, pa.uint32()), len(events)),
             stored_at(messages.times),
         ]
-    except (OverflowError, pa.ArrowException) as error:
-        raise Unfit(f"a value does not fit its column: {error}") from error
     except UnicodeEncodeError as error:
         raise Unfit("a text holds half of a surrogate pair, which is no character") from error
     return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
+def _are_plain(events: Sequence[WireEvent]) -> bool:
+    """Whether all are observer events as newer producers write them."""
+    kinds = {event.event_type for event in events}
+    return (
+        None not in kinds
+        and None not in [event.id for event in events]
+        and None not in {event.entity_type for event in events}
+        and not any("." in kind for kind in kinds if kind)
+    )
+
+
 def stored_at(nanoseconds: Sequence[int]) -> pa.Array:
     """JetStream's times as the column `stream_time`, cut to microseconds."""
-    return pa.array([time // 1000 for time in nanoseconds], pa.int64()).cast(TIMESTAMP)
+    return pc.divide(pa.array(nanoseconds, pa.int64()), 1000).cast(TIMESTAMP)
 
 
 def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
@@ -81,16 +90,15 @@ def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent
 
 def _name(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
     """A text that says which event, or of what kind: an empty one says nothing."""
-    if "" in values:
+    array = _text(field, values, events)
+    if array.index("").as_py() >= 0:
         raise Unfit(f"the field {field} is empty")
-    return _text(field, values, events)
+    return array
 
 
-def _types(values: list[str | None], events: Sequence[WireEvent]) -> pa.Array:
-    known = {value: KNOWN_TYPES.get(value.lower(), value) for value in set(values) if value}
-    return _name(
-        "event_type", [known.get(value, value) if value else value for value in values], events
-    )
+def _types(values: list[str | None]) -> list[str | int | None]:
+    known = {value: value and KNOWN_TYPES.get(value.lower(), value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _optional(values: list[str | int | None]) -> pa.Array:
@@ -100,9 +108,21 @@ def _optional(values: list[str | int | None]) -> pa.Array:
         return pa.array([None if v is None else str(v) for v in values], pa.utf8())
 
 
-def _json_or_null(raw: msgspec.Raw) -> bytes | None:
-    text = bytes(raw)
-    return None if text in (b"", b"null") else text
+def _data(values: list[msgspec.Raw]) -> pa.Array:
+    texts = _joined(values)
+    return pc.if_else(pc.equal(texts, ""), "{}", texts) if NOTHING in values else texts
+
+
+def _changes(values: list[msgspec.Raw]) -> pa.Array:
+    texts = _joined(values)
+    return pc.if_else(pc.is_in(texts, value_set=NO_CHANGES), None, texts)
+
+
+def _joined(values: list[msgspec.Raw]) -> pa.Array:
+    """The texts as a column, copied once."""
+    ends = array("i", accumulate(map(len, values), initial=0))
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.utf8(), len(values), buffers)
 
 
 def _whole(values: list[int | float | None]) -> pa.Array:

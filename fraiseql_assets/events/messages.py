@@ -1,20 +1,41 @@
 """What goes into decoding and what comes out of it: messages as columns, batches, rejects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
+
+NO_HEADERS = b""
+
+
+def parse_headers(block: bytes) -> dict[str, str]:
+    """A block of NATS headers by name; an empty one has none."""
+    headers: dict[str, str] = {}
+    # The first line says the version, the last two end the block.
+    for line in block.decode(errors="replace").split("\r\n")[1:-2]:
+        name, _, value = line.partition(":")
+        headers[name] = value.strip()
+    return headers
+
+
+def header_block(headers: dict[str, str] | None) -> bytes:
+    """Headers as the block that NATS carries, empty when there are none."""
+    if not headers:
+        return NO_HEADERS
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"NATS/1.0\r\n{lines}\r\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
     """Consecutive messages of a JetStream stream, as columns of equal length, in sequence order."""
 
-    sequences: list[int]
-    times: list[int]
+    sequences: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
     """JetStream's time of storage, in nanoseconds since the epoch."""
-    subjects: list[str]
-    headers: list[dict[str, str] | None]
-    payloads: list[bytes]
+    subjects: list[str] = field(default_factory=list)
+    headers: list[bytes] = field(default_factory=list)
+    """The blocks of headers as they came; few are ever looked into (`parse_headers`)."""
+    payloads: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -30,15 +51,13 @@ class Messages:
             self.payloads[span],
         )
 
-    def take(self, numbers: list[int]) -> "Messages":
-        """The messages at these places."""
-        return Messages(
-            [self.sequences[n] for n in numbers],
-            [self.times[n] for n in numbers],
-            [self.subjects[n] for n in numbers],
-            [self.headers[n] for n in numbers],
-            [self.payloads[n] for n in numbers],
-        )
+    def extend(self, more: "Messages") -> None:
+        """Appends the messages that follow."""
+        self.sequences.extend(more.sequences)
+        self.times.extend(more.times)
+        self.subjects.extend(more.subjects)
+        self.headers.extend(more.headers)
+        self.payloads.extend(more.payloads)
 
     def reject(self, number: int, reason: str) -> "Reject":
         """One of the messages as a reject."""
@@ -46,7 +65,7 @@ class Messages:
             self.sequences[number],
             self.times[number],
             self.subjects[number],
-            self.headers[number],
+            parse_headers(self.headers[number]) or None,
             self.payloads[number],
             reason,
         )

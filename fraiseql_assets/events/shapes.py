@@ -17,6 +17,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from fraiseql_assets.events.messages import parse_headers
+
 NOTHING = msgspec.Raw(b"")
 
 Text = str | int | None
@@ -77,9 +79,7 @@ class WireEvent(msgspec.Struct, gc=False):
     subject: str | None = None
 
 
-def as_observer_event(
-    wire: WireEvent, subject: str, headers: dict[str, str] | None, seq: int
-) -> WireEvent:
+def as_observer_event(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
     """The same event in shape A, whichever of the shapes it came in."""
     if wire.event_type is None and (wire.op is not None or wire.object_type is not None):
         return _from_cdc(wire, headers)
@@ -94,7 +94,7 @@ def as_observer_event(
     return wire
 
 
-def _from_cdc(wire: WireEvent, headers: dict[str, str] | None) -> WireEvent:
+def _from_cdc(wire: WireEvent, headers: bytes) -> WireEvent:
     after = bytes(wire.after)
     return WireEvent(
         id=_cdc_id(wire, headers),
@@ -115,7 +115,7 @@ def _from_cdc(wire: WireEvent, headers: dict[str, str] | None) -> WireEvent:
     )
 
 
-def _cdc_id(wire: WireEvent, headers: dict[str, str] | None) -> Text:
+def _cdc_id(wire: WireEvent, headers: bytes) -> Text:
     """The record's own id, else what identifies the change.
 
     A number under `id` is a row's, unique in its table alone, and identifies no change.
@@ -126,15 +126,13 @@ def _cdc_id(wire: WireEvent, headers: dict[str, str] | None) -> Text:
         return wire.id
     if wire.object_type is not None and wire.seq is not None:
         return f"{wire.object_type}:{wire.seq}"
-    return (headers or {}).get("Nats-Msg-Id")
+    return parse_headers(headers).get("Nats-Msg-Id")
 
 
-def _from_documented(
-    wire: WireEvent, subject: str, headers: dict[str, str] | None, seq: int
-) -> WireEvent:
+def _from_documented(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
     """The form has no id: the message's own deduplication id names it, or its place."""
     entity, kind = _split(wire.event or "")
-    name = (headers or {}).get("Nats-Msg-Id") or f"{subject}#{seq}"
+    name = parse_headers(headers).get("Nats-Msg-Id") or f"{subject}#{seq}"
     wire.id = wire.id if wire.id is not None else str(uuid.uuid5(NAMESPACE, name))
     wire.event_type = kind
     wire.entity_type = wire.entity_type or wire.entity or entity

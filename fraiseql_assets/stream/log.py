@@ -111,7 +111,11 @@ class Log:
         reading.
         """
         batches = read_range(
-            self._settings, span, batch_messages=cut.batch_messages, batch_bytes=cut.batch_bytes
+            self._settings,
+            self.stream,
+            span,
+            batch_messages=cut.batch_messages,
+            batch_bytes=cut.batch_bytes,
         )
         return prefetch(batches, ahead=ahead)
 

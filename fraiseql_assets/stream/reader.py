@@ -9,12 +9,14 @@ at the next sequence wanted.
 
 import json
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
-from fraiseql_assets.events.messages import Messages
+from fraiseql_assets.events.messages import Messages, parse_headers
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import (
@@ -24,7 +26,7 @@ from fraiseql_assets.stream.connection import (
     stream_missing,
     unavailable,
 )
-from fraiseql_assets.stream.wire import Frame, Wire, WireError, parse_headers
+from fraiseql_assets.stream.wire import Frame, Wire, WireError
 
 PULL_MESSAGES = 5_000
 PULL_BYTES = 16 * 2**20
@@ -35,12 +37,14 @@ RETRY_SECONDS = 0.5
 STREAM_NOT_FOUND = 10059
 """JetStream's error code for a stream that is not there."""
 
-Delivered = tuple[Frame, int, int]
-"""A message with its sequence and its time of storage."""
-
 
 def read_range(
-    settings: Settings, span: SequenceRange, *, batch_messages: int, batch_bytes: int
+    settings: Settings,
+    stream: str,
+    span: SequenceRange,
+    *,
+    batch_messages: int,
+    batch_bytes: int,
 ) -> Iterator[Messages]:
     """Yields every message of the range that the log still holds, in order, as batches.
 
@@ -51,56 +55,35 @@ def read_range(
         StreamMissing: the server has no such stream.
         LogUnavailable: nothing arrived for a minute though more should have.
     """
-    batch = _Batch()
-    for frame, sequence, stored in _deliver(settings, span):
-        batch.add(frame, sequence, stored)
-        if len(batch.sequences) >= batch_messages or batch.bytes >= batch_bytes:
-            yield batch.take()
-    if batch.sequences:
-        yield batch.take()
+    batch, size = Messages(), 0
+    for arrival in _deliver(settings, stream, span):
+        ends = list(accumulate(map(len, arrival.payloads)))
+        start = before = 0
+        while start < len(arrival):
+            filling = bisect_left(ends, before + batch_bytes - size, lo=start) + 1
+            stop = min(start + batch_messages - len(batch), filling, len(arrival))
+            batch.extend(arrival.slice(start, stop))
+            size += ends[stop - 1] - before
+            start, before = stop, ends[stop - 1]
+            if len(batch) >= batch_messages or size >= batch_bytes:
+                yield batch
+                batch, size = Messages(), 0
+    if len(batch):
+        yield batch
 
 
-class _Batch:
-    """Messages on their way to becoming columns."""
-
-    def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        self.sequences: list[int] = []
-        self.times: list[int] = []
-        self.subjects: list[str] = []
-        self.headers: list[dict[str, str] | None] = []
-        self.payloads: list[bytes] = []
-        self.bytes = 0
-
-    def add(self, frame: Frame, sequence: int, stored: int) -> None:
-        subject, _, _, header, payload = frame
-        self.sequences.append(sequence)
-        self.times.append(stored)
-        self.subjects.append(subject.decode(errors="replace"))
-        self.headers.append(parse_headers(header) if header else None)
-        self.payloads.append(payload)
-        self.bytes += len(payload)
-
-    def take(self) -> Messages:
-        taken = Messages(self.sequences, self.times, self.subjects, self.headers, self.payloads)
-        self._clear()
-        return taken
-
-
-def _deliver(settings: Settings, span: SequenceRange) -> Iterator[Delivered]:
-    """The range's messages, over as many connections as it takes."""
+def _deliver(settings: Settings, stream: str, span: SequenceRange) -> Iterator[Messages]:
+    """The range's messages as they arrive, over as many connections as it takes."""
     servers = servers_of(settings)
     wanted, attempt, silent_since = span.first, 0, time.monotonic()
     while wanted <= span.last:
         server = servers[attempt % len(servers)]
         attempt += 1
         try:
-            with _Pull(server, settings.stream, SequenceRange(wanted, span.last)) as pull:
-                for delivered in pull:
-                    wanted = delivered[1] + 1
-                    yield delivered
+            with _Pull(server, stream, SequenceRange(wanted, span.last)) as pull:
+                for arrival in pull:
+                    wanted = arrival.sequences[-1] + 1
+                    yield arrival
                     # However long it took to use the message, the server was not to blame.
                     silent_since = time.monotonic()
             return
@@ -109,7 +92,7 @@ def _deliver(settings: Settings, span: SequenceRange) -> Iterator[Delivered]:
                 if wanted == span.first:
                     raise unavailable(public_address(server), error) from error
                 raise LogUnavailable(
-                    f"NATS delivered nothing of stream {settings.stream} from sequence {wanted} on "
+                    f"NATS delivered nothing of stream {stream} from sequence {wanted} on "
                     f"for {GIVE_UP_SECONDS:.0f} s ({str(error) or type(error).__name__}). "
                     "Check the server; the run may then be retried."
                 ) from error
@@ -164,27 +147,31 @@ class _Pull:
                 self._ask(f"CONSUMER.DELETE.{self._stream}.{self._consumer}", {})
         self._wire.__exit__(kind, error, trace)
 
-    def __iter__(self) -> Iterator[Delivered]:
+    def __iter__(self) -> Iterator[Messages]:
         last = self._span.last
         while True:
             self._keep_asking()
             if not self._in_flight:
                 return
-            for frame in self._wire.frames():
-                reply = frame[2]
-                if not reply:
-                    self._handle_status(frame)
-                    continue
-                sequence, number, stored = _position(reply)
-                self._in_flight -= 1
-                self._delivered += 1
-                if number != self._delivered:
-                    raise WireError(f"the consumer went from message {self._delivered} to {number}")
-                if sequence > last:
-                    return
-                yield frame, sequence, stored
-                if sequence == last:
-                    return
+            frames = self._wire.frames()
+            # A message without a reply is the server's word on a pull.
+            messages = [frame for frame in frames if frame[1]]
+            for frame in frames if len(messages) < len(frames) else []:
+                if not frame[1]:
+                    self._handle_status(frame[2])
+            if not messages:
+                continue
+            self._in_flight -= len(messages)
+            self._delivered += len(messages)
+            arrival, number = _columns(messages)
+            if number != self._delivered:
+                raise WireError(f"the consumer went from message {self._delivered} to {number}")
+            if arrival.sequences[-1] >= last:
+                arrival = arrival.slice(0, bisect_right(arrival.sequences, last))
+                if len(arrival):
+                    yield arrival
+                return
+            yield arrival
 
     def _keep_asking(self) -> None:
         while self._unasked and self._in_flight <= PULL_MESSAGES:
@@ -200,12 +187,12 @@ class _Pull:
             self._unasked -= count
             self._in_flight += count
 
-    def _handle_status(self, frame: Frame) -> None:
-        """A message without a reply is the server's word on a pull: it is over, or it failed."""
-        status, _, rest = frame[3].partition(b"\r\n")
+    def _handle_status(self, headers: bytes) -> None:
+        """A pull is over, or it failed."""
+        status, _, _ = headers.partition(b"\r\n")
         if not (b"Batch Completed" in status or b"Exceeds MaxBytes" in status):
             raise WireError(f"the pull ended with {status.decode()}")
-        left = int(parse_headers(b"\r\n" + rest).get("Nats-Pending-Messages", 0))
+        left = int(parse_headers(headers).get("Nats-Pending-Messages", 0))
         self._in_flight -= left
         self._unasked += left
 
@@ -224,12 +211,21 @@ class _Pull:
         return answer
 
 
-def _position(reply: bytes) -> tuple[int, int, int]:
-    """Sequence, number of the delivery and time (nanoseconds) out of a message's reply subject.
+def _columns(frames: list[Frame]) -> tuple[Messages, int]:
+    """Delivered messages as columns, and the number of the last delivery.
 
+    Their replies say where they lie:
     `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or with domain and
     account hash before the stream and a random token at the end (ADR-15).
     """
-    tokens = reply.split(b".")
-    at = 5 if len(tokens) == 9 else 7
-    return int(tokens[at]), int(tokens[at + 1]), int(tokens[at + 2])
+    subjects, replies, headers, payloads = zip(*frames, strict=True)
+    places = [reply.split(b".") for reply in replies]
+    at = 5 if len(places[0]) == 9 else 7
+    messages = Messages(
+        [int(place[at]) for place in places],
+        [int(place[at + 2]) for place in places],
+        [subject.decode(errors="replace") for subject in subjects],
+        list(headers),
+        list(payloads),
+    )
+    return messages, int(places[-1][at + 1])

@@ -19,8 +19,8 @@ DEFAULT_PORT = 4222
 RECEIVE_BYTES = 2**18
 NO_RESPONDER = b"NATS/1.0 503"
 
-Frame = tuple[bytes, bytes, bytes, bytes, bytes]
-"""A message as it came: subject, subscription, reply subject, raw headers, payload."""
+Frame = tuple[bytes, bytes, bytes, bytes]
+"""A message as it came: subject, reply subject, block of headers, payload."""
 
 
 class WireError(Exception):
@@ -64,26 +64,21 @@ class Parser:
         self._wanted = 0
         while (end := find(b"\r\n", at)) >= 0:
             words = buffer[at:end].split(b" ")
-            head = 0
-            match words:
-                case [b"MSG", subject, subscription, reply, size]:
-                    pass
-                case [b"MSG", subject, subscription, size]:
-                    reply = b""
-                case [b"HMSG", subject, subscription, reply, headers, size]:
-                    head = int(headers)
-                case [b"HMSG", subject, subscription, headers, size]:
-                    reply, head = b"", int(headers)
-                case _:
-                    self._control(buffer[at:end])
-                    at = end + 2
-                    continue
+            count = len(words)
+            if words[0] == b"MSG" and 4 <= count <= 5:
+                reply, head = words[3] if count == 5 else b"", 0
+            elif words[0] == b"HMSG" and 5 <= count <= 6:
+                reply, head = words[3] if count == 6 else b"", int(words[-2])
+            else:
+                self._control(buffer[at:end])
+                at = end + 2
+                continue
             start = end + 2
-            body, stop = start + head, start + int(size)
+            body, stop = start + head, start + int(words[-1])
             if length < stop + 2:
                 self._wanted = stop + 2 - at
                 break
-            frames.append((subject, subscription, reply, buffer[start:body], buffer[body:stop]))
+            frames.append((words[1], reply, buffer[start:body], buffer[body:stop]))
             at = stop + 2
         return at
 
@@ -180,10 +175,10 @@ class Wire:
             for frame in self._receive():
                 if frame[0] != answers.encode():
                     self._waiting.append(frame)
-                elif frame[3].startswith(NO_RESPONDER):
+                elif frame[2].startswith(NO_RESPONDER):
                     raise NoResponder(f"nobody answers to {subject}")
                 else:
-                    return frame[4]
+                    return frame[3]
 
     def frames(self) -> list[Frame]:
         """The next messages of the inbox, at least one."""
@@ -201,13 +196,3 @@ class Wire:
             self._pings = self._parser.pings
             self._socket.sendall(b"PONG\r\n")
         return frames
-
-
-def parse_headers(block: bytes) -> dict[str, str]:
-    """A raw block of headers by name, without the line that it begins with."""
-    lines = block.decode(errors="replace").split("\r\n")[1:-2]
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name] = value.strip()
-    return headers

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from log_server import ask, read, streams
 
-from fraiseql_assets.events.messages import Reject
+from fraiseql_assets.events.messages import Reject, parse_headers
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.dead_letters import IN_THE_LOG
 from fraiseql_assets.stream.log import Log
@@ -42,7 +42,7 @@ def letters_of(settings: Settings) -> list[tuple[bytes, dict[str, str]]]:
     letters = settings.model_copy(update={"stream": settings.dead_letter_stream})
     batches = read(letters, 1, held(settings))
     return [
-        (payload, headers or {})
+        (payload, parse_headers(headers))
         for batch in batches
         for payload, headers in zip(batch.payloads, batch.headers, strict=True)
     ]

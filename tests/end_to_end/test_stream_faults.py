@@ -238,7 +238,7 @@ def test_a_reader_that_is_no_longer_let_in_says_so(
     with nats_server(tmp_path, USERS) as server:
         wrong = Settings(nats_url=SecretStr(server.url.replace("//", "//me:wrong@")))
         with pytest.raises(LogUnavailable, match="refuses the credentials"):
-            list(reader.read_range(wrong, SPAN, batch_messages=1, batch_bytes=1))
+            list(reader.read_range(wrong, "events", SPAN, batch_messages=1, batch_bytes=1))
 
 
 def test_of_several_servers_one_that_answers_is_enough(nats_url: str) -> None:
@@ -257,7 +257,7 @@ def test_a_missing_dead_letter_stream_is_said(nats_url: str) -> None:
         Log(settings, name="tests") as log,
         pytest.raises(StreamMissing, match=r"no stream for dead letters\. Run `fraiseql"),
     ):
-        log.file_letters("decode", [Reject(1, 1, "s", None, b"", "reason")])
+        log.file_letters("decode", [Reject(1, 1, "s", {}, b"", "reason")])
 
 
 def test_a_connection_is_closed_after_its_block(nats_url: str) -> None:

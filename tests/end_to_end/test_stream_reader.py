@@ -24,6 +24,7 @@ from log_server import (
 )
 
 from fraiseql_assets.events.encode import Outgoing
+from fraiseql_assets.events.messages import parse_headers
 from fraiseql_assets.planes import Cut
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -113,7 +114,7 @@ def test_messages_come_with_all_that_the_log_holds_of_them(settings: Settings) -
     store(settings, [Outgoing(subjects[0], b"{}", headers), Outgoing(subjects[1], b"", {})])
     [batch] = read(settings, 1, 2)
     assert batch.subjects == subjects
-    assert batch.headers == [headers, None]
+    assert [parse_headers(block) for block in batch.headers] == [headers, {}]
     assert batch.payloads == [b"{}", b""]
     assert batch.times[0] <= batch.times[1]
     assert abs(batch.times[0] - batch.times[1]) < 60 * 10**9

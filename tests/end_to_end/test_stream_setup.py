@@ -26,7 +26,7 @@ def setup(settings: Settings) -> list[str]:
 
 
 def reject(sequence: int) -> Reject:
-    return Reject(sequence, 1, "s", None, b"payload", "the reason")
+    return Reject(sequence, 1, "s", {}, b"payload", "the reason")
 
 
 def test_setup_makes_both_streams(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from fraiseql_assets.events.decode import decode
-from fraiseql_assets.events.messages import Messages
+from fraiseql_assets.events.messages import Messages, header_block
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 
 SUBJECT = "fraiseql.mutation.Order.INSERT"
@@ -62,7 +62,7 @@ def messages(payloads: Sequence[bytes], headers: Sequence[Headers] | None = None
         sequences=list(range(1, count + 1)),
         times=[STORED_NS + n * 10**9 for n in range(count)],
         subjects=[SUBJECT] * count,
-        headers=list(headers) if headers else [None] * count,
+        headers=[header_block(each) for each in headers or [None] * count],
         payloads=list(payloads),
     )
 

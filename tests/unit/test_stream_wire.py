@@ -16,9 +16,7 @@ payloads = st.binary(max_size=300) | st.sampled_from(
     [b"", b"\r\n", b"+OK\r\nPING\r\nMSG a 1 2\r\n", b"-ERR 'no'\r\n", b"{}\r\n" * 50]
 )
 frames = st.lists(
-    st.tuples(
-        tokens, st.just(b"1"), st.just(b"") | tokens, st.just(b"") | st.just(HEADER), payloads
-    ),
+    st.tuples(tokens, st.just(b"") | tokens, st.just(b"") | st.just(HEADER), payloads),
     max_size=8,
 )
 noise = st.sampled_from([b"", b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b'INFO {"max_payload":1}\r\n'])
@@ -26,8 +24,8 @@ noise = st.sampled_from([b"", b"PING\r\n", b"PONG\r\n", b"+OK\r\n", b'INFO {"max
 
 def written(frame: Frame) -> bytes:
     """The frame as a server writes it."""
-    subject, subscription, reply, header, payload = frame
-    words = [b"HMSG" if header else b"MSG", subject, subscription]
+    subject, reply, header, payload = frame
+    words = [b"HMSG" if header else b"MSG", subject, b"1"]
     words += [reply] if reply else []
     words += [str(len(header)).encode()] if header else []
     words += [str(len(header) + len(payload)).encode()]
@@ -37,10 +35,10 @@ def written(frame: Frame) -> bytes:
 @pytest.mark.parametrize(
     ("sent", "frame"),
     [
-        (b"MSG s 1 5\r\nhello\r\n", (b"s", b"1", b"", b"", b"hello")),
-        (b"MSG s 1 r 0\r\n\r\n", (b"s", b"1", b"r", b"", b"")),
-        (b"HMSG s 1 30 30\r\n" + HEADER + b"\r\n", (b"s", b"1", b"", HEADER, b"")),
-        (b"HMSG s 1 r 30 32\r\n" + HEADER + b"{}\r\n", (b"s", b"1", b"r", HEADER, b"{}")),
+        (b"MSG s 1 5\r\nhello\r\n", (b"s", b"", b"", b"hello")),
+        (b"MSG s 1 r 0\r\n\r\n", (b"s", b"r", b"", b"")),
+        (b"HMSG s 1 30 30\r\n" + HEADER + b"\r\n", (b"s", b"", HEADER, b"")),
+        (b"HMSG s 1 r 30 32\r\n" + HEADER + b"{}\r\n", (b"s", b"r", HEADER, b"{}")),
     ],
 )
 def test_the_four_forms_of_a_message(sent: bytes, frame: Frame) -> None:
@@ -48,7 +46,7 @@ def test_the_four_forms_of_a_message(sent: bytes, frame: Frame) -> None:
 
 
 def test_a_message_split_at_any_byte_is_the_same_message() -> None:
-    frame = (b"events.Order.INSERT", b"1", ACK, HEADER, b'{"a":"\r\nMSG x 1 1\r\n"}')
+    frame = (b"events.Order.INSERT", ACK, HEADER, b'{"a":"\r\nMSG x 1 1\r\n"}')
     sent = b"PING\r\n" + written(frame) + b"PING\r\n" + written(frame)
     for place in range(len(sent) + 1):
         parser = Parser()
@@ -57,7 +55,7 @@ def test_a_message_split_at_any_byte_is_the_same_message() -> None:
 
 
 def test_a_message_that_comes_byte_by_byte_is_the_same_message() -> None:
-    frame = (b"s", b"1", ACK, HEADER, b"payload")
+    frame = (b"s", ACK, HEADER, b"payload")
     parser = Parser()
     assert [f for byte in written(frame) for f in parser.feed(bytes([byte]))] == [frame]
 
