@@ -145,8 +145,8 @@ def _refuse_replaced(plane: Plane, entry: LedgerEntry) -> None:
     )
     if replaced or not begun:
         raise PlaneError(
-            f"the {plane.name} plane's {entry.day} was replaced while {entry.range} was being "
-            "written. Ask for the range again."
+            f"the {plane.name} plane's {entry.day} was replaced, or lost, while {entry.range} was "
+            "being written. Ask for the range again."
         )
 
 

@@ -93,7 +93,7 @@ def _explained(where: str, error: ApiError) -> PlaneError:
             f"{where} refuses the credentials. Check the user, the password and the user's "
             f"privileges in FRAISEQL_ELASTICSEARCH_URL. ({text[:300]})"
         )
-    if status == 404:
+    if status == 404 and "index_not_found_exception" in text:
         return PlaneNotSetUp(
             f"{where} lacks the indices. Run `fraiseql-assets setup`. ({text[:300]})"
         )
@@ -101,7 +101,10 @@ def _explained(where: str, error: ApiError) -> PlaneError:
         return PlaneUnavailable(f"{where} has no room for this now: {text[:300]}")
     if status == 413:
         return PlaneError(f"{where} takes no request this large. Lower FRAISEQL_BULK_BYTES.")
-    return PlaneError(f"{where} refuses: {text[:1000]}")
+    return PlaneError(
+        f"{where} refuses: {text[:1000]} Check that FRAISEQL_ELASTICSEARCH_URL names an "
+        "Elasticsearch 8, and that its indices are this project's."
+    )
 
 
 def one_line(error: object) -> str:

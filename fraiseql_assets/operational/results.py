@@ -8,8 +8,9 @@ import pyarrow as pa
 from elasticsearch import Elasticsearch, NotFoundError
 
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
-from fraiseql_assets.operational.client import translated
+from fraiseql_assets.operational.client import address, translated
 from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
 FIRST_PAGE = 100
@@ -17,6 +18,8 @@ LARGEST_PAGE = 10_000
 PAGE_BYTES = 8 * 2**20
 """What a page should hold, as far as its size can be told from the one before."""
 KEEP_ALIVE = "2m"
+TRIES = 3
+"""How often the server may forget a point in time before anything of it is read."""
 ORDER = ["stream_seq", "stream_row"]
 
 _STORED_AS = {"data": "data_json", "changes": "changes_json"}
@@ -36,14 +39,20 @@ def stream_day(
         PlaneUnavailable: the server cannot be reached.
     """
     behind: tuple[int, int] | None = None
-    while True:
+    tries = 0
+    while tries < TRIES:
         try:
             for batch in _pages(client, settings, day, filters, behind):
                 yield batch
                 behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
+                tries = 0
             return
         except _PointForgotten:
-            continue
+            tries += 1
+    raise PlaneUnavailable(
+        f"Elasticsearch at {address(settings)} forgets a point in time of {day} before it can be "
+        "read. Try again when it has less to do."
+    )
 
 
 class _PointForgotten(Exception):

@@ -1,0 +1,278 @@
+"""The operational plane as its users see it: indices by day, aliases, documents to be found."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from event_tables import DAY, MORNING, STREAM, block, entry, event
+from pydantic import SecretStr
+
+from fraiseql_assets.operational import results
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.planes import PlaneError, PlaneUnavailable, Written
+from fraiseql_assets.settings import Settings
+
+EVENTS = "operational/events"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.fixture(params=["operational"])
+def plane_name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def server(settings: Settings) -> Any:
+    """The server itself."""
+    with Elasticsearch(settings.elasticsearch_url.get_secret_value()) as client:
+        yield client
+
+
+@pytest.fixture
+def names(settings: Settings) -> tuple[str, str]:
+    """The alias of all events, and the one of the day."""
+    alias = f"{settings.index_prefix}-events"
+    return alias, f"{alias}-{DAY:%Y.%m.%d}"
+
+
+def found(server: Elasticsearch, alias: str, **query: Any) -> list[str]:
+    server.indices.refresh(index=alias)
+    hits = server.search(index=alias, query=query, size=1_000)["hits"]["hits"]
+    return sorted(hit["_source"]["event_id"] for hit in hits)
+
+
+def test_a_day_is_an_index_under_its_own_alias_and_the_one_of_all(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    plane.write(block([event(1)]))
+    tomorrow = event(2, stream_time=MORNING + timedelta(days=1))
+    plane.write(block([tomorrow], day=DAY + timedelta(days=1)))
+    alias, today = names
+    assert found(server, alias, match_all={}) == ["e-1", "e-2"]
+    assert found(server, today, match_all={}) == ["e-1"]
+    assert list(server.indices.get_alias(name=today)) == [f"{today}-000001"]
+
+
+def test_after_a_replacement_the_aliases_name_the_new_index_alone_and_the_old_one_is_gone(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    plane.write(block([event(1)]))
+    replacement = plane.replace(DAY, "run-2")
+    replacement.write(block([event(1)]))
+    replacement.swap(entry(1, 1, state="committed", kind="partition", rows=1))
+    alias, today = names
+    new = f"{today}-000002"
+    assert list(server.indices.get(index=f"{today}-*")) == [new]
+    assert sorted(server.indices.get_alias(index=new)[new]["aliases"]) == [alias, today]
+
+
+@pytest.mark.parametrize(
+    "words", ['"e-7"', "Refund", '"o-7"', "globex", "user-3", "paid", "Zoë", "paid Zoë globex"]
+)
+def test_a_person_finds_an_event_by_any_words_of_it(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str], words: str
+) -> None:
+    sought = event(
+        7,
+        entity_type="Refund",
+        entity_id="o-7",
+        tenant_id="globex",
+        user_id="user-3",
+        data=r'{"status":"paid","customer":{"name":"Zo\u00eb"}}',
+    )
+    others = [event(number, data='{"status":"new"}', entity_id="x") for number in (1, 2)]
+    plane.write(block([*others, sought]))
+    query = {"query": words, "fields": ["text"], "default_operator": "and"}
+    assert found(server, names[0], simple_query_string=query) == ["e-7"]
+
+
+def test_the_fields_of_data_and_changes_are_found_exactly(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    changes = '{"status":{"old":"new","new":"paid"}}'
+    plane.write(block([event(1, data='{"customer":{"country":"FR"}}'), event(2, changes=changes)]))
+    assert found(server, names[0], term={"data.customer.country": "FR"}) == ["e-1"]
+    assert found(server, names[0], term={"changes.status.new": "paid"}) == ["e-2"]
+
+
+def test_data_that_the_server_cannot_index_is_stored_without_being_indexed(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    huge = '{"status":"odd","number":' + "9" * 400 + "}"
+    assert plane.write(block([event(1), event(2, data=huge)])) == Written(2, 0, [])
+    assert found(server, names[0], term={"data.status": "paid"}) == ["e-1"]
+    assert found(server, names[0], match={"text": "odd"}) == ["e-2"]
+
+
+@pytest.fixture
+def picky_day(plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]) -> None:
+    """The day's index takes only numbers as `entity_id`."""
+    server.indices.create(
+        index=f"{names[1]}-000001",
+        mappings={"properties": {"entity_id": {"type": "long"}}},
+        aliases={name: {} for name in names},
+    )
+
+
+@pytest.mark.usefixtures("picky_day")
+def test_what_the_server_will_never_take_is_refused_with_its_reason_and_the_rest_arrives(
+    plane: OperationalPlane,
+) -> None:
+    events = [event(n, entity_id="12" if n % 2 else "twelve", stream_row=n) for n in range(1, 6)]
+    written = plane.write(block(events))
+    assert (written.rows, written.duplicates) == (3, 0)
+    assert [(reject.sequence, reject.row) for reject in written.refused] == [(2, 2), (4, 4)]
+    [first, _] = written.refused
+    assert "entity_id" in first.reason
+    assert b'"id":"e-2"' in first.payload
+    assert first.time == (MORNING + 2 * MICROSECOND - EPOCH) // MICROSECOND * 1_000
+    assert plane.write(block(events)).rows == 3
+
+
+def test_rows_that_are_not_there_any_more_are_not_committed(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    begun = entry(1, 3)
+    plane.record(begun)
+    plane.write(block([event(number) for number in range(1, 4)]))
+    server.delete(index=names[1], id="e-2")
+    committed = entry(1, 3, state="committed", rows=3, messages=3)
+    with pytest.raises(PlaneUnavailable, match=r"2 of the 3 events of 1-3.*again"):
+        plane.record(committed)
+    assert plane.ledger(STREAM) == [begun]
+    assert plane.write(block([event(number) for number in range(1, 4)])).rows == 3
+    plane.record(committed)
+    assert plane.ledger(STREAM) == [committed]
+
+
+def test_a_new_day_that_lost_rows_is_not_swapped_in(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    plane.write(block([event(1)]))
+    replacement = plane.replace(DAY, "run-2")
+    replacement.write(block([event(1), event(2)]))
+    server.delete(index=f"{names[1]}-000002", id="e-2")
+    with pytest.raises(PlaneError, match=r"1 events instead of 2.*again"):
+        replacement.swap(entry(1, 2, state="committed", kind="partition", rows=2))
+    assert list(server.indices.get_alias(name=names[1])) == [f"{names[1]}-000001"]
+
+
+def test_a_day_whose_index_was_dropped_by_hand_is_made_anew(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    plane.write(block([event(1)]))
+    server.indices.delete(index=f"{names[1]}-000001")
+    assert plane.count(DAY).rows == 0
+    assert plane.write(block([event(1), event(2)])).rows == 2
+    assert plane.count(DAY).rows == 2
+
+
+def test_a_day_of_two_live_indices_is_not_written_to(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    for number in (1, 2):
+        server.indices.create(index=f"{names[1]}-00000{number}", aliases={names[1]: {}})
+    with pytest.raises(PlaneError, match="names several indices"):
+        plane.write(block([event(1)]))
+
+
+def test_setting_up_widens_the_indices_of_an_older_plane(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str], settings: Settings
+) -> None:
+    older = f"{names[1]}-000001"
+    ledger = f"{settings.index_prefix}-ledger"
+    server.indices.delete_index_template(name=names[0])
+    server.indices.delete(index=ledger)
+    server.indices.create(index=older, mappings={"properties": {"event_id": {"type": "keyword"}}})
+    server.indices.create(index=ledger, mappings={"properties": {"stream": {"type": "keyword"}}})
+    plane.setup()
+    for index, field in ((older, "text"), (ledger, "at_us")):
+        assert field in server.indices.get_mapping(index=index)[index]["mappings"]["properties"]
+
+
+def test_an_index_of_another_kind_is_refused_by_setting_up(
+    plane: OperationalPlane, server: Elasticsearch, settings: Settings
+) -> None:
+    ledger = f"{settings.index_prefix}-ledger"
+    server.indices.delete(index=ledger)
+    server.indices.create(index=ledger, mappings={"properties": {"first": {"type": "text"}}})
+    with pytest.raises(PlaneError, match="first"):
+        plane.setup()
+
+
+def test_days_past_their_retention_are_dropped_with_their_entries(
+    plane: OperationalPlane, settings: Settings
+) -> None:
+    kept = settings.retention_raw_days
+    days = [DAY - timedelta(days=back) for back in (0, kept - 1, kept, kept + 7)]
+    for number, day in enumerate(days, 1):
+        plane.write(block([event(number)], day=day))
+        plane.record(entry(number, number, day=day, state="committed", rows=1))
+    dropped = plane.enforce_retention(DAY)
+    assert len(dropped) == 3
+    assert [plane.count(day).rows for day in days] == [1, 1, 0, 0]
+    assert [found.day for found in plane.ledger(STREAM)] == days[:2]
+    assert plane.enforce_retention(DAY) == []
+
+
+def test_reading_goes_on_where_it_was_when_the_server_forgets_the_point_in_time(
+    plane: OperationalPlane, server: Elasticsearch, settings: Settings
+) -> None:
+    many = 3 * results.FIRST_PAGE
+    plane.write(block([event(number) for number in range(1, many + 1)]))
+    reader = OperationalReader(settings)
+    points: list[str] = []
+    client = reader._client
+    opening = client.open_point_in_time
+
+    def open_and_note(**how: Any) -> Any:
+        answer = opening(**how)
+        points.append(answer["id"])
+        return answer
+
+    client.open_point_in_time = open_and_note
+    batches = reader.batches(EVENTS)
+    read = next(batches)["stream_seq"].to_pylist()
+    server.close_point_in_time(id=points[0])
+    for batch in batches:
+        read += batch["stream_seq"].to_pylist()
+    assert read == list(range(1, many + 1))
+    assert len(points) == 2
+
+
+def test_a_server_that_forgets_at_once_is_unavailable(
+    plane: OperationalPlane, server: Elasticsearch, settings: Settings
+) -> None:
+    plane.write(block([event(1)]))
+    reader = OperationalReader(settings)
+    client = reader._client
+    opening = client.open_point_in_time
+
+    def open_and_forget(**how: Any) -> Any:
+        answer = opening(**how)
+        server.close_point_in_time(id=answer["id"])
+        return answer
+
+    client.open_point_in_time = open_and_forget
+    with pytest.raises(PlaneUnavailable, match="forgets"):
+        list(reader.batches(EVENTS))
+
+
+def test_an_address_that_is_no_elasticsearch_is_said_to_be_none(
+    settings: Settings, nats_url: str
+) -> None:
+    elsewhere = settings.model_copy(update={"elasticsearch_url": settings.clickhouse_url})
+    plane = OperationalPlane(elsewhere)
+    with pytest.raises(PlaneError, match="FRAISEQL_ELASTICSEARCH_URL"):
+        plane.describe()
+    plane.close()
+    silent = settings.model_copy(
+        update={"elasticsearch_url": SecretStr(nats_url.replace("nats", "http"))}
+    )
+    plane = OperationalPlane(silent)
+    with pytest.raises(PlaneUnavailable, match="FRAISEQL_ELASTICSEARCH_URL"):
+        plane.ping()
+    plane.close()
