@@ -30,6 +30,9 @@ def serve(
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
+    if "?" in str(data_dir.resolve()):
+        # To the engine a path is an address, which would end there, in another folder.
+        _refuse(f"cannot use the data folder {data_dir}: its path has a '?' in it", NO_FOLDER)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with hold_folder(data_dir):

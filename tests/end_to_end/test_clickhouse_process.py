@@ -68,18 +68,20 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_data_survives_a_restart_however_the_server_ended(tmp_path: Path) -> None:
-    with started(tmp_path) as server:
+    folder = tmp_path / "with a space"
+    with started(folder) as server:
         server.ask(f"CREATE TABLE {KEPT}")
         server.ask("INSERT INTO kept VALUES (1)")
         assert server.end(signal.SIGTERM) == 0
-    with started(tmp_path) as server:
+    with started(folder) as server:
         server.ask("INSERT INTO kept VALUES (2)")
         assert server.end(signal.SIGINT) == 0
-    with started(tmp_path) as server:
+    with started(folder) as server:
         server.ask("INSERT INTO kept VALUES (3)")
         server.end(signal.SIGKILL)
-    with started(tmp_path) as server:
+    with started(folder) as server:
         assert server.ask("SELECT groupArray(a) FROM (SELECT a FROM kept ORDER BY a)") == "[1,2,3]"
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_a_second_start_on_the_folder_says_so(tmp_path: Path) -> None:
@@ -100,9 +102,10 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{server.port}: Address already in use" in second.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file/x", "what?"])
+def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    failed = subprocess.run(command(tmp_path / "file" / "x", 1), capture_output=True, text=True)
+    failed = subprocess.run(command(tmp_path / name, 1), capture_output=True, text=True)
     assert failed.returncode == 5
     assert "cannot use the data folder" in failed.stderr
 
