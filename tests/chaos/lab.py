@@ -28,14 +28,15 @@ SMALL = {
     "FRAISEQL_REQUEST_TIMEOUT_SECONDS": "6",
 }
 
-WORDS = {
-    "nats": ("nats-server",),
-    "clickhouse": ("local_stack.clickhouse",),
-    "elasticsearch": ("noida-db",),
-    "postgresql": ("postgres", "-D"),
-    "daemon": ("dagster-daemon",),
-    "code server": ("api grpc",),
+COMMANDS = {
+    "nats": "nats-server",
+    "clickhouse": "local_stack.clickhouse",
+    "elasticsearch": "noida-db",
+    "postgresql": "bin/postgres -D",
+    "daemon": "dagster-daemon",
+    "code server": "fraiseql_assets.code_server",
 }
+"""What the command lines of the targets have in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,7 @@ class Lab:
                 return False
             command = " ".join(process.cmdline())
             if target != "run":
-                return all(word in command for word in WORDS[target])
-            if "spawn_main" in command:
-                return True
+                return COMMANDS[target] in command
             # A run is forked from the code server's fork server, whose command line it has.
             parent = process.parent()
             return bool(

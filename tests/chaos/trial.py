@@ -142,14 +142,15 @@ def _failure(work: Future[None]) -> Iterator[str]:
 
 def _await_head(lab: Lab, plan: Plan) -> Iterator[str]:
     """Waits until both planes are up with the log; says what is stuck when they are not."""
-    deadline = time.monotonic() + BOUND_SECONDS
+    deadline, rebuilt = time.monotonic() + BOUND_SECONDS, False
     while time.monotonic() < deadline:
         status = look(lab.settings)
         rebuilt = not plan.step.rebuilds or has_been_rebuilt(lab.settings, f"{plan.seed}")
         if rebuilt and _is_up(status):
             return
         time.sleep(1.0)
-    yield f"not up with the log after {BOUND_SECONDS:.0f} s: {_stuck(look(lab.settings))}"
+    rebuild = "" if rebuilt else "the rebuild has not succeeded, "
+    yield f"not up after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
 
 
 def _is_up(status: Status) -> bool:
