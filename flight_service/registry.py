@@ -8,6 +8,9 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.flights import Listing, Resolver
+from flight_service.graphql.flights import GraphQLFlights, GraphQLQuery
+from flight_service.graphql.http import graphql_route
+from flight_service.graphql.service import GraphQL
 from flight_service.log_source import LogSource
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
@@ -41,12 +44,17 @@ def registry(settings: Settings) -> Registry:
     for reader in (analytics, operational):
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
+    graphql = GraphQL(settings)
+    queries = GraphQLFlights(graphql)
     return Registry(
         resolvers={
             Asset: assets.resolve,
             ObserverEvents: ObserverEventFlights(analytics).resolve,
             Tail: TailFlights(settings).resolve,
+            GraphQLQuery: queries.resolve,
         },
-        named=named,
+        named=queries.named(named),
         listings=(assets.listing,),
+        actions=(HEALTH_CHECK, *queries.actions()),
+        routes=(graphql_route(graphql, settings),),
     )

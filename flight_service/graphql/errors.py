@@ -2,6 +2,8 @@
 
 GraphQLFailure
 ├── QueryRefused           the document or its variables are wrong: the client's to mend
+│   ├── QueryUnparsable    it is no GraphQL at all
+│   ├── NotAQuery          a mutation or subscription, which is not executed here
 │   └── LimitExceeded      right, but larger than a setting allows; names the setting
 ├── SchemaUnavailable      there is no compiled schema to answer by
 ├── NotAuthorised          the caller's claims do not suffice
@@ -83,6 +85,19 @@ class QueryUnparsable(QueryRefused):
     """The text is not a GraphQL document."""
 
     code = "GRAPHQL_PARSE_FAILED"
+
+
+class NotAQuery(QueryRefused):
+    """A mutation or subscription, which this service describes and does not execute."""
+
+    code = "NOT_A_QUERY"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"A {kind} is FraiseQL's to execute. Send it to the FraiseQL server, or set "
+            "FRAISEQL_GRAPHQL_URL: mutations over HTTP are then forwarded there."
+        )
+        self.kind = kind
 
 
 class LimitExceeded(QueryRefused):

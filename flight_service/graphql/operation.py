@@ -132,7 +132,7 @@ def _parse(text: str, tokens: int) -> DocumentNode:
     try:
         return parse(text, max_tokens=tokens)
     except GraphQLSyntaxError as error:
-        failure = LimitExceeded if "token limit" in error.message.lower() else QueryUnparsable
+        failure = LimitExceeded if "Parsing aborted" in error.message else QueryUnparsable
         message = error.message
         if failure is LimitExceeded:
             message = (

@@ -92,16 +92,25 @@ def result_json(
                 yield key + _constant_json(root)
             elif root.form == "list":
                 yield key + b"["
-                separator = b""
-                for batch in _root_batches(reading, transaction, root):
-                    if batch.num_rows:
-                        yield separator + rows_text(batch, root.members).to_pybytes()
-                        separator = b","
+                try:
+                    yield from _list_json(_root_batches(reading, transaction, root), root)
+                except GraphQLFailure:
+                    # A list that breaks off is closed, so that an error can follow it.
+                    yield b"]"
+                    raise
                 yield b"]"
             else:
                 batches = [b for b in _root_batches(reading, transaction, root) if b.num_rows]
                 _some_row(root, batches)
                 yield key + (object_text(batches[0], root.members) if batches else b"null")
+
+
+def _list_json(batches: Iterator[pa.RecordBatch], root: RootPlan) -> Iterator[bytes]:
+    separator = b""
+    for batch in batches:
+        if batch.num_rows:
+            yield separator + rows_text(batch, root.members).to_pybytes()
+            separator = b","
 
 
 def _constant_json(member: Member) -> bytes:

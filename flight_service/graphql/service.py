@@ -12,7 +12,7 @@ import pyarrow as pa
 from flight_service.callers import Caller
 from flight_service.graphql.compile import compile_plan
 from flight_service.graphql.database import Database, Ending
-from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.operation import Limits, Operation, read_operation
 from flight_service.graphql.plan import Plan
 from flight_service.graphql.registry import Loaded, SchemaRegistry
@@ -82,14 +82,6 @@ class GraphQL:
                     self._plans.popitem(last=False)
         return Prepared(*found, caller.claims)
 
-    def operation(self, request: Request) -> Operation:
-        """Parses and validates a request of any kind, without planning it.
-
-        Raises:
-            QueryRefused, SchemaUnavailable: as `prepare` does.
-        """
-        return self._read(self.registry.current(), request)
-
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
         """The Arrow schema of a result; see `flight_service.graphql.results.result_schema`."""
         return result_schema(prepared.plan, field)
@@ -150,21 +142,15 @@ class GraphQL:
         self.database.close()
 
     def _planned(self, loaded: Loaded, request: Request, caller: Caller) -> tuple[Operation, Plan]:
-        operation = self._read(loaded, request)
+        operation = read_operation(
+            loaded.schema, request.query, request.variables, request.operation_name, self._limits
+        )
         if operation.kind != "query":
-            raise QueryRefused(
-                f"A {operation.kind} is FraiseQL's to execute. Send it to the FraiseQL server; "
-                "FRAISEQL_GRAPHQL_URL forwards it there."
-            )
+            raise NotAQuery(operation.kind)
         plan = compile_plan(
             loaded.schema, lambda: loaded.sources, operation, caller, self._reading.max_rows
         )
         return operation, plan
-
-    def _read(self, loaded: Loaded, request: Request) -> Operation:
-        return read_operation(
-            loaded.schema, request.query, request.variables, request.operation_name, self._limits
-        )
 
     def _key(self, loaded: Loaded, request: Request, caller: Caller) -> Any:
         """What a plan depends on: not on the other claims, which differ with every token."""

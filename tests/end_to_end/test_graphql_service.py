@@ -1,0 +1,247 @@
+"""GraphQL as clients meet it: over Flight and over HTTP, from one service and a real database."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import graphql_shop as shop
+import httpx
+import jwt
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+from pydantic import SecretStr
+
+from flight_service.addresses import Address
+from flight_service.http import HttpServer, application
+from flight_service.registry import registry
+from flight_service.server import FlightServer
+from fraiseql_assets.settings import Settings
+
+SECRET = "a secret that is long enough for HS256"
+AUTHORS = "{ authors(where: {age: {gte: 40}}, orderBy: {followers: ASC}) { id name followers } }"
+GRAPHQL = "application/graphql-response+json"
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@dataclass(frozen=True)
+class Service:
+    client: flight.FlightClient
+    web: httpx.Client
+
+    def table(self, ticket: dict[str, Any], **claims: Any) -> pa.Table:
+        data = json.dumps({"type": "GraphQLQuery", **ticket}).encode()
+        return self.client.do_get(flight.Ticket(data), bearing(**claims)).read_all()
+
+    def json(self, query: str, **body: Any) -> Any:
+        return self.web.post("/graphql", json={"query": query, **body}).json()
+
+
+def bearing(**claims: Any) -> flight.FlightCallOptions:
+    if not claims:
+        return flight.FlightCallOptions()
+    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
+
+
+@pytest.fixture(scope="module")
+def served_settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    shop.create(database_url)
+    path = shop.write_schema(tmp_path_factory.mktemp("schema"))
+    return Settings(database_url=SecretStr(database_url), schema_path=path)
+
+
+def running(settings: Settings) -> Iterator[Service]:
+    served = registry(settings)
+    server = FlightServer(Address.parse("grpc://127.0.0.1:0", "", "grpc"), settings, served)
+    bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    web = HttpServer(bound, application(served.routes))
+    try:
+        with flight.connect(str(server.address)) as client, httpx.Client(base_url=url) as http:
+            yield Service(client, http)
+    finally:
+        web.stop(5)
+        server.stop(5)
+
+
+@pytest.fixture(scope="module")
+def service(served_settings: Settings) -> Iterator[Service]:
+    yield from running(served_settings)
+
+
+@pytest.fixture(scope="module")
+def guarded(served_settings: Settings) -> Iterator[Service]:
+    """A service that asks for tokens."""
+    yield from running(served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)}))
+
+
+def test_the_ticket_that_clients_send_gives_rows(service: Service) -> None:
+    table = service.table({"query": AUTHORS, "variables": None, "operationName": None})
+    assert table["followers"].to_pylist() == [n * 10**10 for n in range(40, 49) if n % 7]
+
+
+def test_flight_info_has_the_schema_of_the_data(service: Service) -> None:
+    ticket = json.dumps({"type": "GraphQLQuery", "query": AUTHORS}).encode()
+    info = service.client.get_flight_info(flight.FlightDescriptor.for_command(ticket))
+    assert info.schema == pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("name", pa.string(), nullable=False),
+            pa.field("followers", pa.int64()),
+        ]
+    )
+    assert service.client.do_get(info.endpoints[0].ticket).read_all().schema == info.schema
+
+
+def test_json_and_arrow_over_http_hold_what_flight_holds(service: Service) -> None:
+    rows = service.table({"query": AUTHORS}).to_pylist()
+    assert service.json(AUTHORS) == {"data": {"authors": rows}}
+    answer = service.web.post("/graphql", json={"query": AUTHORS}, headers={"accept": ARROW})
+    assert answer.headers["content-type"] == ARROW
+    assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == rows
+
+
+def test_a_field_of_several_is_picked_by_the_ticket(service: Service) -> None:
+    query = "{ a: authors(limit: 2) { id } b: posts(limit: 3) { title } }"
+    assert service.table({"query": query, "field": "b"}).num_rows == 3
+
+
+def test_several_fields_are_one_row(service: Service) -> None:
+    query = '{ a: authors(limit: 2) { mood } b: author(id: "x") { id } }'
+    [row] = service.table({"query": query}).to_pylist()
+    assert row["b"] is None
+    assert len(row["a"]) == 2
+
+
+def test_a_query_of_the_schema_is_known_by_its_name(service: Service) -> None:
+    short = json.dumps({"query": "authors", "variables": {"limit": 2}}).encode()
+    table = service.client.do_get(flight.Ticket(short)).read_all()
+    assert table.num_rows == 2
+    assert table.column_names[:3] == ["id", "name", "age"]
+
+
+def test_a_document_in_the_short_form_is_a_query(service: Service) -> None:
+    short = json.dumps({"query": "{ authors(limit: 1) { id } }"}).encode()
+    assert service.client.do_get(flight.Ticket(short)).read_all().num_rows == 1
+
+
+def test_a_wrong_query_says_what_and_where(service: Service) -> None:
+    with pytest.raises(pa.ArrowInvalid) as error:
+        service.table({"query": "{ authors { nam } }"})
+    assert "Cannot query field 'nam' on type 'Author'" in str(error.value)
+    assert "(line 1, column 13)" in str(error.value)
+
+
+def test_a_role_that_is_missing_forbids(guarded: Service) -> None:
+    query = {"query": "{ adminAuthors(limit: 1) { id } }"}
+    with pytest.raises(flight.FlightUnauthorizedError, match="needs the role 'admin'"):
+        guarded.table(query, sub="a", roles=["reader"])
+    assert guarded.table(query, sub="a", roles=["admin"]).num_rows == 1
+
+
+def test_a_claim_narrows_the_rows(guarded: Service) -> None:
+    query = {"query": "{ myAuthors { id } }"}
+    assert guarded.table(query, sub="a", tenant_id="tenant1").num_rows == 20
+    assert guarded.table(query, sub="a", tenant_id="nobody' OR true --").num_rows == 0
+    with pytest.raises(flight.FlightUnauthorizedError, match="claim 'tenant_id'"):
+        guarded.table(query, sub="a")
+
+
+def test_http_asks_for_the_token_too(guarded: Service) -> None:
+    answer = guarded.web.post("/graphql", json={"query": "{ __typename }"})
+    assert answer.status_code == 401
+    assert "authorization: Bearer" in answer.json()["errors"][0]["message"]
+
+
+def test_actions_tell_of_the_schema(service: Service) -> None:
+    def act(name: str) -> Any:
+        [result] = service.client.do_action(flight.Action(name, b""))
+        return json.loads(result.body.to_pybytes())
+
+    versions = act("GetSchemaVersions")
+    assert versions["count"] == len(versions["schemas"]) == 6
+    assert set(versions["schemas"][0]) == {"view_name", "version", "created_at"}
+    assert act("RefreshSchemaRegistry") == {
+        "success": True,
+        "message": f"Schema {versions['schemas'][0]['version'] + 1} is in use, with 12 queries.",
+    }
+    assert act("ClearCache")["success"] is True
+
+
+def test_existing_clients_can_introspect(service: Service) -> None:
+    from graphql import build_client_schema, get_introspection_query
+
+    data = service.json(get_introspection_query())["data"]
+    schema = build_client_schema(data)
+    assert "OrderDirection" in schema.type_map
+
+
+@pytest.mark.parametrize("accept", [GRAPHQL, "application/json", "*/*", None])
+def test_get_and_post_answer_alike(service: Service, accept: str | None) -> None:
+    headers = {"accept": accept} if accept else {}
+    query = "query Q($n: Int) { authors(limit: $n, orderBy: {id: ASC}) { id } }"
+    got = service.web.get(
+        "/graphql", params={"query": query, "variables": '{"n": 1}'}, headers=headers
+    )
+    posted = service.web.post(
+        "/graphql", json={"query": query, "variables": {"n": 1}}, headers=headers
+    )
+    assert got.json() == posted.json()
+    assert got.json() == {"data": {"authors": [{"id": "00000000-0000-0000-0000-000000000001"}]}}
+    kind = GRAPHQL if accept == GRAPHQL else "application/json"
+    assert got.headers["content-type"] == f"{kind}; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400),
+        ({"json": {}}, 400),
+        ({"json": []}, 400),
+        ({"json": {"query": 1}}, 400),
+        ({"json": {"query": "{ __typename }", "variables": []}}, 400),
+        ({"json": {"query": "{ __typename }", "operationName": 1}}, 400),
+        ({"content": b"{}", "headers": {"content-type": "text/plain"}}, 415),
+        ({"json": {"query": "{ __typename }"}, "headers": {"accept": "image/png"}}, 406),
+        ({"json": {"query": "{"}, "headers": {"accept": GRAPHQL}}, 400),
+        ({"json": {"query": "{ nope }"}, "headers": {"accept": GRAPHQL}}, 400),
+        ({"json": {"query": "{ nope }"}, "headers": {"accept": "application/json"}}, 200),
+    ],
+)
+def test_what_is_no_request_is_refused(
+    service: Service, request_: dict[str, Any], status: int
+) -> None:
+    answer = service.web.post("/graphql", **request_)
+    assert answer.status_code == status
+    assert answer.json()["errors"][0]["message"]
+    assert "data" not in answer.json()
+
+
+def test_a_mutation_is_not_executed_here(service: Service) -> None:
+    mutation = 'mutation { rename(id: "x") { id } }'
+    assert service.json(mutation)["errors"][0]["code"] == "NOT_A_QUERY"
+    answer = service.web.get("/graphql", params={"query": mutation})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_changed_schema_file_is_taken_up_and_a_broken_one_is_not(
+    database_url: str, tmp_path: Path
+) -> None:
+    path = shop.write_schema(tmp_path)
+    settings = Settings(database_url=SecretStr(database_url), schema_path=path)
+    for service in running(settings):
+        assert service.table({"query": "{ authors(limit: 1) { id } }"}).num_rows == 1
+        path.write_text("{")
+        [result] = service.client.do_action(flight.Action("RefreshSchemaRegistry", b""))
+        answer = json.loads(result.body.to_pybytes())
+        assert answer["success"] is False
+        assert str(path) in answer["message"]
+        assert service.table({"query": "{ authors(limit: 1) { id } }"}).num_rows == 1
+        renamed = json.loads(json.dumps(shop.COMPILED).replace('"authors"', '"writers"'))
+        shop.write_schema(tmp_path, renamed)
+        [result] = service.client.do_action(flight.Action("RefreshSchemaRegistry", b""))
+        assert json.loads(result.body.to_pybytes())["success"] is True
+        assert service.table({"query": "{ writers(limit: 1) { id } }"}).num_rows == 1
