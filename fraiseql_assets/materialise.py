@@ -54,6 +54,8 @@ def materialise(
     from fraiseql_assets.stream.log import Log
 
     tag_worker(context)
+    if config.only_if_broken:
+        enforce_retention(context, plane)
     settings = get_settings()
     job = Job(context.run_id, config.attempt, default_cut(settings), settings.queue_batches)
     day = day_of(context.partition_key)
@@ -70,6 +72,14 @@ def materialise(
                 report = rebuild_day(plane, other, log, day, job)
     context.log.info(said(report, plane.name))
     return report
+
+
+def enforce_retention(context: dg.AssetExecutionContext, plane: "Plane") -> None:
+    """Drops what is past its retention: a part of the daily look back."""
+    from datetime import UTC, datetime
+
+    for line in plane.enforce_retention(datetime.now(UTC).date()):
+        context.log.info(f"{plane.name} {line}")
 
 
 def is_whole(plane: "Plane", log: Any, partition_key: str) -> bool:

@@ -20,7 +20,7 @@ def heal_schedule(plane: str, op: str, job: str) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Verifies yesterday's partition against the log and rebuilds it if it is not "
-        "whole.",
+        "whole; drops days past their retention where the server does not.",
     )
     def verify_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)

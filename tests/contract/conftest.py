@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
-from pydantic import SecretStr
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.reader import AnalyticsReader
@@ -12,6 +11,7 @@ from fraiseql_assets.ingest import Job, Report, ingest_range
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.planes import AssetReader, Cut, Plane
+from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.rebuild import rebuild_day
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
@@ -70,8 +70,6 @@ def ingest(log: Log) -> Callable[..., Report]:
     """Adds all that the log holds of a day, or a range of it, to a plane."""
 
     def ingest_it(plane: Plane, first: int = 1, last: int | None = None) -> Report:
-        from fraiseql_assets.ranges import SequenceRange
-
         place = log.place_from(first)
         assert place is not None
         span = SequenceRange(first, last or log.bounds().last)
@@ -92,10 +90,3 @@ def rebuild(log: Log, plane_name: str, settings: Settings) -> Iterator[Callable[
 
     yield rebuild_it
     other.close()
-
-
-@pytest.fixture
-def unreachable(plane_name: str, settings: Settings) -> Settings:
-    """The settings with an address at which the plane's server is not."""
-    field = {"analytics": "clickhouse_url", "operational": "elasticsearch_url"}[plane_name]
-    return settings.model_copy(update={field: SecretStr("http://127.0.0.1:1/")})

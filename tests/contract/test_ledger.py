@@ -1,5 +1,6 @@
 """The ledger: the newest entry of every range, durable, by stream and day."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -57,7 +58,9 @@ def test_streams_and_days_are_told_apart(plane: Plane) -> None:
     assert plane.ledger("a third") == []
 
 
-def test_another_connection_sees_an_entry_at_once(plane: Plane, open_plane) -> None:  # noqa: ANN001
+def test_another_connection_sees_an_entry_at_once(
+    plane: Plane, open_plane: Callable[..., Plane]
+) -> None:
     recorded = entry(1, 5)
     plane.record(recorded)
     assert open_plane().ledger(STREAM) == [recorded]

@@ -30,7 +30,7 @@ def sequences(found: pa.Table) -> list[int]:
 
 
 @examples(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -91,7 +91,7 @@ def until_kept(plane: OperationalPlane, server: Server, *again: Callable[[], obj
     before = ranges_or_none(plane)
     for number in count():
         # It saves about once a second, counted from its start.
-        time.sleep(0.4 * 1.5**number)
+        time.sleep(1.2 * 1.3**number)
         server.lose()
         if ranges_or_none(plane) == before:
             return
@@ -144,7 +144,7 @@ def until_exact(plane: OperationalPlane, log: Log) -> None:
     ]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 2])
 def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
     plane: OperationalPlane, server: Server, filled: Log, number: int
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
     until_exact(plane, filled)
 
 
-@pytest.mark.parametrize("seconds", [0, 0.3, 0.6, 0.9, 1.2])
+@pytest.mark.parametrize("seconds", [0, 0.5, 1])
 def test_what_the_ledger_says_is_committed_was_not_lost(
     plane: OperationalPlane, server: Server, filled: Log, seconds: float
 ) -> None:

@@ -1,13 +1,16 @@
 """A plane is set up once, however often, and says what is wrong when it cannot be asked."""
 
 from collections.abc import Callable
+from contextlib import closing
 from operator import methodcaller
 
 import pytest
 from event_tables import DAY, STREAM, block, event
 from pydantic import SecretStr
 
+from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.planes import Plane, PlaneNotSetUp, PlaneUnavailable
+from fraiseql_assets.settings import Settings
 
 ADDRESS = {"analytics": "clickhouse_url", "operational": "elasticsearch_url"}
 PING, LEDGER = methodcaller("ping"), methodcaller("ledger", STREAM)
@@ -51,3 +54,14 @@ def test_a_server_out_of_reach_is_unavailable_and_named(
     plane = open_plane(**{ADDRESS[plane_name]: NOBODY_IS_THERE})
     with pytest.raises(PlaneUnavailable, match=r"at http://127\.0\.0\.1:1 .*FRAISEQL_"):
         ask(plane)
+
+
+def test_wrong_credentials_are_said_to_be_the_credentials(settings: Settings) -> None:
+    """Of the embedded servers, only ClickHouse asks for any."""
+    url = settings.clickhouse_url.get_secret_value().replace("default:@", "default:wrong@")
+    with closing(
+        AnalyticsPlane(settings.model_copy(update={"clickhouse_url": SecretStr(url)}))
+    ) as plane:
+        for ask in (PING, LEDGER):
+            with pytest.raises(PlaneUnavailable, match=r"credentials.*FRAISEQL_CLICKHOUSE_URL"):
+                ask(plane)

@@ -1,0 +1,203 @@
+"""Every aggregate equals the one computed from the raw rows, after whatever happened to them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from event_tables import DAY, MORNING, block, entry, event
+from faults import Strike, Struck
+
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.ingest import Report
+from fraiseql_assets.planes import AssetReader
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish_generated
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(params=["analytics"])
+def plane_name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def read(reader: AssetReader, name: str) -> list[Row]:
+    asset = f"analytics/{name}"
+    batches = list(reader.batches(asset))
+    assert all(batch.schema.equals(reader.schema(asset)) for batch in batches)
+    return pa.Table.from_batches(batches, reader.schema(asset)).to_pylist()
+
+
+def grouped(rows: Sequence[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return groups
+
+
+def hour_of(row: Row) -> Any:
+    return row["timestamp"].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def distinct(rows: Sequence[Row], *columns: str) -> int:
+    values = {tuple(row[column] for column in columns) for row in rows}
+    return len(values - {(None,)})
+
+
+def hourly(rows: Sequence[Row]) -> list[Row]:
+    return [
+        {
+            "hour": hour,
+            "entity_type": entity_type,
+            "event_type": event_type,
+            "event_count": len(group),
+            "unique_entities": distinct(group, "entity_id"),
+        }
+        for (hour, entity_type, event_type), group in grouped(
+            rows, lambda row: (hour_of(row), row["entity_type"], row["event_type"])
+        ).items()
+    ]
+
+
+def daily(rows: Sequence[Row]) -> list[Row]:
+    return [
+        {
+            "day": day,
+            "tenant_id": tenant,
+            "event_count": len(group),
+            "unique_entities": distinct(group, "entity_type", "entity_id"),
+            "unique_users": distinct(group, "user_id"),
+            "entity_types": sorted({row["entity_type"] for row in group}),
+            **{
+                f"{name}_count": sum(row["event_type"] == kind for row in group)
+                for name, kind in (
+                    *(("created", "INSERT"), ("updated", "UPDATE"), ("deleted", "DELETE")),
+                )
+            },
+        }
+        for (day, tenant), group in grouped(
+            rows, lambda row: (row["timestamp"].astimezone(UTC).date(), row["tenant_id"])
+        ).items()
+    ]
+
+
+def stats(rows: Sequence[Row]) -> list[Row]:
+    found = []
+    for (hour, event_type), group in grouped(
+        rows, lambda row: (hour_of(row), row["event_type"])
+    ).items():
+        times = [row["timestamp"] for row in group]
+        took = [row["duration_ms"] for row in group if row["duration_ms"] is not None]
+        found.append(
+            {
+                "hour": hour,
+                "event_type": event_type,
+                "event_count": len(group),
+                "events_per_second": len(group) / 3600,
+                "unique_entities": distinct(group, "entity_type", "entity_id"),
+                "first_seen": min(times),
+                "last_seen": max(times),
+                "mean_duration_ms": sum(took) / len(took) if took else None,
+                "max_duration_ms": max(took) if took else None,
+            }
+        )
+    return found
+
+
+EXPECTED = {"events_hourly": hourly, "org_daily": daily, "event_type_stats": stats}
+
+
+def by_key(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: [str(value) for value in row.values()])
+
+
+def assert_equal_to_raw_rows(reader: AssetReader) -> int:
+    """Compares every aggregate with the events; returns how many there are."""
+    events = read(reader, "events")
+    for name, expected in EXPECTED.items():
+        assert by_key(read(reader, name)) == by_key(expected(events)), name
+    return len(events)
+
+
+def varied(numbers: Sequence[int], **fields: Any) -> list[Row]:
+    """Events of several hours, kinds, entities, tenants and users, some of them none."""
+    return [
+        event(
+            number,
+            event_type=("INSERT", "UPDATE", "DELETE", "CUSTOM")[number % 4],
+            entity_type=("Order", "Refund")[number % 2],
+            tenant_id=("acme", "globex", None)[number % 3],
+            user_id=(None, "ann", "bob")[number % 3],
+            duration_ms=None if number % 5 == 0 else number,
+            timestamp=MORNING - timedelta(hours=number % 50, microseconds=number),
+            **fields,
+        )
+        for number in numbers
+    ]
+
+
+def test_after_retries_and_duplicates(plane: AnalyticsPlane, reader: AssetReader) -> None:
+    first, second = block(varied(range(1, 101))), block(varied(range(101, 151)))
+    for written in (first, second, first, second):
+        plane.write(written)
+    again = varied(range(151, 161))
+    for number, row in enumerate(again):
+        row["event_id"] = f"e-{number + 1}"
+    plane.write(block(again))
+    assert assert_equal_to_raw_rows(reader) == 150
+    assert set(plane.compare_aggregates(DAY).values()) == {150}
+
+
+def test_before_1970_and_far_ahead(plane: AnalyticsPlane, reader: AssetReader) -> None:
+    times = [
+        datetime(1900, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(2299, 12, 31, 23, 59, 59, 999_999, UTC),
+    ]
+    plane.write(block([event(n, timestamp=moment) for n, moment in enumerate(times, 1)]))
+    assert assert_equal_to_raw_rows(reader) == 4
+
+
+def test_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:
+    plane.write(block(varied(range(1, 101))))
+    for last in (80, 120):
+        replacement = plane.replace(DAY, "run-2")
+        replacement.write(block(varied(range(1, 51))))
+        replacement.write(block(varied(range(51, last + 1)), number=1))
+        replacement.swap(
+            entry(1, last, state="committed", kind="partition", rows=last, messages=last)
+        )
+        assert assert_equal_to_raw_rows(reader) == last
+    plane.write(block(varied(range(121, 131))))
+    assert assert_equal_to_raw_rows(reader) == 130
+
+
+def test_after_a_replacement_by_nothing(plane: AnalyticsPlane, reader: AssetReader) -> None:
+    plane.write(block(varied(range(1, 11))))
+    plane.replace(DAY, "run-2").swap(entry(1, 10, state="committed", kind="partition"))
+    assert assert_equal_to_raw_rows(reader) == 0
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+def test_after_a_run_that_failed_and_a_rebuild_that_failed(
+    plane: AnalyticsPlane,
+    reader: AssetReader,
+    log: Log,
+    ingest: Callable[..., Report],
+    rebuild: Callable[..., Report],
+    settings: Settings,
+    step: int,
+) -> None:
+    asyncio.run(publish_generated(settings, count=250, shape="arrow", seed=3))
+    asyncio.run(publish_generated(settings, count=100, shape="observer", seed=3))
+    for materialise in (ingest, rebuild):
+        with pytest.raises(Struck):
+            materialise(Strike(step, after=True).on(plane))
+        materialise(plane)
+        assert assert_equal_to_raw_rows(reader) == 250
