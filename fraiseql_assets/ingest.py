@@ -26,6 +26,7 @@ from fraiseql_assets.planes import (
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange, subtract
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.dead_letters import DECODE
 from fraiseql_assets.stream.log import Log
 
 PREVIEW_ROWS = 5
@@ -192,7 +193,7 @@ def read_events(
     as a dead letter; both counted into the report."""
     messages = log.read(span, job.cut, ahead=job.ahead)
     for item in prefetch(_decode_all(messages, report), ahead=job.ahead):
-        _file(log, "decode", item.rejects, report)
+        _file(log, DECODE, item.rejects, report)
         yield from item.batches
 
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from fraiseql_assets.commands.dead_letters import dead_letters
 from fraiseql_assets.commands.dev import dev
 from fraiseql_assets.commands.doctor import doctor
 from fraiseql_assets.commands.events import events
@@ -20,3 +21,5 @@ app = typer.Typer(
 
 for command in (dev, setup, publish, status, events, doctor):
     app.command()(command)
+
+app.add_typer(dead_letters, name="dead-letters")

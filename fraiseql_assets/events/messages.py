@@ -6,6 +6,9 @@ import pyarrow as pa
 
 NO_HEADERS = b""
 
+OWN_ID = "Fraiseql-Msg-Id"
+"""The `Nats-Msg-Id` that a message had before it was published again under another."""
+
 
 def parse_headers(block: bytes) -> dict[str, str]:
     """A block of NATS headers by name; an empty one has none."""
@@ -15,6 +18,12 @@ def parse_headers(block: bytes) -> dict[str, str]:
         name, _, value = line.partition(":")
         headers[name] = value.strip()
     return headers
+
+
+def message_id(block: bytes) -> str | None:
+    """The deduplication id that the producer gave a message."""
+    headers = parse_headers(block)
+    return headers.get(OWN_ID) or headers.get("Nats-Msg-Id")
 
 
 def header_block(headers: dict[str, str] | None) -> bytes:

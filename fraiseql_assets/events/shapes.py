@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from fraiseql_assets.events.messages import parse_headers
+from fraiseql_assets.events.messages import message_id
 
 NOTHING = msgspec.Raw(b"")
 
@@ -126,13 +126,13 @@ def _cdc_id(wire: WireEvent, headers: bytes) -> Text:
         return wire.id
     if wire.object_type is not None and wire.seq is not None:
         return f"{wire.object_type}:{wire.seq}"
-    return parse_headers(headers).get("Nats-Msg-Id")
+    return message_id(headers)
 
 
 def _from_documented(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
     """The form has no id: the message's own deduplication id names it, or its place."""
     entity, kind = _split(wire.event or "")
-    name = parse_headers(headers).get("Nats-Msg-Id") or f"{subject}#{seq}"
+    name = message_id(headers) or f"{subject}#{seq}"
     wire.id = wire.id if wire.id is not None else str(uuid.uuid5(NAMESPACE, name))
     wire.event_type = kind
     wire.entity_type = wire.entity_type or wire.entity or entity

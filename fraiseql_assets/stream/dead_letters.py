@@ -12,6 +12,9 @@ from nats.js.errors import APIError, NoStreamResponseError
 from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing
 
+DECODE = "decode"
+"""The stage of what is no event; every other stage is a plane."""
+
 HEADER_PREFIX = "Fraiseql-Dead-Letter-"
 IN_THE_LOG = "too large for a letter: it lies in the log alone"
 WINDOW = 500

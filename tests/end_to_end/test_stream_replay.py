@@ -1,0 +1,159 @@
+"""Dead letters are listed, shown and replayed, exactly, whatever breaks off in between."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+from log_server import ask, read, store, streams
+from typer.testing import CliRunner, Result
+
+from fraiseql_assets.commands import console
+from fraiseql_assets.commands.main import app
+from fraiseql_assets.events.decode import decode
+from fraiseql_assets.events.encode import Outgoing
+from fraiseql_assets.events.messages import message_id, parse_headers
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream import letters as letters_module
+from fraiseql_assets.stream.letters import publish_again, read_letters, take_back
+from fraiseql_assets.stream.log import Log
+
+BAD = b'{"event_type": "INSERT"}'
+
+
+@pytest.fixture
+def settings(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    with streams(nats_url) as settings:
+        monkeypatch.setattr(console, "get_settings", lambda: settings)
+        yield settings
+
+
+def subject(settings: Settings) -> str:
+    return f"{settings.subject_prefix}.Order.INSERT"
+
+
+def fill(settings: Settings, count: int = 3) -> None:
+    """A log of bad messages, each with its letter."""
+    store(
+        settings,
+        [Outgoing(subject(settings), BAD, {"Nats-Msg-Id": f"m-{n}"}) for n in range(count)],
+    )
+    with Log(settings, name="tests") as log:
+        for batch in read(settings, 1, count):
+            log.file_letters("decode", decode(batch).rejects)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["dead-letters", *arguments])
+
+
+def held(settings: Settings) -> tuple[int, int]:
+    """Messages in the log and in the dead-letter stream."""
+    with Log(settings, name="tests") as log:
+        return log.bounds().messages, log.bounds_of(settings.dead_letter_stream).messages
+
+
+@pytest.mark.usefixtures("settings")
+def test_there_may_be_no_letters() -> None:
+    listed = run("list")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+
+
+def test_letters_are_listed_as_json(settings: Settings) -> None:
+    fill(settings)
+    listed = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
+    assert [(e["number"], e["sequence"], e["stage"], e["subject"]) for e in listed] == [
+        (n, n, "decode", subject(settings)) for n in (1, 2, 3)
+    ]
+    assert listed[0]["reason"] == "the field id (in a CDC event: seq) is missing"
+
+
+def test_a_letter_is_shown_with_headers_and_payload(settings: Settings) -> None:
+    fill(settings)
+    shown = json.loads(run("show", "2", "--json").stdout)
+    assert (shown["payload"], shown["headers"]) == (BAD.decode(), {"Nats-Msg-Id": "m-1"})
+    assert BAD.decode() in run("show", "2").stdout
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_letter_that_is_not_there_is_said() -> None:
+    shown = run("show", "9")
+    assert shown.exit_code == 1
+    assert "there is no dead letter 9." in shown.stderr
+
+
+@pytest.mark.usefixtures("settings")
+def test_what_to_replay_must_be_said() -> None:
+    assert run("replay").exit_code == 2
+
+
+def test_replayed_messages_are_published_again_as_they_were(settings: Settings) -> None:
+    fill(settings)
+    assert run("replay", "--all").exit_code == 0
+    assert held(settings) == (6, 0)
+    [batch] = read(settings, 4, 6)
+    assert batch.payloads == [BAD] * 3
+    assert batch.subjects == [subject(settings)] * 3
+    assert [message_id(block) for block in batch.headers] == ["m-0", "m-1", "m-2"]
+
+
+def test_chosen_letters_alone_are_replayed(settings: Settings) -> None:
+    fill(settings)
+    assert run("replay", "2").exit_code == 0
+    assert held(settings) == (4, 2)
+    assert run("replay", "2").exit_code == 1
+    assert held(settings) == (4, 2)
+
+
+@pytest.mark.parametrize("window", ["within the duplicate window", "long after it"])
+def test_a_replay_that_broke_off_before_it_took_back_publishes_nothing_twice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, window: str
+) -> None:
+    fill(settings)
+
+    async def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(letters_module, "take_back", crash)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(publish_again(settings, list(read_letters(settings))))
+    assert held(settings) == (6, 4)
+    monkeypatch.setattr(letters_module, "take_back", take_back)
+    if window == "long after it":
+        forget_duplicates(settings)
+    assert run("replay", "--all").exit_code == 0
+    assert held(settings) == (6, 0)
+
+
+def forget_duplicates(settings: Settings) -> None:
+    """Lets the log forget which ids it has seen, as it does after two minutes."""
+
+    async def shrink(jetstream: letters_module.Client) -> None:
+        config = (await jetstream.stream_info(settings.stream)).config
+        config.duplicate_window = 0.1
+        await jetstream.update_stream(config)
+        await asyncio.sleep(0.3)
+
+    ask(settings, shrink)
+
+
+def test_a_message_too_large_for_a_letter_is_taken_from_the_log(settings: Settings) -> None:
+    large = b"x" * (8 * 2**20 - 100)
+    store(settings, [Outgoing(subject(settings), large, {})])
+    with Log(settings, name="tests") as log:
+        log.file_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
+    [letter] = read_letters(settings)
+    assert (letter.in_log, letter.payload) == (True, b"")
+    assert run("show", "1").stdout.count("x") > 8_000_000
+    assert run("replay", "1").exit_code == 0
+    assert held(settings) == (2, 0)
+
+
+def test_headers_of_a_replay_keep_what_the_producer_wrote(settings: Settings) -> None:
+    store(settings, [Outgoing(subject(settings), b"[]", {"Trace": "a:b", "Nats-Msg-Id": "m"})])
+    with Log(settings, name="tests") as log:
+        log.file_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
+    run("replay", "--all")
+    headers = parse_headers(read(settings, 2, 2)[0].headers[0])
+    assert (headers["Trace"], headers["Fraiseql-Msg-Id"]) == ("a:b", "m")
+    assert headers["Nats-Msg-Id"].startswith("dead-letter:")
