@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.chaos.plan import plan
 from tests.chaos.trial import Outcome, carry_out
 
 out = Console(highlight=False, soft_wrap=True)
+
+LENGTH = re.compile(r" [\d.]+ s$")
+"""How long something was frozen, at the end of what was done."""
 
 
 def main(
@@ -64,7 +68,7 @@ def table_of(outcomes: list[Outcome]) -> Table:
     """What was done how often, and what came of it."""
     done, held = Counter[str](), Counter[str]()
     for outcome in outcomes:
-        deeds = {deed.what.rstrip("0123456789. s") for deed in outcome.deeds if deed.happened}
+        deeds = {LENGTH.sub("", deed.what) for deed in outcome.deeds if deed.happened}
         if outcome.killed_at_step:
             deeds.add(f"kill {outcome.step}")
         done.update(deeds)

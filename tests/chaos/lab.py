@@ -37,6 +37,7 @@ COMMANDS = {
     "code server": "fraiseql_assets.code_server",
 }
 """What the command lines of the targets have in them."""
+FORK_SERVER = "multiprocessing.forkserver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,12 @@ class Lab:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             command = " ".join(process.cmdline())
-            if target != "run":
+            if target in COMMANDS:
                 return COMMANDS[target] in command
             # A run is forked from the code server's fork server, whose command line it has.
             parent = process.parent()
-            return bool(
-                "forkserver" in command and parent and "forkserver" in " ".join(parent.cmdline())
-            )
+            is_forked = parent is not None and FORK_SERVER in " ".join(parent.cmdline())
+            return FORK_SERVER in command and is_forked == (target == "run")
         except psutil.NoSuchProcess:
             return False
 

@@ -11,7 +11,7 @@ SECONDS = 5.0
 """How long a trial publishes."""
 
 SERVERS = ("nats", "clickhouse", "elasticsearch", "postgresql")
-TARGETS = ("run", "daemon", "code server", *SERVERS)
+TARGETS = ("run", "fork server", "daemon", "code server", *SERVERS)
 PROXIED = ("nats", "clickhouse", "elasticsearch")
 
 CYCLE = tuple(
