@@ -73,7 +73,9 @@ def _introspected(schema: Schema, operation: Operation) -> dict[str, Any]:
         one for one in operation.document.definitions if isinstance(one, FragmentDefinitionNode)
     ]
     alone = OperationDefinitionNode(
-        operation=OperationType.QUERY, selection_set=SelectionSetNode(selections=tuple(nodes))
+        operation=OperationType.QUERY,
+        variable_definitions=operation.definition.variable_definitions,
+        selection_set=SelectionSetNode(selections=tuple(nodes)),
     )
     result = execute_sync(
         schema.graphql,

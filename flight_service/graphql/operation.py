@@ -100,7 +100,10 @@ class Operation:
     """`query`, `mutation` or `subscription`."""
     roots: tuple[Root, ...]
     document: DocumentNode
+    definition: OperationDefinitionNode
+    """The operation itself, of those that the document has."""
     variables: Mapping[str, Any]
+    """As they were given."""
 
 
 def read_operation(
@@ -190,7 +193,8 @@ class _Reader:
         self._schema = schema
         self._document = document
         self._variables = variables
-        self._raw_variables = raw_variables
+        self._given = raw_variables
+        self._raw_variables = dict(raw_variables)
         self._limits = limits
         self._count = 0
         self._fragments = {
@@ -218,7 +222,7 @@ class _Reader:
                 f"times as much in each list within a list). FRAISEQL_GRAPHQL_MAX_COMPLEXITY "
                 f"allows {self._limits.complexity:,}."
             )
-        return Operation(kind, roots, self._document, self._variables)
+        return Operation(kind, roots, self._document, definition, self._given)
 
     def _root(self, key: str, nodes: "list[tuple[frozenset[str], FieldNode]]") -> Root:
         selected = self._selected(key, nodes, depth=1)

@@ -179,6 +179,15 @@ def test_existing_clients_can_introspect(service: Service) -> None:
     assert "OrderDirection" in schema.type_map
 
 
+def test_introspection_takes_variables_and_stands_beside_rows(service: Service) -> None:
+    query = """query ($name: String!) {
+        authors(limit: 1) { mood } __type(name: $name) { name fields { name } } }"""
+    assert service.json(query, variables={"name": "Place"})["data"] == {
+        "authors": [{"mood": "WILD"}],
+        "__type": {"name": "Place", "fields": [{"name": "city"}, {"name": "zip"}]},
+    }
+
+
 @pytest.mark.parametrize("accept", [GRAPHQL, "application/json", "*/*", None])
 def test_get_and_post_answer_alike(service: Service, accept: str | None) -> None:
     headers = {"accept": accept} if accept else {}
