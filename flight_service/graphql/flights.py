@@ -116,14 +116,20 @@ def as_call_errors() -> Iterator[None]:
         raise Forbidden(failure.message) from failure
     except QueryRefused as failure:
         raise InvalidRequest(_all_of(failure)) from failure
-    except (DatabaseUnavailable, SchemaUnavailable) as failure:
-        raise flight.FlightUnavailableError(failure.message) from failure
-    except DeadlinePassed as failure:
-        raise flight.FlightTimedOutError(failure.message) from failure
-    except Cancelled as failure:
-        raise flight.FlightCancelledError(failure.message) from failure
     except GraphQLFailure as failure:
-        raise flight.FlightInternalError(failure.message) from failure
+        # Arrow ends the message itself.
+        raise _flight_error(failure)(failure.message.removesuffix(".")) from failure
+
+
+def _flight_error(failure: GraphQLFailure) -> type[flight.FlightError]:
+    match failure:
+        case DatabaseUnavailable() | SchemaUnavailable():
+            return flight.FlightUnavailableError
+        case DeadlinePassed():
+            return flight.FlightTimedOutError
+        case Cancelled():
+            return flight.FlightCancelledError
+    return flight.FlightInternalError
 
 
 def _all_of(failure: QueryRefused) -> str:
