@@ -118,6 +118,7 @@ class _Root:
         raise QueryRefused(
             f"{self._query.name} cannot be read from {relation_of(self._schema, self._query)}: "
             + "; ".join(left_out)
+            + ". The action RefreshSchemaRegistry looks again."
         )
 
     def _authorise(self) -> None:

@@ -1,5 +1,6 @@
 """`/graphql` over HTTP: the GraphQL-over-HTTP protocol, and the same result as an Arrow stream."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,9 @@ from fraiseql_assets.settings import Settings
 
 MOST_BYTES = 2**20
 """The largest request body."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class BadRequest(Exception):
@@ -148,6 +152,9 @@ async def _send(answer: Answer, send: Send) -> None:
             if piece:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except GraphQLFailure as failure:
+        # Left without an end, the connection is closed: no client takes the part for the whole.
+        logger.warning("A response over HTTP broke off: %s", failure)
     finally:
         close = getattr(pieces, "close", None)
         if close:

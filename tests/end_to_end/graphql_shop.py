@@ -1,6 +1,7 @@
 """A small database as FraiseQL keeps one, and its compiled schema, for the tests of GraphQL."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,35 @@ def write_schema(folder: Path, compiled: dict[str, Any] = COMPILED) -> Path:
     path = folder / "schema.compiled.json"
     path.write_text(json.dumps(compiled))
     return path
+
+
+ENDLESS = """CREATE OR REPLACE VIEW graphql_tests.v_thing AS
+SELECT n AS id, jsonb_build_object('id', n, 'needed', repeat('x', 100)) AS data
+FROM generate_series(1, 3000) AS m, generate_series(1, 3000) AS n"""
+RUNNING = """SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND query LIKE 'COPY%generate_series(1, 3000)%'
+AND pid <> pg_backend_pid()"""
+
+
+def create_endless(database_url: str, folder: Path) -> Path:
+    """A view of nine million rows, and the schema of its one query, `things`."""
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        run.execute(ENDLESS)
+    return write_schema(folder, {**COMPILED, "queries": [rows("things", "Thing", "v_thing")]})
+
+
+def running(database_url: str) -> int:
+    """How many statements read that view at this moment."""
+    with postgresql.connect(database_url) as one, one.cursor() as run:
+        run.execute(RUNNING)
+        found = run.fetchone()
+        assert found
+        return found[0]
+
+
+def until_stopped(database_url: str) -> None:
+    """Returns when none does."""
+    deadline = time.monotonic() + 20
+    while running(database_url):
+        assert time.monotonic() < deadline, "the query still runs"
+        time.sleep(0.01)

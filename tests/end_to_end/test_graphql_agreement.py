@@ -91,7 +91,9 @@ def compared(name: str, operator: str, value: Any, get: Callable[[Row], Any]) ->
         return f"{{isnull: {json.dumps(value)}}}", lambda row: (get(row) is None) == value
 
     def holds(row: Row) -> Truth:
-        return None if get(row) is None else tests[operator](get(row))
+        # No value, not even an unknown one, is in an empty list.
+        unknown = get(row) is None and value != []
+        return None if unknown else tests[operator](get(row))
 
     return f"{{{operator}: {json.dumps(value)}}}", holds
 

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -449,47 +448,22 @@ def test_no_string_position_lets_sql_through(
         assert run.fetchone() == (500,)
 
 
-SLOW = """CREATE OR REPLACE VIEW graphql_tests.v_thing AS
-SELECT n AS id, jsonb_build_object('id', n, 'needed', repeat('x', 100)) AS data
-FROM generate_series(1, 3000) AS m, generate_series(1, 3000) AS n"""
-
-
 @pytest.fixture
 def endless(base: Settings, database_url: str, tmp_path: Any) -> Iterator[GraphQL]:
     """GraphQL over a view of nine million rows."""
-    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
-        run.execute(SLOW)
-    compiled = {**shop.COMPILED, "queries": [shop.rows("things", "Thing", "v_thing")]}
-    path = shop.write_schema(tmp_path, compiled)
+    path = shop.create_endless(database_url, tmp_path)
     graphql = limited(base, schema_path=path, graphql_connections=1, batch_rows=1000)
     yield graphql
     graphql.close()
-
-
-def running(database_url: str) -> int:
-    with postgresql.connect(database_url) as one, one.cursor() as run:
-        run.execute(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE state = 'active' AND query LIKE 'COPY%generate_series(1, 3000)%' "
-            "AND pid <> pg_backend_pid()"
-        )
-        return run.fetchone()[0]  # type: ignore[index]
-
-
-def until_stopped(database_url: str) -> None:
-    deadline = time.monotonic() + 20
-    while running(database_url):
-        assert time.monotonic() < deadline, "the query still runs"
-        time.sleep(0.01)
 
 
 def test_a_result_that_is_closed_stops_the_database(endless: GraphQL, database_url: str) -> None:
     prepared = endless.prepare(Request("{ things { id needed } }"), ANYONE)
     batches = endless.batches(prepared)
     assert next(batches).num_rows == 1000
-    assert running(database_url) == 1
+    assert shop.running(database_url) == 1
     batches.close()
-    until_stopped(database_url)
+    shop.until_stopped(database_url)
     assert len(
         list(endless.batches(endless.prepare(Request("{ things(limit: 3) { id } }"), ANYONE)))
     )
@@ -501,7 +475,7 @@ def test_a_client_that_goes_away_stops_the_database(endless: GraphQL, database_u
     threading.Timer(0.3, ending.cancel).start()
     with pytest.raises(Cancelled):
         list(endless.batches(endless.prepare(Request(order), ANYONE), ending=ending))
-    until_stopped(database_url)
+    shop.until_stopped(database_url)
 
 
 @pytest.mark.usefixtures("endless")

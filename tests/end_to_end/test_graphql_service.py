@@ -236,6 +236,46 @@ def test_a_mutation_is_not_executed_here(service: Service) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_caller_s_token(
+    guarded: Service, served_settings: Settings
+) -> None:
+    # The server behind is this service again: what it answers shows what reached it.
+    behind = f"{guarded.web.base_url}/graphql"
+    settings = served_settings.model_copy(update={"graphql_url": behind})
+    for service in running(settings):
+        mutation = {"query": 'mutation { rename(id: "x") { id } }'}
+        assert service.web.post("/graphql", json=mutation).status_code == 401
+        token = jwt.encode({"sub": "a"}, SECRET, algorithm="HS256")
+        headers = {"authorization": f"Bearer {token}"}
+        answer = service.web.post("/graphql", json=mutation, headers=headers)
+        assert answer.json()["errors"][0]["code"] == "NOT_A_QUERY"
+
+
+@pytest.mark.parametrize("accept", [GRAPHQL, ARROW])
+def test_a_reader_over_http_that_goes_away_stops_the_database(
+    served_settings: Settings, database_url: str, tmp_path: Path, accept: str
+) -> None:
+    path = shop.create_endless(database_url, tmp_path)
+    for service in running(served_settings.model_copy(update={"schema_path": path})):
+        asked = {"json": {"query": "{ things { id needed } }"}, "headers": {"accept": accept}}
+        with service.web.stream("POST", "/graphql", **asked) as answer:
+            pieces = answer.iter_raw()
+            assert next(pieces)
+            assert shop.running(database_url) == 1
+        shop.until_stopped(database_url)
+
+
+def test_a_failure_after_the_first_megabyte_follows_the_data(
+    served_settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    path = shop.create_endless(database_url, tmp_path)
+    changes = {"schema_path": path, "graphql_max_rows": 20_000}
+    for service in running(served_settings.model_copy(update=changes)):
+        answer = service.json("{ things { id needed } }")
+        assert len(answer["data"]["things"]) == 20_000
+        assert answer["errors"][0]["code"] == "LIMIT_EXCEEDED"
+
+
 def test_a_changed_schema_file_is_taken_up_and_a_broken_one_is_not(
     database_url: str, tmp_path: Path
 ) -> None:
