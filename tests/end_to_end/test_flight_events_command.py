@@ -118,10 +118,13 @@ def test_new_events_are_followed_until_ctrl_c(service: Service, bearing: Setting
         text=True,
     ) as following:
         assert following.stdout
+        assert following.stderr
         with publishing(service.settings):
             first = following.stdout.readline()
         following.send_signal(signal.SIGINT)
-        rest, told = following.communicate(timeout=SECONDS)
+        following.wait(SECONDS)
+        # Not `communicate`, which passes over what `readline` has buffered.
+        rest, told = following.stdout.read(), following.stderr.read()
     assert (following.returncode, told) == (0, "")
     sequences = [json.loads(line)["stream_seq"] for line in [first, *rest.splitlines()]]
     assert sequences == [*range(sequences[0], sequences[0] + len(sequences))]
