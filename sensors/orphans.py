@@ -13,7 +13,7 @@ import psutil
 
 from fraiseql_assets.materialise import WORKER_TAG
 
-TICK_SECONDS = 10
+TICK_SECONDS = 9
 UNTAGGED_SECONDS = 60.0
 """How long a started run may take until it says which process works on it."""
 
