@@ -89,8 +89,8 @@ def run(
 
 def _bring_up(supervisor: "Supervisor") -> None:
     def tell(program: "Program", seconds: float) -> None:
-        done = "done" if program.once else "answers"
-        out.print(f"[green]✓[/green] {program.title} {done} [dim]after {seconds:.1f} s[/dim]")
+        state = "done" if program.once else "answers" if program.addresses else "runs"
+        out.print(f"[green]✓[/green] {program.title}: {state} [dim]after {seconds:.1f} s[/dim]")
 
     spinner = Spinner("dots")
     with Live(spinner, console=out, auto_refresh=False, transient=True) as live:
