@@ -1,5 +1,6 @@
 """The whole local stack, as `fraiseql-assets dev` starts it."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from stacks import WHOLE, Stack, survivors, wait_until
 from fraiseql_assets.endpoints import NAME
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish_generated
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -129,6 +131,12 @@ def test_a_run_is_forked_from_a_process_that_has_imported_everything(stack: Stac
     ]
     libraries = {mapped.path.rpartition("/")[2] for mapped in fork_server.memory_maps()}
     assert any(name.startswith("libarrow.so") for name in libraries)
+    publish = publish_generated(
+        stack.settings, count=1, shape="observer", rate=None, seed=None, on_progress=lambda _: None
+    )
+    asyncio.run(publish)
+    # What the runs have used is counted for the process that they were children of.
+    wait_until(lambda: fork_server.cpu_times().children_user > 0, stack.printed)
 
 
 def test_a_killed_code_server_is_started_again_without_leftovers(stack: Stack) -> None:
