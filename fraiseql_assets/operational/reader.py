@@ -41,22 +41,26 @@ class OperationalReader:
         return SCHEMAS[asset]
 
     def partitions(self, asset: str) -> list[PartitionStats]:
-        del asset
         with translated(self._settings):
             days = live_days(self._client, self._names)
             if not days:
                 return []
-            self._client.indices.refresh(index=self._names.events)
             held = self._client.indices.stats(
                 index=self._names.events,
                 metric=["docs", "store"],
                 filter_path="indices.*.primaries",
             )["indices"]
             committed = committed_at(self._client, self._names)
+        # A day that was replaced meanwhile is looked up again under its new index.
+        if not set(days.values()) <= held.keys():
+            return self.partitions(asset)
+        counted = {day: held[index]["primaries"] for day, index in days.items()}
         return [
-            PartitionStats(day, rows, primaries["store"]["size_in_bytes"], committed.get(day))
-            for day, index in days.items()
-            if (primaries := held[index]["primaries"]) and (rows := primaries["docs"]["count"])
+            PartitionStats(
+                day, found["docs"]["count"], found["store"]["size_in_bytes"], committed.get(day)
+            )
+            for day, found in counted.items()
+            if found["docs"]["count"]
         ]
 
     def batches(
