@@ -14,8 +14,8 @@ INTRODUCTION = """\
 # Settings
 
 Environment variables, or lines of a file `.env` in the working directory; the environment wins.
-What neither says is taken from the local stack that runs on `.fraiseql` in the working directory, if
-one does (`fraiseql-assets dev` writes its addresses to `.fraiseql/endpoints.env`), else from the
+What neither says is taken from the local stack that runs on `.fraiseql` in the working directory,
+if one does (`fraiseql-assets dev` writes its addresses to `.fraiseql/endpoints.env`), else from the
 defaults below.
 A value that does not fit ends any command with the variable's name and what was expected.
 `fraiseql-assets doctor` looks whether they fit the servers and each other.

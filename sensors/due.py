@@ -39,7 +39,8 @@ def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[Seq
     Counted from the ledger's first range on: what the log dropped after that is asked for too, so
     that its loss is recorded. A plane without a ledger begins with what the log still has.
     """
-    start = min((entry.range.first for entry in entries), default=first)
+    # A stream that never held a message begins at 0.
+    start = max(1, min((entry.range.first for entry in entries), default=first))
     if start > last:
         return []
     return subtract(SequenceRange(start, last), committed_ranges(entries))

@@ -133,8 +133,8 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 def test_the_environment_makes_settings_that_name_the_services(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable, value in SERVICES[name]["environment"].items():
-        monkeypatch.setenv(variable, filled_in(value))
+    for key, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(key, filled_in(value))
     settings = Settings(_env_file=None)  # pyright: ignore[reportCallIssue]
     assert settings.nats_url.get_secret_value() == "nats://fraiseql:nats_password@nats:4222"
     assert (

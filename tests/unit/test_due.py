@@ -1,6 +1,8 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+import pytest
+
 from fraiseql_assets.planes import Cut, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
 from sensors.due import Due, half_replaced, next_due, unclaimed
@@ -102,5 +104,6 @@ def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded()
     assert due([entry(1, 20)], TwoDays(first=60), most=30) == Due(SequenceRange(21, 50), MONDAY)
 
 
-def test_an_empty_log_asks_for_nothing() -> None:
-    assert due([], TwoDays(first=1, last=0)) is None
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_empty_log_asks_for_nothing(first: int) -> None:
+    assert due([], TwoDays(first=first, last=0)) is None
