@@ -1,0 +1,242 @@
+"""N5, N6 and N7: events out of the log, into Arrow batches and into ClickHouse.
+
+N7  Arrow-batch events, log → Arrow batches in the run's process, events/s.
+N6  Arrow-batch events, log → ClickHouse, against inserting the same blocks, ready in memory.
+N5  JSON events, log → decode → ClickHouse, against the naive loop: fetch, json.loads, from_pylist,
+    insert, ack.
+
+The servers are the embedded ones, started for the benchmark. Every write goes into a table of its
+own that is emptied before it, through the plane's own writer: ids checked, aggregates fed.
+"""
+
+import argparse
+import asyncio
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from harness import ROUNDS, Comparison, Side, alternate, rate, report
+from nats.aio.client import Client
+from pydantic import SecretStr
+
+from fraiseql_assets.analytics.client import connect as connect_clickhouse
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.analytics.setup import EVENTS_TABLE
+from fraiseql_assets.blocks import cut_blocks
+from fraiseql_assets.events.decode import decode
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.ingest import Job, default_cut, ingest_range
+from fraiseql_assets.planes import Block
+from fraiseql_assets.prefetch import prefetch
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish_generated
+from fraiseql_assets.stream.setup import setup_streams
+from local_stack import servers
+from local_stack.ports import distinct_free_ports
+from local_stack.programs import start
+
+ARROW_EVENTS = 1_000_000
+JSON_EVENTS = 200_000
+NAIVE_EVENTS = 20_000
+"""The naive loop does a part of the work; what is compared is events per second."""
+NAIVE_BATCH = 10_000
+N7_GOAL, N6_GOAL, N5_GOAL = 1_500_000, 0.70, 10.0
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[tuple[str, str]]:
+    """Addresses of a NATS server and of ClickHouse, for the length of the block."""
+    with ExitStack() as stack:
+        urls: list[str] = []
+        describers = (servers.nats, servers.clickhouse)
+        for describe, port in zip(describers, distinct_free_ports(2), strict=True):
+            program = describe(folder / describe.__name__, port)
+            process = start(program, folder / f"{program.name}.log")
+            stack.callback(process.wait, 30)
+            stack.callback(process.send_signal, program.ends_by)
+            while not program.is_ready():
+                time.sleep(0.05)
+            urls += program.addresses.values()
+        yield urls[0], urls[1]
+
+
+def a_log(nats: str, clickhouse: str, name: str, shape: str, count: int) -> Settings:
+    """Settings of a log that holds so many events of a shape."""
+    settings = Settings(
+        nats_url=SecretStr(nats),
+        clickhouse_url=SecretStr(clickhouse),
+        stream=name,
+        subjects=[f"{name}.>"],
+        subject_prefix=f"{name}.mutation",
+        dead_letter_stream=f"{name}_dead_letters",
+    )
+    asyncio.run(setup_streams(settings))
+    asyncio.run(publish_generated(settings, count=count, shape=shape, seed=1))
+    return settings
+
+
+def whole(log: Log) -> SequenceRange:
+    bounds = log.bounds()
+    return SequenceRange(bounds.first, bounds.last)
+
+
+def into_arrow(settings: Settings) -> float:
+    """The range as Arrow batches, read and decoded as a run does it."""
+    with Log(settings, name="benchmark") as log:
+        messages = log.read(whole(log), default_cut(settings), ahead=settings.queue_batches)
+        decoded = prefetch(map(decode, messages), ahead=settings.queue_batches)
+        return sum(each.rows for each in decoded)
+
+
+def into_tables(settings: Settings, work: Callable[[Settings, AnalyticsPlane], float]) -> float:
+    """The rate of some work in tables of its own, without making and dropping them."""
+    base = settings.clickhouse_url.get_secret_value().rpartition("/")[0]
+    name = f"benchmark_{secrets.token_hex(4)}"
+    own = settings.model_copy(update={"clickhouse_url": SecretStr(f"{base}/{name}")})
+    with closing(AnalyticsPlane(own)) as plane:
+        plane.setup()
+        # Its connection is made.
+        plane.describe()
+        measured = rate(lambda: work(own, plane))
+    with closing(connect_clickhouse(own, timeout=60, database="default")) as client:
+        client.command(f"DROP DATABASE {name} SYNC")
+    return measured
+
+
+def ingest(settings: Settings, plane: AnalyticsPlane) -> float:
+    """The whole log as a run takes it, ledger and all."""
+    with Log(settings, name="benchmark") as log:
+        job = Job("benchmark", 1, default_cut(settings), settings.queue_batches)
+        return ingest_range(plane, log, whole(log), datetime.now(UTC).date(), job).rows
+
+
+def ready_blocks(settings: Settings) -> list[Block]:
+    """The blocks that `ingest` writes, in memory."""
+    with Log(settings, name="benchmark") as log:
+        span, cut = whole(log), default_cut(settings)
+        batches = [b for m in log.read(span, cut, ahead=8) for b in decode(m).batches]
+    return list(cut_blocks(batches, settings.stream, span, datetime.now(UTC).date(), cut))
+
+
+def naive(settings: Settings, plane: AnalyticsPlane) -> float:
+    """What one writes first: a durable consumer, a dictionary per event, an insert per fetch."""
+    del plane
+    with closing(connect_clickhouse(settings, timeout=60)) as client:
+        return asyncio.run(_naive(settings, client))
+
+
+async def _naive(settings: Settings, client: Any) -> float:
+    done = 0
+    async with connect(settings, name="benchmark", reconnect_seconds=10) as nats:
+        subscription = await _subscribe(nats, settings)
+        while done < NAIVE_EVENTS:
+            messages = await subscription.fetch(NAIVE_BATCH, timeout=10)
+            rows = [_row(message) for message in messages]
+            client.insert_arrow(EVENTS_TABLE, pa.Table.from_pylist(rows, schema=EVENT_SCHEMA))
+            for message in messages:
+                await message.ack()
+            done += len(messages)
+        await subscription.unsubscribe()
+    return done
+
+
+async def _subscribe(nats: Client, settings: Settings) -> Any:
+    return await nats.jetstream().pull_subscribe(
+        f"{settings.stream}.>", durable=f"naive{secrets.token_hex(4)}", stream=settings.stream
+    )
+
+
+def _row(message: Any) -> dict[str, Any]:
+    event, metadata = json.loads(message.data), message.metadata
+    return {
+        "event_id": event["id"],
+        "event_type": event["event_type"],
+        "entity_type": event["entity_type"],
+        "entity_id": event["entity_id"],
+        "timestamp": datetime.fromisoformat(event["timestamp"]),
+        "data": json.dumps(event["data"]),
+        "user_id": event["user_id"],
+        "tenant_id": event["tenant_id"],
+        "changes": None if event["changes"] is None else json.dumps(event["changes"]),
+        "seq": event["seq"],
+        "actor_type": event["actor_type"],
+        "acting_for": event["acting_for"],
+        "schema_version": event["schema_version"],
+        "cdc_source": event["cdc_source"],
+        "duration_ms": event["duration_ms"],
+        "stream_seq": metadata.sequence.stream,
+        "stream_row": 0,
+        "stream_time": metadata.timestamp,
+    }
+
+
+def n7(arrow: Settings, rounds: int) -> Comparison:
+    sides, load = alternate(
+        {"log → Arrow": lambda: rate(lambda: into_arrow(arrow))}, unit="events/s", rounds=rounds
+    )
+    value = sides[0].median
+    measure = "Arrow-batch events: log → Arrow batches in the run's process, events/s"
+    return Comparison("N7", measure, f"≥ {N7_GOAL:,}", value, value >= N7_GOAL, sides, load)
+
+
+def n6(arrow: Settings, rounds: int) -> Comparison:
+    blocks = ready_blocks(arrow)
+
+    def write_ready(_: Settings, plane: AnalyticsPlane) -> float:
+        return sum(plane.write(block).rows for block in blocks)
+
+    sides, load = alternate(
+        {
+            "log → ClickHouse": lambda: into_tables(arrow, ingest),
+            "the same blocks, ready": lambda: into_tables(arrow, write_ready),
+        },
+        unit="events/s",
+        rounds=rounds,
+    )
+    measure = "Arrow-batch events: log → ClickHouse, against inserting the same ready blocks"
+    return _ratio("N6", measure, N6_GOAL, sides, load)
+
+
+def n5(observer: Settings, rounds: int) -> Comparison:
+    sides, load = alternate(
+        {
+            "log → decode → ClickHouse": lambda: into_tables(observer, ingest),
+            "the naive loop": lambda: into_tables(observer, naive),
+        },
+        unit="events/s",
+        rounds=rounds,
+    )
+    measure = "JSON events: log → decode → ClickHouse, against the naive loop"
+    return _ratio("N5", measure, N5_GOAL, sides, load)
+
+
+def _ratio(
+    number: str, measure: str, goal: float, sides: list[Side], load: tuple[float, float]
+) -> Comparison:
+    value = sides[0].median / sides[1].median
+    return Comparison(number, measure, f"≥ {goal:g} ×", value, value >= goal, sides, load)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Events out of the log: N5, N6 and N7.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as (nats, clickhouse):
+        arrow = a_log(nats, clickhouse, "arrow", "arrow", ARROW_EVENTS)
+        observer = a_log(nats, clickhouse, "observer", "observer", JSON_EVENTS)
+        compared = (n7(arrow, rounds), n6(arrow, rounds), n5(observer, rounds))
+        report("ingest", list(compared))
+
+
+if __name__ == "__main__":
+    main()

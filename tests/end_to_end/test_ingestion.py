@@ -1,0 +1,239 @@
+"""Events from the log into both planes, by a running stack alone: sensors, runs, backfills."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from stacks import Stack, own_folder, whole
+
+from fraiseql_assets.events.encode import Outgoing
+from fraiseql_assets.planes import Plane
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.setup import open_planes
+from fraiseql_assets.status import Status, look
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish, publish_generated
+
+SECONDS_TO_CATCH_UP = 120
+BACKFILL = """
+mutation Backfill($days: [String!]!, $assets: [AssetKeyInput!]!) {
+  launchPartitionBackfill(backfillParams: {assetSelection: $assets, partitionNames: $days}) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+BACKFILL_STATUS = """
+query Status($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+}
+"""
+CHECKS = """
+query Checks($keys: [AssetKeyInput!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetChecksOrError { ... on AssetChecks { checks {
+      name executionForLatestMaterialization { status }
+    } } }
+  }
+}
+"""
+TICKS = """
+query Ticks {
+  sensorsOrError(repositorySelector: {
+    repositoryName: "__repository__", repositoryLocationName: "fraiseql_assets.definitions"
+  }) { ... on Sensors { results { name sensorState { ticks(limit: 20) { status } } } } }
+}
+"""
+ANALYTICS = ("events", "events_hourly", "org_daily", "event_type_stats")
+
+
+@pytest.fixture(scope="module")
+def served(stack: Stack) -> Settings:
+    return stack.settings
+
+
+@pytest.fixture(scope="module")
+def planes(served: Settings) -> Iterator[list[Plane]]:
+    planes = list(open_planes(served))
+    yield planes
+    for plane in planes:
+        plane.close()
+
+
+def today() -> Any:
+    return datetime.now(UTC).date()
+
+
+def rows_of(planes: list[Plane]) -> list[int]:
+    """What each plane holds, over a midnight that passes meanwhile."""
+    days = (today() - timedelta(days=1), today())
+    return [sum(plane.count(day).rows for day in days) for plane in planes]
+
+
+def eventually(holds: Callable[[], bool], served: Settings) -> None:
+    deadline = time.monotonic() + SECONDS_TO_CATCH_UP
+    while not holds():
+        assert time.monotonic() < deadline, look(served)
+        time.sleep(0.5)
+
+
+def caught_up(served: Settings) -> Status:
+    """The status once both planes hold all that the log does."""
+    found: list[Status] = []
+
+    def is_there() -> bool:
+        found[:] = [look(served)]
+        [status] = found
+        return all(p.behind == 0 and not p.begun and not p.error for p in status.planes)
+
+    eventually(is_there, served)
+    return found[0]
+
+
+def ask(served: Settings, query: str, **variables: Any) -> dict[str, Any]:
+    answer = requests.post(
+        f"{served.dagster_url}/graphql", json={"query": query, "variables": variables}, timeout=30
+    ).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def publish_events(served: Settings, count: int, shape: str) -> None:
+    asyncio.run(publish_generated(served, count=count, shape=shape))
+
+
+def publish_raw(served: Settings, *payloads: bytes) -> None:
+    async def send() -> None:
+        async with connect(served, name="test") as client:
+            subject = f"{served.subject_prefix}.Order.INSERT"
+            await publish(client, [Outgoing(subject, payload, {}) for payload in payloads])
+
+    asyncio.run(send())
+
+
+@pytest.mark.parametrize("shape", ["observer", "cdc", "arrow"])
+def test_published_events_are_in_both_planes_once(
+    shape: str, served: Settings, planes: list[Plane]
+) -> None:
+    caught_up(served)
+    before = rows_of(planes)
+    publish_events(served, 3_000, shape)
+    caught_up(served)
+    assert rows_of(planes) == [n + 3_000 for n in before]
+
+
+def test_a_message_that_is_no_event_leaves_its_neighbours_and_is_kept_as_a_dead_letter(
+    served: Settings, planes: list[Plane]
+) -> None:
+    caught_up(served)
+    before = rows_of(planes)
+    letters = look(served).log.dead_letters
+    name = secrets.token_hex(8)
+    good = [
+        b'{"id":"%s-%d","event_type":"INSERT","entity_type":"Order","entity_id":"1","data":{},'
+        b'"timestamp":"2026-01-01T00:00:00Z"}' % (name.encode(), number)
+        for number in range(4)
+    ]
+    publish_raw(served, good[0], b"", good[1], b"\xff\xfe", good[2], b"[1]", good[3])
+    status = caught_up(served)
+    assert rows_of(planes) == [n + 4 for n in before]
+    assert status.log.dead_letters == letters + 3
+
+
+def test_an_event_published_twice_counts_once_in_both_planes(
+    served: Settings, planes: list[Plane]
+) -> None:
+    caught_up(served)
+    before = rows_of(planes)
+    event = (
+        b'{"id":"%s","event_type":"INSERT","entity_type":"Order","entity_id":"1","data":{},'
+        b'"timestamp":"2026-01-01T00:00:00Z"}' % secrets.token_hex(8).encode()
+    )
+    publish_raw(served, event, event)
+    caught_up(served)
+    publish_raw(served, event)
+    caught_up(served)
+    assert rows_of(planes) == [n + 1 for n in before]
+
+
+def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: list[Plane]) -> None:
+    publish_events(served, 1_000, "arrow")
+    caught_up(served)
+    before = rows_of(planes)
+    days = [f"{today() - timedelta(days=n)}" for n in range(3)]
+    launched = [
+        ask(served, BACKFILL, days=days, assets=[{"path": path} for path in assets])
+        for assets in ([["analytics", name] for name in ANALYTICS], [["operational", "events"]])
+    ]
+    ids = [answer["launchPartitionBackfill"]["backfillId"] for answer in launched]
+
+    def statuses() -> list[str]:
+        answers = [ask(served, BACKFILL_STATUS, id=backfill) for backfill in ids]
+        return [answer["partitionBackfillOrError"]["status"] for answer in answers]
+
+    eventually(lambda: "REQUESTED" not in statuses(), served)
+    assert statuses() == ["COMPLETED_SUCCESS"] * 2
+    assert rows_of(planes) == before
+
+
+def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:
+    publish_events(served, 100, "observer")
+    caught_up(served)
+    keys = [{"path": ["analytics", name]} for name in ANALYTICS]
+    keys.append({"path": ["operational", "events"]})
+
+    def results() -> dict[str, str]:
+        return {
+            check["name"]: (check["executionForLatestMaterialization"] or {}).get("status", "")
+            for node in ask(served, CHECKS, keys=keys)["assetNodes"]
+            for check in node["assetChecksOrError"]["checks"]
+        }
+
+    eventually(lambda: set(results().values()) == {"SUCCEEDED"}, served)
+    assert sorted(results()) == [
+        "equals_raw_rows", "no_duplicates", "no_gaps", "rows_match_log"
+    ]  # fmt: skip
+
+
+def test_no_tick_of_a_sensor_fails(served: Settings) -> None:
+    sensors = ask(served, TICKS)["sensorsOrError"]["results"]
+    ticks = {
+        sensor["name"]: {t["status"] for t in sensor["sensorState"]["ticks"]} for sensor in sensors
+    }
+    assert set(ticks) >= {"analytics_events_from_the_log", "operational_events_from_the_log"}
+    assert all(statuses <= {"SKIPPED", "SUCCESS", "STARTED"} for statuses in ticks.values()), ticks
+
+
+def test_status_says_how_many_rows_each_plane_holds(served: Settings, planes: list[Plane]) -> None:
+    status = caught_up(served)
+    assert [plane.rows for plane in status.planes] == rows_of(planes)
+
+
+def test_every_message_of_the_log_is_accounted_for(served: Settings, planes: list[Plane]) -> None:
+    caught_up(served)
+    with Log(served, name="test") as log:
+        bounds = log.bounds()
+    for plane in planes:
+        entries = plane.ledger(served.stream)
+        assert sum(entry.messages for entry in entries) == bounds.messages
+
+
+def test_a_stack_killed_in_the_middle_of_ingestion_ends_exact_when_it_is_started_again() -> None:
+    with own_folder() as folder:
+        with whole(folder / "data") as first:
+            publish_events(first.settings, 20_000, "observer")
+            eventually(lambda: bool(look(first.settings).runs), first.settings)
+            for process in first.descendants:
+                process.kill()
+        with whole(folder / "data") as second:
+            status = caught_up(second.settings)
+            planes = list(open_planes(second.settings))
+            assert rows_of(planes) == [20_000, 20_000]
+            assert [plane.rows for plane in status.planes] == [20_000, 20_000]
