@@ -41,12 +41,12 @@ AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", 
 
 def compile_plan(
     schema: Schema,
-    sources: Callable[[], Sources],
+    sources: Callable[[str], Sources],
     operation: Operation,
     caller: Caller,
     max_rows: int,
 ) -> Plan:
-    """Compiles a query's roots.
+    """Compiles a query's roots. `sources` tells what the database has for a query of the schema.
 
     Raises:
         QueryRefused: an argument cannot be used as it is.
@@ -62,7 +62,7 @@ def compile_plan(
             text = msgspec.json.encode(introspected[root.key]).decode()
             roots.append(Member(root.key, Constant(text, json=True), nullable=False))
         else:
-            roots.append(_Root(schema, sources(), root, caller, max_rows).plan())
+            roots.append(_Root(schema, sources(root.name), root, caller, max_rows).plan())
     return Plan(tuple(roots))
 
 
@@ -115,10 +115,15 @@ class _Root:
                 return self._compiled(source, tuple(left_out))
             except NotCovered as why:
                 left_out.append(f"{source.how} {source.name}: {why}")
+        advice = "The action RefreshSchemaRegistry looks again."
+        if self._query.name in self._sources.missing:
+            advice = (
+                "If its data are still being loaded, ask again when they are; "
+                "what is missing is looked for again."
+            )
         raise QueryRefused(
             f"{self._query.name} cannot be read from {relation_of(self._schema, self._query)}: "
-            + "; ".join(left_out)
-            + ". The action RefreshSchemaRegistry looks again."
+            f"{'; '.join(left_out)}. {advice}"
         )
 
     def _authorise(self) -> None:

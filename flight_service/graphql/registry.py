@@ -3,11 +3,11 @@
 import hashlib
 import logging
 import threading
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 
 from flight_service.graphql.catalogue import Ask
 from flight_service.graphql.compiled import read
@@ -16,7 +16,7 @@ from flight_service.graphql.schema import Schema, build_schema
 from flight_service.graphql.sources import Sources, learn
 
 LOOK_SECONDS = 1.0
-"""How old the last look at the file may be."""
+"""How old the last look at the file may be, and at what the database lacked."""
 logger = logging.getLogger(__name__)
 
 
@@ -30,21 +30,29 @@ class Loaded:
     digest: str
     loaded_at: datetime
     ask: Ask
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lessons: int = 0
+    """How often the database has been learned."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sources: Sources | None = None
+    _learned_at: float = 0.0
 
-    @property
-    def sources(self) -> Sources:
+    def sources(self, query: str) -> Sources:
         """What the database has for it, learned when first asked for.
+
+        It is learned again while it lacks what the query reads, at most once a second: a relation
+        may be made at any time.
 
         Raises:
             DatabaseFailed: it cannot be asked.
         """
-        with self.lock:
-            return self._learned
-
-    @cached_property
-    def _learned(self) -> Sources:
-        return learn(self.schema, self.ask)
+        with self._lock:
+            known = self._sources
+            is_old = monotonic() - self._learned_at >= LOOK_SECONDS
+            if known is None or (query in known.missing and is_old):
+                self._sources = known = learn(self.schema, self.ask)
+                self._learned_at = monotonic()
+                self.lessons += 1
+            return known
 
     @cached_property
     def claims(self) -> frozenset[str]:
@@ -78,7 +86,7 @@ class SchemaRegistry:
             SchemaUnavailable: none has ever been read; with the reason.
         """
         with self._lock:
-            now = time.monotonic()
+            now = monotonic()
             if now - self._looked >= LOOK_SECONDS:
                 self._looked = now
                 if (stamp := self._stamped()) != self._stamp or self._loaded is None:
@@ -93,7 +101,7 @@ class SchemaRegistry:
         holds."""
         with self._lock:
             self._stamp = self._stamped()
-            self._looked = time.monotonic()
+            self._looked = monotonic()
             if self._read():
                 assert self._loaded is not None
                 queries = len(self._loaded.schema.queries)

@@ -148,7 +148,7 @@ class GraphQL:
         if operation.kind != "query":
             raise NotAQuery(operation.kind)
         plan = compile_plan(
-            loaded.schema, lambda: loaded.sources, operation, caller, self._reading.max_rows
+            loaded.schema, loaded.sources, operation, caller, self._reading.max_rows
         )
         return operation, plan
 
@@ -157,4 +157,11 @@ class GraphQL:
         claims = {name: caller.claims.get(name) for name in sorted(loaded.claims)}
         # The order of an object's keys matters to `orderBy`.
         variables = msgspec.json.encode([dict(request.variables), claims])
-        return (loaded.version, request.query, request.operation_name, variables, caller.roles)
+        return (
+            loaded.version,
+            loaded.lessons,
+            request.query,
+            request.operation_name,
+            variables,
+            caller.roles,
+        )

@@ -110,6 +110,8 @@ class Sources:
     notes: Mapping[str, tuple[str, ...]]
     """Why a faster source was left out, by query."""
     arrow_types: Mapping[tuple[str, str], pa.DataType]
+    missing: frozenset[str] = frozenset()
+    """The queries whose relation is not there, though a flat one may be."""
 
 
 def relation_of(schema: Schema, query: Query) -> str:
@@ -157,7 +159,12 @@ class _Learner:
             for (type_name, one, scalar), infos in self._facts.items()
             if (kind := _arrow_type(scalar, infos))
         }
-        return Sources(by_query, notes, types)
+        missing = frozenset(
+            one.name
+            for one in self._schema.queries.values()
+            if relation_of(self._schema, one) not in self._relations
+        )
+        return Sources(by_query, notes, types, missing)
 
     def _read(self, names: Iterable[str]) -> None:
         unknown = set(names) - self._relations.keys()

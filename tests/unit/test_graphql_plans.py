@@ -88,7 +88,7 @@ def plan(
 ) -> RootPlan:
     operation = read_operation(schema, text, variables, None, LIMITS)
     known = Sources(dict.fromkeys(schema.queries, sources), dict.fromkeys(schema.queries, ()), {})
-    [root] = compile_plan(schema, lambda: known, operation, caller, 1000).statements
+    [root] = compile_plan(schema, lambda _: known, operation, caller, 1000).statements
     return root
 
 
