@@ -110,7 +110,8 @@ class _View:
         found = next((item for item in items if self._named(item) == self._column), None)
         if found is None:
             raise NotTheSame(f"{self._name} does not say what {self._column} is")
-        parts = self._resolve(found[:-2] if found[-2].token_type == TokenType.ALIAS else found)
+        aliased = len(found) > 2 and found[-2].token_type == TokenType.ALIAS
+        parts = self._resolve(found[:-2] if aliased else found)
         if not isinstance(parts, Parts):
             raise NotTheSame(f"{self._name} does not build {self._column} with {BUILD}")
         added = "".join(f", {item}" for item in self._added)
@@ -166,12 +167,15 @@ class _View:
             inner = tokens[2:-1]
             if len(list(_split(inner))) == 1 and inner[-1].token_type != TokenType.STAR:
                 return self._resolve(inner)
-        if _is_path(tokens):
-            table, column = tokens[0].text, tokens[2].text
-            imported = self._imported(table, column)
-            if imported is not None:
-                return imported
-        return self._part(self._text(tokens), stored=_is_path(tokens) or len(tokens) == 1)
+        stored = _is_path(tokens) or len(tokens) == 1
+        if stored and len(self._tables) == 1:
+            # PostgreSQL names no table where there is only one.
+            imported = self._imported(next(iter(self._tables)), tokens[-1].text)
+        elif stored and len(tokens) == 3:
+            imported = self._imported(tokens[0].text, tokens[2].text)
+        else:
+            imported = None
+        return imported or self._part(self._text(tokens), stored=stored)
 
     def _pairs(self, tokens: Sequence[Token]) -> Iterator[tuple[str, Part | Parts]]:
         arguments = list(_split(tokens))

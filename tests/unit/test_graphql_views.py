@@ -48,6 +48,11 @@ def test_another_view_s_document_is_expanded_where_it_stands() -> None:
     )
 
 
+def test_a_document_passed_on_from_the_one_view_there_is_is_expanded() -> None:
+    found = expand("v", "data", of("SELECT pk,\n    data\n   FROM v_customer c"))
+    assert found.parts == Parts({"name": Part("graphql_0", stored=True)}, present="graphql_1")
+
+
 def test_quotes_and_other_scripts_stay_as_they_are() -> None:
     sql = """SELECT jsonb_build_object('é', "Tä"."x y", 'it''s', 'a,b)'::text) AS data FROM "Tä\""""
     found = expand("v", "data", of(sql))
@@ -59,6 +64,7 @@ def test_quotes_and_other_scripts_stay_as_they_are() -> None:
     ("sql", "why"),
     [
         ("SELECT t.data FROM t", "does not build"),
+        ("SELECT data FROM t", "does not build"),
         ("SELECT jsonb_build_object('a', 1) AS other FROM t", "does not say"),
         ("SELECT DISTINCT jsonb_build_object('a', t.a) AS data FROM t", "DISTINCT"),
         ("WITH t AS (SELECT 1 AS a) SELECT jsonb_build_object('a', t.a) AS data FROM t", "WITH"),
