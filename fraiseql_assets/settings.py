@@ -7,7 +7,7 @@ terminal, and commands in another find it on whatever ports it has.
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -25,7 +25,11 @@ class Settings(BaseSettings):
     """The settings, each documented where it is defined; `docs/settings.md` is made from here."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FRAISEQL_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="FRAISEQL_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
     )
 
     # Where the servers are.
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
     schema_path: Path | None = Field(
         default=None,
         # A field named `schema` would hide one of pydantic's own methods.
-        validation_alias=AliasChoices("FRAISEQL_SCHEMA", "schema_path"),
+        validation_alias="FRAISEQL_SCHEMA",
         description="The path of the compiled schema, `schema.compiled.json`; unset, there is no "
         "GraphQL.",
     )
@@ -196,8 +200,8 @@ class Settings(BaseSettings):
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     alias = Settings.model_fields[name].validation_alias
-    if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
+    if isinstance(alias, str):
+        return alias
     return f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
 
 

@@ -31,6 +31,8 @@ class Program:
     """Whether it answers; quick, and never raises."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Where it is, by the names of the settings that say so."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Other settings that hold for everything where it runs, by their names."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Beside the environment of this process."""
     prepare: Callable[[], None] = lambda: None

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from local_stack.demo import COMPILED_SCHEMA
 from local_stack.probes import HOST, accepts, agrees, answers
 from local_stack.programs import Program
 
@@ -101,13 +102,18 @@ def flight(port: int, http_port: int) -> Program:
     )
 
 
-def demo() -> Program:
-    """What loads a shop's data and publishes what happens there, on and on."""
+def demo(loaded: Path) -> Program:
+    """What loads a shop's data and publishes what happens there, on and on.
+
+    It is ready when the database is; then it makes the file `loaded`.
+    """
     return Program(
         name="demo",
         title="Demo data",
-        command=(sys.executable, "-m", "local_stack.demo"),
-        is_ready=lambda: True,
+        command=(sys.executable, "-m", "local_stack.demo", "--loaded", str(loaded)),
+        is_ready=loaded.exists,
+        settings={"schema_path": str(COMPILED_SCHEMA)},
+        prepare=partial(loaded.unlink, missing_ok=True),
         needs=("setup",),
     )
 

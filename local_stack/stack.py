@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from fraiseql_assets.settings import variable
 from local_stack import servers, services
-from local_stack.demo import COMPILED_SCHEMA
 from local_stack.folder import FolderInUse, hold_folder
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, StackError, said
@@ -65,11 +65,9 @@ def layers(folder: Path, ports: Mapping[str, int], *, demo: bool) -> Layers:
         *services.dagster(folder / "dagster", ports["dagster_url"], code_port),
         services.setup(),
         services.flight(ports["flight_url"], ports["http_url"]),
-        *([services.demo()] if demo else []),
+        *([services.demo(folder / "demo.loaded")] if demo else []),
     ]
     known = variables([below, above])
-    if demo:
-        known["FRAISEQL_SCHEMA"] = str(COMPILED_SCHEMA)
     return [
         [replace(program, environment={**known, **program.environment}) for program in layer]
         for layer in (below, above)
@@ -101,7 +99,9 @@ def addresses(programs: Layers) -> dict[str, str]:
 
 
 def variables(programs: Layers) -> dict[str, str]:
-    """The addresses as environment variables of the settings."""
-    return {
-        f"FRAISEQL_{setting.upper()}": address for setting, address in addresses(programs).items()
-    }
+    """The addresses, and what else follows from the programs, as environment variables."""
+    settings = addresses(programs)
+    for layer in programs:
+        for program in layer:
+            settings.update(program.settings)
+    return {variable(setting): value for setting, value in settings.items()}

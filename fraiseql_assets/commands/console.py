@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from fraiseql_assets.settings import Settings, get_settings
+from fraiseql_assets.settings import Settings, get_settings, variable
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -19,7 +19,8 @@ def read_settings() -> Settings:
         return get_settings()
     except ValidationError as error:
         for wrong in error.errors():
-            name = f"FRAISEQL_{'_'.join(map(str, wrong['loc'])).upper()}"
+            field = str(wrong["loc"][0])
+            name = variable(field) if field in Settings.model_fields else field
             err.print(f"[red]✗[/red] {name}: {wrong['msg']}", soft_wrap=True)
         raise typer.Exit(2) from error
 

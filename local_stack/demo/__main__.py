@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,25 +27,36 @@ def main(
     scale: Annotated[float, typer.Option(min=0.001, help="TPC-H's scale factor.")] = SCALE,
     seed: Annotated[int, typer.Option(help="Another seed gives other ids and times.")] = 0,
     rate: Annotated[float, typer.Option(min=0.01, help="Live events per second.")] = RATE,
+    loaded: Annotated[
+        Path | None, typer.Option(help="A file to make when the database is loaded.")
+    ] = None,
 ) -> None:
     """Load TPC-H as a shop into PostgreSQL, tell its last days to the log, and go on live."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
     try:
-        asyncio.run(_run(get_settings(), scale, seed, rate))
+        asyncio.run(_run(get_settings(), scale, seed, rate, loaded))
     except (DemoError, LogError) as error:
         logging.getLogger(__name__).error("%s", error)
         raise typer.Exit(1) from error
 
 
-async def _run(settings: Settings, scale: float, seed: int, rate: float) -> None:
+async def _run(
+    settings: Settings, scale: float, seed: int, rate: float, loaded: Path | None
+) -> None:
     tables = make_tables(scale)
     history = History(make_shop(tables, seed))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = settings.database_url.get_secret_value()
+
+    def fill() -> None:
+        load(url, scale, seed, tables)
+        if loaded is not None:
+            loaded.touch()
+
     # PostgreSQL builds documents while the log takes events.
-    loading = _beside(lambda: load(url, scale, seed, tables))
+    loading = _beside(fill)
     loading.add_done_callback(lambda ended: stop.set() if ended.exception() else None)
     await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
     if loading.done():
