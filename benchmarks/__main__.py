@@ -1,0 +1,68 @@
+"""Runs benchmarks one after another and writes `RESULTS.md` from what they found.
+
+Each runs in a process of its own, so that none pays for another's memory. `RESULTS.md` holds the
+newest result of every benchmark that is listed here, so a part of them may be run alone.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.harness import QUICK_VARIABLE, ROUNDS, out
+from benchmarks.summary import write_summary
+
+FOLDER = Path(__file__).parent
+
+BENCHMARKS = {
+    "ingest": "N5, N6, N7: events out of the log, into Arrow and into ClickHouse",
+    "bulk": "N8: bodies for Elasticsearch",
+    "backlog": "a backlog drained in bounded memory; how cost grows with the number of events",
+    "latency": "N11: from published to visible",
+}
+"""What there is, in the order in which it runs."""
+
+
+def main() -> None:
+    listed = "\n".join(f"  {name:<10} {what}" for name, what in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"benchmarks:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help="which; all when none is named")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"measured rounds ({ROUNDS})")
+    parser.add_argument(
+        "--quick", action="store_true", help="see that they work: one short round, nothing written"
+    )
+    asked = parser.parse_args()
+    unknown = [name for name in asked.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark is named {', '.join(unknown)}; see --help")
+    rounds = 1 if asked.quick else asked.rounds
+    failed = [name for name in asked.names or BENCHMARKS if not run(name, rounds, asked.quick)]
+    if not asked.quick:
+        out.print(f"Written: {write_summary(BENCHMARKS)}")
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}. The results of these are older ones.")
+
+
+def run(name: str, rounds: int, quick: bool) -> bool:
+    """Runs one; whether it came to its end."""
+    out.rule(f"{name}: {BENCHMARKS[name]}")
+    started = time.monotonic()
+    environment = {**os.environ, QUICK_VARIABLE: "1"} if quick else None
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{name}.py"), "--rounds", str(rounds)],
+        env=environment,
+        check=False,
+    )
+    out.print(f"{name}: {time.monotonic() - started:.0f} s\n")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    main()

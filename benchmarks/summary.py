@@ -1,0 +1,88 @@
+"""`RESULTS.md`: what the benchmarks found, made from `results/*.json`."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness import RESULTS, Cell, readable
+
+PAGE = RESULTS.parent / "RESULTS.md"
+
+HEAD = """\
+# What the benchmarks found
+
+Written by `make bench`; [performance.md](../docs/performance.md) says what the numbers mean and what
+limits them. The sides of a comparison alternate in one run and their medians are compared. *Load* is
+the machine's over a minute, before and after: a quiet machine begins below 1. Every round's number is
+in `results/`.
+"""
+
+
+def write_summary(names: Iterable[str]) -> Path:
+    """Writes the page with the newest result of each of these benchmarks; returns its path."""
+    found = {
+        name: json.loads(path.read_text())
+        for name in names
+        if (path := RESULTS / f"{name}.json").exists()
+    }
+    PAGE.write_text("\n".join(_page(found)))
+    return PAGE
+
+
+def _page(found: dict[str, Any]) -> Iterator[str]:
+    yield HEAD
+    comparisons = sorted(
+        (c for result in found.values() for c in result["comparisons"]),
+        key=lambda c: int(c["number"].lstrip("N").split()[0].rstrip("ab")),
+    )
+    yield from _table(
+        ("number", "measure", "goal", "value", "met", "load"),
+        [
+            (c["number"], c["measure"], c["goal"], c["value"], "yes" if c["met"] else "**no**")
+            + (_load(c["load"]),)
+            for c in comparisons
+        ],
+    )
+    for name, result in found.items():
+        yield f"## {name}\n"
+        yield f"{result['at'].replace('T', ' ')[:16]} UTC, {_machine(result['machine'])}.\n"
+        for comparison in result["comparisons"]:
+            yield f"**{comparison['number']}** {comparison['measure']}\n"
+            yield from _table(
+                ("side", "median", "min", "max", "unit", "rounds"),
+                [
+                    (side["name"], median(side["rounds"]), min(side["rounds"]))
+                    + (max(side["rounds"]), side["unit"], len(side["rounds"]))
+                    for side in comparison["sides"]
+                ],
+            )
+        for table in result.get("tables", ()):
+            yield f"**{table['name']}**\n"
+            yield from _table(table["columns"], table["rows"])
+            if table["note"]:
+                yield f"{table['note']}\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    yield _line(columns)
+    yield _line(["---"] * len(columns))
+    for row in rows:
+        yield _line(map(readable, row))
+    yield ""
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _load(load: Sequence[float]) -> str:
+    return f"{load[0]:.1f} → {load[1]:.1f}"
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}, Python {machine['python']}"
+    )
