@@ -1,6 +1,7 @@
 """`RESULTS.md`: what the benchmarks found, made from `results/*.json`."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -13,10 +14,10 @@ PAGE = RESULTS.parent / "RESULTS.md"
 HEAD = """\
 # What the benchmarks found
 
-Written by `make bench`; [performance.md](../docs/performance.md) says what the numbers mean and what
-limits them. The sides of a comparison alternate in one run and their medians are compared. *Load* is
-the machine's over a minute, before and after: a quiet machine begins below 1. Every round's number is
-in `results/`.
+Written by `make bench`; [performance.md](../docs/performance.md) says what the numbers mean and
+what limits them. The sides of a comparison alternate in one run and their medians are compared.
+*Load* is the machine's over a minute, before and after: a quiet machine begins below 1. Every
+round's number is in `results/`.
 """
 
 
@@ -35,13 +36,12 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
     yield HEAD
     comparisons = sorted(
         (c for result in found.values() for c in result["comparisons"]),
-        key=lambda c: int(c["number"].lstrip("N").split()[0].rstrip("ab")),
+        key=lambda c: int(re.sub(r"\D", "", c["number"])),
     )
     yield from _table(
         ("number", "measure", "goal", "value", "met", "load"),
         [
-            (c["number"], c["measure"], c["goal"], c["value"], "yes" if c["met"] else "**no**")
-            + (_load(c["load"]),)
+            (c["number"], c["measure"], c["goal"], c["value"], _met(c["met"]), _load(c["load"]))
             for c in comparisons
         ],
     )
@@ -52,11 +52,7 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
             yield f"**{comparison['number']}** {comparison['measure']}\n"
             yield from _table(
                 ("side", "median", "min", "max", "unit", "rounds"),
-                [
-                    (side["name"], median(side["rounds"]), min(side["rounds"]))
-                    + (max(side["rounds"]), side["unit"], len(side["rounds"]))
-                    for side in comparison["sides"]
-                ],
+                map(_side, comparison["sides"]),
             )
         for table in result.get("tables", ()):
             yield f"**{table['name']}**\n"
@@ -75,6 +71,15 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[s
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _side(side: dict[str, Any]) -> Sequence[Cell]:
+    rounds = side["rounds"]
+    return side["name"], median(rounds), min(rounds), max(rounds), side["unit"], len(rounds)
+
+
+def _met(met: bool) -> str:
+    return "yes" if met else "**no**"
 
 
 def _load(load: Sequence[float]) -> str:
