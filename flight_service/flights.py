@@ -6,6 +6,7 @@ A kind of ticket is a class, a resolver that makes a `Flight` of it, and a line 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ class Part:
     ticket: Ticket
     about: Mapping[str, Any] = field(default_factory=dict)
     """What is known of it, in JSON values; travels as the endpoint's `app_metadata`."""
+    expires: datetime | None = None
+    """Until when it can be read, where that is limited."""
 
 
 @dataclass(frozen=True, slots=True)

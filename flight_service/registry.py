@@ -8,7 +8,8 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.flights import Listing, Resolver
-from flight_service.graphql.flights import GraphQLFlights, GraphQLQuery
+from flight_service.graphql.explain import explain_action
+from flight_service.graphql.flights import GraphQLFlights, GraphQLPart, GraphQLQuery
 from flight_service.graphql.http import graphql_route
 from flight_service.graphql.service import GraphQL
 from flight_service.log_source import LogSource
@@ -52,9 +53,10 @@ def registry(settings: Settings) -> Registry:
             ObserverEvents: ObserverEventFlights(analytics).resolve,
             Tail: TailFlights(settings).resolve,
             GraphQLQuery: queries.resolve,
+            GraphQLPart: queries.resolve_part,
         },
         named=queries.named(named),
         listings=(assets.listing,),
-        actions=(HEALTH_CHECK, *queries.actions()),
+        actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
         routes=(graphql_route(graphql, settings),),
     )

@@ -138,7 +138,10 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.FlightInfo:
         endpoints = [
             flight.FlightEndpoint(
-                part.ticket.encode(), self._locations, None, msgspec.json.encode(part.about)
+                part.ticket.encode(),
+                self._locations,
+                part.expires and pa.scalar(part.expires, pa.timestamp("us", "UTC")),
+                msgspec.json.encode(part.about),
             )
             for part in extent.parts or (Part(ticket),)
         ]

@@ -96,6 +96,26 @@ class Settings(BaseSettings):
         gt=0,
         description="How long a query's statement may run, its client's reading included.",
     )
+    graphql_parallel_rows: int = Field(
+        default=200_000,
+        ge=1,
+        description="From how many rows on, as PostgreSQL estimates them, a list is offered as "
+        "several endpoints.",
+    )
+    graphql_parallel_endpoints: int = Field(
+        default=4, ge=1, description="How many endpoints a large list is offered as."
+    )
+    graphql_snapshots: int = Field(
+        default=4,
+        ge=1,
+        description="How many snapshots may be held for such endpoints, each by a connection of "
+        "its own; when all are, large lists too have one endpoint.",
+    )
+    graphql_snapshot_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="How long such a snapshot is held for endpoints that have not been read.",
+    )
 
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(

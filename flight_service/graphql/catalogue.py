@@ -62,6 +62,8 @@ class Relation:
     columns: Mapping[str, ColumnInfo]
     definition: str | None
     """A view's SELECT; None of a table."""
+    is_stored: bool
+    """Whether it is a table of its own, so that its rows have places on disk."""
     is_open: bool
     """Whether reading it needs no more than the right to, and its rows are the same for all."""
     barrier: bool
@@ -80,7 +82,8 @@ def read_relations(ask: Ask, names: Iterable[str]) -> dict[str, Relation]:
         )
         if name not in found:
             is_open = row["readable"] and not row["row_security"]
-            found[name] = Relation(name, own, row["definition"], is_open, row["barrier"])
+            is_stored = row["kind"] in ("r", "m")
+            found[name] = Relation(name, own, row["definition"], is_stored, is_open, row["barrier"])
     return found
 
 

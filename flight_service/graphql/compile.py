@@ -21,6 +21,7 @@ from flight_service.graphql.compiled import Query, roles
 from flight_service.graphql.conditions import authorise
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.operation import Operation, Root, Selected
+from flight_service.graphql.places import Pages
 from flight_service.graphql.plan import Choice, Page, Plan, RootPlan
 from flight_service.graphql.projection import Projector
 from flight_service.graphql.schema import Schema
@@ -45,8 +46,10 @@ def compile_plan(
     operation: Operation,
     caller: Caller,
     max_rows: int,
+    pages: Pages | None = None,
 ) -> Plan:
-    """Compiles a query's roots. `sources` tells what the database has for a query of the schema.
+    """Compiles a query's roots. `sources` tells what the database has for a query of the schema;
+    of the roots that can be divided, `pages` picks a part.
 
     Raises:
         QueryRefused: an argument cannot be used as it is.
@@ -62,7 +65,7 @@ def compile_plan(
             text = msgspec.json.encode(introspected[root.key]).decode()
             roots.append(Member(root.key, Constant(text, json=True), nullable=False))
         else:
-            roots.append(_Root(schema, sources(root.name), root, caller, max_rows).plan())
+            roots.append(_Root(schema, sources(root.name), root, caller, max_rows, pages).plan())
     return Plan(tuple(roots))
 
 
@@ -89,13 +92,20 @@ def _introspected(schema: Schema, operation: Operation) -> dict[str, Any]:
 
 class _Root:
     def __init__(
-        self, schema: Schema, sources: Sources, root: Root, caller: Caller, max_rows: int
+        self,
+        schema: Schema,
+        sources: Sources,
+        root: Root,
+        caller: Caller,
+        max_rows: int,
+        pages: Pages | None,
     ) -> None:
         self._schema = schema
         self._sources = sources
         self._root = root
         self._caller = caller
         self._max_rows = max_rows
+        self._pages = pages
         self._query: Query = schema.queries[root.name]
         self._type = self._query.return_type.name
 
@@ -150,7 +160,7 @@ class _Root:
             self._authorise_selected(one.children, held)
 
     def _compiled(self, source: Source, left_out: tuple[str, ...]) -> RootPlan:
-        statement = Statement(self._schema, self._sources, source, self._caller)
+        statement = Statement(self._schema, self._sources, source, self._caller, self._pages)
         query, arguments = self._query, self._root.arguments
         for name, injected in query.inject_params.items():
             statement.inject(self._type, name, injected)

@@ -21,7 +21,9 @@ from flight_service.graphql.errors import (
     DatabaseFailed,
     DatabaseUnavailable,
     DeadlinePassed,
+    SnapshotGone,
 )
+from flight_service.graphql.sql import literal
 
 READ_BYTES = 4 * 2**20
 """About how much of a result is turned into a batch at once."""
@@ -31,6 +33,7 @@ SESSION = (
     "SET default_transaction_read_only = on",
 )
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+NO_SUCH_SNAPSHOT = ("42704", "22023", "55000")
 SET_VALUES = "SELECT count(set_config(key, value, true)) FROM jsonb_each_text($1::jsonb)"
 MESSAGE = re.compile(r"(?:ERROR|FATAL): +(?P<text>.*?)\s*(?:\n|$)")
 STATE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
@@ -80,14 +83,19 @@ class Database:
             return transaction.table(sql, values)
 
     def transaction(
-        self, settings: Mapping[str, str], ending: Ending | None = None
+        self,
+        settings: Mapping[str, str],
+        ending: Ending | None = None,
+        snapshot: str | None = None,
     ) -> "Transaction":
         """A read-only transaction over one snapshot, with settings of its own, as a context.
+        The snapshot is its own, or one that another transaction exports and still holds.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or all connections stay busy.
+            SnapshotGone: the snapshot is held no more.
         """
-        return Transaction(self, settings, ending, self._timeout)
+        return Transaction(self, settings, ending, self._timeout, snapshot)
 
     def close(self) -> None:
         """Closes the connections that are idle; those in use are closed as they come back."""
@@ -141,8 +149,10 @@ class Transaction:
         settings: Mapping[str, str],
         ending: Ending | None,
         timeout_seconds: float,
+        snapshot: str | None = None,
     ) -> None:
         self._database = database
+        self._snapshot = snapshot
         self._settings = {"statement_timeout": f"{int(timeout_seconds * 1000)}", **settings}
         self._timeout = timeout_seconds
         self._ending = ending
@@ -155,6 +165,8 @@ class Transaction:
         self._connection = self._database.acquire()
         try:
             execute(self._connection, BEGIN)
+            if self._snapshot is not None:
+                self._take(self._snapshot)
             self.set(self._settings)
         except BaseException as error:
             self._leave(usable=False)
@@ -179,15 +191,32 @@ class Transaction:
                 usable = False
         self._leave(usable=usable)
 
+    def _take(self, snapshot: str) -> None:
+        """Goes over to another transaction's snapshot, before anything has been read."""
+        try:
+            execute(self._own, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+        except DriverError as error:
+            if getattr(error, "sqlstate", None) in NO_SUCH_SNAPSHOT:
+                raise SnapshotGone from error
+            raise
+
     def set(self, settings: Mapping[str, str]) -> None:
         """Binds settings for the rest of the transaction."""
         self.table(SET_VALUES, [msgspec.json.encode(settings).decode()])
 
-    def table(self, sql: str, values: Sequence[str] = ()) -> pa.Table:
+    def explained(self, sql: str, values: Sequence[str]) -> str:
+        """PostgreSQL's plan of a statement that is streamed, as JSON. The relations that it reads
+        are locked against rewriting until the transaction ends."""
+        self._bind(values)
+        return self.table(f"EXPLAIN (FORMAT JSON) {sql}", copy=False)[0][0].as_py()
+
+    def table(self, sql: str, values: Sequence[str] = (), *, copy: bool = True) -> pa.Table:
         """Runs a statement of few rows."""
         try:
             statement = adbc_driver_manager.AdbcStatement(self._own)
             try:
+                if not copy:
+                    statement.set_options(**{"adbc.postgresql.use_copy": "false"})
                 statement.set_sql_query(sql)
                 if values:
                     names = [f"p{n}" for n in range(len(values))]
@@ -202,8 +231,7 @@ class Transaction:
 
     def batches(self, sql: str, values: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         """Streams a statement's rows. Closing the iterator stops the statement."""
-        if values:
-            self.set({f"fraiseql.p{n}": value for n, value in enumerate(values, 1)})
+        self._bind(values)
         statement = adbc_driver_manager.AdbcStatement(self._own)
         whole = False
         try:
@@ -221,6 +249,10 @@ class Transaction:
             if not whole:
                 self.stop()
             statement.close()
+
+    def _bind(self, values: Sequence[str]) -> None:
+        if values:
+            self.set({f"fraiseql.p{n}": value for n, value in enumerate(values, 1)})
 
     def another(self) -> "Transaction":
         """A second transaction with the same settings, for looking into what this one reads."""

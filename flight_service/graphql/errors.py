@@ -4,6 +4,7 @@ GraphQLFailure
 ├── QueryRefused           the document or its variables are wrong: the client's to mend
 │   ├── QueryUnparsable    it is no GraphQL at all
 │   ├── NotAQuery          a mutation or subscription, which is not executed here
+│   ├── SnapshotGone       an endpoint is read after its snapshot was given up
 │   └── LimitExceeded      right, but larger than a setting allows; names the setting
 ├── SchemaUnavailable      there is no compiled schema to answer by
 ├── NotAuthorised          the caller's claims do not suffice
@@ -104,6 +105,18 @@ class LimitExceeded(QueryRefused):
     """The query is valid, but asks for more than a setting allows; the message names it."""
 
     code = "LIMIT_EXCEEDED"
+
+
+class SnapshotGone(QueryRefused):
+    """What an endpoint reads is held no more."""
+
+    code = "SNAPSHOT_GONE"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The snapshot of this endpoint is held no more: it has been read to its end, or "
+            "FRAISEQL_GRAPHQL_SNAPSHOT_SECONDS have passed. Call GetFlightInfo again for new ones."
+        )
 
 
 class SchemaUnavailable(GraphQLFailure):

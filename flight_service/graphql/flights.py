@@ -12,7 +12,7 @@ from flight_service.actions import Action
 from flight_service.callers import Caller
 from flight_service.calls import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest
-from flight_service.flights import Flight
+from flight_service.flights import Extent, Flight, Part
 from flight_service.graphql.errors import (
     Cancelled,
     DatabaseUnavailable,
@@ -23,7 +23,7 @@ from flight_service.graphql.errors import (
     SchemaUnavailable,
 )
 from flight_service.graphql.saved import saved_query
-from flight_service.graphql.service import GraphQL, Request
+from flight_service.graphql.service import GraphQL, Prepared, Request
 from flight_service.tickets import Named, Ticket
 
 
@@ -35,6 +35,13 @@ class GraphQLQuery(Ticket, frozen=True):
     operation_name: str | None = msgspec.field(default=None, name="operationName")
     field: str | None = None
     """The field, by its key in the response, whose rows are wanted alone."""
+
+
+class GraphQLPart(Ticket, frozen=True):
+    """One of the endpoints that GetFlightInfo offers for a large list, as that names it."""
+
+    handle: str
+    part: int
 
 
 class GraphQLFlights:
@@ -57,7 +64,33 @@ class GraphQLFlights:
             with as_call_errors():
                 yield from self._graphql.batches(prepared, ticket.field, cancellation)
 
-        return Flight(schema, stream)
+        return Flight(schema, stream, lambda: self._extent(prepared, ticket.field))
+
+    def resolve_part(self, ticket: GraphQLPart, caller: Caller) -> Flight:
+        """The flight of an endpoint; see `flight_service.flights.Resolver`."""
+        with as_call_errors():
+            plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, caller)
+
+        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+            with as_call_errors():
+                yield from read(cancellation)
+
+        return Flight(plan.statements[0].schema, stream)
+
+    def _extent(self, prepared: Prepared, field: str | None) -> Extent:
+        with as_call_errors():
+            offered = self._graphql.parts(prepared, field)
+        if offered is None:
+            return Extent()
+        parts = tuple(
+            Part(
+                GraphQLPart(handle=offered.handle, part=number),
+                {"part": number, "parts": offered.count},
+                offered.expires,
+            )
+            for number in range(offered.count)
+        )
+        return Extent(parts=parts, about={"estimated_rows": offered.rows})
 
     def named(self, otherwise: Named) -> Named:
         """Also takes the name of a query of the schema, or a whole document, for a short form."""

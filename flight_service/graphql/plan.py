@@ -6,12 +6,7 @@ from typing import Literal
 import pyarrow as pa
 
 from flight_service.graphql.projection import Check
-from flight_service.graphql.shapes import (
-    ListOf,
-    Member,
-    Struct,
-    arrow_schema,
-)
+from flight_service.graphql.shapes import ListOf, Member, Struct, arrow_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,8 @@ class RootPlan:
     nullable: bool
     checks: tuple[Check, ...]
     choice: Choice
+    table: str | None = None
+    """The table by whose pages its rows can be divided, where they can."""
     page: Page | None = None
 
     @property

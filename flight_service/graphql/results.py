@@ -2,7 +2,7 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """The result of a plan: as Arrow, streamed in batches, and as JSON of identical content."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from flight_service.graphql.pages import page_of
 from flight_service.graphql.plan import Plan, RootPlan
 from flight_service.graphql.shapes import Constant, Leaf, Member, Struct, arrow_schema, arrow_type
 
+FORM = b"graphql:form"
 CLAIMS = "fraiseql.claims"
 """The setting in which row-security policies find the caller's claims, as JSON."""
 
@@ -34,13 +35,14 @@ class Reading:
 
 def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
     """The schema of a plan's result: of one root's own rows, or of one row with a column a root.
+    Its metadata say the root's form, see `RootPlan.form`.
 
     Raises:
         QueryRefused: there is no root of that name.
     """
-    root = _picked(plan, field)
+    root = picked(plan, field)
     if root is not None:
-        return root.schema
+        return root.schema.with_metadata({FORM: root.form.encode()})
     return arrow_schema(tuple(one if isinstance(one, Member) else one.member for one in plan.roots))
 
 
@@ -50,14 +52,16 @@ def result_batches(
     claims: Mapping[str, Any],
     field: str | None = None,
     ending: Ending | None = None,
-) -> Iterator[pa.RecordBatch]:
+    snapshot: str | None = None,
+) -> Generator[pa.RecordBatch, None, None]:
     """Streams a plan's result in batches of `result_schema`. Closing the iterator ends the work.
+    It is read from `snapshot`, where one is given that another transaction exports.
 
     Raises:
         GraphQLFailure: as soon as it is known, which may be after some batches.
     """
-    root = _picked(plan, field)
-    with reading.database.transaction(_settings(claims), ending) as transaction:
+    root = picked(plan, field)
+    with reading.database.transaction(claims_setting(claims), ending, snapshot) as transaction:
         if root is not None:
             yield from _root_batches(reading, transaction, root)
             return
@@ -85,7 +89,7 @@ def result_json(
         fields = [f'"{one.key}":'.encode() + _constant_json(one) for one in plan.constants]
         yield b",".join(fields)
         return
-    with reading.database.transaction(_settings(claims), ending) as transaction:
+    with reading.database.transaction(claims_setting(claims), ending) as transaction:
         for number, root in enumerate(plan.roots):
             key = f'{"," if number else ""}"{root.key}":'.encode()
             if isinstance(root, Member):
@@ -119,12 +123,17 @@ def _constant_json(member: Member) -> bytes:
     return value.encode() if member.shape.json else msgspec.json.encode(value)
 
 
-def _settings(claims: Mapping[str, Any]) -> dict[str, str]:
+def claims_setting(claims: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a transaction that reads for a caller of these claims."""
     return {CLAIMS: msgspec.json.encode(dict(claims)).decode()}
 
 
-def _picked(plan: Plan, field: str | None) -> RootPlan | None:
-    """The root whose rows are the result; None when the result is one row of all roots."""
+def picked(plan: Plan, field: str | None) -> RootPlan | None:
+    """The root whose rows are the result; None when the result is one row of all roots.
+
+    Raises:
+        QueryRefused: there is no root of that name.
+    """
     if field is None:
         only = plan.roots[0] if len(plan.roots) == 1 else None
         return only if isinstance(only, RootPlan) else None

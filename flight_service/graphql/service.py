@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -14,9 +14,17 @@ from flight_service.graphql.compile import compile_plan
 from flight_service.graphql.database import Database, Ending
 from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.operation import Limits, Operation, read_operation
+from flight_service.graphql.parallel import Parts, Snapshots
+from flight_service.graphql.places import Pages
 from flight_service.graphql.plan import Plan
 from flight_service.graphql.registry import Loaded, SchemaRegistry
-from flight_service.graphql.results import Reading, result_batches, result_json, result_schema
+from flight_service.graphql.results import (
+    Reading,
+    picked,
+    result_batches,
+    result_json,
+    result_schema,
+)
 from flight_service.graphql.sources import relation_of
 from fraiseql_assets.settings import Settings
 
@@ -38,7 +46,8 @@ class Prepared:
 
     operation: Operation
     plan: Plan
-    claims: Mapping[str, Any]
+    caller: Caller
+    loaded: Loaded
 
 
 class GraphQL:
@@ -58,6 +67,18 @@ class GraphQL:
             settings.graphql_max_complexity,
         )
         self._reading = Reading(self.database, settings.batch_rows, settings.graphql_max_rows)
+        self.snapshots = Snapshots(
+            self._reading,
+            Database(
+                settings.database_url.get_secret_value(),
+                connections=settings.graphql_snapshots,
+                timeout_seconds=settings.graphql_timeout_seconds,
+                patience_seconds=0,
+            ),
+            rows=settings.graphql_parallel_rows,
+            endpoints=settings.graphql_parallel_endpoints,
+            seconds=settings.graphql_snapshot_seconds,
+        )
         self._plans: OrderedDict[Any, tuple[Operation, Plan]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -80,7 +101,7 @@ class GraphQL:
                 self._plans[key] = found
                 while len(self._plans) > CACHED_PLANS:
                     self._plans.popitem(last=False)
-        return Prepared(*found, caller.claims)
+        return Prepared(*found, caller, loaded)
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
         """The Arrow schema of a result; see `flight_service.graphql.results.result_schema`."""
@@ -90,11 +111,29 @@ class GraphQL:
         self, prepared: Prepared, field: str | None = None, ending: Ending | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The result as Arrow; see `flight_service.graphql.results.result_batches`."""
-        return result_batches(self._reading, prepared.plan, prepared.claims, field, ending)
+        return result_batches(self._reading, prepared.plan, prepared.caller.claims, field, ending)
+
+    def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
+        """What a large list is offered as; see `flight_service.graphql.parallel`."""
+        root = picked(prepared.plan, field)
+        if root is None or root.table is None:
+            return None
+        operation = prepared.operation
+        alone = replace(operation, roots=tuple(r for r in operation.roots if r.key == root.key))
+        schema, caller = prepared.loaded.schema, prepared.caller
+        [name] = {one.name for one in alone.roots}
+        known = prepared.loaded.sources(name)
+
+        def part(pages: Pages) -> Plan:
+            return compile_plan(
+                schema, lambda _: known, alone, caller, self._reading.max_rows, pages
+            )
+
+        return self.snapshots.offer(root, caller, part)
 
     def json(self, prepared: Prepared, ending: Ending | None = None) -> Iterator[bytes]:
         """The result as JSON; see `flight_service.graphql.results.result_json`."""
-        return result_json(self._reading, prepared.plan, prepared.claims, ending)
+        return result_json(self._reading, prepared.plan, prepared.caller.claims, ending)
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
         """How a request is answered: for each root its source, why no faster one, its SQL."""
@@ -139,6 +178,7 @@ class GraphQL:
 
     def close(self) -> None:
         """Closes the database's connections."""
+        self.snapshots.close()
         self.database.close()
 
     def _planned(self, loaded: Loaded, request: Request, caller: Caller) -> tuple[Operation, Plan]:

@@ -7,7 +7,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from flight_service.graphql.catalogue import (
 )
 from flight_service.graphql.compiled import Field, Query
 from flight_service.graphql.errors import DatabaseFailed
+from flight_service.graphql.places import Placed, placed
 from flight_service.graphql.scalars import kind_of
 from flight_service.graphql.schema import Schema
 from flight_service.graphql.sql import quoted, quoted_path
@@ -62,6 +63,8 @@ class Source:
     parts_columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
     """The columns that `members` name as parts."""
     complete: bool = False
+    placed: Placed | None = None
+    """The same rows with their places, where those can be told."""
 
     def value(self, alias: str) -> Built:
         """The rows' fields, read from the relation under a name."""
@@ -203,7 +206,8 @@ class _Learner:
                 notes.append(f"there is no {name}")
         base = self._relations.get(relation)
         if base is None:
-            return tuple(found), (*notes, f"there is no {relation}")
+            flat = tuple(self._with_places(one) for one in found)
+            return flat, (*notes, f"there is no {relation}")
         has_document = column in base.columns and base.columns[column].type in JSON
         if has_document and base.definition and not self._schema.is_abstract(type_name):
             try:
@@ -211,7 +215,7 @@ class _Learner:
             except (NotTheSame, DatabaseFailed) as why:
                 notes.append(str(why))
         found.append(self._documents(base, column if has_document else None, type_name))
-        return tuple(found), tuple(notes)
+        return tuple(self._with_places(one) for one in found), tuple(notes)
 
     def _flat(self, relation: Relation, type_name: str) -> Source:
         return Source(
@@ -252,6 +256,25 @@ class _Learner:
             parts_columns=described,
             complete=True,
         )
+
+    def _with_places(self, source: Source) -> Source:
+        view = self._definitions.get(source.name)
+        if source.parts_columns:
+            select = source.sql[1:-1]
+        elif view is None:
+            select = f"SELECT * FROM {source.sql}"
+        elif view.trusted:
+            select = view.sql
+        else:
+            return source
+        tables = {one.name for one in self._relations.values() if one.is_stored}
+        try:
+            found = placed(select, self._definitions, tables)
+            # PostgreSQL knows aggregates that no parser does.
+            describe_columns(self._ask, found.select)
+        except (NotTheSame, DatabaseFailed):
+            return source
+        return replace(source, placed=found)
 
     def _columns_of(self, relation: Relation, type_name: str) -> dict[str, ColumnInfo]:
         found: dict[str, ColumnInfo] = {}

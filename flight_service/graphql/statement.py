@@ -10,11 +10,10 @@ from flight_service.graphql.compiled import Injected
 from flight_service.graphql.conditions import Condition, Conditions
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.inputs import COMBINATORS
+from flight_service.graphql.places import Pages
 from flight_service.graphql.projection import Projector
 from flight_service.graphql.schema import Schema
-from flight_service.graphql.shapes import (
-    Struct,
-)
+from flight_service.graphql.shapes import Struct
 from flight_service.graphql.sources import Source, Sources, snake
 from flight_service.graphql.sql import Parameters
 from flight_service.graphql.values import Column, NotCovered, member, text_of
@@ -23,7 +22,14 @@ from flight_service.graphql.values import Column, NotCovered, member, text_of
 class Statement:
     """Collects the parts of one statement over one source."""
 
-    def __init__(self, schema: Schema, sources: Sources, source: Source, caller: Caller) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        sources: Sources,
+        source: Source,
+        caller: Caller,
+        pages: Pages | None = None,
+    ) -> None:
         self.source = source
         self.projector = Projector(schema, sources.arrow_types)
         self.limit: int | None = None
@@ -36,6 +42,12 @@ class Statement:
         self._order: list[str] = []
         self._order_on_document = False
         self._value = source.value("s")
+        self._relation = source.sql
+        if pages is not None:
+            if source.placed is None:
+                raise NotCovered("the places of its rows cannot be told")
+            self._relation = f"({source.placed.select})"
+            self._where.append(Condition(pages.holds("s"), on_document=False))
 
     def where(self, type_name: str, given: Mapping[str, Any]) -> None:
         self._where += self._conditions.where(type_name, self._value, given)
@@ -99,12 +111,19 @@ class Statement:
             "values": self._parameters.values,
             "rows": rows,
             "checks": tuple(self.projector.checks),
+            "table": self._divisible(),
         }
+
+    def _divisible(self) -> str | None:
+        """The table by whose places the rows can be divided, where all of them in any order are
+        wanted."""
+        whole = self.limit is None and not self.offset and not self._order
+        return self.source.placed.table if whole and self.source.placed else None
 
     def _rows_sql(self) -> str:
         """The rows. A document that is built is built once: OFFSET keeps PostgreSQL from moving
         the expression to where it is read."""
-        relation, conditions = self.source.sql, self._where
+        relation, conditions = self._relation, self._where
         reads_built = self._order_on_document or any(one.on_document for one in conditions)
         if reads_built:
             before = _and([one.sql for one in conditions if not one.on_document])

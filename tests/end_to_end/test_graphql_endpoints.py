@@ -1,0 +1,302 @@
+"""Large lists as several endpoints over one snapshot, on a real database and a real service."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import adbc_driver_postgresql.dbapi as postgresql
+import graphql_shop as shop
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+from pydantic import SecretStr
+from test_graphql_service import SECRET, Service, bearing, running
+
+from fraiseql_assets.settings import Settings
+
+ACCOUNTS = 20_000
+SQL = f"""
+DROP SCHEMA IF EXISTS graphql_ledger CASCADE;
+CREATE SCHEMA graphql_ledger;
+SET search_path = graphql_ledger;
+CREATE TABLE tb_branch (pk_branch int PRIMARY KEY, name text NOT NULL);
+INSERT INTO tb_branch SELECT n, 'Branch ' || n FROM generate_series(0, 9) AS n;
+CREATE TABLE tb_account (
+    pk_account int PRIMARY KEY, fk_branch int REFERENCES tb_branch, tenant_id text NOT NULL,
+    balance int NOT NULL, note text NOT NULL
+);
+INSERT INTO tb_account
+SELECT n, n % 10, 'tenant' || n % 2, 100, repeat('x', 60) FROM generate_series(1, {ACCOUNTS}) AS n;
+CREATE VIEW v_account AS
+SELECT a.pk_account AS id, a.tenant_id, jsonb_build_object(
+    'id', a.pk_account, 'balance', a.balance, 'note', a.note,
+    'branch', jsonb_build_object('name', b.name)
+) AS data FROM tb_account AS a LEFT JOIN tb_branch AS b ON b.pk_branch = a.fk_branch;
+CREATE VIEW va_account AS
+SELECT pk_account AS id, tenant_id, balance, note FROM tb_account;
+CREATE TABLE tv_account AS SELECT id, tenant_id, data FROM v_account;
+CREATE VIEW v_grouped AS
+SELECT a.balance AS id, jsonb_build_object('id', a.balance, 'balance', count(*)) AS data
+FROM tb_account AS a GROUP BY a.balance;
+ANALYZE;
+"""
+TENANT = {"tenant_id": {"source": "jwt", "claim": "tenant_id"}}
+
+
+def query(name: str, source: str, **more: Any) -> dict[str, Any]:
+    return {**shop.rows(name, "Account", source), "sql_source": f"graphql_ledger.{source}", **more}
+
+
+COMPILED: dict[str, Any] = {
+    "types": [
+        {
+            "name": "Account",
+            "fields": [
+                shop.field("id", "Int", nullable=False),
+                shop.field("balance", "Int", nullable=False),
+                shop.field("note", "String"),
+                shop.field("branch", {"Object": "Branch"}),
+            ],
+        },
+        {"name": "Branch", "fields": [shop.field("name", "String")]},
+    ],
+    "queries": [
+        query("accounts", "v_account"),
+        query("stored", "tv_account"),
+        query("mine", "v_account", inject_params=TENANT),
+        query("grouped", "v_grouped"),
+    ],
+}
+KINDS = {
+    "a flat view": "{ accounts { id balance } }",
+    "a view's expressions": "{ accounts { id balance branch { name } } }",
+    "a table's documents": "{ stored { id balance branch { name } } }",
+}
+
+
+@pytest.fixture(scope="module")
+def ledger(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        for statement in SQL.split(";\n"):
+            if statement.strip():
+                run.execute(statement)
+    return Settings(
+        database_url=SecretStr(database_url),
+        schema_path=shop.write_schema(tmp_path_factory.mktemp("schema"), COMPILED),
+        batch_rows=1000,
+        graphql_parallel_rows=5000,
+        jwt_secret=SecretStr(SECRET),
+    )
+
+
+@pytest.fixture(scope="module")
+def service(ledger: Settings) -> Iterator[Service]:
+    yield from running(ledger)
+
+
+ANN = {"sub": "ann", "tenant_id": "tenant1"}
+
+
+def info(service: Service, text: str, **claims: Any) -> flight.FlightInfo:
+    ticket = json.dumps({"type": "GraphQLQuery", "query": text}).encode()
+    descriptor = flight.FlightDescriptor.for_command(ticket)
+    return service.client.get_flight_info(descriptor, bearing(**(claims or ANN)))
+
+
+def read(service: Service, endpoint: flight.FlightEndpoint, **claims: Any) -> pa.Table:
+    return service.client.do_get(endpoint.ticket, bearing(**(claims or ANN))).read_all()
+
+
+def held(database_url: str) -> int:
+    """How many transactions are held open."""
+    with postgresql.connect(database_url) as one, one.cursor() as run:
+        run.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
+            "AND query LIKE '%pg_export_snapshot%'"
+        )
+        [count] = run.fetchone() or (-1,)
+        return count
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_endpoints_add_up_to_the_whole(service: Service, kind: str) -> None:
+    found = info(service, KINDS[kind])
+    parts = [read(service, endpoint) for endpoint in found.endpoints]
+    whole = service.table({"query": KINDS[kind]}, **ANN)
+    assert pa.concat_tables(parts).sort_by("id") == whole.sort_by("id")
+    assert [part.num_rows > 0 for part in parts] == [True] * 4
+
+
+def test_each_endpoint_has_the_schema_of_the_flight(service: Service) -> None:
+    found = info(service, KINDS["a view's expressions"])
+    assert len(found.endpoints) == 4
+    assert {read(service, one).schema == found.schema for one in found.endpoints} == {True}
+
+
+def test_endpoints_say_until_when_they_can_be_read(service: Service) -> None:
+    found = info(service, KINDS["a flat view"])
+    assert [json.loads(one.app_metadata) for one in found.endpoints] == [
+        {"part": n, "parts": 4} for n in range(4)
+    ]
+    assert all(one.expiration_time is not None for one in found.endpoints)
+    assert json.loads(found.app_metadata)["estimated_rows"] == pytest.approx(ACCOUNTS, rel=0.1)
+    for one in found.endpoints:
+        read(service, one)
+
+
+def test_what_is_read_while_others_write_is_one_state(service: Service, database_url: str) -> None:
+    """Money is moved, and accounts replaced by others; in every state there is as much of both."""
+    stopped = threading.Event()
+
+    def write() -> None:
+        with postgresql.connect(database_url) as one, one.cursor() as run:
+            number = 0
+            while not stopped.is_set():
+                number += 1
+                run.execute(
+                    "WITH gone AS (DELETE FROM graphql_ledger.tb_account WHERE pk_account = "
+                    "(SELECT min(pk_account) FROM graphql_ledger.tb_account) RETURNING *) "
+                    "INSERT INTO graphql_ledger.tb_account SELECT "
+                    f"{ACCOUNTS + number}, fk_branch, tenant_id, balance, note FROM gone"
+                )
+                run.execute(
+                    "UPDATE graphql_ledger.tb_account SET balance = balance + "
+                    f"CASE pk_account % 2 WHEN 0 THEN 7 ELSE -7 END "
+                    f"WHERE pk_account IN ({number + 5000}, {number + 5001})"
+                )
+                one.commit()
+
+    for kind in ("a flat view", "a view's expressions"):
+        stopped.clear()
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(3):
+                found = info(service, KINDS[kind])
+                with ThreadPoolExecutor(4) as pool:
+                    parts = list(pool.map(lambda one: read(service, one), found.endpoints))
+                rows = pa.concat_tables(parts)
+                assert len(parts) == 4
+                assert len(rows["id"].unique()) == rows.num_rows == ACCOUNTS
+                assert sum(rows["balance"].to_pylist()) == 100 * ACCOUNTS
+        finally:
+            stopped.set()
+            writer.join()
+        restore(database_url)
+
+
+def restore(database_url: str) -> None:
+    """Gives the accounts the numbers that they began with."""
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        run.execute(
+            "UPDATE graphql_ledger.tb_account SET balance = 100, "
+            f"pk_account = pk_account - {ACCOUNTS} * ((pk_account - 1) / {ACCOUNTS})"
+        )
+
+
+def test_a_claim_narrows_every_endpoint(service: Service) -> None:
+    found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
+    rows = [read(service, one, sub="bob", tenant_id="tenant0") for one in found.endpoints]
+    assert len(rows) == 4
+    numbers = pa.concat_tables(rows)["id"].to_pylist()
+    assert sorted(numbers) == list(range(2, ACCOUNTS + 1, 2))
+
+
+def test_an_endpoint_of_another_caller_is_refused(service: Service) -> None:
+    found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
+    with pytest.raises(flight.FlightUnauthorizedError, match="offered to another caller"):
+        read(service, found.endpoints[0], sub="bob", tenant_id="tenant1")
+    # A token that was renewed is still of the same caller.
+    later = {"sub": "bob", "tenant_id": "tenant0", "exp": time.time() + 1000}
+    for one in found.endpoints:
+        read(service, one, **later)
+
+
+def test_conditions_narrow_every_endpoint(service: Service) -> None:
+    found = info(service, "{ accounts(where: {id: {gt: 2}, balance: {eq: 100}}) { id } }")
+    rows = pa.concat_tables([read(service, one) for one in found.endpoints])
+    assert sorted(rows["id"].to_pylist()) == list(range(3, ACCOUNTS + 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ accounts(where: {id: {eq: 7}}) { id } }",
+        "{ accounts(limit: 20000) { id } }",
+        "{ accounts(orderBy: {id: ASC}) { id } }",
+        "{ accounts(offset: 1) { id } }",
+        "{ grouped { id } }",
+        "{ a: accounts { id } b: accounts { id } }",
+    ],
+)
+def test_what_is_small_or_in_order_has_one_endpoint(service: Service, text: str) -> None:
+    [endpoint] = info(service, text).endpoints
+    assert json.loads(endpoint.ticket.ticket)["type"] == "GraphQLQuery"
+
+
+def test_one_field_of_several_can_have_endpoints(service: Service) -> None:
+    ticket = {"type": "GraphQLQuery", "query": "{ a: accounts { id } b: grouped { id } }"}
+    asked = json.dumps({**ticket, "field": "a"}).encode()
+    descriptor = flight.FlightDescriptor.for_command(asked)
+    endpoints = service.client.get_flight_info(descriptor, bearing(**ANN)).endpoints
+    assert sum(read(service, one).num_rows for one in endpoints) == ACCOUNTS
+
+
+def test_the_snapshot_is_given_up_when_all_is_read(service: Service, database_url: str) -> None:
+    before = held(database_url)
+    found = info(service, KINDS["a flat view"])
+    assert held(database_url) == before + 1
+    for endpoint in found.endpoints:
+        read(service, endpoint)
+    assert held(database_url) == before
+    with pytest.raises(pa.ArrowInvalid, match="Call GetFlightInfo again"):
+        read(service, found.endpoints[0])
+
+
+def test_a_snapshot_is_held_no_longer_than_is_set(ledger: Settings, database_url: str) -> None:
+    before = held(database_url)
+    for service in running(ledger.model_copy(update={"graphql_snapshot_seconds": 0.2})):
+        found = info(service, KINDS["a flat view"])
+        assert len(found.endpoints) == 4
+        deadline = time.monotonic() + 20
+        while held(database_url) > before:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with pytest.raises(pa.ArrowInvalid, match="FRAISEQL_GRAPHQL_SNAPSHOT_SECONDS"):
+            read(service, found.endpoints[1])
+
+
+def test_when_no_snapshot_is_free_there_is_one_endpoint(ledger: Settings) -> None:
+    for service in running(ledger.model_copy(update={"graphql_snapshots": 1})):
+        first = info(service, KINDS["a flat view"])
+        assert len(info(service, KINDS["a flat view"]).endpoints) == 1
+        for endpoint in first.endpoints:
+            read(service, endpoint)
+        assert len(info(service, KINDS["a flat view"]).endpoints) == 4
+
+
+def test_endpoints_together_keep_to_the_row_limit(ledger: Settings) -> None:
+    for service in running(ledger.model_copy(update={"graphql_max_rows": ACCOUNTS - 1})):
+        found = info(service, KINDS["a flat view"])
+        for endpoint in found.endpoints[:-1]:
+            read(service, endpoint)
+        with pytest.raises(pa.ArrowInvalid, match="FRAISEQL_GRAPHQL_MAX_ROWS"):
+            read(service, found.endpoints[-1])
+
+
+def test_a_snapshot_that_the_database_gave_up_is_said_to_be_gone(
+    ledger: Settings, database_url: str
+) -> None:
+    for service in running(ledger):
+        found = info(service, KINDS["a flat view"])
+        with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+            run.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE query LIKE '%pg_export_snapshot%' AND pid <> pg_backend_pid()"
+            )
+            run.fetchall()
+        with pytest.raises(pa.ArrowInvalid, match="Call GetFlightInfo again"):
+            read(service, found.endpoints[0])
