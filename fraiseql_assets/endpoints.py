@@ -16,11 +16,13 @@ def published(folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
     """Makes addresses known in `folder` for the length of the block; yields the file."""
     import fcntl
 
-    path = folder / NAME
-    with path.open("w") as file:
+    path, unfinished = folder / NAME, folder / f"{NAME}.unfinished"
+    with unfinished.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.writelines(f"{name}={value}\n" for name, value in variables.items())
         file.flush()
+        # Whoever finds the file finds all of it, held.
+        unfinished.rename(path)
         try:
             yield path
         finally:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,15 @@ class Stack:
         """Ends it as a service manager does. Returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
+
+    def kill(self) -> None:
+        """Kills every process of it, and waits until there is none."""
+        processes = self.descendants
+        for process in processes:
+            # One that dies with another may be gone before its turn.
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_until(lambda: not survivors(processes))
 
 
 @contextmanager

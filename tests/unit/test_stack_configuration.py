@@ -2,12 +2,13 @@
 
 import shutil
 from collections import namedtuple
+from collections.abc import ItemsView
 from pathlib import Path
 
 import pytest
 import yaml
 
-from fraiseql_assets.endpoints import NAME, published
+from fraiseql_assets.endpoints import NAME, of_running_stack, published
 from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
 from local_stack.programs import said
 from local_stack.stack import FolderUnusable, data_folder
@@ -52,6 +53,18 @@ def test_a_stack_that_has_ended_is_forgotten(folder: Path) -> None:
     with published(folder, LOCAL):
         pass
     assert not (folder / NAME).exists()
+
+
+def test_addresses_that_are_still_being_written_are_not_found(folder: Path) -> None:
+    class Watched(dict[str, str]):
+        """Asked for its items, it looks for them where they are to be."""
+
+        def items(self) -> ItemsView[str, str]:
+            assert of_running_stack(folder) is None
+            return super().items()
+
+    with published(folder, Watched(LOCAL)) as path:
+        assert of_running_stack(folder) == path
 
 
 def test_what_a_crashed_stack_has_left_counts_for_nothing(folder: Path) -> None:
