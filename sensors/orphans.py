@@ -7,15 +7,24 @@ committed is asked for again.
 import os
 import socket
 import time
+from datetime import UTC
 
 import dagster as dg
 import psutil
 
 from fraiseql_assets.materialise import WORKER_TAG
 
+CODE_SERVER_TAG = ".dagster/grpc_info"
+"""What Dagster says of a run that a code server executes in a process of its own."""
+
 TICK_SECONDS = 9
 UNTAGGED_SECONDS = 60.0
 """How long a started run may take until it says which process works on it."""
+UNDER_WAY = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dg.sensor(
@@ -24,12 +33,13 @@ UNTAGGED_SECONDS = 60.0
     description="Marks runs as failed whose worker process is gone, so that their work is redone.",
 )
 def orphaned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Reports every started run whose process on this host is no more."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    """Reports every run under way whose process on this host, or whose code server, is no more."""
+    under_way = dg.RunsFilter(statuses=UNDER_WAY)
+    served_since = psutil.Process().create_time()
     gone = [
         record.dagster_run
-        for record in context.instance.get_run_records(started)
-        if is_orphan(record, now=time.time())
+        for record in context.instance.get_run_records(under_way)
+        if is_orphan(record, now=time.time(), served_since=served_since)
     ]
     for run in gone:
         worker = run.tags.get(WORKER_TAG, "none")
@@ -41,16 +51,20 @@ def orphaned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason("Every started run has its process")
 
 
-def is_orphan(record: dg.RunRecord, *, now: float) -> bool:
-    """Whether a started run's process is known to be gone.
+def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
+    """Whether the process of a run under way is known to be gone.
 
-    Of a run on another host nothing is known; that host's sensors or Dagster's run monitoring see
-    to it.
+    `served_since` is when the code server was started. Of a run on another host nothing is known;
+    that host's sensors or Dagster's run monitoring see to it.
     """
-    worker = record.dagster_run.tags.get(WORKER_TAG)
+    tags = record.dagster_run.tags
+    worker = tags.get(WORKER_TAG)
     started = record.start_time or now
     if worker is None:
-        return now - started > UNTAGGED_SECONDS
+        # A code server's runs go with it: one not heard of since this one started was another's.
+        heard_of = record.update_timestamp.replace(tzinfo=UTC).timestamp()
+        is_forsaken = CODE_SERVER_TAG in tags and heard_of < served_since
+        return is_forsaken or now - started > UNTAGGED_SECONDS
     host, _, pid = worker.rpartition(":")
     return host == socket.gethostname() and not _works(int(pid), started)
 

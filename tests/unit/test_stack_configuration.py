@@ -1,7 +1,7 @@
 """What the local stack and production share, and how commands find a stack that runs."""
 
 import shutil
-from collections import namedtuple
+from collections import UserDict, namedtuple
 from collections.abc import ItemsView
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_a_stack_that_has_ended_is_forgotten(folder: Path) -> None:
 
 
 def test_addresses_that_are_still_being_written_are_not_found(folder: Path) -> None:
-    class Watched(dict[str, str]):
+    class Watched(UserDict[str, str]):
         """Asked for its items, it looks for them where they are to be."""
 
         def items(self) -> ItemsView[str, str]:

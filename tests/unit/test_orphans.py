@@ -1,0 +1,90 @@
+"""Which runs under way have no process any more."""
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from fraiseql_assets.materialise import WORKER_TAG
+from sensors.orphans import CODE_SERVER_TAG, UNTAGGED_SECONDS, is_orphan
+
+NOW = datetime.now(UTC).timestamp()
+EARLIER, LATER = NOW - 20.0, NOW - 10.0
+BY_A_CODE_SERVER = {CODE_SERVER_TAG: "{}"}
+
+
+def record(
+    status: dg.DagsterRunStatus, tags: dict[str, str], *, heard_of: float, started: float | None
+) -> dg.RunRecord:
+    moment = datetime.fromtimestamp(heard_of, UTC).replace(tzinfo=None)
+    return dg.RunRecord(
+        storage_id=1,
+        dagster_run=dg.DagsterRun("job", status=status, tags=tags),
+        create_timestamp=moment,
+        update_timestamp=moment,
+        start_time=started,
+    )
+
+
+def starting(tags: dict[str, str], *, heard_of: float) -> dg.RunRecord:
+    return record(dg.DagsterRunStatus.STARTING, tags, heard_of=heard_of, started=None)
+
+
+def started(tags: dict[str, str], *, at: float) -> dg.RunRecord:
+    return record(dg.DagsterRunStatus.STARTED, tags, heard_of=at, started=at)
+
+
+def worker(process: int, host: str = "") -> dict[str, str]:
+    return {WORKER_TAG: f"{host or socket.gethostname()}:{process}"}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [starting(BY_A_CODE_SERVER, heard_of=EARLIER), started(BY_A_CODE_SERVER, at=EARLIER)],
+    ids=["starting", "started"],
+)
+def test_a_run_that_a_former_code_server_had_is_an_orphan(run: dg.RunRecord) -> None:
+    assert is_orphan(run, now=NOW, served_since=LATER)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [starting(BY_A_CODE_SERVER, heard_of=LATER), started(BY_A_CODE_SERVER, at=LATER)],
+    ids=["starting", "started"],
+)
+def test_a_run_of_this_code_server_is_none(run: dg.RunRecord) -> None:
+    assert not is_orphan(run, now=NOW, served_since=EARLIER)
+
+
+def test_a_run_that_another_launcher_starts_outlives_the_code_server() -> None:
+    assert not is_orphan(started({}, at=EARLIER), now=NOW, served_since=LATER)
+
+
+def test_a_run_that_never_says_who_works_on_it_is_an_orphan_after_a_while() -> None:
+    run = started({}, at=NOW - UNTAGGED_SECONDS - 1)
+    assert is_orphan(run, now=NOW, served_since=0.0)
+
+
+def test_a_run_whose_process_lives_is_none_whichever_code_server_it_had() -> None:
+    run = started({**BY_A_CODE_SERVER, **worker(os.getppid())}, at=NOW)
+    assert not is_orphan(run, now=NOW, served_since=NOW + 1)
+
+
+def test_a_run_whose_process_has_ended_is_an_orphan() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert is_orphan(started(worker(process.pid), at=NOW), now=NOW, served_since=EARLIER)
+
+
+def test_a_run_whose_process_number_another_process_has_is_an_orphan() -> None:
+    run = started(worker(os.getppid()), at=EARLIER - 10**9)
+    assert is_orphan(run, now=NOW, served_since=EARLIER)
+
+
+def test_of_a_run_on_another_host_nothing_is_known() -> None:
+    run = started(worker(1, host="elsewhere"), at=EARLIER)
+    assert not is_orphan(run, now=NOW, served_since=LATER)
