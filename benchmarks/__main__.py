@@ -17,6 +17,9 @@ from benchmarks.summary import write_summary
 FOLDER = Path(__file__).parent
 
 BENCHMARKS = {
+    "flight": "N1: a table in memory by DoGet, against a bare server",
+    "graphql_speed": "N2, N3: GraphQL rows in a client's hands, by Flight and otherwise",
+    "graphql_limits": "N4, N10: memory of a million rows, time to plan, time to stop",
     "ingest": "N5, N6, N7: events out of the log, into Arrow and into ClickHouse",
     "bulk": "N8: bodies for Elasticsearch",
     "backlog": "a backlog drained in bounded memory; how cost grows with the number of events",

@@ -1,0 +1,25 @@
+"""A table as services keep them in memory: a million events' worth of mixed columns."""
+
+import pyarrow as pa
+
+ROWS = 1_000_000
+BATCH_ROWS = 16_384
+
+
+def batches() -> list[pa.RecordBatch]:
+    """The table, cut as both servers send it."""
+    numbers = pa.array(range(ROWS), pa.int64())
+    texts = numbers.cast(pa.string())
+    table = pa.table(
+        {
+            "id": numbers,
+            "seen": numbers.cast(pa.timestamp("us", "UTC")),
+            "price": numbers.cast(pa.float64()),
+            "amount": numbers,
+            "count": numbers.cast(pa.int32()),
+            "late": pa.array([n % 3 == 0 for n in range(ROWS)]),
+            "name": texts,
+            "kind": pa.array([("AIR", "MAIL", "RAIL", "SHIP")[n % 4] for n in range(ROWS)]),
+        }
+    )
+    return table.to_batches(max_chunksize=BATCH_ROWS)

@@ -1,0 +1,39 @@
+"""The Flight service's own server, with all that it does for every call, over a table in memory."""
+
+import signal
+import threading
+
+from table import batches
+
+from flight_service.addresses import Address
+from flight_service.flights import Flight
+from flight_service.http import HttpServer, application
+from flight_service.registry import Registry
+from flight_service.server import FlightServer
+from flight_service.tickets import Ticket
+from fraiseql_assets.settings import get_settings
+
+
+class Table(Ticket, frozen=True):
+    """The one ticket there is."""
+
+
+def serve() -> None:
+    """Serves until SIGTERM."""
+    settings, sent = get_settings(), batches()
+    found = Flight(sent[0].schema, lambda _: iter(sent))
+    registry = Registry({Table: lambda ticket, caller: found}, lambda name, given: Table(), ())
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    server = FlightServer(
+        Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc"), settings, registry
+    )
+    http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
+    web = HttpServer(http.listen(), application(()))
+    stopped.wait()
+    web.stop(5)
+    server.stop(5)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,63 @@
+"""N1: a table in memory by DoGet, through all that the service does for a call.
+
+Both servers send the same batches, each from a process of its own: the bare one is pyarrow's, which
+streams them without returning to Python; the service's checks a token, watches the call and passes
+every batch by its own hands.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from baselines.table import ROWS
+from harness import ROUNDS, Comparison, alternate, rate, report
+from processes import Service, baseline, table_service
+from pyarrow import flight
+
+GOAL = 0.90
+READS = 3
+"""How often the table is read in a round."""
+
+
+def read(client: flight.FlightClient, options: flight.FlightCallOptions | None = None) -> int:
+    """Reads the table to its end, keeping nothing; returns its rows."""
+    reader = client.do_get(flight.Ticket(b'{"type": "Table"}'), options)
+    return sum(chunk.data.num_rows for chunk in reader)
+
+
+def several(client: flight.FlightClient, options: flight.FlightCallOptions | None = None) -> float:
+    """The rate of several reads in rows per second."""
+    return rate(lambda: sum(read(client, options) for _ in range(READS)))
+
+
+def n1(bare: flight.FlightClient, service: Service, rounds: int) -> Comparison:
+    with service.connect() as client:
+        assert read(client, service.options) == read(bare) == ROWS
+        sides, load = alternate(
+            {
+                "the service": lambda: several(client, service.options),
+                "a bare pyarrow server": lambda: several(bare),
+            },
+            unit="rows/s",
+            rounds=rounds,
+        )
+    value = sides[0].median / sides[1].median
+    measure = "DoGet of an in-memory table, authenticated, against a bare pyarrow server"
+    return Comparison("N1", measure, f"≥ {GOAL:.2f}", value, value >= GOAL, sides, load)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="DoGet of a table in memory: N1.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    rounds = parser.parse_args().rounds
+    with (
+        tempfile.TemporaryDirectory() as name,
+        baseline(Path(name), "bare_flight") as port,
+        table_service(Path(name)) as service,
+        flight.connect(f"grpc://127.0.0.1:{port}") as bare,
+    ):
+        report("flight", [n1(bare, service, rounds)])
+
+
+if __name__ == "__main__":
+    main()

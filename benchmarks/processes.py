@@ -1,0 +1,120 @@
+"""Servers of a benchmark, each a process of its own that ends with it."""
+
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+import jwt
+from pyarrow import flight
+
+from local_stack.ports import distinct_free_ports
+from local_stack.probes import HOST, accepts, answers
+from local_stack.programs import Program, start
+
+SECONDS = 60
+
+
+@contextmanager
+def running(program: Program, folder: Path) -> Iterator[int]:
+    """Runs a program until it is ready, and for the length of the block; yields its process id.
+
+    Raises:
+        RuntimeError: it ends, or is not ready within a minute; with what it printed.
+    """
+    log = folder / f"{program.name}.log"
+    process = start(program, log)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not program.is_ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{program.title} does not answer:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.send_signal(program.ends_by)
+        try:
+            process.wait(SECONDS)
+        except TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Flight service that answers, open to whoever has the token."""
+
+    flight_url: str
+    http_url: str
+    pid: int
+    token: str = field(repr=False)
+
+    def connect(self) -> flight.FlightClient:
+        """A client of it."""
+        return flight.connect(self.flight_url)
+
+    @property
+    def options(self) -> flight.FlightCallOptions:
+        """What each call carries."""
+        return flight.FlightCallOptions(
+            headers=[(b"authorization", f"Bearer {self.token}".encode())]
+        )
+
+
+@contextmanager
+def flight_service(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
+    """The Flight service under these variables, with authentication on."""
+    with _served(folder, ("-m", "flight_service"), settings) as service:
+        yield service
+
+
+@contextmanager
+def table_service(folder: Path) -> Iterator[Service]:
+    """The Flight service's own server with one flight, a table in memory."""
+    script = str(Path(__file__).parent / "baselines" / "table_service.py")
+    with _served(folder, (script,), {}) as service:
+        yield service
+
+
+@contextmanager
+def _served(
+    folder: Path, script: tuple[str, ...], settings: Mapping[str, str]
+) -> Iterator[Service]:
+    flight_port, http_port = distinct_free_ports(2)
+    secret = secrets.token_hex(32)
+    flight_url, http_url = f"grpc://{HOST}:{flight_port}", f"http://{HOST}:{http_port}"
+    program = Program(
+        name="flight-service",
+        title="The Flight service",
+        command=(sys.executable, *script),
+        is_ready=partial(answers, http_port, "/health"),
+        environment={
+            "FRAISEQL_FLIGHT_URL": flight_url,
+            "FRAISEQL_HTTP_URL": http_url,
+            "FRAISEQL_JWT_SECRET": secret,
+            **settings,
+        },
+    )
+    token = jwt.encode({"sub": "benchmark", "tenant_id": "one", "roles": ["reader"]}, secret)
+    with running(program, folder) as pid:
+        yield Service(flight_url, http_url, pid, token)
+
+
+@contextmanager
+def baseline(folder: Path, name: str, *arguments: str) -> Iterator[int]:
+    """A server of `baselines`, which is given a port before its arguments; yields the port."""
+    [port] = distinct_free_ports(1)
+    path = Path(__file__).parent / "baselines" / f"{name}.py"
+    program = Program(
+        name=name,
+        title=name,
+        command=(sys.executable, str(path), str(port), *arguments),
+        is_ready=partial(accepts, port),
+    )
+    with running(program, folder):
+        yield port
