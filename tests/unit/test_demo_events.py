@@ -180,11 +180,11 @@ def keys_of(batch: pa.RecordBatch) -> list[int]:
     return [document.get("orderKey", document.get("customerKey")) for document in documents]
 
 
-def test_the_past_ends_at_the_present_and_lasts_eight_days(history: History) -> None:
+def test_the_past_ends_at_the_present_and_lasts_three_days(history: History) -> None:
     start, stop = history.last_days(PAST_DAYS), history.present
     times = timestamps(history.moments(start, stop), BEGAN).cast(pa.int64()).to_pylist()
     assert times == sorted(times)
-    assert times[0] >= BEGAN - 8 * 86_400_000_000
+    assert times[0] >= BEGAN - 3 * 86_400_000_000
     assert times[-1] < BEGAN
     assert timestamps(pa.array([NOW]), BEGAN).cast(pa.int64()).to_pylist() == [BEGAN]
 
