@@ -32,6 +32,15 @@ if ! test -e "$folder"; then
         --pgdata "$folder.unfinished"
     mv "$folder.unfinished" "$folder"
 fi
+# Whoever starts this alone has the folder: a server that is still there has been killed or told to
+# end, and takes a moment to be gone.
+waited=0
+while test "$waited" -lt 100 &&
+    former=$(head -n 1 "$folder/postmaster.pid" 2>/dev/null) && kill -0 "$former" 2>/dev/null
+do
+    sleep 0.1
+    waited=$((waited + 1))
+done
 # A socket's path is limited to a hundred characters, a data folder's is not.
 exec "$binaries/postgres" -D "$folder" -p "$port" -c listen_addresses="$address" \\
     -c unix_socket_directories=

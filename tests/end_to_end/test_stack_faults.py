@@ -1,9 +1,11 @@
 """The supervision of the embedded servers: restarts, ends, refusals. Without Dagster, for speed."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,9 @@ from stacks import (
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, connect
 from fraiseql_assets.stream.setup import setup_streams
+from local_stack import servers
+from local_stack.ports import distinct_free_ports
+from local_stack.programs import start
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -118,6 +123,26 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     sentence = refused(SERVERS_ONLY, str(tmp_path / "file" / "data"))
     assert "The data folder cannot be used" in sentence
     assert "Choose a folder that can be written to" in sentence
+
+
+def test_postgresql_starts_while_the_one_before_is_still_dying(folder: Path) -> None:
+    first, second = (servers.postgresql(folder, port) for port in distinct_free_ports(2))
+    log = folder.with_suffix(".log")
+    before = start(first, log)
+    after = None
+    try:
+        wait_until(first.is_ready, log)
+        before.kill()
+        # Not waited for, it is dead and still there.
+        after = start(second, log)
+        time.sleep(1)
+        before.wait()
+        wait_until(lambda: second.is_ready() or after.poll() is not None, log)
+        assert second.is_ready(), log.read_text()
+    finally:
+        for process in filter(None, (before, after)):
+            process.send_signal(signal.SIGINT)
+            process.wait(SECONDS)
 
 
 def test_a_server_that_cannot_start_is_said_with_its_own_words(folder: Path) -> None:
