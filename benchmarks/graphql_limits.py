@@ -9,7 +9,6 @@ N10  GetFlightInfo of a GraphQL ticket, from the client's call to its answer, fo
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -124,15 +123,12 @@ def _memory(number: str, of: str, peaks: dict[str, list[float]], before: float) 
 def n10_planned(service: Service, client: flight.FlightClient) -> tuple[Comparison, Table]:
     """How long GetFlightInfo takes."""
     before = load()
+    narrowed = "limit: 100, where: {lineNumber: {eq: 1}}"
     queries = {
         "planned before, a page": lambda n: f"{{ lineItems(limit: 100) {{ {FIELDS} }} }}",
         "planned before, all rows": lambda n: f"{{ lineItems {{ {FIELDS} }} }}",
-        "new each time": lambda n: (
-            f"{{ lineItems(limit: 100, where: {{lineNumber: {{eq: 1}}}}) {{ a{n}: id {FIELDS} }} }}"
-        ),
-        "new each time, documents": lambda n: (
-            f"{{ storedItems(limit: 100, where: {{lineNumber: {{eq: 1}}}}) {{ a{n}: id {FIELDS} }} }}"
-        ),
+        "new each time": lambda n: f"{{ lineItems({narrowed}) {{ a{n}: id {FIELDS} }} }}",
+        "new each time, documents": lambda n: f"{{ storedItems({narrowed}) {{ a{n}: id }} }}",
     }
     found: dict[str, list[float]] = {name: [] for name in queries}
     with working(f"{CALLS} calls of GetFlightInfo for each kind of query"):
@@ -215,7 +211,7 @@ def _running(watcher: dbapi.Connection) -> int:
     with watcher.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
-            "AND backend_type = 'client backend' AND query LIKE 'COPY%' AND query LIKE '%_item%'"
+            "AND pid <> pg_backend_pid() AND query LIKE 'COPY%' AND query LIKE '%_item%'"
         )
         [count] = cursor.fetchone() or (0,)
         return count
