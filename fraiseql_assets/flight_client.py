@@ -3,7 +3,7 @@
 import json
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fraiseql_assets.settings import Settings
@@ -35,12 +35,51 @@ def health(settings: Settings) -> dict[str, str]:
         raise FlightProblem(_sentence(settings, error)) from error
 
 
+def act(settings: Settings, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of an action.
+
+    Raises:
+        FlightProblem: the service does not answer, or refuses the token or the action.
+    """
+    from pyarrow import flight
+
+    try:
+        with flight.connect(settings.flight_url) as client:
+            # A service that is not there is found in the probe's time, not in gRPC's.
+            _health(client, settings)
+            options = flight.FlightCallOptions(headers=_headers(settings))
+            action = flight.Action(name, json.dumps(body).encode())
+            [answer] = client.do_action(action, options)
+            return json.loads(answer.body.to_pybytes())
+    except Exception as error:
+        raise FlightProblem(_sentence(settings, error)) from error
+
+
 def read(settings: Settings, ticket: Mapping[str, Any]) -> "Iterator[pa.RecordBatch]":
     """Yields the record batches of a ticket as they arrive. Ctrl-C ends the wait for the next.
 
     Raises:
         FlightProblem: the service does not answer, or refuses the token or the ticket.
     """
+    _, batches = stream(settings, ticket)
+    yield from batches
+
+
+def stream(
+    settings: Settings, ticket: Mapping[str, Any]
+) -> "tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]":
+    """The schema of a ticket's result, and its record batches as they arrive. Ctrl-C ends the wait
+    for the next; closing the batches ends the stream.
+
+    Raises, also while it is iterated:
+        FlightProblem: the service does not answer, or refuses the token or the ticket.
+    """
+    received = _received(settings, ticket)
+    # The first that arrives is the schema.
+    return next(received), received
+
+
+def _received(settings: Settings, ticket: Mapping[str, Any]) -> "Generator[Any, None, None]":
     # Arrow's own wait for a message hears no signal, so a thread waits in its place.
     ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
     opened: list[flight.FlightStreamReader] = []
@@ -72,6 +111,7 @@ def _receive(
             options = flight.FlightCallOptions(headers=_headers(settings))
             reader = client.do_get(flight.Ticket(json.dumps(ticket).encode()), options)
             opened.append(reader)
+            ready.put(reader.schema)
             for chunk in reader:
                 ready.put(chunk.data)
     except Exception as error:

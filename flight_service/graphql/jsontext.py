@@ -27,6 +27,15 @@ def rows_text(batch: pa.RecordBatch, members: Sequence[Member]) -> pa.Buffer:
     return _joined(texts).as_buffer()
 
 
+def column_text(values: pa.Array, member: Member) -> pa.Array:
+    """The values as JSON, one text each; `null` is one too.
+
+    Raises:
+        BadDocument: a number that JSON has not, such as NaN.
+    """
+    return _text(member.shape, values, member.key)
+
+
 def object_text(batch: pa.RecordBatch, members: Sequence[Member]) -> bytes:
     """The one row of a batch."""
     return rows_text(batch, members).to_pybytes()

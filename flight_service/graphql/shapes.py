@@ -4,13 +4,20 @@ PostgreSQL sends flat columns: one for each scalar, one for each object that may
 the lengths of each list. What lies in lists comes as one array for each row, however deeply the
 lists are nested; the lengths tell how it is divided. So a nested result is assembled from whole
 columns, and no row is ever a Python object.
+
+What Arrow's types do not say of a result is in its fields' metadata, so that a client can write the
+JSON that HTTP gives: that a text is JSON, and which members of an interface or union have a field.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 TYPENAME = "__typename"
+JSON, TYPES, PLACE = b"graphql:json", b"graphql:types", b"graphql:place"
+"""A field's metadata: see `Leaf.json`, `Member.types`, `Member.place`."""
+NOWHERE = b"none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +89,41 @@ def arrow_type(shape: Shape) -> pa.DataType:
 
 def arrow_field(member: Member) -> pa.Field:
     """A member as a field of a schema or struct."""
-    return pa.field(member.key, arrow_type(member.shape), member.nullable)
+    metadata: dict[bytes, bytes] = {}
+    if isinstance(member.shape, Constant | Leaf) and member.shape.json:
+        metadata[JSON] = b"true"
+    if member.types is not None:
+        metadata[TYPES] = ",".join(sorted(member.types)).encode()
+    if member.place != 0:
+        metadata[PLACE] = NOWHERE if member.place is None else str(member.place).encode()
+    return pa.field(member.key, arrow_type(member.shape), member.nullable, metadata or None)
 
 
 def arrow_schema(members: tuple[Member, ...]) -> pa.Schema:
     """Rows of these members."""
     return pa.schema([arrow_field(one) for one in members])
+
+
+def members_of(fields: Iterable[pa.Field]) -> tuple[Member, ...]:
+    """The members that fields of a result were made of; the numbers of columns are lost."""
+    return tuple(_member_of(field) for field in fields)
+
+
+def _member_of(field: pa.Field) -> Member:
+    metadata = field.metadata or {}
+    types, place = metadata.get(TYPES), metadata.get(PLACE, b"0")
+    return Member(
+        field.name,
+        _shape_of(field.type, json=JSON in metadata),
+        field.nullable,
+        None if types is None else frozenset(types.decode().split(",")),
+        None if place == NOWHERE else int(place),
+    )
+
+
+def _shape_of(kind: pa.DataType, *, json: bool) -> Shape:
+    if pa.types.is_struct(kind):
+        return Struct(members_of(kind.field(n) for n in range(kind.num_fields)))
+    if pa.types.is_list(kind):
+        return ListOf(0, _member_of(kind.value_field))
+    return Leaf(0, kind, json=json)

@@ -7,6 +7,7 @@ from fraiseql_assets.commands.dev import dev
 from fraiseql_assets.commands.doctor import doctor
 from fraiseql_assets.commands.events import events
 from fraiseql_assets.commands.publish import publish
+from fraiseql_assets.commands.query import query
 from fraiseql_assets.commands.setup import setup
 from fraiseql_assets.commands.status import status
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (dev, setup, publish, status, events, doctor):
+for command in (dev, setup, publish, status, query, events, doctor):
     app.command()(command)
 
 app.add_typer(dead_letters, name="dead-letters")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import flight
@@ -23,7 +24,7 @@ from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.ingest import Job, Report, begun_entry, committed_entry, default_cut
 from fraiseql_assets.planes import Block, Plane
 from fraiseql_assets.ranges import SequenceRange
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Settings, variable
 from fraiseql_assets.stream.position import midnight
 from fraiseql_assets.stream.setup import setup_streams
 from tests.conftest import drop_indices, drop_streams
@@ -90,8 +91,8 @@ def environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
-        text = value if isinstance(value, str) else json.dumps(value)
-        variables[f"FRAISEQL_{name.upper()}"] = text
+        text = str(value) if isinstance(value, str | Path) else json.dumps(value)
+        variables[variable(name)] = text
     return variables
 
 

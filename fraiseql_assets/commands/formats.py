@@ -1,0 +1,186 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""A stream of record batches written as a file of some format, batch by batch."""
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from flight_service.graphql.errors import BadDocument
+from flight_service.graphql.jsontext import column_text, rows_text
+from flight_service.graphql.results import FORM
+from flight_service.graphql.shapes import Leaf, ListOf, Member, Struct, members_of
+
+Batches = Iterator[pa.RecordBatch]
+Write = Callable[["Sink", pa.Schema, Batches], None]
+
+
+class NotWritten(Exception):
+    """The result could not be written; the message says why and what to do."""
+
+
+class Sink:
+    """Where bytes go. What writes to it does not close what is behind it."""
+
+    closed = False
+
+    def __init__(self, behind: BinaryIO) -> None:
+        self._behind = behind
+        self._written = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._behind.write(data)
+        self._written += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._written
+
+    def flush(self) -> None:
+        self._behind.flush()
+
+    def close(self) -> None: ...
+
+
+def write(name: str, path: Path | None, schema: pa.Schema, batches: Batches) -> None:
+    """Writes a result in the format of that name, to a file or to standard output.
+
+    A file appears under its name when it is whole; a part of it is removed.
+
+    Raises:
+        NotWritten: the file cannot be written, or the format cannot hold the result.
+        BrokenPipeError: who reads standard output has gone.
+    """
+    try:
+        with _opened(path) as behind:
+            WRITERS[name](Sink(behind), schema, batches)
+            behind.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = path or "standard output"
+        raise NotWritten(f"{where} cannot be written: {error.strerror or error}.") from error
+    except BadDocument as error:
+        raise NotWritten(f"{error} Choose another format.") from error
+    except pa.ArrowException as error:
+        raise NotWritten(f"{name} cannot hold this result: {error}. Choose another.") from error
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[BinaryIO]:
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        # A device or a named pipe is written to as it is.
+        with path.open("wb") as file:
+            yield file
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
+    """What `data` of the response over HTTP holds under the root's key; `data` itself of several
+    roots."""
+    members = members_of(schema)
+    is_list = (schema.metadata or {}).get(FORM) == b"list"
+    written = 0
+    if is_list:
+        sink.write(b"[")
+    for batch in batches:
+        if batch.num_rows:
+            sink.write(b"," if written else b"")
+            sink.write(memoryview(rows_text(batch, members)))
+            written += batch.num_rows
+    if is_list:
+        sink.write(b"]")
+    elif not written:
+        sink.write(b"null")
+    sink.write(b"\n")
+
+
+def _csv(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
+    """A column for each scalar, an object's named `object.scalar`; a list is its JSON."""
+    members = members_of(schema)
+    flat = _flat(pa.RecordBatch.from_pylist([], schema=schema), members)
+    with pyarrow.csv.CSVWriter(sink, flat.schema) as writer:
+        for batch in batches:
+            writer.write_batch(_flat(batch, members))
+
+
+def _flat(batch: pa.RecordBatch, members: tuple[Member, ...]) -> pa.RecordBatch:
+    columns = dict(
+        found
+        for member, values in zip(members, batch.columns, strict=True)
+        for found in _scalars(member.key, member, values)
+    )
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _scalars(name: str, member: Member, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    match member.shape:
+        case Struct(members):
+            for inner, column in zip(members, values.flatten(), strict=True):
+                yield from _scalars(f"{name}.{inner.key}", inner, column)
+        case ListOf():
+            text = column_text(values, member)
+            yield name, pc.if_else(pc.is_valid(values), text, pa.scalar(None, pa.string()))
+        case _:
+            yield name, values
+
+
+def _parquet(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
+    with pyarrow.parquet.ParquetWriter(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _arrow(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+WRITERS: Mapping[str, Write] = {
+    "json": _json,
+    "csv": _csv,
+    "parquet": _parquet,
+    "arrow": _arrow,
+}
+
+
+def cells(batch: pa.RecordBatch) -> list[list[str | None]]:
+    """The rows as texts for a person: a text as it is, all else as JSON has it."""
+    members = members_of(batch.schema)
+    columns = [
+        _cells(member, values).to_pylist()
+        for member, values in zip(members, batch.columns, strict=True)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _cells(member: Member, values: pa.Array) -> pa.Array:
+    match member.shape:
+        case Leaf(type=kind) if pa.types.is_string(kind) or pa.types.is_floating(kind):
+            return pc.cast(values, pa.string())
+    text = column_text(values, member)
+    if pa.types.is_temporal(values.type):
+        text = pc.utf8_trim(text, '"')
+    return pc.if_else(pc.is_valid(values), text, pa.scalar(None, pa.string()))
