@@ -19,6 +19,7 @@ from graphql import (
     GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLSchema,
     GraphQLSkipDirective,
     GraphQLSyntaxError,
     InlineFragmentNode,
@@ -43,6 +44,8 @@ from flight_service.graphql.schema import Schema
 
 TOKENS_PER_FIELD = 20
 MOST_ERRORS = 20
+REMEMBERED_CHARACTERS = 2**16
+"""Longer documents are read anew each time."""
 TYPENAME = "__typename"
 
 
@@ -119,8 +122,9 @@ def read_operation(
         QueryUnparsable, QueryRefused: with all that is wrong.
         LimitExceeded: it is larger than a limit, which the message names.
     """
-    document = _parse(text, limits.fields * TOKENS_PER_FIELD)
-    if errors := _validated(schema, text, document):
+    read = _validated if len(text) < REMEMBERED_CHARACTERS else _validated.__wrapped__
+    document, errors = read(schema.graphql, text, limits.fields * TOKENS_PER_FIELD)
+    if errors:
         raise QueryRefused.of(errors)
     definition = _chosen(document, operation_name)
     coerced = get_variable_values(
@@ -129,6 +133,15 @@ def read_operation(
     if isinstance(coerced, list):
         raise QueryRefused.of(coerced)
     return _Reader(schema, document, coerced, dict(variables or {}), limits).read(definition)
+
+
+@lru_cache(maxsize=256)
+def _validated(
+    schema: GraphQLSchema, text: str, tokens: int
+) -> tuple[DocumentNode, list[GraphQLError]]:
+    """The document, which is not changed by its readers, and all that is wrong with it."""
+    document = _parse(text, tokens)
+    return document, validate(schema, document, max_errors=MOST_ERRORS)
 
 
 def _parse(text: str, tokens: int) -> DocumentNode:
@@ -149,19 +162,6 @@ def _parse(text: str, tokens: int) -> DocumentNode:
         raise LimitExceeded(
             "The document is nested too deeply. FRAISEQL_GRAPHQL_MAX_DEPTH says how deep it may be."
         ) from error
-
-
-def _validated(schema: Schema, text: str, document: DocumentNode) -> list[GraphQLError]:
-    return (
-        _validated_text(schema.graphql, text)
-        if len(text) < 2**16
-        else validate(schema.graphql, document, max_errors=MOST_ERRORS)
-    )
-
-
-@lru_cache(maxsize=256)
-def _validated_text(schema: Any, text: str) -> list[GraphQLError]:
-    return validate(schema, parse(text), max_errors=MOST_ERRORS)
 
 
 def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
