@@ -1,7 +1,7 @@
 """Who calls: the claims of a bearer token, checked on every call before anything else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import jwt
@@ -23,6 +23,8 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=dict)
     """Every claim, as it stands in the token."""
+    authorization: str | None = field(default=None, repr=False, compare=False)
+    """The header itself, for servers behind this one; whatever it holds, where none is checked."""
 
 
 ANYONE = Caller()
@@ -35,11 +37,12 @@ def identify(authorization: str | None, secret: SecretStr | None) -> Caller:
         Unauthenticated: the header is missing or holds no valid token.
     """
     if secret is None:
-        return ANYONE
+        return replace(ANYONE, authorization=authorization) if authorization else ANYONE
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send the header `authorization: Bearer <JWT>` with every call.")
-    return _caller(_claims(token.strip(), secret.get_secret_value()))
+    caller = _caller(_claims(token.strip(), secret.get_secret_value()))
+    return replace(caller, authorization=authorization)
 
 
 def _claims(token: str, secret: str) -> dict[str, Any]:

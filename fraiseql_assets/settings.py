@@ -70,7 +70,12 @@ class Settings(BaseSettings):
     graphql_url: str | None = Field(
         default=None,
         description="A FraiseQL server's `http[s]://host:port/graphql`, to which mutations are "
-        "forwarded.",
+        "forwarded, and queries too where `FRAISEQL_DATABASE_URL` is not set.",
+    )
+    graphql_forward_bytes: int = Field(
+        default=64 * 2**20,
+        ge=2**16,
+        description="How many bytes the FraiseQL server's answer to a forwarded request may have.",
     )
     graphql_connections: int = Field(
         default=8, ge=1, description="Connections to PostgreSQL that GraphQL queries share."

@@ -12,6 +12,8 @@ GraphQLFailure
 ├── DatabaseFailed         PostgreSQL refused or broke off
 │   ├── DatabaseUnavailable
 │   └── DeadlinePassed     the statement timeout, or the caller's own deadline
+├── ServerFailed           the FraiseQL server behind answers with errors
+│   └── ServerUnavailable  or not at all
 └── Cancelled              the client went away
 """
 
@@ -153,6 +155,18 @@ class DeadlinePassed(DatabaseFailed):
     """The statement ran longer than allowed."""
 
     code = "DEADLINE_EXCEEDED"
+
+
+class ServerFailed(GraphQLFailure):
+    """The FraiseQL server that a request was forwarded to answered with errors."""
+
+    code = "SERVER_ERROR"
+
+
+class ServerUnavailable(ServerFailed):
+    """The FraiseQL server cannot be reached, or is none."""
+
+    code = "SERVER_UNAVAILABLE"
 
 
 class Cancelled(GraphQLFailure):

@@ -21,6 +21,7 @@ from flight_service.graphql.errors import (
     NotAuthorised,
     QueryRefused,
     SchemaUnavailable,
+    ServerUnavailable,
 )
 from flight_service.graphql.saved import saved_query
 from flight_service.graphql.service import GraphQL, Prepared, Request
@@ -156,7 +157,7 @@ def as_call_errors() -> Iterator[None]:
 
 def _flight_error(failure: GraphQLFailure) -> type[flight.FlightError]:
     match failure:
-        case DatabaseUnavailable() | SchemaUnavailable():
+        case DatabaseUnavailable() | SchemaUnavailable() | ServerUnavailable():
             return flight.FlightUnavailableError
         case DeadlinePassed():
             return flight.FlightTimedOutError

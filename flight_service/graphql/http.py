@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 import msgspec
-import requests
 from anyio.to_thread import run_sync
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request as HttpRequest
@@ -117,15 +116,31 @@ class _Endpoint:
             if asked.kind == ARROW:
                 schema = self._graphql.schema(prepared, asked.field)
                 return arrow_answer(schema, self._graphql.batches(prepared, asked.field, ending))
+            if self._graphql.forwards:
+                return self._forwarded(asked, ending)
             return json_answer(self._graphql.json(prepared, ending), asked.kind)
         except NotAQuery as other:
             if method != "POST":
                 raise BadRequest(405, f"A {other.kind} is sent with POST.", Allow="POST") from None
-            if other.kind == "mutation" and self._settings.graphql_url:
-                return _forwarded(self._settings.graphql_url, asked)
+            if other.kind == "mutation" and self._graphql.server:
+                return self._forwarded(asked, ending)
             return refused(other, asked.kind)
         except GraphQLFailure as failure:
             return refused(failure, asked.kind)
+
+    def _forwarded(self, asked: Asked, ending: Cancellation) -> Answer:
+        """What the FraiseQL server answers to the same request."""
+        assert self._graphql.server is not None, "there is one to forward to"
+        try:
+            reply = self._graphql.server.post(
+                msgspec.json.encode(asked.body),
+                authorization=asked.authorization,
+                accept=GRAPHQL if asked.kind == GRAPHQL else JSON,
+                ending=ending,
+            )
+        except GraphQLFailure as failure:
+            return refused(failure, asked.kind)
+        return Answer(reply.status, reply.kind, [reply.content])
 
 
 async def _watch(receive: Receive, ending: Cancellation) -> None:
@@ -235,20 +250,3 @@ def _decoded(text: bytes, what: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(400, f"{what} is no JSON: {error}.") from error
-
-
-def _forwarded(url: str, asked: Asked) -> Answer:
-    """What the FraiseQL server answers to the same request."""
-    headers = {"accept": GRAPHQL if asked.kind == GRAPHQL else JSON, "content-type": JSON}
-    if asked.authorization:
-        headers["authorization"] = asked.authorization
-    try:
-        answer = requests.post(
-            url, data=msgspec.json.encode(asked.body), headers=headers, timeout=60
-        )
-    except requests.RequestException as error:
-        raise BadRequest(
-            502, f"FRAISEQL_GRAPHQL_URL names {url}, which does not answer: {error}"
-        ) from error
-    kind = answer.headers.get("content-type", JSON).partition(";")[0]
-    return Answer(answer.status_code, kind, [answer.content])

@@ -20,6 +20,7 @@ from flight_service.graphql.errors import (
     NotAuthorised,
     QueryRefused,
     SchemaUnavailable,
+    ServerFailed,
 )
 
 FIRST_BYTES = 2**20
@@ -135,6 +136,8 @@ def _status(failure: GraphQLFailure, kind: str) -> int:
             return 403
         case SchemaUnavailable() | DatabaseUnavailable():
             return 503
+        case ServerFailed():
+            return 502
         case DeadlinePassed():
             return 504
         case QueryRefused():

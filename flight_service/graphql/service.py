@@ -13,6 +13,8 @@ from flight_service.callers import Caller
 from flight_service.graphql.compile import compile_plan
 from flight_service.graphql.database import Database, Ending
 from flight_service.graphql.errors import NotAQuery
+from flight_service.graphql.forwarding import Forwarding
+from flight_service.graphql.fraiseql_server import FraiseqlServer
 from flight_service.graphql.operation import Limits, Operation, read_operation
 from flight_service.graphql.parallel import Parts, Snapshots
 from flight_service.graphql.places import Pages
@@ -51,7 +53,8 @@ class Prepared:
 
 
 class GraphQL:
-    """Answers GraphQL queries from PostgreSQL. Thread-safe; asks no server until it must."""
+    """Answers GraphQL queries from PostgreSQL, or where no database but a FraiseQL server is set,
+    through that. Thread-safe; asks no server until it must."""
 
     def __init__(self, settings: Settings) -> None:
         self.database = Database(
@@ -79,8 +82,29 @@ class GraphQL:
             endpoints=settings.graphql_parallel_endpoints,
             seconds=settings.graphql_snapshot_seconds,
         )
+        self.server: FraiseqlServer | None = None
+        """The FraiseQL server, where one is set."""
+        if settings.graphql_url:
+            self.server = FraiseqlServer(
+                settings.graphql_url,
+                settings.graphql_timeout_seconds,
+                settings.graphql_forward_bytes,
+            )
+        self._forwarding: Forwarding | None = None
+        if self.server and "database_url" not in settings.model_fields_set:
+            self._forwarding = Forwarding(
+                self.server,
+                knows_callers=settings.jwt_secret is not None,
+                batch_rows=settings.batch_rows,
+                max_rows=settings.graphql_max_rows,
+            )
         self._plans: OrderedDict[Any, tuple[Operation, Plan]] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def forwards(self) -> bool:
+        """Whether queries are the FraiseQL server's to answer."""
+        return self._forwarding is not None
 
     def prepare(self, request: Request, caller: Caller) -> Prepared:
         """Validates and plans a query for a caller; what was planned before is remembered.
@@ -111,6 +135,15 @@ class GraphQL:
         self, prepared: Prepared, field: str | None = None, ending: Ending | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The result as Arrow; see `flight_service.graphql.results.result_batches`."""
+        if self._forwarding is not None:
+            return self._forwarding.batches(
+                prepared.loaded.schema,
+                prepared.operation,
+                prepared.plan,
+                prepared.caller,
+                field,
+                ending,
+            )
         return result_batches(self._reading, prepared.plan, prepared.caller.claims, field, ending)
 
     def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
@@ -187,6 +220,8 @@ class GraphQL:
         )
         if operation.kind != "query":
             raise NotAQuery(operation.kind)
+        if self._forwarding is not None:
+            return operation, self._forwarding.plan(loaded.schema, operation, caller)
         plan = compile_plan(
             loaded.schema, loaded.sources, operation, caller, self._reading.max_rows
         )

@@ -34,7 +34,7 @@ def test_older_issuers_names_are_read() -> None:
 
 def test_without_a_secret_anyone_may_call() -> None:
     assert identify(None, None) is ANYONE
-    assert identify("Bearer nonsense", None) is ANYONE
+    assert identify("Bearer nonsense", None) == ANYONE
 
 
 @pytest.mark.parametrize(
