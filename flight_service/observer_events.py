@@ -12,14 +12,14 @@ from flight_service.days import beginning, ending
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket
+from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS
-from fraiseql_assets.planes import AssetReader
 
 MOST = 2**63 - 1
 
 
 class ObserverEvents(Ticket, frozen=True):
-    """Events, sorted by entity type, time and place in the log."""
+    """Events, sorted by entity type, time and place in the log, or the newest, sorted by time."""
 
     entity_type: str | None = None
     start_date: str | None = None
@@ -27,12 +27,14 @@ class ObserverEvents(Ticket, frozen=True):
     end_date: str | None = None
     """A date, whose whole day is included, or an RFC 3339 time, which is not."""
     limit: Annotated[int, msgspec.Meta(ge=0, le=MOST)] | None = None
+    newest: bool | None = None
+    """The newest `limit` of them, and not the first."""
 
 
 class ObserverEventFlights:
     """The flights of `ObserverEvents` tickets."""
 
-    def __init__(self, reader: AssetReader) -> None:
+    def __init__(self, reader: AnalyticsReader) -> None:
         self._reader = reader
 
     def resolve(self, ticket: ObserverEvents, caller: Caller) -> Flight:
@@ -44,6 +46,10 @@ class ObserverEventFlights:
                 f"The ticket's field start_date, {ticket.start_date}, lies after its end_date, "
                 f"{ticket.end_date}."
             )
+        if ticket.newest and ticket.limit is None:
+            raise InvalidRequest(
+                "The ticket asks for the newest events. Say how many in its field limit."
+            )
 
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
             return self._reader.batches(
@@ -52,6 +58,7 @@ class ObserverEventFlights:
                 start=start,
                 end=end,
                 limit=ticket.limit,
+                newest=bool(ticket.newest),
             )
 
         return Flight(schema=self._reader.schema(ANALYTICS_EVENTS.key), stream=stream)

@@ -64,8 +64,11 @@ class AnalyticsReader:
         start: datetime | None = None,
         end: datetime | None = None,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Iterator[pa.RecordBatch]:
-        statement, parameters = _query(asset, days, entity_type, start, end, limit)
+        """As the protocol says; with `newest`, the last `limit` events by their own time, in its
+        order."""
+        statement, parameters = _query(asset, days, entity_type, start, end, limit, newest)
         return stream_result(self._client, self._settings, statement, parameters, SCHEMAS[asset])
 
 
@@ -76,6 +79,7 @@ def _query(
     start: datetime | None,
     end: datetime | None,
     limit: int | None,
+    newest: bool,
 ) -> tuple[str, dict[str, Any]]:
     """The statement and its bound parameters."""
     event_time = EVENT_TIME_COLUMN.get(asset)
@@ -106,12 +110,18 @@ def _query(
     statement = f"SELECT {columns} FROM {BY_KEY[asset].table}"
     if conditions:
         statement += f" WHERE {' AND '.join(conditions)}"
-    # The events' table is sorted so, and streams in that order without a sort.
-    in_order = "ALL" if event_time else "entity_type, timestamp, stream_seq, stream_row"
-    statement += f" ORDER BY {in_order}"
+    if newest:
+        statement += " ORDER BY timestamp DESC, stream_seq DESC, stream_row DESC"
+    elif event_time:
+        statement += " ORDER BY ALL"
+    else:
+        # The events' table is sorted so, and streams in that order without a sort.
+        statement += " ORDER BY entity_type, timestamp, stream_seq, stream_row"
     if limit is not None:
         statement += " LIMIT {limit:UInt64}"
         parameters["limit"] = limit
+    if newest:
+        statement = f"SELECT * FROM ({statement}) ORDER BY timestamp, stream_seq, stream_row"
     return statement, parameters
 
 

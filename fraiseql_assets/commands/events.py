@@ -30,7 +30,7 @@ def events(
     start: Annotated[str | None, typer.Option(help="From this date or RFC 3339 time on.")] = None,
     end: Annotated[str | None, typer.Option(help="Up to this date (whole day) or time.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help=f"At most so many: {LIMIT}, unless told.")
+        int | None, typer.Option(min=1, help=f"The newest so many: {LIMIT}, unless told.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per line, with every column.")
@@ -40,7 +40,7 @@ def events(
         typer.Option("--follow", "-f", help="Show new events as they come, until Ctrl-C."),
     ] = False,
 ) -> None:
-    """Show events, over Flight."""
+    """Show the newest events, over Flight, or with --follow those that come."""
     from fraiseql_assets.flight_client import FlightProblem, read
 
     if follow and (start or end):
@@ -55,6 +55,7 @@ def events(
             "start_date": start,
             "end_date": end,
             "limit": limit,
+            "newest": True,
         }
     shown = 0
     with said_plainly(FlightProblem):

@@ -72,6 +72,11 @@ def test_events_are_shown(bearing: Settings) -> None:
     assert nothing.stderr == "There are no such events.\n"
 
 
+def test_the_newest_events_are_shown_in_their_order(bearing: Settings) -> None:
+    rows = [json.loads(line) for line in run(bearing, "--limit", "7", "--json").stdout.splitlines()]
+    assert [row["stream_seq"] for row in rows] == list(range(194, 201))
+
+
 def test_what_is_wrong_is_said_in_a_sentence(bearing: Settings) -> None:
     wrong = run(bearing, "--start", "yesterday")
     assert wrong.returncode == 1

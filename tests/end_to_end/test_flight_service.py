@@ -210,6 +210,11 @@ def test_events_are_limited(service: Service, limit: int) -> None:
     assert len(info(service, ticket).endpoints) == 1
 
 
+def test_the_newest_events_are_asked_for_by_their_number(service: Service) -> None:
+    with pytest.raises(pa.ArrowInvalid, match="Say how many in its field limit"):
+        info(service, {"type": "ObserverEvents", "newest": True})
+
+
 def test_text_reaches_no_statement(service: Service) -> None:
     for text in ("' OR 1=1 --", "Order' UNION ALL SELECT", "{x:String}", "\\'", "\x00", "Größe"):
         assert get(service, {"type": "ObserverEvents", "entity_type": text}).num_rows == 0
