@@ -27,6 +27,7 @@ from flight_service.graphql.values import (
     as_document,
     document,
     member,
+    read_as,
     transferred,
 )
 
@@ -226,6 +227,7 @@ class Projector:
             arrow,
             json=kind.name == "Json",
             from_document=isinstance(value, Document) and kind.sql == "text",
+            read_as=read_as(value, kind, wide=wide),
         )
 
     def _list(

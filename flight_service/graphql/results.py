@@ -2,7 +2,7 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """The result of a plan: as Arrow, streamed in batches, and as JSON of identical content."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,6 +204,11 @@ def _assembled(
     row, checked = 0, False
     texts = [leaf.column for leaf in _leaves(root.rows) if leaf.from_document]
     batches = _cut(transaction.batches(root.sql, root.values), reading.batch_rows)
+
+    def ask(sql: str, values: Sequence[str]) -> pa.Table:
+        with transaction.another() as other:
+            return other.table(sql, values)
+
     try:
         for flat in batches:
             if row + flat.num_rows > reading.max_rows:
@@ -215,7 +220,7 @@ def _assembled(
             if not checked and any(_looks_nested(flat.column(n)) for n in texts):
                 checked = True
                 _no_text(transaction, root)
-            yield flat, assemble(flat, root.rows, row, root.key)
+            yield flat, assemble(flat, root.rows, row, root.key, ask)
             row += flat.num_rows
     except BadValue as error:
         raise _found(transaction, root) or error from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from flight_service.graphql.scalars import Kind
 from flight_service.graphql.sql import literal
+from flight_service.graphql.texts import READ_HERE
 
 TEXTS = frozenset(("text", "varchar"))
 AS_TEXT = frozenset(
@@ -160,8 +161,16 @@ def typed(value: Value, kind: Kind) -> str:
     return f"({as_document(value).text})::{'int8' if kind.sql == 'int4' else kind.sql}"
 
 
+def read_as(value: Value, kind: Kind, *, wide: bool) -> str | None:
+    """The type of a document's text that travels as it is, see `flight_service.graphql.texts`."""
+    sql_type = "int8" if wide else kind.sql
+    return sql_type if isinstance(value, Document) and sql_type in READ_HERE else None
+
+
 def transferred(value: Value, kind: Kind, *, wide: bool) -> str:
     """A scalar as it travels: in its own type, but a decimal as its text, which is the faster."""
+    if read_as(value, kind, wide=wide):
+        return text_of(value)
     match kind.sql:
         case "text" | "numeric":
             return text_of(value)

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +43,11 @@ def graphql(base: Settings) -> Iterator[GraphQL]:
     made = GraphQL(base)
     yield made
     made.close()
+
+
+def noon(hours: float) -> datetime:
+    """So many hours after a noon."""
+    return datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(hours=hours)
 
 
 def limited(base: Settings, **limits: Any) -> GraphQL:
@@ -400,6 +406,25 @@ def test_arrow_and_json_hold_what_the_document_holds(
         assert shown["many"] == arrow["many"]
     if "inner" in document:
         assert arrow["inner"]["inner"]["many"][0]["needed"] == "z"
+
+
+@pytest.mark.parametrize(
+    ("field", "texts", "values"),
+    [
+        ("whole", [" +12 ", "7"], [12, 7]),
+        ("flag", ["yes", "off", "t", "1", None], [True, False, True, True, None]),
+        ("at", ["2026-01-31T12:00:00", "2026-01-31"], [noon(0), noon(-12)]),
+        ("at", ["2026-01-31T12:00:00", "2026-01-31T12:00:00+05:30"], [noon(0), noon(-5.5)]),
+        ("at", ["January 31 2026 12:00:00.0000004 UTC", None], [noon(0), None]),
+    ],
+)
+def test_what_postgresql_reads_as_of_a_type_is_of_the_type(
+    graphql: GraphQL, things: Any, field: str, texts: list[Any], values: list[Any]
+) -> None:
+    things(*[{field: text, "many": [{field: text, "needed": "y"}]} for text in texts])
+    found = rows(graphql, f"{{ things(orderBy: {{id: ASC}}) {{ {field} many {{ {field} }} }} }}")
+    assert [row[field] for row in found] == values
+    assert [row["many"][0][field] for row in found] == values
 
 
 def test_not_a_number_is_refused_by_json_alone(graphql: GraphQL, things: Any) -> None:
