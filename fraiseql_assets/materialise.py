@@ -65,7 +65,11 @@ def materialise(
             report = ingest_range(plane, log, SequenceRange.parse(config.range), day, job)
         elif config.only_if_broken and is_whole(plane, log, context.partition_key):
             from fraiseql_assets.ingest import Report
+            from fraiseql_assets.seal import seal_day
 
+            sealed = seal_day(plane, log.stream, day, context.run_id)
+            if sealed:
+                context.log.info(f"{plane.name}: {sealed} entries of the ledger put into one")
             report = Report(already_committed=True)
         else:
             with closing(other_plane(plane, settings)) as other:

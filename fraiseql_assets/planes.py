@@ -157,6 +157,11 @@ class Plane(Protocol):
         """Writes an entry over an older one of the same range; durable when it returns."""
         ...
 
+    def seal(self, entry: LedgerEntry) -> None:
+        """Records `entry` as its day's one committed range and forgets the others; killed in
+        between, the others count for nothing."""
+        ...
+
     def write(self, block: Block) -> Written:
         """Writes a block into the live partition, exactly once however often it is called."""
         ...

@@ -45,6 +45,15 @@ def forget_others_of_day(client: Client, entry: LedgerEntry) -> None:
     )
 
 
+def forget_before(client: Client, day: date) -> int:
+    """Removes the entries of the days before a day. Returns how many there were."""
+    parameters = {"day": day}
+    found = client.query(sql("count_ledger_before"), parameters=parameters).result_rows[0][0]
+    if found:
+        client.command(sql("delete_ledger_before"), parameters=parameters)
+    return found
+
+
 def _entry(row: dict[str, Any]) -> LedgerEntry:
     return LedgerEntry(
         stream=row["stream"],

@@ -1,14 +1,19 @@
 """The analytics plane: what the pipeline asks of ClickHouse."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import address, connect, sql, translated
-from fraiseql_assets.analytics.ledger import read_ledger, write_entry
+from fraiseql_assets.analytics.ledger import (
+    forget_before,
+    forget_others_of_day,
+    read_ledger,
+    write_entry,
+)
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
@@ -57,6 +62,11 @@ class AnalyticsPlane:
         with translated(self._settings):
             write_entry(self._client, entry)
 
+    def seal(self, entry: LedgerEntry) -> None:
+        with translated(self._settings):
+            write_entry(self._client, entry)
+            forget_others_of_day(self._client, entry)
+
     def write(self, block: Block) -> Written:
         with translated(self._settings):
             return write_live_block(self._client, EVENTS_TABLE, block)
@@ -86,9 +96,13 @@ class AnalyticsPlane:
         return dict(zip(found.column_names, found.result_rows[0], strict=True))
 
     def enforce_retention(self, today: date) -> list[str]:
-        """Nothing to do: the tables' TTL drops whole partitions."""
-        del today
-        return []
+        """Forgets the ledger's entries of days past it: the tables' TTL drops the rows."""
+        oldest = today - timedelta(days=self._settings.retention_raw_days - 1)
+        with translated(self._settings):
+            forgotten = forget_before(self._client, oldest)
+        return [f"table {LEDGER_TABLE}: {forgotten} entries of dropped days forgotten"] * bool(
+            forgotten
+        )
 
     def close(self) -> None:
         if "_client" in self.__dict__:

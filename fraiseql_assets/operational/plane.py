@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 
 from fraiseql_assets.operational.client import address, connect, translated
 from fraiseql_assets.operational.indices import Names, ensure_day
-from fraiseql_assets.operational.ledger import read_ledger, write_entry
+from fraiseql_assets.operational.ledger import forget, read_ledger, write_entry
 from fraiseql_assets.operational.replacement import DayReplacement
 from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.operational.retention import drop_expired
@@ -75,6 +75,12 @@ class OperationalPlane:
             if entry.kind == "range" and entry.state == "committed":
                 self._refuse_lost_rows(entry)
             write_entry(self._client, self._names, entry)
+
+    def seal(self, entry: LedgerEntry) -> None:
+        with translated(self._settings):
+            others = read_ledger(self._client, self._names, entry.stream, entry.day)
+            write_entry(self._client, self._names, entry)
+            forget(self._client, self._names, [e for e in others if e.range != entry.range])
 
     def _refuse_lost_rows(self, entry: LedgerEntry) -> None:
         held = self._count_range(entry)

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from event_tables import DAY, STREAM, block, entry, event
 
-from fraiseql_assets.planes import Plane
+from fraiseql_assets.planes import LedgerEntry, Plane
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.seal import seal_day
+from fraiseql_assets.settings import Settings
 
 
 def test_it_is_empty_at_first(plane: Plane) -> None:
@@ -74,3 +77,61 @@ def test_what_a_recorded_replacement_could_not_forget_any_more_is_void(plane: Pl
     later = entry(121, 130)
     plane.record(later)
     assert plane.ledger(STREAM) == [replacement, later]
+
+
+def committed_day(plane: Plane) -> list[LedgerEntry]:
+    """A day of three ranges, the last from the other plane too."""
+    entries = [
+        entry(1, 3, state="committed", messages=3, rows=2, duplicates=1),
+        entry(4, 4, state="committed", messages=1, dead_letters=1),
+        entry(5, 9, state="committed", messages=5, rows=5, source="another+log"),
+    ]
+    plane.write(block([event(number) for number in (1, 2, 5, 6, 7, 8, 9)]))
+    for each in entries:
+        plane.record(each)
+    return entries
+
+
+def test_a_sealed_day_is_one_entry_with_the_sums_of_all(plane: Plane) -> None:
+    committed_day(plane)
+    assert seal_day(plane, STREAM, DAY, "run-2") == 3
+    [sealed] = plane.ledger(STREAM)
+    assert (sealed.range, sealed.state, sealed.kind) == (
+        SequenceRange(1, 9),
+        "committed",
+        "partition",
+    )
+    assert (sealed.messages, sealed.rows, sealed.duplicates, sealed.dead_letters) == (9, 7, 1, 1)
+    assert (sealed.source, sealed.run_id) == ("log+another", "run-2")
+
+
+def test_a_sealed_day_is_not_sealed_again(plane: Plane) -> None:
+    committed_day(plane)
+    seal_day(plane, STREAM, DAY, "run-2")
+    assert seal_day(plane, STREAM, DAY, "run-3") == 0
+
+
+def test_a_day_of_which_a_range_is_begun_is_not_sealed(plane: Plane) -> None:
+    entries = [*committed_day(plane), entry(10, 12)]
+    plane.record(entries[-1])
+    assert seal_day(plane, STREAM, DAY, "run-2") == 0
+    assert plane.ledger(STREAM) == entries
+
+
+def test_what_a_killed_sealing_left_behind_counts_for_nothing(plane: Plane) -> None:
+    committed_day(plane)
+    whole = entry(1, 9, state="committed", kind="partition", messages=9, rows=7)
+    plane.record(whole)
+    assert plane.ledger(STREAM) == [whole]
+
+
+def test_entries_of_days_past_their_retention_are_forgotten(
+    plane: Plane, settings: Settings
+) -> None:
+    kept = settings.retention_raw_days
+    days = [DAY - timedelta(days=back) for back in (0, kept - 1, kept, kept + 7)]
+    for number, day in enumerate(days, 1):
+        plane.record(entry(number, number, day=day, state="committed"))
+    assert any("2 entries" in line for line in plane.enforce_retention(DAY))
+    assert [found.day for found in plane.ledger(STREAM)] == days[:2]
+    assert plane.enforce_retention(DAY) == []

@@ -1,0 +1,3 @@
+SELECT count()
+FROM fraiseql_ledger FINAL
+WHERE day < {day:Date}

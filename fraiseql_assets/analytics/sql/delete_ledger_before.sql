@@ -1,0 +1,2 @@
+DELETE FROM fraiseql_ledger
+WHERE day < {day:Date}
