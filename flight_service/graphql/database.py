@@ -25,7 +25,7 @@ from flight_service.graphql.errors import (
 )
 from flight_service.graphql.sql import literal
 
-READ_BYTES = 4 * 2**20
+READ_BYTES = 2**20
 """About how much of a result is turned into a batch at once."""
 SESSION = (
     "SET TimeZone = 'UTC'",
