@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint lock
+.PHONY: help install demo test chaos lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: $(INSTALLED) ## Starts everything on this machine, with events flowing; Ct
 
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest
+
+chaos: $(INSTALLED) ## Kills, freezes and cuts real stacks in a hundred trials, and counts what they hold
+	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md
 
 lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster definitions
 	$(BIN)/ruff check .

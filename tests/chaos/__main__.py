@@ -1,26 +1,21 @@
-"""`python -m tests.chaos`: trials, one after another, on one stack that is hurt again and again."""
+"""`python -m tests.chaos`: hurts real stacks while events flow, and counts what they hold."""
 
 import json
+import os
 import random
-import re
-from collections import Counter
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from tests.chaos.books import Books
-from tests.chaos.lab import lab
-from tests.chaos.plan import plan
-from tests.chaos.trial import Outcome, carry_out
+from tests.chaos.campaign import campaign
+from tests.chaos.summary import as_markdown, put_into, steps_passed_over, summary_of
+from tests.chaos.trial import Outcome
 
-out = Console(highlight=False, soft_wrap=True)
-
-LENGTH = re.compile(r" [\d.]+ s$")
-"""How long something was frozen, at the end of what was done."""
+out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def main(
@@ -28,57 +23,63 @@ def main(
     seed: Annotated[
         int | None, typer.Option(min=0, help="The first trial's seed; the others' follow.")
     ] = None,
-    rerun: Annotated[
-        int | None, typer.Option(min=0, help="The seed of the one trial to run again.")
-    ] = None,
     data_dir: Annotated[
         Path, typer.Option(help="Where each campaign makes a folder of its own.")
     ] = Path(".fraiseql/chaos"),
+    page: Annotated[
+        Path | None, typer.Option(help="A page that gets the summary between its marks.")
+    ] = None,
 ) -> None:
-    """Hurt a real stack while events flow, and count what it holds.
+    """Hurt real stacks while events flow, and count what they hold.
 
-    Each trial prints its seed, what was done when, and its verdict. All of it is written to
-    trials.jsonl in the campaign's folder, beside the stack's data and logs. Exits with 1 when a
-    promise was broken.
+    Each trial prints its seed, what was done when, and its verdict. The campaign's folder gets
+    trials.jsonl, summary.json and summary.md, and keeps the stack of a trial that failed, with its
+    data and logs. Ctrl-C ends it with the summary so far. Exits with 1 when a promise was broken,
+    or when no run was killed at one of the steps.
     """
     first = random.SystemRandom().randrange(10**6) if seed is None else seed
-    seeds = range(first, first + trials) if rerun is None else [rerun]
-    folder = data_dir / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    began, started = datetime.now(UTC), time.monotonic()
+    folder = data_dir / f"{began:%Y%m%dT%H%M%S}"
     folder.mkdir(parents=True)
-    out.print(f"Seeds {seeds[0]} to {seeds[-1]}, in {folder}")
-    books, outcomes = Books(), list[Outcome]()
-    with lab(folder) as stack, (folder / "trials.jsonl").open("w") as summary:
-        for number, chosen in enumerate(seeds, 1):
-            outcome = carry_out(stack, plan(chosen), books)
-            outcomes.append(outcome)
-            out.print(f"{number}/{len(seeds)}  {outcome}", markup=False)
-            summary.write(json.dumps(outcome.as_dict()) + "\n")
-            summary.flush()
-    out.print(table_of(outcomes))
-    broken = [outcome.seed for outcome in outcomes if not outcome.held]
-    events = sum(outcome.events for outcome in outcomes)
-    out.print(
-        f"{len(outcomes)} trials, {events:,} events, {len(broken)} broken promises"
-        + (f", seeds {', '.join(map(str, broken))}" if broken else "")
-    )
-    raise typer.Exit(1 if broken else 0)
+    out.print(f"Seeds {first} to {first + trials - 1}, in {folder}")
+    outcomes: list[Outcome] = []
+    try:
+        with (folder / "trials.jsonl").open("w") as written:
+            for outcome, place in campaign(range(first, first + trials), folder):
+                outcomes.append(outcome)
+                written.write(json.dumps(outcome.as_dict()) + "\n")
+                written.flush()
+                _tell(outcome, len(outcomes), trials, place)
+    except KeyboardInterrupt:
+        out.print("Ended before its time.")
+    finally:
+        summary = summary_of(outcomes, began=began, seconds=time.monotonic() - started)
+        if outcomes:
+            _conclude(summary, folder, page)
+    raise typer.Exit(1 if summary["failures"] or steps_passed_over(summary) else 0)
 
 
-def table_of(outcomes: list[Outcome]) -> Table:
-    """What was done how often, and what came of it."""
-    done, held = Counter[str](), Counter[str]()
-    for outcome in outcomes:
-        deeds = {LENGTH.sub("", deed.what) for deed in outcome.deeds if deed.happened}
-        if outcome.killed_at_step:
-            deeds.add(f"kill {outcome.step}")
-        done.update(deeds)
-        held.update(deeds if outcome.held else ())
-    table = Table("what was done", "trials", "held")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for what, count in sorted(done.items()):
-        table.add_row(what, f"{count}", f"{held[what]}")
-    return table
+def _tell(outcome: Outcome, number: int, trials: int, place: Path) -> None:
+    load = os.getloadavg()[0]
+    out.print(f"{number}/{trials}  {outcome}  (load {load:.1f})")
+    if not outcome.held:
+        out.print(
+            f"    its stack is kept: {place}\n"
+            f"    alone again: python -m tests.chaos --trials 1 --seed {outcome.seed}"
+        )
+
+
+def _conclude(summary: dict[str, object], folder: Path, page: Path | None) -> None:
+    text = as_markdown(summary)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (folder / "summary.md").write_text(text + "\n")
+    if page:
+        put_into(page, text)
+    out.print(f"\n{text}\n")
+    passed_over = steps_passed_over(summary)
+    if passed_over:
+        out.print(f"No run was killed at: {', '.join(passed_over)}")
+    out.print(f"Summary: {folder / 'summary.json'}{f', and in {page}' if page else ''}")
 
 
 if __name__ == "__main__":

@@ -44,22 +44,17 @@ AGGREGATES = {
 
 @dataclass(slots=True)
 class Books:
-    """What has been published, over all trials, and what is known to be wrong by now."""
+    """What has been published into one stack, over all of its trials."""
 
     ids: set[str] = field(default_factory=set)
-    known: set[str] = field(default_factory=set)
-    """Differences that were reported, each once: a later trial is not at fault for them."""
 
-    def new_differences(self, settings: Settings) -> list[str]:
+    def differences(self, settings: Settings) -> list[str]:
         """What both planes and the aggregates hold too little, too much or wrongly."""
-        found = [
+        return [
             *_difference("analytics", self.ids, analytics_ids(settings)),
             *_difference("operational", self.ids, operational_ids(settings)),
             *_wrong_aggregates(settings),
         ]
-        new = [difference for difference in found if difference not in self.known]
-        self.known.update(found)
-        return new
 
 
 def _difference(plane: str, expected: set[str], held: Counter[str]) -> Iterator[str]:

@@ -47,8 +47,10 @@ def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
             process.send_signal(signal.SIGKILL)
         else:
             process.send_signal(signal.SIGSTOP)
-            time.sleep(fault.seconds)
-            process.send_signal(signal.SIGCONT)
+            try:
+                time.sleep(fault.seconds)
+            finally:
+                process.send_signal(signal.SIGCONT)
     except psutil.NoSuchProcess:
         happened = False
     return Deed(str(fault), at, happened)

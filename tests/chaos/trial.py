@@ -1,9 +1,10 @@
 """One trial: known events go in, the stack is hurt, and what has come of it is counted."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -73,9 +74,8 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     differences: list[str] = []
     with ExitStack() as held:
         watcher = held.enter_context(Watcher(lab.settings)) if plan.step.rebuilds else None
-        pool = held.enter_context(ThreadPoolExecutor(2))
-        publishing = pool.submit(_publish, lab, told, plan.rate)
-        rebuilding = pool.submit(_rebuild, lab, plan) if plan.step.rebuilds else None
+        publishing = _aside(lambda: _publish(lab, told, plan.rate))
+        rebuilding = _aside(lambda: _rebuild(lab, plan)) if plan.step.rebuilds else None
         started = time.monotonic()
         deeds = [_do(lab, fault, started) for fault in plan.faults]
         for work in filter(None, (publishing, rebuilding)):
@@ -90,7 +90,7 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     lab.traps.clear()
     _take_back_cuts(lab, deeds)
     try:
-        differences += books.new_differences(lab.settings)
+        differences += books.differences(lab.settings)
         differences += wrong_letters(lab.settings, letters, told.malformed)
         differences += _checks(lab)
     except Exception as error:
@@ -107,6 +107,20 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
         seconds=round(time.monotonic() - began, 1),
         differences=differences,
     )
+
+
+def _aside(work: Callable[[], None]) -> Future[None]:
+    """Does work in a thread that an interrupted trial leaves behind, where a pool would wait."""
+    done: Future[None] = Future()
+
+    def carry_out() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+
+    threading.Thread(target=carry_out, daemon=True).start()
+    return done
 
 
 def _do(lab: Lab, fault: Fault, started: float) -> Deed:

@@ -1,0 +1,102 @@
+"""What a campaign did and what came of it: as one object, and as a part of a page."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.chaos.plan import CYCLE
+from tests.chaos.steps import STEPS
+from tests.chaos.trial import Outcome
+
+BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
+LENGTH = re.compile(r" [\d.]+ s$")
+"""How long something was frozen, at the end of what was done."""
+
+
+def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) -> dict[str, Any]:
+    """Everything that a campaign is to be judged by."""
+    faults, killed = Counter[str](), Counter[str]()
+    for outcome in outcomes:
+        faults.update(LENGTH.sub("", deed.what) for deed in outcome.deeds if deed.happened)
+        killed.update([outcome.step] if outcome.killed_at_step else [])
+    return {
+        "began": began.isoformat(timespec="seconds"),
+        "seconds": round(seconds),
+        "processors": os.cpu_count(),
+        "seeds": [outcome.seed for outcome in outcomes],
+        "events": sum(outcome.events for outcome in outcomes),
+        "messages": sum(outcome.messages for outcome in outcomes),
+        "faults": dict(sorted(faults.items())),
+        "killed_at_step": {f"{step}": killed[f"{step}"] for step in STEPS},
+        "seconds_per_trial": _spread([outcome.seconds for outcome in outcomes]),
+        "seconds_until_up_again": _spread([outcome.recovered_seconds for outcome in outcomes]),
+        "failures": [
+            {"seed": outcome.seed, "differences": outcome.differences}
+            for outcome in outcomes
+            if not outcome.held
+        ],
+    }
+
+
+def steps_passed_over(summary: dict[str, Any]) -> list[str]:
+    """The steps at which no run was killed, of a campaign long enough to have come by them all."""
+    if len(summary["seeds"]) < len(CYCLE):
+        return []
+    return [step for step, count in summary["killed_at_step"].items() if not count]
+
+
+def as_markdown(summary: dict[str, Any]) -> str:
+    """A summary as a person reads it."""
+    seeds, failures = summary["seeds"], summary["failures"]
+    trial, again = summary["seconds_per_trial"], summary["seconds_until_up_again"]
+    broken = ", ".join(f"seed {failure['seed']}" for failure in failures) or "none"
+    lines = [
+        f"{summary['began'][:10]}: {len(seeds)} trials, seeds {seeds[0]} to {seeds[-1]}, in "
+        f"{summary['seconds'] / 60:.0f} minutes on {summary['processors']} processors.",
+        f"{summary['events']:,} events were published in {summary['messages']:,} messages, "
+        f"{sum(summary['killed_at_step'].values())} runs killed at a named step, and "
+        f"{sum(summary['faults'].values())} other faults done.",
+        f"A trial took {trial['median']:.0f} s (median; the longest {trial['longest']:.0f} s), and "
+        f"both planes were up with the log {again['median']:.0f} s after the last event or fault "
+        f"(the longest {again['longest']:.0f} s).",
+        f"**Broken promises: {broken}.**",
+        "",
+        "| a run killed when it had come to | analytics | operational |",
+        "|---|---:|---:|",
+        *_step_rows(summary["killed_at_step"]),
+        "",
+        "| what else was done | times |",
+        "|---|---:|",
+        *(f"| {what} | {times} |" for what, times in summary["faults"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def put_into(page: Path, text: str) -> None:
+    """Puts a text between the page's marks, in the place of what stood there.
+
+    Raises:
+        ValueError: the page lacks the marks.
+    """
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, between which it would go.")
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def _step_rows(killed: dict[str, int]) -> list[str]:
+    names = dict.fromkeys(step.name for step in STEPS)
+    return [
+        f"| {name} | {killed[f'analytics at {name}']} | {killed[f'operational at {name}']} |"
+        for name in names
+    ]
+
+
+def _spread(numbers: Sequence[float]) -> dict[str, float]:
+    return {"median": median(numbers or [0.0]), "longest": max(numbers, default=0.0)}
