@@ -26,6 +26,9 @@ test: $(INSTALLED) ## Runs the tests, on real servers
 chaos: $(INSTALLED) ## Kills, freezes and cuts real stacks in a hundred trials, and counts what they hold
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md
 
+bench: $(INSTALLED) ## Measures everything and writes benchmarks/RESULTS.md; quiet the machine first
+	$(BIN)/python -m benchmarks
+
 lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

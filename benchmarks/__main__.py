@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.harness import QUICK_VARIABLE, ROUNDS, out
+from benchmarks.harness import QUICK_VARIABLE, out
 from benchmarks.summary import write_summary
 
 FOLDER = Path(__file__).parent
@@ -37,7 +37,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="name", help="which; all when none is named")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"measured rounds ({ROUNDS})")
+    parser.add_argument("--rounds", type=int, help="measured rounds; else what each takes")
     parser.add_argument(
         "--quick", action="store_true", help="see that they work: one short round, nothing written"
     )
@@ -53,13 +53,13 @@ def main() -> None:
         raise SystemExit(f"Failed: {', '.join(failed)}. The results of these are older ones.")
 
 
-def run(name: str, rounds: int, quick: bool) -> bool:
+def run(name: str, rounds: int | None, quick: bool) -> bool:
     """Runs one; whether it came to its end."""
     out.rule(f"{name}: {BENCHMARKS[name]}")
     started = time.monotonic()
     environment = {**os.environ, QUICK_VARIABLE: "1"} if quick else None
     done = subprocess.run(
-        [sys.executable, str(FOLDER / f"{name}.py"), "--rounds", str(rounds)],
+        [sys.executable, FOLDER / f"{name}.py", *(["--rounds", str(rounds)] if rounds else [])],
         env=environment,
         check=False,
     )

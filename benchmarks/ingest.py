@@ -14,16 +14,17 @@ import asyncio
 import json
 import secrets
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from harness import ROUNDS, Comparison, Side, alternate, rate, report
+from harness import QUICK, ROUNDS, Comparison, Side, alternate, rate, report
+from logs import embedded, fill, settings_of
 from nats.aio.client import Client
+from nats.js.api import ConsumerConfig
 from pydantic import SecretStr
 
 from fraiseql_assets.analytics.client import connect as connect_clickhouse
@@ -39,50 +40,13 @@ from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
-from fraiseql_assets.stream.publish import publish_generated
-from fraiseql_assets.stream.setup import setup_streams
-from local_stack import servers
-from local_stack.ports import distinct_free_ports
-from local_stack.programs import start
 
-ARROW_EVENTS = 1_000_000
-JSON_EVENTS = 200_000
+ARROW_EVENTS = 50_000 if QUICK else 1_000_000
+JSON_EVENTS = 20_000 if QUICK else 200_000
 NAIVE_EVENTS = 20_000
 """The naive loop does a part of the work; what is compared is events per second."""
 NAIVE_BATCH = 10_000
 N7_GOAL, N6_GOAL, N5_GOAL = 1_500_000, 0.70, 10.0
-
-
-@contextmanager
-def embedded(folder: Path) -> Iterator[tuple[str, str]]:
-    """Addresses of a NATS server and of ClickHouse, for the length of the block."""
-    with ExitStack() as stack:
-        urls: list[str] = []
-        describers = (servers.nats, servers.clickhouse)
-        for describe, port in zip(describers, distinct_free_ports(2), strict=True):
-            program = describe(folder / describe.__name__, port)
-            process = start(program, folder / f"{program.name}.log")
-            stack.callback(process.wait, 30)
-            stack.callback(process.send_signal, program.ends_by)
-            while not program.is_ready():
-                time.sleep(0.05)
-            urls += program.addresses.values()
-        yield urls[0], urls[1]
-
-
-def a_log(nats: str, clickhouse: str, name: str, shape: str, count: int) -> Settings:
-    """Settings of a log that holds so many events of a shape."""
-    settings = Settings(
-        nats_url=SecretStr(nats),
-        clickhouse_url=SecretStr(clickhouse),
-        stream=name,
-        subjects=[f"{name}.>"],
-        subject_prefix=f"{name}.mutation",
-        dead_letter_stream=f"{name}_dead_letters",
-    )
-    asyncio.run(setup_streams(settings))
-    asyncio.run(publish_generated(settings, count=count, shape=shape, seed=1))
-    return settings
 
 
 def whole(log: Log) -> SequenceRange:
@@ -151,8 +115,12 @@ async def _naive(settings: Settings, client: Any) -> float:
 
 
 async def _subscribe(nats: Client, settings: Settings) -> Any:
+    """A durable consumer that may have as many messages without an answer as are fetched."""
     return await nats.jetstream().pull_subscribe(
-        f"{settings.stream}.>", durable=f"naive{secrets.token_hex(4)}", stream=settings.stream
+        f"{settings.stream}.>",
+        durable=f"naive{secrets.token_hex(4)}",
+        stream=settings.stream,
+        config=ConsumerConfig(max_ack_pending=2 * NAIVE_BATCH),
     )
 
 
@@ -231,11 +199,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Events out of the log: N5, N6 and N7.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as (nats, clickhouse):
-        arrow = a_log(nats, clickhouse, "arrow", "arrow", ARROW_EVENTS)
-        observer = a_log(nats, clickhouse, "observer", "observer", JSON_EVENTS)
-        compared = (n7(arrow, rounds), n6(arrow, rounds), n5(observer, rounds))
-        report("ingest", list(compared))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded(Path(folder), "nats", "clickhouse") as (nats, clickhouse),
+    ):
+        addresses = {"nats_url": nats.address, "clickhouse_url": clickhouse.address}
+        arrow, observer = settings_of("arrow", **addresses), settings_of("observer", **addresses)
+        fill(arrow, "arrow", ARROW_EVENTS)
+        fill(observer, "observer", JSON_EVENTS)
+        report("ingest", (n7(arrow, rounds), n6(arrow, rounds), n5(observer, rounds)))
 
 
 if __name__ == "__main__":

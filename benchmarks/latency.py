@@ -1,0 +1,196 @@
+"""N11: from an event's publication until it is visible in each plane, at 1,000 events a second.
+
+The whole local stack runs, sensors and all, as `fraiseql-assets dev` starts it. Every half second
+one of the published events is a marker; each plane is asked again and again, by a search in
+Elasticsearch and a query in ClickHouse, which of the markers it shows. The seconds between two
+looks are part of what is measured. By default two rounds of 60 seconds.
+"""
+
+import argparse
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from elasticsearch import NotFoundError
+from harness import QUICK, Cell, Comparison, Side, Table, load, percentile, report, working
+from logs import events
+
+from fraiseql_assets.analytics.client import connect as connect_clickhouse
+from fraiseql_assets.analytics.setup import EVENTS_TABLE
+from fraiseql_assets.events.encode import Outgoing, observer_messages
+from fraiseql_assets.operational.client import connect as connect_elasticsearch
+from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.publish import publish
+from tests.stacks import own_folder, whole
+
+RATE = 1_000
+BURST = 100
+MARK_EACH = 5
+"""Every so many bursts the first event is a marker."""
+ROUNDS = 1 if QUICK else 2
+SECONDS = 10 if QUICK else 60
+WARM_SECONDS = 2 if QUICK else 15
+LOOK_SECONDS = 0.25
+PATIENCE_SECONDS = 120
+GOAL = 15.0
+
+Look = Callable[[Iterable[str]], set[str]]
+
+
+@dataclass(slots=True)
+class Markers:
+    """Events that are waited for in one plane."""
+
+    waiting: dict[str, float] = field(default_factory=dict)
+    """When each was published."""
+    seconds: list[float] = field(default_factory=list)
+    """How long each took that is visible."""
+
+
+def clickhouse_look(settings: Settings) -> Look:
+    """Which of some events have a row."""
+    client = connect_clickhouse(settings, timeout=30)
+    statement = f"SELECT event_id FROM {EVENTS_TABLE} WHERE event_id IN {{ids:Array(String)}}"
+
+    def look(ids: Iterable[str]) -> set[str]:
+        found = client.query(statement, parameters={"ids": list(ids)})
+        return {str(row[0]) for row in found.result_rows}
+
+    return look
+
+
+def elasticsearch_look(settings: Settings) -> Look:
+    """Which of some events a search finds."""
+    client, alias = connect_elasticsearch(settings, timeout=30), Names.of(settings).events
+
+    def look(ids: Iterable[str]) -> set[str]:
+        try:
+            found = client.search(
+                index=alias, query={"ids": {"values": list(ids)}}, size=10_000, source=False
+            )
+        except NotFoundError:
+            return set()
+        return {hit["_id"] for hit in found["hits"]["hits"]}
+
+    return look
+
+
+async def publish_steadily(
+    settings: Settings, stream: Iterator[Outgoing], seconds: int, planes: Iterable[Markers]
+) -> None:
+    """Publishes at the rate for so long, and marks events for each plane."""
+    async with connect(settings, name="benchmark", reconnect_seconds=10) as client:
+        started = time.monotonic()
+        for number in range(seconds * RATE // BURST):
+            await asyncio.sleep(max(0.0, started + number * BURST / RATE - time.monotonic()))
+            burst = list(islice(stream, BURST))
+            if number % MARK_EACH == 0:
+                for markers in planes:
+                    markers.waiting[burst[0].headers["Nats-Msg-Id"]] = time.monotonic()
+            await publish(client, burst)
+
+
+def watch(look: Look, markers: Markers, published: threading.Event) -> None:
+    """Looks for the markers until all that were published are visible, or patience ends."""
+    deadline = None
+    while True:
+        over = published.is_set()
+        waiting = list(markers.waiting)
+        for name in look(waiting) if waiting else ():
+            markers.seconds.append(time.monotonic() - markers.waiting.pop(name))
+        if over:
+            deadline = deadline or time.monotonic() + PATIENCE_SECONDS
+            if not markers.waiting or time.monotonic() > deadline:
+                return
+        time.sleep(LOOK_SECONDS)
+
+
+def one_round(
+    settings: Settings, stream: Iterator[Outgoing], looks: dict[str, Look], seconds: int
+) -> dict[str, list[float]]:
+    """The seconds of each marker, by plane.
+
+    Raises:
+        RuntimeError: a plane did not show them all.
+    """
+    markers = {plane: Markers() for plane in looks}
+    published = threading.Event()
+    watchers = [
+        threading.Thread(target=watch, args=(look, markers[plane], published))
+        for plane, look in looks.items()
+    ]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        asyncio.run(publish_steadily(settings, stream, seconds, markers.values()))
+    finally:
+        published.set()
+    for watcher in watchers:
+        watcher.join()
+    for plane, found in markers.items():
+        if found.waiting:
+            raise RuntimeError(
+                f"{plane}: {len(found.waiting)} markers are not visible after {PATIENCE_SECONDS} s"
+            )
+    return {plane: found.seconds for plane, found in markers.items()}
+
+
+def measured(seconds: int, rounds: int) -> tuple[list[dict[str, list[float]]], list[float]]:
+    """The rounds on a stack of their own, and the load around each."""
+    with own_folder() as folder, working("starting the stack"), whole(folder / "data") as stack:
+        settings = stack.settings
+        stream = (
+            message
+            for batch in events(RATE * (WARM_SECONDS + rounds * seconds) + BURST)
+            for message in observer_messages(batch, settings.subject_prefix)
+        )
+        looks = {
+            "analytics": clickhouse_look(settings),
+            "operational": elasticsearch_look(settings),
+        }
+        with working(f"{WARM_SECONDS} s unmeasured"):
+            asyncio.run(publish_steadily(settings, stream, WARM_SECONDS, ()))
+        found, loads = [], [load()]
+        for number in range(1, rounds + 1):
+            with working(f"round {number} of {rounds}: {seconds} s at {RATE:,} events/s"):
+                found.append(one_round(settings, stream, looks, seconds))
+            loads.append(load())
+    return found, loads
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help=f"each; default {SECONDS}")
+    asked = parser.parse_args()
+    found, loads = measured(asked.seconds, asked.rounds)
+    sides = [
+        Side(plane, "s, p95", [percentile(each[plane], 0.95) for each in found])
+        for plane in found[0]
+    ]
+    value = max(side.median for side in sides)
+    measure = f"published → visible in each plane, p95 at {RATE:,} events/s, the slower plane"
+    compared = Comparison(
+        "N11", measure, f"≤ {GOAL:g} s", value, value <= GOAL, sides, (loads[0], loads[-1])
+    )
+    rows: list[list[Cell]] = []
+    for number, each in enumerate(found, 1):
+        for plane, seconds in each.items():
+            middle, most = statistics.median(seconds), max(seconds)
+            late = percentile(seconds, 0.95)
+            rows.append([plane, number, len(seconds), middle, late, most, loads[number]])
+    columns = ("plane", "round", "markers", "p50 s", "p95 s", "max s", "load")
+    note = f"{asked.seconds} s a round, a look every {LOOK_SECONDS} s."
+    report("latency", [compared], [Table("From published to visible", columns, rows, note)])
+
+
+if __name__ == "__main__":
+    main()
