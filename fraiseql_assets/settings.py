@@ -78,7 +78,10 @@ class Settings(BaseSettings):
         description="How many bytes the FraiseQL server's answer to a forwarded request may have.",
     )
     graphql_connections: int = Field(
-        default=8, ge=1, description="Connections to PostgreSQL that GraphQL queries share."
+        default=8,
+        ge=1,
+        description="Connections to PostgreSQL that GraphQL queries share; at most half of them "
+        "for queries that gave many rows when they last ran.",
     )
     graphql_max_depth: int = Field(
         default=15, ge=1, description="How many levels deep a query may select."

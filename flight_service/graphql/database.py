@@ -8,6 +8,8 @@ half-way is closed rather than used again, since the cancellation may still be o
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Protocol
 
@@ -69,6 +71,7 @@ class Database:
         self._timeout = timeout_seconds
         self._patience = patience_seconds
         self._free = threading.Semaphore(connections)
+        self._free_for_large = threading.Semaphore(max(1, connections // 2))
         self._lock = threading.Lock()
         self._idle: list[adbc_driver_manager.AdbcConnection] = []
         self._database: adbc_driver_manager.AdbcDatabase | None = None
@@ -87,15 +90,19 @@ class Database:
         settings: Mapping[str, str],
         ending: Ending | None = None,
         snapshot: str | None = None,
+        *,
+        large: bool = False,
     ) -> "Transaction":
         """A read-only transaction over one snapshot, with settings of its own, as a context.
-        The snapshot is its own, or one that another transaction exports and still holds.
+        The snapshot is its own, or one that another transaction exports and still holds. Those
+        that are said to be `large` take at most half of the connections, so that small ones do
+        not wait for them.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or all connections stay busy.
             SnapshotGone: the snapshot is held no more.
         """
-        return Transaction(self, settings, ending, self._timeout, snapshot)
+        return Transaction(self, settings, ending, self._timeout, snapshot, large)
 
     def close(self) -> None:
         """Closes the connections that are idle; those in use are closed as they come back."""
@@ -105,12 +112,18 @@ class Database:
         for connection in idle:
             connection.close()
 
-    def acquire(self) -> adbc_driver_manager.AdbcConnection:
-        if not self._free.acquire(timeout=self._patience):
-            raise DatabaseUnavailable(
-                f"All {self._connections} connections have been busy for {self._patience:g} s. "
-                "Try again, or raise FRAISEQL_GRAPHQL_CONNECTIONS."
-            )
+    def acquire(self, *, large: bool = False) -> adbc_driver_manager.AdbcConnection:
+        deadline = monotonic() + self._patience
+        taken: list[threading.Semaphore] = []
+        for one in (self._free_for_large, self._free) if large else (self._free,):
+            if not one.acquire(timeout=max(0.0, deadline - monotonic())):
+                self._free_all(taken)
+                raise DatabaseUnavailable(
+                    f"All {self._connections} connections, or the half of them that large results "
+                    f"may take, have been busy for {self._patience:g} s. Try again, or raise "
+                    "FRAISEQL_GRAPHQL_CONNECTIONS."
+                )
+            taken.append(one)
         try:
             with self._lock:
                 if self._idle:
@@ -122,7 +135,7 @@ class Database:
                 execute(connection, statement)
             return connection
         except BaseException as error:
-            self._free.release()
+            self._free_all(taken)
             if isinstance(error, DriverError):
                 raise DatabaseUnavailable(
                     f"PostgreSQL cannot be reached: {_sentence(error)} "
@@ -130,14 +143,24 @@ class Database:
                 ) from error
             raise
 
-    def release(self, connection: adbc_driver_manager.AdbcConnection, *, usable: bool) -> None:
+    def release(
+        self,
+        connection: adbc_driver_manager.AdbcConnection,
+        *,
+        usable: bool,
+        large: bool = False,
+    ) -> None:
         with self._lock:
             keep = usable and len(self._idle) < self._connections
             if keep:
                 self._idle.append(connection)
         if not keep:
             connection.close()
-        self._free.release()
+        self._free_all([self._free, self._free_for_large] if large else [self._free])
+
+    def _free_all(self, taken: Sequence[threading.Semaphore]) -> None:
+        for one in taken:
+            one.release()
 
 
 class Transaction:
@@ -150,8 +173,10 @@ class Transaction:
         ending: Ending | None,
         timeout_seconds: float,
         snapshot: str | None = None,
+        large: bool = False,
     ) -> None:
         self._database = database
+        self._large = large
         self._snapshot = snapshot
         self._settings = {"statement_timeout": f"{int(timeout_seconds * 1000)}", **settings}
         self._timeout = timeout_seconds
@@ -162,7 +187,10 @@ class Transaction:
         self._reading = False
 
     def __enter__(self) -> "Transaction":
-        self._connection = self._database.acquire()
+        self._connection = self._database.acquire(large=self._large)
+        if self._ending is not None and self._ending.over:
+            self._leave(usable=True)
+            raise Cancelled("The client went away while it waited for a connection.")
         try:
             execute(self._connection, BEGIN)
             if self._snapshot is not None:
@@ -264,7 +292,9 @@ class Transaction:
             if self._connection is None or self._stopped:
                 return
             self._stopped = True
-            self._connection.cancel()
+            # Where PostgreSQL does not hear of it, closing the connection ends the statement.
+            with suppress(*DriverError):
+                self._connection.cancel()
 
     @property
     def _own(self) -> adbc_driver_manager.AdbcConnection:
@@ -279,7 +309,7 @@ class Transaction:
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
-            self._database.release(connection, usable=usable)
+            self._database.release(connection, usable=usable, large=self._large)
 
     def _translated(self, error: BaseException) -> Exception:
         """What PostgreSQL said, as a sentence of ours."""

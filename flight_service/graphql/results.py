@@ -3,7 +3,7 @@
 """The result of a plan: as Arrow, streamed in batches, and as JSON of identical content."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from flight_service.graphql.database import BadValue, Database, Ending, Transact
 from flight_service.graphql.diagnosis import bad_value, no_text
 from flight_service.graphql.errors import BadDocument, GraphQLFailure, LimitExceeded, QueryRefused
 from flight_service.graphql.jsontext import object_text, rows_text
+from flight_service.graphql.large import LargeResults
 from flight_service.graphql.pages import page_of
 from flight_service.graphql.plan import Plan, RootPlan
 from flight_service.graphql.shapes import Constant, Leaf, Member, Struct, arrow_schema, arrow_type
@@ -31,6 +32,18 @@ class Reading:
     database: Database
     batch_rows: int
     max_rows: int
+    large: LargeResults = field(default_factory=LargeResults)
+
+    def transaction(
+        self,
+        plan: Plan,
+        claims: Mapping[str, Any],
+        ending: Ending | None,
+        snapshot: str | None = None,
+    ) -> Transaction:
+        """The transaction that a plan is read in. Of a shared snapshot each reads a large part."""
+        large = snapshot is not None or any(one.sql in self.large for one in plan.statements)
+        return self.database.transaction(claims_setting(claims), ending, snapshot, large=large)
 
 
 def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
@@ -61,7 +74,7 @@ def result_batches(
         GraphQLFailure: as soon as it is known, which may be after some batches.
     """
     root = picked(plan, field)
-    with reading.database.transaction(claims_setting(claims), ending, snapshot) as transaction:
+    with reading.transaction(plan, claims, ending, snapshot) as transaction:
         if root is not None:
             yield from _root_batches(reading, transaction, root)
             return
@@ -89,7 +102,7 @@ def result_json(
         fields = [f'"{one.key}":'.encode() + _constant_json(one) for one in plan.constants]
         yield b",".join(fields)
         return
-    with reading.database.transaction(claims_setting(claims), ending) as transaction:
+    with reading.transaction(plan, claims, ending) as transaction:
         for number, root in enumerate(plan.roots):
             key = f'{"," if number else ""}"{root.key}":'.encode()
             if isinstance(root, Member):
@@ -201,7 +214,7 @@ def _assembled(
     reading: Reading, transaction: Transaction, root: RootPlan
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Each batch as PostgreSQL sent it, and as it was asked for."""
-    row, checked = 0, False
+    row, checked, whole = 0, False, False
     texts = [leaf.column for leaf in _leaves(root.rows) if leaf.from_document]
     batches = _cut(transaction.batches(root.sql, root.values), reading.batch_rows)
 
@@ -220,12 +233,15 @@ def _assembled(
             if not checked and any(_looks_nested(flat.column(n)) for n in texts):
                 checked = True
                 _no_text(transaction, root)
-            yield flat, assemble(flat, root.rows, row, root.key, ask)
+            made = assemble(flat, root.rows, row, root.key, ask)
             row += flat.num_rows
+            yield flat, made
+        whole = True
     except BadValue as error:
         raise _found(transaction, root) or error from error
     finally:
         batches.close()
+        reading.large.note(root.sql, row, whole=whole)
 
 
 def _found(transaction: Transaction, root: RootPlan) -> GraphQLFailure | None:
