@@ -227,8 +227,10 @@ def _show_plan(plan: dict[str, Any]) -> None:
         typer.echo(f"{root['field']} is read from {root['source']}: {root['reads']}")
         for why in root["left_out"]:
             typer.echo(f"  left out: {why}")
-        typer.echo("  SQL:")
-        typer.echo(textwrap.indent(root["sql"], "    "))
+        # A query that another server answers has none.
+        if root["sql"]:
+            typer.echo("  SQL:")
+            typer.echo(textwrap.indent(root["sql"], "    "))
         for number, value in enumerate(root["values"], 1):
             typer.echo(f"    fraiseql.p{number} = {json.dumps(value, ensure_ascii=False)}")
         typer.echo("")

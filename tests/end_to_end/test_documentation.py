@@ -1,4 +1,5 @@
-"""Every example of README and `docs/` runs, against a running stack.
+"""Every example of README and `docs/` runs, against a running stack; those of `graphql.md` against
+the demo's database.
 
 Blocks marked `sh` and `python` run in the order in which a reader meets them; those of a page
 share a folder, and its Python blocks their names. A block that a test cannot run (it starts
@@ -11,13 +12,17 @@ import os
 import re
 import subprocess
 import sysconfig
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from stacks import Stack
+from flights import serving
+from pydantic import SecretStr
 
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Settings, variable
+from local_stack.demo import COMPILED_SCHEMA, on_database
+from local_stack.demo.database import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,6 +33,9 @@ BLOCK = re.compile(
 )
 RUNNABLE = {"sh", "python"}
 SHELL_SECONDS = 120
+OF_THE_DEMO = ("graphql.md",)
+DEMO_SCALE = 0.01
+"""As the tests of its queries have it, which share the database."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,40 @@ def environment_of(settings: Settings) -> dict[str, str]:
         for name in values
         if hasattr(getattr(settings, name), "get_secret_value")
     }
-    return {f"FRAISEQL_{name}".upper(): str(value) for name, value in {**values, **secret}.items()}
+    return {variable(name): str(value) for name, value in {**values, **secret}.items()}
+
+
+@contextlib.contextmanager
+def demo(database_url: str) -> Iterator[Settings]:
+    """The demo's database, smaller, behind a Flight service; yields where it is."""
+    url = on_database(database_url, "demo")
+    load(url, DEMO_SCALE)
+    served = Settings(database_url=SecretStr(url), schema_path=COMPILED_SCHEMA)
+    with serving(served) as service:
+        yield service.settings
+
+
+@pytest.fixture
+def settings_of(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Settings]]:
+    """Where the examples of a page run."""
+    with contextlib.ExitStack() as opened:
+
+        def settings(page: Path) -> Settings:
+            if page.name in OF_THE_DEMO:
+                return opened.enter_context(demo(request.getfixturevalue("database_url")))
+            return request.getfixturevalue("stack").settings
+
+        yield settings
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if examples(p)], ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(
-    page: Path, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    settings_of: Callable[[Path], Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in environment_of(stack.settings).items():
+    for name, value in environment_of(settings_of(page)).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
