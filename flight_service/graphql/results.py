@@ -259,7 +259,8 @@ def _no_text(transaction: Transaction, root: RootPlan) -> None:
 def _looks_nested(column: pa.Array) -> bool:
     """Whether some text begins as an object or a list would; few texts do."""
     values = column.flatten() if isinstance(column, pa.ListArray) else column
-    return bool(pc.any(pc.match_substring_regex(values, r"^[\[{]")).as_py())
+    nested = pc.or_(pc.starts_with(values, "["), pc.starts_with(values, "{"))
+    return bool(pc.any(nested).as_py())
 
 
 def _leaves(shape: Any) -> Iterator[Leaf]:
