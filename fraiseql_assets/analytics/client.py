@@ -1,5 +1,6 @@
 """Talking to ClickHouse: the connection, the SQL files, and its errors in the plane's words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +15,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
-_UNKNOWN_TABLE_OR_DATABASE = ("Code: 60.", "Code: 81.")
+# An unknown column is one that a newer release has added.
+_NOT_SET_UP = ("Code: 60.", "Code: 81.", "Code: 47.")
 _REFUSED_CREDENTIALS = ("Code: 516.", "Code: 192.", "Code: 193.", "Code: 194.", "Code: 497.")
 _OVERLOADED = ("Code: 202.", "Code: 241.", "Code: 243.", "Code: 252.", "Code: 159.")
 
@@ -88,9 +90,9 @@ def translated(settings: Settings) -> Iterator[None]:
                 f"{where} refuses the credentials. "
                 "Check the user and password in FRAISEQL_CLICKHOUSE_URL."
             ) from error
-        if any(code in text for code in _UNKNOWN_TABLE_OR_DATABASE):
+        if any(code in text for code in _NOT_SET_UP):
             raise PlaneNotSetUp(
-                f"{where} lacks the tables. Run `fraiseql-assets setup`. ({text})"
+                f"{where} lacks tables, or columns of them. Run `fraiseql-assets setup`. ({text})"
             ) from error
         if any(code in text for code in _OVERLOADED):
             raise PlaneUnavailable(f"{where} has no room for this now: {text}") from error

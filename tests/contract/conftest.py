@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import pytest
 
@@ -79,14 +80,23 @@ def ingest(log: Log) -> Callable[..., Report]:
 
 
 @pytest.fixture
-def rebuild(log: Log, plane_name: str, settings: Settings) -> Iterator[Callable[..., Report]]:
-    """Builds the day of the log's first message anew."""
+def other(plane_name: str, settings: Settings) -> Iterator[Plane]:
+    """The plane that the plane is not, set up and empty."""
     [other] = [PLANES[name](settings) for name in PLANES if name != plane_name]
-
-    def rebuild_it(plane: Plane) -> Report:
-        place = log.place_from(1)
-        assert place is not None
-        return rebuild_day(plane, other, log, place.day, JOB)
-
-    yield rebuild_it
+    other.setup()
+    yield other
     other.close()
+
+
+@pytest.fixture
+def rebuild(log: Log, other: Plane) -> Callable[..., Report]:
+    """Builds a day anew, that of the log's first message when none is named."""
+
+    def rebuild_it(plane: Plane, day: date | None = None) -> Report:
+        if day is None:
+            place = log.place_from(1)
+            assert place is not None
+            day = place.day
+        return rebuild_day(plane, other, log, day, JOB)
+
+    return rebuild_it

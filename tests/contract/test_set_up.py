@@ -1,6 +1,6 @@
 """A plane is set up once, however often, and says what is wrong when it cannot be asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from operator import methodcaller
 
@@ -8,6 +8,7 @@ import pytest
 from event_tables import DAY, STREAM, block, event
 from pydantic import SecretStr
 
+from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.planes import Plane, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
@@ -65,3 +66,30 @@ def test_wrong_credentials_are_said_to_be_the_credentials(settings: Settings) ->
         for ask in (PING, LEDGER):
             with pytest.raises(PlaneUnavailable, match=r"credentials.*FRAISEQL_CLICKHOUSE_URL"):
                 ask(plane)
+
+
+@pytest.fixture
+def older(settings: Settings) -> Iterator[AnalyticsPlane]:
+    """An analytics plane that an older release set up, with an event in it."""
+    with closing(AnalyticsPlane(settings)) as plane:
+        plane.setup()
+        plane.write(block([event(1)]))
+        with closing(connect(settings, timeout=30)) as client:
+            client.command("ALTER TABLE fraiseql_events DROP COLUMN event_hash")
+        yield plane
+
+
+def test_writing_into_a_table_of_an_older_release_says_to_set_up(older: AnalyticsPlane) -> None:
+    with pytest.raises(PlaneNotSetUp, match="fraiseql-assets setup"):
+        older.write(block([event(2)]))
+
+
+def test_a_table_of_an_older_release_is_widened_in_place(older: AnalyticsPlane) -> None:
+    assert "table fraiseql_events: column event_hash added" in older.setup()
+    assert older.count(DAY).rows == 1
+
+
+def test_an_event_in_a_widened_table_counts_once(older: AnalyticsPlane) -> None:
+    older.setup()
+    again = {**event(1), "stream_seq": 2}
+    assert older.write(block([again])).duplicates == 1

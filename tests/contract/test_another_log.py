@@ -1,0 +1,57 @@
+"""A stream that was made anew gives sequences out again that the ledger holds as done."""
+
+import asyncio
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
+from fraiseql_assets.ingest import Report
+from fraiseql_assets.planes import Plane
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.status import look
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.publish import publish_generated
+from fraiseql_assets.stream.setup import setup_streams
+from sensors.events import events_sensor
+
+BEFORE, AFTER = 200, 50
+ASSETS = {asset.plane: asset for asset in (ANALYTICS_EVENTS, OPERATIONAL_EVENTS)}
+SAID = f"holds {AFTER + 1}-{BEFORE} of"
+
+
+@pytest.fixture
+def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Plane:
+    """A plane that holds more sequences than the stream has given out since it was made anew."""
+
+    async def make_anew() -> None:
+        async with connect(settings, name="tests") as client:
+            await client.jetstream().delete_stream(settings.stream)
+        await setup_streams(settings)
+
+    asyncio.run(publish_generated(settings, count=BEFORE, shape="observer", seed=1))
+    ingest(plane, SequenceRange(1, BEFORE))
+    asyncio.run(make_anew())
+    asyncio.run(publish_generated(settings, count=AFTER, shape="observer", seed=2))
+    return plane
+
+
+def test_status_says_so_instead_of_that_nothing_is_missing(anew: Plane, settings: Settings) -> None:
+    status = look(settings)
+    [error] = [found.error for found in status.planes if found.plane == anew.name]
+    assert error
+    assert SAID in error
+    assert not status.healthy
+
+
+def test_the_sensor_says_so_and_asks_for_nothing(
+    anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fraiseql_assets.settings.get_settings", lambda: settings)
+    sensor = events_sensor(ASSETS[anew.name], "op", "job", lambda: anew)
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = sensor(dg.build_sensor_context(instance))
+    assert isinstance(found, dg.SkipReason)
+    assert SAID in (found.skip_message or "")

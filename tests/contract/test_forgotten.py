@@ -1,0 +1,165 @@
+"""A log that has forgotten: days from the other plane, wiped planes, losses that are said."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from fraiseql_assets.events.encode import Outgoing
+from fraiseql_assets.ingest import Report
+from fraiseql_assets.planes import Plane
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.rebuild import DayForgotten
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish, publish_generated
+from fraiseql_assets.verify import verify_day
+from sensors.due import next_due, unclaimed
+
+EVENTS = 60
+Materialise = Callable[..., Report]
+
+
+@pytest.fixture
+def day(log: Log, settings: Settings) -> date:
+    """The day of the log, which holds some events."""
+    asyncio.run(publish_generated(settings, count=EVENTS, shape="observer", seed=1))
+    place = log.place_from(1)
+    assert place is not None
+    return place.day
+
+
+def forget(settings: Settings, upto: int) -> None:
+    """Makes the log drop its messages up to a sequence, as its limits do."""
+
+    async def purge() -> None:
+        async with connect(settings, name="tests") as client:
+            await client.jetstream().purge_stream(settings.stream, seq=upto + 1)
+
+    asyncio.run(purge())
+
+
+def rows(plane: Plane, day: date) -> tuple[int, int]:
+    counts = plane.count(day)
+    return counts.rows, counts.distinct_ids
+
+
+def contents(plane: Plane, day: date) -> list[dict[str, object]]:
+    return [row for batch in plane.events(day, 2**62) for row in batch.to_pylist()]
+
+
+def test_a_wiped_plane_is_rebuilt_from_the_log(
+    plane: Plane, log: Log, day: date, rebuild: Materialise
+) -> None:
+    report = rebuild(plane, day)
+    assert (report.source, report.rows, rows(plane, day)) == ("log", EVENTS, (EVENTS, EVENTS))
+
+
+def test_a_day_that_the_log_has_forgotten_comes_from_the_other_plane(
+    plane: Plane,
+    other: Plane,
+    day: date,
+    ingest: Materialise,
+    rebuild: Materialise,
+    settings: Settings,
+) -> None:
+    ingest(other)
+    forget(settings, EVENTS)
+    report = rebuild(plane, day)
+    assert (report.source, report.rows) == (other.name, EVENTS)
+    assert contents(plane, day) == contents(other, day)
+
+
+def test_a_day_that_the_log_has_half_forgotten_comes_from_both(
+    plane: Plane,
+    other: Plane,
+    log: Log,
+    day: date,
+    ingest: Materialise,
+    rebuild: Materialise,
+    settings: Settings,
+) -> None:
+    ingest(other, 1, 40)
+    forget(settings, 25)
+    report = rebuild(plane, day)
+    assert report.source == f"{other.name}+log"
+    assert rows(plane, day) == (EVENTS, EVENTS)
+
+
+def test_a_rebuilt_day_that_the_log_has_forgotten_is_whole(
+    plane: Plane,
+    other: Plane,
+    log: Log,
+    day: date,
+    ingest: Materialise,
+    rebuild: Materialise,
+    settings: Settings,
+) -> None:
+    ingest(other)
+    forget(settings, 25)
+    rebuild(plane, day)
+    assert verify_day(plane, log, day).whole
+
+
+def test_a_day_that_nobody_else_holds_stays_as_it_is(
+    plane: Plane, log: Log, day: date, ingest: Materialise, rebuild: Materialise, settings: Settings
+) -> None:
+    ingest(plane)
+    forget(settings, 25)
+    with pytest.raises(DayForgotten, match="neither the log nor"):
+        rebuild(plane, day)
+    assert rows(plane, day) == (EVENTS, EVENTS)
+
+
+def test_what_the_log_dropped_before_it_was_read_is_said_with_its_range(
+    plane: Plane, log: Log, day: date, ingest: Materialise, settings: Settings
+) -> None:
+    ingest(plane, 1, 10)
+    forget(settings, 25)
+    entries = plane.ledger(log.stream)
+    bounds = log.bounds()
+    missing = unclaimed(bounds.first, bounds.last, entries)
+    due = next_due(log, missing, entries, most=1_000)
+    assert due is not None
+    assert due.range == SequenceRange(11, EVENTS)
+    ingest(plane, due.range.first, due.range.last)
+    verdict = verify_day(plane, log, day)
+    assert not verdict.no_gaps
+    assert verdict.lost == (SequenceRange(11, EVENTS),)
+    assert rows(plane, day) == (EVENTS - 15, EVENTS - 15)
+
+
+def test_what_was_passed_over_is_a_gap(
+    plane: Plane, log: Log, day: date, ingest: Materialise
+) -> None:
+    ingest(plane, 1, 10)
+    ingest(plane, 31, EVENTS)
+    assert verify_day(plane, log, day).gaps == (SequenceRange(11, 30),)
+
+
+def test_an_event_and_the_change_record_of_the_same_id_count_once(
+    plane: Plane, log: Log, ingest: Materialise, settings: Settings
+) -> None:
+    observed = (
+        b'{"id":"Order:7","event_type":"INSERT","entity_type":"Order","entity_id":"7",'
+        b'"data":{"id":7},"timestamp":"2026-01-01T00:00:00Z"}'
+    )
+    captured = (
+        b'{"op":"insert","object_type":"Order","object_id":"7","seq":7,"before":null,'
+        b'"after":{"id":7},"commit_time":"2026-01-01T00:00:00Z"}'
+    )
+
+    async def tell() -> None:
+        async with connect(settings, name="tests") as client:
+            subject = f"{settings.subject_prefix}.Order.INSERT"
+            await publish(client, [Outgoing(subject, body, {}) for body in (observed, captured)])
+
+    asyncio.run(tell())
+    ingest(plane)
+    place = log.place_from(1)
+    assert place is not None
+    assert rows(plane, place.day) == (1, 1)
+    [entry] = plane.ledger(log.stream)
+    assert (entry.rows, entry.duplicates, entry.dead_letters) == (1, 1, 0)
