@@ -15,6 +15,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
+# What the client logs of an error is in the error too, and told once, in the plane's words.
+logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
+
 # An unknown column is one that a newer release has added.
 _NOT_SET_UP = ("Code: 60.", "Code: 81.", "Code: 47.")
 _REFUSED_CREDENTIALS = ("Code: 516.", "Code: 192.", "Code: 193.", "Code: 194.", "Code: 497.")
