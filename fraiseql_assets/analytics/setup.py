@@ -14,6 +14,9 @@ from fraiseql_assets.settings import Settings
 EVENTS_TABLE = "fraiseql_events"
 LEDGER_TABLE = "fraiseql_ledger"
 
+EVENT_HASH = "event_hash UInt64 MATERIALIZED cityHash64(event_id) CODEC(NONE)"
+"""What duplicates are looked for by: a fraction of the ids' bytes, written by the table itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
@@ -64,7 +67,7 @@ def _ensure(client: Client, settings: Settings) -> Iterator[str]:
     before = _definitions(client)
     _refuse_foreign(before)
     statements = {
-        EVENTS_TABLE: sql("create_events", table=EVENTS_TABLE, **retention),
+        EVENTS_TABLE: sql("create_events", table=EVENTS_TABLE, event_hash=EVENT_HASH, **retention),
         LEDGER_TABLE: sql("create_ledger"),
     }
     for aggregate in AGGREGATES:
@@ -78,6 +81,7 @@ def _ensure(client: Client, settings: Settings) -> Iterator[str]:
     for name, statement in statements.items():
         client.command(statement)
         yield f"table {name}: {'as it should be' if name in before else 'created'}"
+    yield from _widen(client, before)
     yield from _keep_retention(client, before, settings)
 
 
@@ -97,6 +101,13 @@ def _refuse_foreign(definitions: dict[str, str]) -> None:
             f"ClickHouse holds another table {EVENTS_TABLE}, without {', '.join(missing)}. Rename "
             "it, or name another database in FRAISEQL_CLICKHOUSE_URL, and run setup again."
         )
+
+
+def _widen(client: Client, before: dict[str, str]) -> Iterator[str]:
+    """Adds what older tables lack. Rows that are there get their value when they are read."""
+    if EVENTS_TABLE in before and "`event_hash`" not in before[EVENTS_TABLE]:
+        client.command(f"ALTER TABLE {EVENTS_TABLE} ADD COLUMN IF NOT EXISTS {EVENT_HASH}")
+        yield f"table {EVENTS_TABLE}: column event_hash added"
 
 
 def _keep_retention(client: Client, before: dict[str, str], settings: Settings) -> Iterator[str]:

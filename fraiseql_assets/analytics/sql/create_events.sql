@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS ${table}
     duration_ms Nullable(Int64) CODEC(ZSTD(1)),
     stream_seq UInt64 CODEC(Delta, ZSTD(1)),
     stream_row UInt32 CODEC(Delta, ZSTD(1)),
-    stream_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
+    stream_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    ${event_hash}
 )
 ENGINE = MergeTree
 -- The day JetStream stored the message: the one time that a replay reproduces.
