@@ -13,7 +13,7 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
-from sensors.due import unclaimed
+from sensors.due import never_given_out, said_of_another_log, unclaimed
 
 RUNS_QUERY = """
 query RunsUnderWay {
@@ -83,7 +83,7 @@ def look(settings: Settings) -> Status:
     log = _look_at_log(settings)
     with ThreadPoolExecutor(len(planes) + 1) as pool:
         runs = pool.submit(_look_at_runs, settings)
-        found = list(pool.map(lambda plane: _look_at_plane(plane, log), planes))
+        found = list(pool.map(lambda plane: _look_at_plane(plane, log, settings), planes))
     under_way, dagster_error = runs.result()
     wrong = [log.error, dagster_error, *(plane.error for plane in found)]
     return Status(
@@ -113,10 +113,18 @@ def _look_at_log(settings: Settings) -> LogStatus:
     )
 
 
-def _look_at_plane(plane: Plane, log: LogStatus) -> PlaneStatus:
+def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneStatus:
     try:
         plane.ping()
         entries = plane.ledger(log.stream)
+        if not log.error and never_given_out(log.last, entries):
+            # Asked before the ledger, the log may have grown since.
+            again = _look_at_log(settings)
+            ahead = None if again.error else never_given_out(again.last, entries)
+            if ahead:
+                return PlaneStatus(
+                    plane.name, error=said_of_another_log(plane.name, log.stream, ahead)
+                )
     except PlaneError as error:
         return PlaneStatus(plane.name, error=str(error))
     finally:

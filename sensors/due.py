@@ -46,6 +46,25 @@ def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[Seq
     return subtract(SequenceRange(start, last), committed_ranges(entries))
 
 
+def never_given_out(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange | None:
+    """What the ledger holds as committed behind `last`, the end of a log that was asked after it.
+
+    Such a log is another one than the ledger's: made anew, or its server has lost the end of it.
+    """
+    reached = max((found.last for found in committed_ranges(entries)), default=0)
+    return SequenceRange(last + 1, reached) if reached > last else None
+
+
+def said_of_another_log(plane: str, stream: str, ahead: SequenceRange) -> str:
+    """What is wrong with a log that has not given out what a plane holds, and what to do."""
+    return (
+        f"The {plane} plane holds {ahead} of {stream}, which the log has not given out: the stream "
+        "was made anew, or has lost its end. What comes under these sequences would pass for done, "
+        f"so none is taken. Make the stream anew with its first sequence at {ahead.last + 1} and "
+        "publish again what it holds, or empty the plane and run `fraiseql-assets setup`."
+    )
+
+
 def half_replaced(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """Replacements of a day that were begun and not committed, the oldest first: of such a day some
     tables may be the new ones and some the old, whether or not a sequence of it is missing."""

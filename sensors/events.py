@@ -94,14 +94,24 @@ def _tick(
     settings: "Settings",
 ) -> dg.SensorResult | dg.SkipReason:
     from fraiseql_assets.stream.log import Log
-    from sensors.due import Due, half_replaced, next_due, unclaimed
+    from sensors.due import (
+        Due,
+        half_replaced,
+        never_given_out,
+        next_due,
+        said_of_another_log,
+        unclaimed,
+    )
 
     live = _live_run(context.instance, asset.plane, settings.stream)
     if live:
         return dg.SkipReason(f"A run is under way: {live}")
     with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
-        bounds = log.bounds()
         entries = plane.ledger(settings.stream)
+        bounds = log.bounds()
+        ahead = never_given_out(bounds.last, entries)
+        if ahead:
+            return dg.SkipReason(said_of_another_log(asset.plane, settings.stream, ahead))
         missing = unclaimed(bounds.first, bounds.last, entries)
         next_range = next_due(log, missing, entries, most=settings.range_messages)
     # A day that cannot be rebuilt now must not hold up what arrives.

@@ -9,7 +9,6 @@ import pytest
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
 from fraiseql_assets.ingest import Report
 from fraiseql_assets.planes import Plane
-from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.status import look
 from fraiseql_assets.stream.connection import connect
@@ -32,7 +31,7 @@ def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Pla
         await setup_streams(settings)
 
     asyncio.run(publish_generated(settings, count=BEFORE, shape="observer", seed=1))
-    ingest(plane, SequenceRange(1, BEFORE))
+    ingest(plane)
     asyncio.run(make_anew())
     asyncio.run(publish_generated(settings, count=AFTER, shape="observer", seed=2))
     return plane

@@ -5,7 +5,7 @@ import pytest
 
 from fraiseql_assets.planes import Cut, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
-from sensors.due import Due, half_replaced, next_due, unclaimed
+from sensors.due import Due, half_replaced, never_given_out, next_due, unclaimed
 
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
 
@@ -107,3 +107,15 @@ def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded()
 @pytest.mark.parametrize("first", [0, 1])
 def test_an_empty_log_asks_for_nothing(first: int) -> None:
     assert due([], TwoDays(first=first, last=0)) is None
+
+
+def test_what_a_ledger_holds_behind_the_logs_end_was_never_given_out_by_it() -> None:
+    assert never_given_out(150, [entry(1, 100), entry(101, 200)]) == SequenceRange(151, 200)
+
+
+def test_a_ledger_that_ends_where_the_log_does_is_its_own() -> None:
+    assert never_given_out(200, [entry(1, 100), entry(101, 200)]) is None
+
+
+def test_what_was_only_begun_says_nothing_of_another_log() -> None:
+    assert never_given_out(150, [entry(1, 100), entry(101, 200, "begun")]) is None
