@@ -50,9 +50,15 @@ class Proxy:
             writer.transport.abort()
             return
         both = (writer, out)
-        await asyncio.gather(
-            self._carry(reader, out, "request", both), self._carry(beyond, writer, "reply", both)
-        )
+        try:
+            await asyncio.gather(
+                self._carry(reader, out, "request", both),
+                self._carry(beyond, writer, "reply", both),
+            )
+        except asyncio.CancelledError:
+            # The proxies end: asyncio would report it of whoever accepted the connection.
+            for side in both:
+                side.transport.abort()
 
     async def _carry(
         self,
@@ -90,26 +96,31 @@ def proxies(names: Sequence[str], folder: Path) -> Iterator[dict[str, Proxy]]:
     thread = threading.Thread(target=loop.run_forever, name="proxies", daemon=True)
     thread.start()
 
+    servers: list[asyncio.Server] = []
+
     async def listen() -> dict[str, int]:
-        ports = {}
-        for name, proxy in made.items():
-            server = await asyncio.start_server(proxy.serve, HOST, 0)
-            ports[name] = server.sockets[0].getsockname()[1]
-        return ports
+        for proxy in made.values():
+            servers.append(await asyncio.start_server(proxy.serve, HOST, 0))
+        ports = [server.sockets[0].getsockname()[1] for server in servers]
+        return dict(zip(made, ports, strict=True))
 
     ports = asyncio.run_coroutine_threadsafe(listen(), loop).result()
     (folder / "proxies.json").write_text(json.dumps(ports))
     try:
         yield made
     finally:
-        asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
+        asyncio.run_coroutine_threadsafe(_end_all(servers), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _end_all() -> None:
+async def _end_all(servers: Sequence[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    # The aborted connections are closed in the loop's next round.
+    await asyncio.sleep(0)
