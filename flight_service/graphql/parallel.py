@@ -97,7 +97,7 @@ class Snapshots:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
-        self._estimates: OrderedDict[Any, tuple[float, int]] = OrderedDict()
+        self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def offer(
         self, root: RootPlan, caller: Caller, compile_part: Callable[[Pages], Plan]
@@ -111,7 +111,7 @@ class Snapshots:
         try:
             if self._size(root.table) < self._rows:
                 return None
-            if self._known((root.sql, root.values), self._rows) < self._rows:
+            if self._known(root.sql, self._rows) < self._rows:
                 return None
             return self._exported(root, root.table, caller, compile_part)
         except DatabaseFailed:
@@ -150,12 +150,12 @@ class Snapshots:
             known = self._learn(table, found[0] if found else 0)
         return known
 
-    def _known(self, key: Any, otherwise: int) -> int:
+    def _known(self, key: str, otherwise: int) -> int:
         with self._lock:
             at, rows = self._estimates.get(key, (0.0, 0))
         return rows if at and time.monotonic() - at < KNOWN_SECONDS else otherwise
 
-    def _learn(self, key: Any, rows: int) -> int:
+    def _learn(self, key: str, rows: int) -> int:
         with self._lock:
             self._estimates[key] = time.monotonic(), rows
             while len(self._estimates) > KNOWN:
@@ -170,7 +170,8 @@ class Snapshots:
         with ExitStack() as stack:
             transaction = stack.enter_context(self._database.transaction(settings))
             rows = _estimate(transaction.explained(root.sql, root.values))
-            if self._learn((root.sql, root.values), rows) < self._rows:
+            # The planner does not see the values, so this holds for all of them.
+            if self._learn(root.sql, rows) < self._rows:
                 return None
             [found] = transaction.table(EXPORT, [quoted_path(table)]).to_pylist()
             plans = tuple(compile_part(pages) for pages in divided(found["pages"], self._endpoints))

@@ -1,0 +1,173 @@
+"""A hundred clients at once for ten minutes: errors, memory over time, and whether it was fair.
+
+The clients send queries that are small, large, nested, refused and cancelled, over Flight and HTTP,
+to the Flight service on the demo's database. It ends with an exit code of 1 where a call failed
+that should not have, or where the service's memory grew from the second minute on.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+from harness import Table, load, out, percentile, report, working
+from processes import Service, flight_service, running
+
+from local_stack import servers
+from local_stack.demo.database import load as load_demo
+from local_stack.ports import distinct_free_ports
+
+HERE = Path(__file__).parent
+SCHEMA = HERE.parent / "local_stack" / "demo" / "schema.compiled.json"
+CLIENTS, PROCESSES = 100, 4
+MIB = 2**20
+SAMPLE_SECONDS = 1.0
+GROWTH = 1.15
+"""How much more memory the last minute's median may show than the second minute's."""
+
+NUMBER = re.compile(r"error [0-9a-f]{8}.*")
+"""What differs each time in the message of an error that the service has in its log."""
+
+Call = tuple[int, str, float, int, str | None]
+
+
+def memory(service: Service) -> float:
+    """The service's own memory in MiB: resident, without the pages that files share."""
+    found = psutil.Process(service.pid).memory_info()
+    return (found.rss - found.shared) / MIB
+
+
+def soak(service: Service, seconds: float) -> tuple[list[Call], list[tuple[float, float]]]:
+    """What each call came to, and the service's memory by seconds since the start."""
+    script = str(HERE / "soak_clients.py")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(PROCESSES)
+    ]
+    outputs: list[str] = [""] * PROCESSES
+
+    def follow(number: int) -> None:
+        call = {
+            "flight_url": service.flight_url,
+            "http_url": service.http_url,
+            "token": service.token,
+            "clients": CLIENTS // PROCESSES,
+            "seconds": seconds,
+            "seed": number,
+        }
+        outputs[number], _ = processes[number].communicate(json.dumps(call))
+
+    followers = [threading.Thread(target=follow, args=(n,)) for n in range(PROCESSES)]
+    for follower in followers:
+        follower.start()
+    started = time.monotonic()
+    samples: list[tuple[float, float]] = []
+    while any(follower.is_alive() for follower in followers):
+        samples.append((time.monotonic() - started, memory(service)))
+        time.sleep(SAMPLE_SECONDS)
+    calls = [tuple(json.loads(line)) for output in outputs for line in output.splitlines()]
+    return calls, samples
+
+
+def by_kind(calls: Sequence[Call]) -> list[list[Any]]:
+    """A line for each kind of call: how many, how long they took, their rows, their errors."""
+    found: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        found[call[1]].append(call)
+    return [
+        [
+            kind,
+            len(some),
+            median(call[2] for call in some) * 1000,
+            percentile([call[2] for call in some], 0.99) * 1000,
+            max(call[2] for call in some) * 1000,
+            sum(call[3] for call in some),
+            sum(call[4] is not None for call in some),
+        ]
+        for kind, some in found.items()
+    ]
+
+
+def by_client(calls: Sequence[Call]) -> list[Any]:
+    """How many calls the clients completed: the least, the median, the most."""
+    counts: dict[int, int] = dict.fromkeys(range(CLIENTS), 0)
+    for call in calls:
+        counts[call[0]] += 1
+    values = list(counts.values())
+    return [len(values), min(values), median(values), max(values)]
+
+
+def by_minute(samples: Sequence[tuple[float, float]], seconds: float) -> list[list[float]]:
+    """The memory's median and peak in each minute."""
+    minutes = range(max(1, round(seconds / 60)))
+    kept = {
+        minute: [mib for at, mib in samples if minute * 60 <= at < minute * 60 + 60]
+        for minute in minutes
+    }
+    return [[minute + 1, median(some), max(some)] for minute, some in kept.items() if some]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    seconds = parser.parse_args().minutes * 60
+    before = load()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        [port] = distinct_free_ports(1)
+        program = servers.postgresql(folder / "postgresql", port)
+        [url] = program.addresses.values()
+        stack.enter_context(running(program, folder))
+        with working("loading the demo's database"):
+            load_demo(url)
+        settings = {"FRAISEQL_DATABASE_URL": url, "FRAISEQL_SCHEMA": str(SCHEMA)}
+        service = stack.enter_context(flight_service(folder, settings))
+        with working(f"{CLIENTS} clients for {seconds / 60:g} minutes"):
+            calls, samples = soak(service, seconds)
+        idle = memory(service)
+        log = (folder / "flight-service.log").read_text()
+    minutes = by_minute(samples, seconds)
+    errors = Counter(NUMBER.sub("error …", call[4]) for call in calls if call[4] is not None)
+    note = f"{CLIENTS} clients in {PROCESSES} processes. Load: {before:.1f} to {load():.1f}."
+    columns = ("kind of call", "calls", "p50 ms", "p99 ms", "most ms", "rows", "errors")
+    tables = [
+        Table("Calls", columns, by_kind(calls), note),
+        Table(
+            "Calls that each client completed",
+            ("clients", "least", "median", "most"),
+            [by_client(calls)],
+            "Every client sends the same mix.",
+        ),
+        Table(
+            "The service's memory, MiB",
+            ("minute", "median", "peak"),
+            minutes,
+            f"After the last client: {idle:.0f} MiB.",
+        ),
+    ]
+    report("soak", [], tables)
+    for error, count in errors.most_common():
+        out.print(f"[red]{count} times:[/red] {error}", soft_wrap=True)
+    if errors:
+        out.print(f"The end of the service's log:\n{log[-4000:]}", soft_wrap=True, markup=False)
+    grew = len(minutes) > 2 and minutes[-1][1] > minutes[1][1] * GROWTH
+    if grew:
+        out.print("[red]The service's memory grew from the second minute on.[/red]")
+    raise SystemExit(bool(errors) or grew)
+
+
+if __name__ == "__main__":
+    main()
