@@ -41,6 +41,8 @@ class Program:
     """The user that it runs as, where it may not be this process's own."""
     needs: tuple[str, ...] = ()
     """Names of programs that must answer before this one is started."""
+    start_seconds: float = 120.0
+    """How long it may take until it is ready."""
     once: bool = False
     """It does its work and ends; it is ready when it has ended well."""
     ends_by: signal.Signals = signal.SIGTERM

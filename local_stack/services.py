@@ -115,6 +115,8 @@ def demo(loaded: Path) -> Program:
         settings={"schema_path": str(COMPILED_SCHEMA)},
         prepare=partial(loaded.unlink, missing_ok=True),
         needs=("setup",),
+        # It is mostly computing: a busy machine takes many times its usual fifteen.
+        start_seconds=600.0,
     )
 
 

@@ -14,7 +14,6 @@ from local_stack.programs import Program, StackError, said, start
 
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.2
-START_SECONDS = 120.0
 END_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
@@ -133,8 +132,8 @@ class Supervisor:
             raise StartFailed(f"{program.title} {how(code)}{self._last_words(child)}")
         if not program.once and program.is_ready():
             return True
-        if time.monotonic() - child.started > START_SECONDS:
-            silent = f"{program.title} does not answer after {START_SECONDS:.0f} s"
+        if time.monotonic() - child.started > program.start_seconds:
+            silent = f"{program.title} does not answer after {program.start_seconds:.0f} s"
             raise StartFailed(f"{silent}{self._last_words(child)}")
         return False
 
