@@ -256,6 +256,15 @@ def test_the_snapshot_is_given_up_when_all_is_read(service: Service, database_ur
         read(service, found.endpoints[0])
 
 
+def test_an_endpoint_that_broke_off_may_be_read_again(service: Service) -> None:
+    found = info(service, KINDS["a flat view"])
+    reader = service.client.do_get(found.endpoints[0].ticket, bearing(**ANN))
+    assert reader.read_chunk().data.num_rows
+    reader.cancel()
+    parts = [read(service, endpoint) for endpoint in found.endpoints]
+    assert sum(part.num_rows for part in parts) == ACCOUNTS
+
+
 def test_a_snapshot_is_held_no_longer_than_is_set(ledger: Settings, database_url: str) -> None:
     before = held(database_url)
     for service in running(ledger.model_copy(update={"graphql_snapshot_seconds": 0.2})):
