@@ -257,7 +257,7 @@ def test_the_snapshot_is_given_up_when_all_is_read(service: Service, database_ur
 
 
 def test_an_endpoint_that_broke_off_may_be_read_again(service: Service) -> None:
-    found = info(service, KINDS["a flat view"])
+    found = info(service, KINDS["a table's documents"])
     reader = service.client.do_get(found.endpoints[0].ticket, bearing(**ANN))
     assert reader.read_chunk().data.num_rows
     reader.cancel()
