@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from tests.chaos.campaign import campaign
-from tests.chaos.summary import as_markdown, put_into, steps_passed_over, summary_of
+from tests.chaos.summary import around, as_markdown, put_into, steps_passed_over, summary_of
 from tests.chaos.trial import Outcome
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -27,7 +27,8 @@ def main(
         Path, typer.Option(help="Where each campaign makes a folder of its own.")
     ] = Path(".fraiseql/chaos"),
     page: Annotated[
-        Path | None, typer.Option(help="A page that gets the summary between its marks.")
+        Path | None,
+        typer.Option(help="A page that gets the summary of the whole campaign between its marks."),
     ] = None,
 ) -> None:
     """Hurt real stacks while events flow, and count what they hold.
@@ -38,6 +39,9 @@ def main(
     or when no run was killed at one of the steps.
     """
     first = random.SystemRandom().randrange(10**6) if seed is None else seed
+    if page:
+        # Better now than after the last trial.
+        around(page)
     began, started = datetime.now(UTC), time.monotonic()
     folder = data_dir / f"{began:%Y%m%dT%H%M%S}"
     folder.mkdir(parents=True)
@@ -55,7 +59,7 @@ def main(
     finally:
         summary = summary_of(outcomes, began=began, seconds=time.monotonic() - started)
         if outcomes:
-            _conclude(summary, folder, page)
+            _conclude(summary, folder, page if len(outcomes) == trials else None)
     raise typer.Exit(1 if summary["failures"] or steps_passed_over(summary) else 0)
 
 

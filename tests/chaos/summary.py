@@ -77,8 +77,8 @@ def as_markdown(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_into(page: Path, text: str) -> None:
-    """Puts a text between the page's marks, in the place of what stood there.
+def around(page: Path) -> tuple[str, str]:
+    """What stands on a page before and after its marks.
 
     Raises:
         ValueError: the page lacks the marks.
@@ -87,6 +87,16 @@ def put_into(page: Path, text: str) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, between which it would go.")
+    return before, after
+
+
+def put_into(page: Path, text: str) -> None:
+    """Puts a text between the page's marks, in the place of what stood there.
+
+    Raises:
+        ValueError: the page lacks the marks.
+    """
+    before, after = around(page)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 

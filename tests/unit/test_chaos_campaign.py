@@ -1,0 +1,84 @@
+"""What a seed of the fault harness means, and what is said of a campaign."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import Deed
+from tests.chaos.plan import CYCLE, plan
+from tests.chaos.steps import STEPS
+from tests.chaos.summary import (
+    BEGIN,
+    END,
+    as_markdown,
+    put_into,
+    steps_passed_over,
+    summary_of,
+)
+from tests.chaos.traffic import traffic
+from tests.chaos.trial import Outcome
+
+BEGAN = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def outcome(seed: int, *differences: str, killed: bool = True) -> Outcome:
+    return Outcome(
+        seed=seed,
+        events=500,
+        messages=600,
+        step=str(plan(seed).step),
+        killed_at_step=killed,
+        deeds=[
+            Deed("freeze nats 2.5 s", 1.0, happened=True),
+            Deed("kill run", 2.0, happened=False),
+        ],
+        recovered_seconds=8.0,
+        seconds=20.0,
+        differences=list(differences),
+    )
+
+
+def test_a_seed_means_the_same_every_time() -> None:
+    assert plan(7) == plan(7)
+    first, second = (traffic(7, 500, "p") for _ in range(2))
+    assert first.malformed == second.malformed
+    assert len(first.messages) == len(second.messages)
+
+
+def test_consecutive_seeds_come_by_every_step() -> None:
+    assert {plan(seed).step for seed in range(100, 100 + len(CYCLE))} == set(STEPS)
+
+
+def test_what_happened_is_counted_and_what_was_in_vain_is_not() -> None:
+    summary = summary_of([outcome(0), outcome(1, killed=False)], began=BEGAN, seconds=40)
+    assert summary["faults"] == {"freeze nats": 2}
+    assert sum(summary["killed_at_step"].values()) == 1
+
+
+def test_a_trial_that_failed_is_named_with_what_was_wrong() -> None:
+    summary = summary_of([outcome(0), outcome(1, "it lacks one")], began=BEGAN, seconds=40)
+    assert summary["failures"] == [{"seed": 1, "differences": ["it lacks one"]}]
+    assert "Broken promises: seed 1." in as_markdown(summary)
+
+
+def test_steps_at_which_no_run_was_killed_are_named_once_all_had_their_turn() -> None:
+    few = [outcome(seed, killed=False) for seed in range(len(CYCLE) - 1)]
+    assert not steps_passed_over(summary_of(few, began=BEGAN, seconds=40))
+    all_but_one = [outcome(seed, killed=plan(seed).step != STEPS[3]) for seed in range(len(CYCLE))]
+    assert steps_passed_over(summary_of(all_but_one, began=BEGAN, seconds=40)) == [str(STEPS[3])]
+
+
+def test_a_summary_takes_the_place_of_the_one_before_it(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    put_into(page, "new")
+    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+
+
+def test_a_page_without_marks_is_refused_and_left(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("text\n")
+    with pytest.raises(ValueError, match="lacks the lines"):
+        put_into(page, "new")
+    assert page.read_text() == "text\n"
