@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fraiseql_assets.setup import open_planes
@@ -28,6 +28,8 @@ from tests.chaos.watcher import Watcher
 BOUND_SECONDS = 180.0
 """How long a plane may take to be up with the log again, with no hand."""
 SHOWN = 10
+LONGEST = timedelta(minutes=5)
+"""No trial takes so long."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Outcome:
 
 def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     """Carries out a plan. What goes wrong is in the outcome; nothing is raised for it."""
+    _wait_out_midnight()
     began = time.monotonic()
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
     letters = last_letter(lab.settings)
@@ -107,6 +110,15 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
         seconds=round(time.monotonic() - began, 1),
         differences=differences,
     )
+
+
+def _wait_out_midnight() -> None:
+    """A trial is of one day: an id that is said again on the next is another event."""
+    now = datetime.now(UTC)
+    later = now + LONGEST
+    if later.date() > now.date():
+        midnight = later.replace(hour=0, minute=0, second=0, microsecond=0)
+        time.sleep((midnight - now).total_seconds())
 
 
 def _aside(work: Callable[[], None]) -> Future[None]:
