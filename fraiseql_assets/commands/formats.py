@@ -181,6 +181,10 @@ def _cells(member: Member, values: pa.Array) -> pa.Array:
         case Leaf(type=kind) if pa.types.is_string(kind) or pa.types.is_floating(kind):
             return pc.cast(values, pa.string())
     text = column_text(values, member)
+    if pa.types.is_decimal(values.type):
+        # With the places of its type, unless these are so many that Arrow writes an exponent.
+        whole = pc.cast(values, pa.string())
+        text = pc.if_else(pc.match_substring(whole, "E"), text, whole)
     if pa.types.is_temporal(values.type):
         text = pc.utf8_trim(text, '"')
     return pc.if_else(pc.is_valid(values), text, pa.scalar(None, pa.string()))

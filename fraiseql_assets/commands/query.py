@@ -82,7 +82,7 @@ def query(
         raise typer.BadParameter("it shows a text; redirect it", param_hint="--explain")
     chosen = _format(format_, output)
     settings = read_settings()
-    from fraiseql_assets.commands.formats import NotWritten, write
+    from fraiseql_assets.commands.formats import FORM, NotWritten, write
     from fraiseql_assets.flight_client import FlightProblem, act, stream
 
     with said_plainly(FlightProblem, NotWritten):
@@ -104,6 +104,8 @@ def query(
                     write(chosen, output, schema, batches)
                     return
                 rows, note = _first(batches)
+        if FORM not in (schema.metadata or {}) and len(schema) > 1:
+            note = "These are several fields. --field NAME shows the rows of one."
         _show(schema, rows, note)
 
 

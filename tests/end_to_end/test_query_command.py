@@ -200,6 +200,17 @@ def test_a_table_shows_a_row_a_line(service: Service) -> None:
     assert [line.strip("│").split("│")[1].strip() for line in lines[3:-1]] == ["1", "2"]
 
 
+def test_a_table_shows_exact_numbers_with_all_their_places(service: Service) -> None:
+    query = "{ authors(orderBy: {id: ASC}, limit: 2, offset: 8) { balance } }"
+    lines = written(service, query).decode().splitlines()
+    assert [line.strip("│").strip() for line in lines[3:-1]] == ["9.90", "11.00"]
+
+
+def test_a_table_of_several_roots_says_how_to_see_one(service: Service) -> None:
+    done = run(service, "{ authors(limit: 1) { id } pets(limit: 1) { id } }")
+    assert done.stderr == "These are several fields. --field NAME shows the rows of one.\n"
+
+
 def test_a_table_of_nothing_says_so(service: Service) -> None:
     done = run(service, "{ authors(limit: 0) { id } }")
     assert (done.exit_code, done.stderr) == (0, "There are no rows.\n")
