@@ -40,7 +40,8 @@ class PartitionReplacement:
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
-            self._refuse_to_lose(entry)
+            self._refuse_to_lose_events(entry)
+            self._refuse_to_lose_ranges(entry)
             for aggregate in AGGREGATES:
                 self._client.command(
                     f"INSERT INTO {self._staging[aggregate.state_table]} "
@@ -65,7 +66,16 @@ class PartitionReplacement:
             for staging in self._staging.values():
                 self._client.command(f"DROP TABLE IF EXISTS {staging} SYNC")
 
-    def _refuse_to_lose(self, entry: LedgerEntry) -> None:
+    def _refuse_to_lose_events(self, entry: LedgerEntry) -> None:
+        """A run that is held to be dead and is not finds another at work in its staging place."""
+        held = int(str(self._client.command(f"SELECT count() FROM {self._staging[EVENTS_TABLE]}")))
+        if held != entry.rows:
+            raise PlaneError(
+                f"the new partition of {entry.day} holds {held:,} events instead of "
+                f"{entry.rows:,}. Materialise the partition again."
+            )
+
+    def _refuse_to_lose_ranges(self, entry: LedgerEntry) -> None:
         outside = [
             str(other.range)
             for other in read_ledger(self._client, entry.stream, entry.day)

@@ -61,6 +61,16 @@ def test_what_a_killed_replacement_left_behind_is_dropped_by_the_next(filled: Pl
     assert filled.count(DAY).rows == 300
 
 
+def test_a_replacement_whose_place_another_has_taken_is_not_swapped_in(filled: Plane) -> None:
+    first = filled.replace(DAY, "held to be dead")
+    first.write(block(AFTER[:150]))
+    filled.replace(DAY, "run-2")
+    first.write(block(AFTER[150:], number=1))
+    with pytest.raises(PlaneError):
+        first.swap(partition(300, 300))
+    assert filled.count(DAY).rows == 200
+
+
 def test_a_day_that_was_not_there_is_there_at_once(plane: Plane) -> None:
     replacement = plane.replace(DAY, "run-1")
     replacement.write(block(BEFORE))
