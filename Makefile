@@ -21,7 +21,7 @@ demo: $(INSTALLED) ## Starts everything on this machine, with events flowing; Ct
 	$(BIN)/fraiseql-assets dev --demo
 
 test: $(INSTALLED) ## Runs the tests, on real servers
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 chaos: $(INSTALLED) ## Kills, freezes and cuts real stacks in a hundred trials, and counts what they hold
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md

@@ -36,24 +36,36 @@ LIVE = [
 TICK_SECONDS = 4
 """Dagster looks every five seconds, now and then a little early: asked for five, it would pass over
 every other look and tick every ten."""
+REQUEST_SECONDS = 10.0
+"""How long a tick waits for an answer of its plane: one that hangs must not take the tick beyond
+the minute after which Dagster counts it as failed."""
 FIRST_BACKOFF_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
 
 
 @cache
 def analytics_plane() -> "Plane":
-    """The plane, kept between ticks: connecting costs more than asking."""
-    from fraiseql_assets.analytics.assets import open_plane
+    """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
+    from fraiseql_assets.analytics.plane import AnalyticsPlane
 
-    return open_plane()
+    return AnalyticsPlane(_impatient())
 
 
 @cache
 def operational_plane() -> "Plane":
-    """The plane, kept between ticks: connecting costs more than asking."""
-    from fraiseql_assets.operational.assets import open_plane
+    """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
+    from fraiseql_assets.operational.plane import OperationalPlane
 
-    return open_plane()
+    return OperationalPlane(_impatient())
+
+
+def _impatient() -> "Settings":
+    """The settings, with less time for a request."""
+    from fraiseql_assets.settings import get_settings
+
+    settings = get_settings()
+    seconds = min(settings.request_timeout_seconds, REQUEST_SECONDS)
+    return settings.model_copy(update={"request_timeout_seconds": seconds})
 
 
 def events_sensor(

@@ -48,7 +48,7 @@ TICKS = """
 query Ticks {
   sensorsOrError(repositorySelector: {
     repositoryName: "__repository__", repositoryLocationName: "fraiseql_assets.definitions"
-  }) { ... on Sensors { results { name sensorState { ticks(limit: 20) { status } } } } }
+  }) { ... on Sensors { results { name sensorState { ticks(limit: 20) { status skipReason } } } } }
 }
 """
 ANALYTICS = ("events", "events_hourly", "org_daily", "event_type_stats")
@@ -202,11 +202,39 @@ def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:
     ]  # fmt: skip
 
 
-def test_no_tick_of_a_sensor_fails(served: Settings) -> None:
+def ticks_of(served: Settings, said: str) -> dict[str, set[str]]:
+    """Per sensor what `said`, a field of a tick, was in its last ticks."""
     sensors = ask(served, TICKS)["sensorsOrError"]["results"]
-    ticks = {
-        sensor["name"]: {t["status"] for t in sensor["sensorState"]["ticks"]} for sensor in sensors
+    return {
+        sensor["name"]: {tick[said] or "" for tick in sensor["sensorState"]["ticks"]}
+        for sensor in sensors
     }
+
+
+def test_a_plane_that_hangs_holds_up_neither_the_other_nor_its_own_sensor(
+    stack: Stack, planes: list[Plane]
+) -> None:
+    served = stack.settings
+    caught_up(served)
+    before = rows_of(planes)
+    clickhouse = stack.process_of("local_stack.clickhouse")
+    clickhouse.suspend()
+    try:
+        publish_events(served, 500, "observer")
+        eventually(lambda: rows_of(planes[1:]) == [before[1] + 500], served)
+        sensor = "analytics_events_from_the_log"
+        eventually(
+            lambda: any("out of reach" in why for why in ticks_of(served, "skipReason")[sensor]),
+            served,
+        )
+    finally:
+        clickhouse.resume()
+    caught_up(served)
+    assert rows_of(planes) == [n + 500 for n in before]
+
+
+def test_no_tick_of_a_sensor_fails(served: Settings) -> None:
+    ticks = ticks_of(served, "status")
     assert set(ticks) >= {"analytics_events_from_the_log", "operational_events_from_the_log"}
     assert all(statuses <= {"SKIPPED", "SUCCESS", "STARTED"} for statuses in ticks.values()), ticks
 
@@ -228,11 +256,11 @@ def test_every_message_of_the_log_is_accounted_for(served: Settings, planes: lis
 def test_a_stack_killed_in_the_middle_of_ingestion_ends_exact_when_it_is_started_again() -> None:
     with own_folder() as folder:
         with whole(folder / "data") as first:
-            publish_events(first.settings, 20_000, "observer")
+            publish_events(first.settings, 8_000, "observer")
             eventually(lambda: bool(look(first.settings).runs), first.settings)
             first.kill()
         with whole(folder / "data") as second:
             status = caught_up(second.settings)
             planes = list(open_planes(second.settings))
-            assert rows_of(planes) == [20_000, 20_000]
-            assert [plane.rows for plane in status.planes] == [20_000, 20_000]
+            assert rows_of(planes) == [8_000, 8_000]
+            assert [plane.rows for plane in status.planes] == [8_000, 8_000]
