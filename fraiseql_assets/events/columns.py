@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from fraiseql_assets.events.messages import Messages
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
-from fraiseql_assets.events.shapes import KNOWN_TYPES, NOTHING, WireEvent, as_observer_event
+from fraiseql_assets.events.shapes import KNOWN_TYPES, WireEvent, as_observer_event
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -36,14 +36,16 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     Raises:
         Unfit: an event lacks a required field, or holds a value that its column cannot.
     """
-    if not _are_plain(events):
+    ids, kinds, entities = _identities(events)
+    if not _are_plain(ids, kinds, entities):
         places = zip(messages.subjects, messages.headers, messages.sequences, strict=True)
         events = [as_observer_event(e, *place) for e, place in zip(events, places, strict=True)]
+        ids, kinds, entities = _identities(events)
     try:
         arrays = [
-            _name("id", [e.id for e in events], events),
-            _name("event_type", _types([e.event_type for e in events]), events),
-            _name("entity_type", [e.entity_type for e in events], events),
+            _name("id", ids, events),
+            _name("event_type", _types(kinds), events),
+            _name("entity_type", entities, events),
             _text("entity_id", [e.entity_id for e in events], events),
             timestamps([e.timestamp for e in events]),
             _data([e.data for e in events]),
@@ -65,14 +67,26 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
-def _are_plain(events: Sequence[WireEvent]) -> bool:
-    """Whether all are observer events as newer producers write them."""
-    kinds = {event.event_type for event in events}
+def _identities(
+    events: Sequence[WireEvent],
+) -> tuple[list[str | int | None], list[str | None], list[str | int | None]]:
+    """The columns that tell the shapes apart: ids, types of event, types of entity."""
     return (
-        None not in kinds
-        and None not in [event.id for event in events]
-        and None not in {event.entity_type for event in events}
-        and not any("." in kind for kind in kinds if kind)
+        [event.id for event in events],
+        [event.event_type for event in events],
+        [event.entity_type for event in events],
+    )
+
+
+def _are_plain(
+    ids: list[str | int | None], kinds: list[str | None], entities: list[str | int | None]
+) -> bool:
+    """Whether all are observer events as newer producers write them."""
+    return (
+        None not in ids
+        and None not in kinds
+        and None not in entities
+        and not any("." in kind for kind in set(kinds) if kind)
     )
 
 
@@ -110,7 +124,7 @@ def _optional(values: list[str | int | None]) -> pa.Array:
 
 def _data(values: list[msgspec.Raw]) -> pa.Array:
     texts = _joined(values)
-    return pc.if_else(pc.equal(texts, ""), "{}", texts) if NOTHING in values else texts
+    return texts if texts.index("").as_py() < 0 else pc.if_else(pc.equal(texts, ""), "{}", texts)
 
 
 def _changes(values: list[msgspec.Raw]) -> pa.Array:

@@ -96,20 +96,21 @@ def _events_of(payloads: list[bytes]) -> list[WireEvent]:
     joined = b"\n".join(payloads)
     # Raw values are not validated by the JSON decoder, and Arrow's text columns must be.
     check_utf8(joined)
-    if _one_a_line(payloads, joined):
+    if _are_apart(payloads):
         events = _decoder.decode_lines(joined)
         if len(events) == len(payloads):
             return events
     return [_decoder.decode(payload) for payload in payloads]
 
 
-def _one_a_line(payloads: list[bytes], joined: bytes) -> bool:
+def _are_apart(payloads: list[bytes]) -> bool:
     """Whether no value can reach from one payload into the next.
 
-    After a closing brace none goes on with an opening one, and no string holds a newline.
+    After a closing brace none goes on with an opening one, and no string holds a newline: as many
+    values as payloads are then one in each.
     """
     return (
-        1 < len(payloads) == joined.count(b"\n") + 1
+        len(payloads) > 1
         and {payload[:1] for payload in payloads} == {b"{"}
         and {payload[-1:] for payload in payloads} == {b"}"}
     )

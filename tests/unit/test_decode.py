@@ -128,6 +128,9 @@ BAD: list[tuple[bytes, Headers]] = [
     (observer()[20:] + observer(), None),
     (observer() + observer(), None),
     (observer() + b"\n" + observer(), None),
+    # Were a newline let into a string, these two would be one object.
+    (b'{"id":"}', None),
+    (b'{"}', None),
     (observer(seq=2**63), None),
     (observer(timestamp="0001-01-01T00:00:00Z"), None),
     (observer(timestamp="soon"), None),
