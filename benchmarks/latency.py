@@ -114,11 +114,7 @@ def watch(look: Look, markers: Markers, published: threading.Event) -> None:
 def one_round(
     settings: Settings, stream: Iterator[Outgoing], looks: dict[str, Look], seconds: int
 ) -> dict[str, list[float]]:
-    """The seconds of each marker, by plane.
-
-    Raises:
-        RuntimeError: a plane did not show them all.
-    """
+    """The seconds of each marker, by plane; of one that never came, how long it was waited for."""
     markers = {plane: Markers() for plane in looks}
     published = threading.Event()
     watchers = [
@@ -133,11 +129,9 @@ def one_round(
         published.set()
     for watcher in watchers:
         watcher.join()
-    for plane, found in markers.items():
-        if found.waiting:
-            raise RuntimeError(
-                f"{plane}: {len(found.waiting)} markers are not visible after {PATIENCE_SECONDS} s"
-            )
+    for found in markers.values():
+        # At least so long; the goal is missed anyhow.
+        found.seconds += [time.monotonic() - at for at in found.waiting.values()]
     return {plane: found.seconds for plane, found in markers.items()}
 
 
