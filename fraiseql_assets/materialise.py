@@ -95,8 +95,13 @@ def is_whole(plane: "Plane", log: Any, partition_key: str) -> bool:
 
 def tag_worker(context: dg.AssetExecutionContext) -> None:
     """Says which process works on the run, so that a run whose process is gone can be told."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker})
+    context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker_of(context.run_id)})
+
+
+def worker_of(run_id: str) -> str:
+    """What a run says of this process. A retry inherits the tags of the run before it, so that the
+    run has to be named."""
+    return f"{run_id}@{socket.gethostname()}:{os.getpid()}"
 
 
 @contextmanager

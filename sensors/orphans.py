@@ -58,9 +58,9 @@ def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
     that host's sensors or Dagster's run monitoring see to it.
     """
     tags = record.dagster_run.tags
-    worker = tags.get(WORKER_TAG)
+    run_id, _, worker = tags.get(WORKER_TAG, "").partition("@")
     started = record.start_time or now
-    if worker is None:
+    if run_id != record.dagster_run.run_id:
         # A code server's runs go with it: one not heard of since this one started was another's.
         heard_of = record.update_timestamp.replace(tzinfo=UTC).timestamp()
         is_forsaken = CODE_SERVER_TAG in tags and heard_of < served_since

@@ -5,15 +5,17 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 
-from fraiseql_assets.materialise import WORKER_TAG
+from fraiseql_assets.materialise import WORKER_TAG, worker_of
 from sensors.orphans import CODE_SERVER_TAG, UNTAGGED_SECONDS, is_orphan
 
 NOW = datetime.now(UTC).timestamp()
 EARLIER, LATER = NOW - 20.0, NOW - 10.0
+RUN, BEFORE_IT = str(uuid4()), str(uuid4())
 BY_A_CODE_SERVER = {CODE_SERVER_TAG: "{}"}
 
 
@@ -23,7 +25,7 @@ def record(
     moment = datetime.fromtimestamp(heard_of, UTC).replace(tzinfo=None)
     return dg.RunRecord(
         storage_id=1,
-        dagster_run=dg.DagsterRun("job", status=status, tags=tags),
+        dagster_run=dg.DagsterRun("job", run_id=RUN, status=status, tags=tags),
         create_timestamp=moment,
         update_timestamp=moment,
         start_time=started,
@@ -38,8 +40,19 @@ def started(tags: dict[str, str], *, at: float) -> dg.RunRecord:
     return record(dg.DagsterRunStatus.STARTED, tags, heard_of=at, started=at)
 
 
-def worker(process: int, host: str = "") -> dict[str, str]:
-    return {WORKER_TAG: f"{host or socket.gethostname()}:{process}"}
+def worker(process: int, *, run: str = RUN, host: str = "") -> dict[str, str]:
+    return {WORKER_TAG: f"{run}@{host or socket.gethostname()}:{process}"}
+
+
+def ended_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_run_says_which_process_works_on_it() -> None:
+    run = started({WORKER_TAG: worker_of(RUN)}, at=NOW)
+    assert run.dagster_run.tags == worker(os.getpid())
 
 
 @pytest.mark.parametrize(
@@ -75,9 +88,13 @@ def test_a_run_whose_process_lives_is_none_whichever_code_server_it_had() -> Non
 
 
 def test_a_run_whose_process_has_ended_is_an_orphan() -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    assert is_orphan(started(worker(process.pid), at=NOW), now=NOW, served_since=EARLIER)
+    assert is_orphan(started(worker(ended_process()), at=NOW), now=NOW, served_since=EARLIER)
+
+
+def test_a_retry_is_not_taken_for_the_run_whose_tags_it_has() -> None:
+    inherited = {**BY_A_CODE_SERVER, **worker(ended_process(), run=BEFORE_IT)}
+    assert not is_orphan(starting(inherited, heard_of=LATER), now=NOW, served_since=EARLIER)
+    assert not is_orphan(started(inherited, at=LATER), now=NOW, served_since=EARLIER)
 
 
 def test_a_run_whose_process_number_another_process_has_is_an_orphan() -> None:
