@@ -182,7 +182,7 @@ def _sent(
 
 
 def _messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    if batch.nbytes <= MESSAGE_BYTES or batch.num_rows < 2:
+    if pa.ipc.get_record_batch_size(batch) <= MESSAGE_BYTES or batch.num_rows < 2:
         yield batch
         return
     half = batch.num_rows // 2
