@@ -15,7 +15,7 @@ from processes import Service, baseline, table_service
 from pyarrow import flight
 
 GOAL = 0.90
-READS = 3
+READS = 10
 """How often the table is read in a round."""
 
 
