@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from fraiseql_assets.analytics.client import connect as connect_clickhouse
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.blocks import cut_blocks
-from fraiseql_assets.events.decode import decode
+from fraiseql_assets.events.decode import decode, decode_parts
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.ingest import Job, default_cut, ingest_range
 from fraiseql_assets.planes import Block
@@ -58,7 +59,8 @@ def into_arrow(settings: Settings) -> float:
     """The range as Arrow batches, read and decoded as a run does it."""
     with Log(settings, name="benchmark") as log:
         messages = log.read(whole(log), default_cut(settings), ahead=settings.queue_batches)
-        decoded = prefetch(map(decode, messages), ahead=settings.queue_batches)
+        parts = chain.from_iterable(map(decode_parts, messages))
+        decoded = prefetch(parts, ahead=settings.queue_batches)
         return sum(each.rows for each in decoded)
 
 

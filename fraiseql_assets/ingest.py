@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from fraiseql_assets.blocks import cut_blocks
-from fraiseql_assets.events.decode import decode
+from fraiseql_assets.events.decode import decode_parts
 from fraiseql_assets.events.messages import Decoded, Messages, Reject
 from fraiseql_assets.planes import (
     Cut,
@@ -221,7 +221,7 @@ def write_blocks(
 def _decode_all(batches: Iterable[Messages], report: Report) -> Iterator[Decoded]:
     for batch in batches:
         report.messages += len(batch)
-        yield decode(batch)
+        yield from decode_parts(batch)
 
 
 def _file(log: Log, stage: str, rejects: list[Reject], report: Report) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from fraiseql_assets.events.arrow_shape import is_arrow, may_be_arrow, rows_of
 from fraiseql_assets.events.columns import Unfit, to_batch
-from fraiseql_assets.events.messages import Decoded, Messages, Reject
+from fraiseql_assets.events.messages import Decoded, Messages
 from fraiseql_assets.events.shapes import WireEvent, explain
 
 _decoder = msgspec.json.Decoder(WireEvent)
@@ -28,13 +28,21 @@ def decode(messages: Messages) -> Decoded:
     Nothing is raised for what a message holds: what cannot become an event is a reject with the
     reason, and leaves its neighbours untouched.
     """
-    batches: list[pa.RecordBatch] = []
-    rejects: list[Reject] = []
+    parts = list(decode_parts(messages))
+    return Decoded(
+        [batch for part in parts for batch in part.batches],
+        [reject for part in parts for reject in part.rejects],
+    )
+
+
+def decode_parts(messages: Messages) -> Iterator[Decoded]:
+    """The same, part by part: an Arrow message alone, since its events may be many times its bytes,
+    JSON messages in a row together."""
     for arrow, part in _by_kind(messages):
-        found = _decode_arrow(part) if arrow else _decode_json(part)
-        batches += found.batches
-        rejects += found.rejects
-    return Decoded(batches, rejects)
+        if arrow:
+            yield from (_decode_arrow(part, number) for number in range(len(part)))
+        else:
+            yield _decode_json(part)
 
 
 def _by_kind(messages: Messages) -> Iterator[tuple[bool, Messages]]:
@@ -48,15 +56,11 @@ def _by_kind(messages: Messages) -> Iterator[tuple[bool, Messages]]:
         yield arrow, messages.slice(numbers[0], numbers[-1] + 1)
 
 
-def _decode_arrow(messages: Messages) -> Decoded:
-    batches: list[pa.RecordBatch] = []
-    rejects: list[Reject] = []
-    for number in range(len(messages)):
-        try:
-            batches += rows_of(messages, number)
-        except Unfit as unfit:
-            rejects.append(messages.reject(number, str(unfit)))
-    return Decoded(batches, rejects)
+def _decode_arrow(messages: Messages, number: int) -> Decoded:
+    try:
+        return Decoded(rows_of(messages, number), [])
+    except Unfit as unfit:
+        return Decoded([], [messages.reject(number, str(unfit))])
 
 
 def _decode_json(messages: Messages) -> Decoded:
