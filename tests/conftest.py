@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 import requests
 from nats.js.errors import NotFoundError
@@ -21,6 +22,17 @@ from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
 SECONDS_TO_END = 10
+
+# The same examples at every run, on a busy machine too.
+# `pytest --hypothesis-profile=explore` looks for new ones.
+for name, derandomize in (("tests", True), ("explore", False)):
+    hypothesis.settings.register_profile(
+        name,
+        deadline=None,
+        derandomize=derandomize,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile("tests")
 
 
 @contextmanager

@@ -248,7 +248,9 @@ def as_json(value: Any, name: str = "") -> Any:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     root=st.sampled_from(["authors", "storedAuthors"]),

@@ -87,7 +87,9 @@ def test_a_range_gives_each_of_its_messages_once_in_order(
 
 @given(st.integers(1, COUNT), st.integers(0, 6_000))
 @hypothesis_settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_range_is_exact(full: Settings, first: int, length: int) -> None:
     assert sequences(read(full, first, first + length)) == there(first, first + length)
