@@ -11,13 +11,16 @@ operations, or an outer join that may leave the first table out of a row.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import TokenType
 
 from flight_service.graphql.sql import quoted
-from flight_service.graphql.views import DEEPEST, Definition, NotTheSame
+from flight_service.graphql.views import CLOSING, DEEPEST, OPENING, Definition, NotTheSame
 
 PLACE = "graphql_place"
 """The column that holds a row's place."""
@@ -63,7 +66,10 @@ def placed(sql: str, definitions: Mapping[str, Definition], tables: Collection[s
     Raises:
         NotTheSame: it cannot be told whether its rows would stay the same.
     """
-    return _placed(sql, definitions, tables, 0)
+    try:
+        return _placed(sql, definitions, tables, 0)
+    except SqlglotError as error:
+        raise NotTheSame("the definition cannot be parsed") from error
 
 
 def _placed(
@@ -71,28 +77,49 @@ def _placed(
 ) -> Placed:
     text = sql.strip().rstrip(";")
     select = _parsed(text)
-    table = _first_table(select)
-    name = f"{table.db}.{table.name}" if table.db else table.name
-    called = quoted(table.alias_or_name)
+    first = _first(select)
+    if isinstance(first, exp.Subquery):
+        assert isinstance(first.this, exp.Select), "as it was found"
+        start, end = _sub_select(text, first.this)
+        inner = _within(select, first, text[start:end], definitions, tables, depth)
+        text = f"{text[:start]}{inner.select}{text[end:]}"
+        return Placed(_passed_on(select, text, first.alias), inner.table)
+    name = f"{first.db}.{first.name}" if first.db else first.name
+    called = quoted(first.alias_or_name)
     if name in tables:
         return Placed(_with_column(text, f"{called}.ctid"), name)
-    if name not in definitions or not definitions[name].trusted or depth == DEEPEST:
+    if name not in definitions or not definitions[name].trusted:
         raise NotTheSame(f"{name} is no table whose places can be told")
-    if _reads_whole_rows(select, table):
-        raise NotTheSame(f"{name} is read as whole rows, or under other names of columns")
-    inner = _placed(definitions[name].sql, definitions, tables, depth + 1)
-    start = (table.args.get("db") or table.this).meta["start"]
-    end = table.this.meta["end"] + 1
-    alias = "" if table.alias else f" AS {called}"
+    inner = _within(select, first, definitions[name].sql, definitions, tables, depth)
+    start = (first.args.get("db") or first.this).meta["start"]
+    end = first.this.meta["end"] + 1
+    alias = "" if first.alias else f" AS {called}"
     text = f"{text[:start]}({inner.select}){alias}{text[end:]}"
-    return Placed(_with_column(text, f"{called}.{quoted(PLACE)}"), inner.table)
+    return Placed(_passed_on(select, text, first.alias_or_name), inner.table)
+
+
+def _within(
+    select: exp.Select,
+    first: exp.Table | exp.Subquery,
+    sql: str,
+    definitions: Mapping[str, Definition],
+    tables: Collection[str],
+    depth: int,
+) -> Placed:
+    """What a SELECT reads first, with its places, where one more column of it shows nowhere."""
+    columns = first.args["alias"].columns if first.args.get("alias") else ()
+    if columns or depth == DEEPEST:
+        raise NotTheSame("it names the columns of what it reads first, or lies too deep")
+    if any(
+        isinstance(one.this, exp.Star) and one.table == first.alias_or_name
+        for one in select.find_all(exp.Column)
+    ):
+        raise NotTheSame("it reads whole rows of what it reads first")
+    return _placed(sql, definitions, tables, depth + 1)
 
 
 def _parsed(text: str) -> exp.Select:
-    try:
-        select = sqlglot.parse_one(text, dialect="postgres")
-    except SqlglotError as error:
-        raise NotTheSame("the definition cannot be parsed") from error
+    select = sqlglot.parse_one(text, dialect="postgres")
     if not isinstance(select, exp.Select) or not text[:6].lower() == "select":
         raise NotTheSame("it is more than one SELECT")
     own = [
@@ -109,26 +136,45 @@ def _parsed(text: str) -> exp.Select:
     return select
 
 
-def _first_table(select: exp.Select) -> exp.Table:
+def _first(select: exp.Select) -> exp.Table | exp.Subquery:
+    """What stands first in FROM: a table, a view or a sub-select."""
     found = select.args.get("from_") or select.args.get("from")
     first = found.this if found else None
-    # Around joins there are parentheses; a sub-select would have a SELECT within.
-    while isinstance(first, exp.Subquery | exp.Paren):
+    # Around joins there are parentheses, which are read as sub-selects without a SELECT.
+    while isinstance(first, exp.Subquery) and isinstance(first.this, exp.Subquery | exp.Table):
         first = first.this
-    if not isinstance(first, exp.Table) or not isinstance(first.this, exp.Identifier):
-        raise NotTheSame("its first table is none")
-    if first.args.get("sample"):
-        raise NotTheSame("it samples its table")
-    return first
+    if isinstance(first, exp.Subquery) and isinstance(first.this, exp.Select):
+        return first
+    if (
+        isinstance(first, exp.Table)
+        and isinstance(first.this, exp.Identifier)
+        and not first.args.get("sample")
+    ):
+        return first
+    raise NotTheSame("what it reads first is no table, or a sample of one")
 
 
-def _reads_whole_rows(select: exp.Select, table: exp.Table) -> bool:
-    """Whether another column of a view would show."""
-    columns = table.args["alias"].columns if table.args.get("alias") else ()
-    return bool(columns) or any(
-        isinstance(one.this, exp.Star) and one.table == table.alias_or_name
-        for one in select.find_all(exp.Column)
-    )
+def _sub_select(text: str, wanted: exp.Select) -> tuple[int, int]:
+    """Where the sub-select lies that stands first in FROM, without its parentheses."""
+    tokens = Postgres().tokenize(text)
+    depth, within, start = 0, 0, None
+    for token, following in pairwise(tokens):
+        depth += (token.token_type in OPENING) - (token.token_type in CLOSING)
+        if start is None:
+            if depth and following.token_type == TokenType.SELECT:
+                start, within = following.start, depth
+        elif depth == within and following.token_type in CLOSING:
+            if sqlglot.parse_one(text[start : following.start], dialect="postgres") == wanted:
+                return start, following.start
+            start = None
+    raise NotTheSame("its sub-select cannot be found")
+
+
+def _passed_on(select: exp.Select, text: str, alias: str) -> str:
+    """The SELECT with the places of what it reads first, which `*` has already."""
+    if any(isinstance(one, exp.Star) for one in select.expressions):
+        return text
+    return _with_column(text, f"{quoted(alias)}.{quoted(PLACE)}")
 
 
 def _with_column(select: str, sql: str) -> str:

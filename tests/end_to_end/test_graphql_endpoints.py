@@ -38,6 +38,7 @@ SELECT a.pk_account AS id, a.tenant_id, jsonb_build_object(
 CREATE VIEW va_account AS
 SELECT pk_account AS id, tenant_id, balance, note FROM tb_account;
 CREATE TABLE tv_account AS SELECT id, tenant_id, data FROM v_account;
+CREATE VIEW v_passed AS SELECT a.id, a.data FROM v_account AS a;
 CREATE VIEW v_grouped AS
 SELECT a.balance AS id, jsonb_build_object('id', a.balance, 'balance', count(*)) AS data
 FROM tb_account AS a GROUP BY a.balance;
@@ -67,12 +68,14 @@ COMPILED: dict[str, Any] = {
         query("accounts", "v_account"),
         query("stored", "tv_account"),
         query("mine", "v_account", inject_params=TENANT),
+        query("passed", "v_passed"),
         query("grouped", "v_grouped"),
     ],
 }
 KINDS = {
     "a flat view": "{ accounts { id balance } }",
     "a view's expressions": "{ accounts { id balance branch { name } } }",
+    "a view upon a view": "{ passed { id balance branch { name } } }",
     "a table's documents": "{ stored { id balance branch { name } } }",
 }
 

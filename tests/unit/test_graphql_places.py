@@ -35,6 +35,15 @@ def test_a_view_is_replaced_by_its_definition_with_places() -> None:
     )
 
 
+def test_a_sub_select_passes_places_on() -> None:
+    sql = "SELECT l.id, upper((SELECT 'a')) AS u FROM (SELECT *, TRUE AS p FROM (%s) AS e) AS l"
+    inner = "SELECT a.pk, (a.name || ')') AS n FROM tb_author AS a"
+    found = placed(sql % inner, VIEWS, TABLES)
+    with_places = inner.replace("SELECT ", 'SELECT "a".ctid AS "graphql_place", ')
+    outer = sql.replace("SELECT ", 'SELECT "l"."graphql_place" AS "graphql_place", ', 1)
+    assert found == Placed(outer % with_places, "tb_author")
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -50,7 +59,10 @@ def test_a_view_is_replaced_by_its_definition_with_places() -> None:
         "SELECT x FROM tb_post FULL JOIN tb_author ON TRUE",
         "SELECT x FROM tb_post TABLESAMPLE bernoulli (10)",
         "SELECT n FROM generate_series(1, 9) AS n",
-        "SELECT x FROM (SELECT x FROM tb_post) AS p",
+        "SELECT x FROM (SELECT DISTINCT x FROM tb_post) AS p",
+        "SELECT p.* FROM (SELECT x FROM tb_post) AS p",
+        "SELECT x FROM (SELECT x FROM tb_post) AS p(x)",
+        "SELECT x FROM (VALUES (1)) AS p(x)",
         "SELECT 1 AS x",
         "SELECT x FROM v_guarded",
         "SELECT n FROM v_count",
