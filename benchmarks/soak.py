@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import psutil
-from harness import Table, load, out, percentile, report, working
+from harness import QUICK, Table, load, out, percentile, report, working
 from processes import Service, flight_service, running
 
 from local_stack import servers
@@ -122,7 +122,7 @@ def by_minute(samples: Sequence[tuple[float, float]], seconds: float) -> list[li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=0.2 if QUICK else 10.0)
     seconds = parser.parse_args().minutes * 60
     before = load()
     with ExitStack() as stack:
