@@ -37,6 +37,8 @@ ROUNDS = 1 if QUICK else 2
 SECONDS = 10 if QUICK else 60
 WARM_SECONDS = 2 if QUICK else 15
 LOOK_SECONDS = 0.25
+PAUSE = 4
+"""Between two looks, in lengths of a look."""
 PATIENCE_SECONDS = 120
 GOAL = 15.0
 
@@ -101,14 +103,15 @@ def watch(look: Look, markers: Markers, published: threading.Event) -> None:
     deadline = None
     while True:
         over = published.is_set()
-        waiting = list(markers.waiting)
+        began, waiting = time.monotonic(), list(markers.waiting)
         for name in look(waiting) if waiting else ():
             markers.seconds.append(time.monotonic() - markers.waiting.pop(name))
         if over:
             deadline = deadline or time.monotonic() + PATIENCE_SECONDS
             if not markers.waiting or time.monotonic() > deadline:
                 return
-        time.sleep(LOOK_SECONDS)
+        # The embedded search server reads all documents for a look: it must not be the load.
+        time.sleep(max(LOOK_SECONDS, PAUSE * (time.monotonic() - began)))
 
 
 def one_round(
@@ -182,7 +185,7 @@ def main() -> None:
             late = percentile(seconds, 0.95)
             rows.append([plane, number, len(seconds), middle, late, most, loads[number]])
     columns = ("plane", "round", "markers", "p50 s", "p95 s", "max s", "load")
-    note = f"{asked.seconds} s a round, a look every {LOOK_SECONDS} s."
+    note = f"{asked.seconds} s a round, a look every {LOOK_SECONDS} s or more."
     report("latency", [compared], [Table("From published to visible", columns, rows, note)])
 
 
