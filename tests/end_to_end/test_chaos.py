@@ -29,4 +29,4 @@ def test_both_planes_hold_each_event_once_whatever_is_killed(
     seed: int, hurt: Lab, books: Books
 ) -> None:
     outcome = carry_out(hurt, plan(seed), books)
-    assert outcome.held, outcome
+    assert outcome.held, str(outcome)

@@ -136,20 +136,20 @@ def watch_materialise(module: Any) -> None:
 
 
 def watch_ingest(module: Any) -> None:
-    ingest_range, decode = module.ingest_range, module.decode
+    ingest_range, decode_parts = module.ingest_range, module.decode_parts
     at_work: list[str] = []
 
     def watched(plane: Any, log: Any, *arguments: Any) -> Any:
         at_work[:] = [plane.name]
         return ingest_range(Plane(plane, plane.name), Log(log, plane.name), *arguments)
 
-    def decoded(*arguments: Any) -> Any:
-        found = decode(*arguments)
-        for plane in at_work:
-            come_to(plane, "decoded")
-        return found
+    def decoded(*arguments: Any) -> Iterator[Any]:
+        for part in decode_parts(*arguments):
+            for plane in at_work:
+                come_to(plane, "decoded")
+            yield part
 
-    module.ingest_range, module.decode = watched, decoded
+    module.ingest_range, module.decode_parts = watched, decoded
 
 
 def watch_rebuild(module: Any) -> None:
