@@ -35,6 +35,7 @@ query Runs($tags: [ExecutionTag!]!) {
   runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status } } }
 }
 """
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 PATIENCE = 60.0
 
 
@@ -57,14 +58,14 @@ def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> No
         time.sleep(0.5)
 
 
-def has_been_rebuilt(settings: Settings, trial: str) -> bool:
-    """Whether a run of the trial's rebuild, the first or a retry, has succeeded."""
+def has_ended(settings: Settings, trial: str) -> bool:
+    """Whether no run of the trial's rebuild, the first or a retry, is under way or to come."""
     variables = {"tags": [{"key": TAG, "value": trial}]}
     try:
         runs = _post(settings, RUNS, variables)["runsOrError"]["results"]
     except (requests.RequestException, KeyError, TypeError):
         return False
-    return any(run["status"] == "SUCCESS" for run in runs)
+    return all(run["status"] in ENDED for run in runs)
 
 
 def _post(settings: Settings, query: str, variables: Any) -> Any:

@@ -5,11 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.status import Status, look
 from fraiseql_assets.stream.connection import LogError, connect
@@ -17,7 +18,7 @@ from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish
 from fraiseql_assets.verify import verify_day
 from tests.chaos.books import Books
-from tests.chaos.dagster import ask_for_rebuild, has_been_rebuilt
+from tests.chaos.dagster import ask_for_rebuild, has_ended
 from tests.chaos.faults import Deed, hurt
 from tests.chaos.lab import Lab
 from tests.chaos.letters import last_letter, wrong_letters
@@ -28,6 +29,8 @@ from tests.chaos.watcher import Watcher
 BOUND_SECONDS = 180.0
 """How long a plane may take to be up with the log again, with no hand."""
 SHOWN = 10
+LOST_SECONDS = 20.0
+ASKED_AGAIN = "rebuild asked for again, its retry lost"
 LONGEST = timedelta(minutes=5)
 """No trial takes so long."""
 
@@ -70,7 +73,7 @@ class Outcome:
 def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     """Carries out a plan. What goes wrong is in the outcome; nothing is raised for it."""
     _wait_out_midnight()
-    began = time.monotonic()
+    began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
     letters = last_letter(lab.settings)
     lab.traps.set(plan.step)
@@ -85,7 +88,7 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
             differences += _failure(work)
         books.ids |= told.ids
         over = time.monotonic()
-        differences += _await_head(lab, plan)
+        differences += _await_head(lab, plan, since, deeds, started)
         recovered = time.monotonic() - over
         if watcher and "kill elasticsearch" not in map(str, plan.faults):
             differences += watcher.shrunk
@@ -166,17 +169,43 @@ def _failure(work: Future[None]) -> Iterator[str]:
         yield f"{type(error).__name__}: {error}"
 
 
-def _await_head(lab: Lab, plan: Plan) -> Iterator[str]:
-    """Waits until both planes are up with the log; says what is stuck when they are not."""
-    deadline, rebuilt = time.monotonic() + BOUND_SECONDS, False
+def _await_head(
+    lab: Lab, plan: Plan, since: datetime, deeds: list[Deed], started: float
+) -> Iterator[str]:
+    """Waits until both planes are up with the log; says what is stuck when they are not.
+
+    Of a run that is killed before it has begun anything Dagster may lose the retry, when it looks
+    between the two writes that make a run a failed one. It is then asked again, as a person would.
+    """
+    deadline, rebuilt, lost_at = time.monotonic() + BOUND_SECONDS, False, 0.0
     while time.monotonic() < deadline:
         status = look(lab.settings)
-        rebuilt = not plan.step.rebuilds or has_been_rebuilt(lab.settings, f"{plan.seed}")
+        rebuilt = not plan.step.rebuilds or _is_rebuilt(lab, plan, since)
         if rebuilt and _is_up(status):
             return
+        is_lost = not rebuilt and _is_up(status) and has_ended(lab.settings, f"{plan.seed}")
+        lost_at = (lost_at or time.monotonic()) if is_lost else 0.0
+        if is_lost and time.monotonic() - lost_at > LOST_SECONDS:
+            _rebuild(lab, plan)
+            deeds.append(Deed(ASKED_AGAIN, time.monotonic() - started, happened=True))
+            lost_at = 0.0
         time.sleep(1.0)
-    rebuild = "" if rebuilt else "the rebuild has not succeeded, "
+    rebuild = "" if rebuilt else "the day has not been rebuilt, "
     yield f"not up after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
+
+
+def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:
+    """Whether the day has been replaced: by the run that was asked for, by a retry of it, or by the
+    sensor's, which sees that a replacement was begun."""
+    today = datetime.now(UTC).date()
+    found = False
+    for plane in open_planes(lab.settings):
+        with closing(plane), suppress(PlaneError):
+            found |= plane.name == plan.step.plane and any(
+                (entry.kind, entry.state) == ("partition", "committed") and entry.at > since
+                for entry in plane.ledger(lab.settings.stream, today)
+            )
+    return found
 
 
 def _is_up(status: Status) -> bool:
