@@ -43,7 +43,7 @@ from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
 
 ARROW_EVENTS = 50_000 if QUICK else 1_000_000
-JSON_EVENTS = 20_000 if QUICK else 200_000
+JSON_EVENTS = 20_000 if QUICK else 600_000
 NAIVE_EVENTS = 20_000
 """The naive loop does a part of the work; what is compared is events per second."""
 NAIVE_BATCH = 10_000
