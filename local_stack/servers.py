@@ -106,6 +106,8 @@ def elasticsearch(folder: Path, port: int) -> Program:
         ),
         is_ready=partial(answers, port, "/"),
         addresses={"elasticsearch_url": f"http://{HOST}:{port}"},
+        # It writes all that it holds anew after every request that changes something.
+        settings={"bulk_bytes": f"{32 * 2**20}"},
         prepare=prepare,
     )
 
