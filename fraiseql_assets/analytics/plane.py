@@ -100,9 +100,9 @@ class AnalyticsPlane:
         oldest = today - timedelta(days=self._settings.retention_raw_days - 1)
         with translated(self._settings):
             forgotten = forget_before(self._client, oldest)
-        return [f"table {LEDGER_TABLE}: {forgotten} entries of dropped days forgotten"] * bool(
-            forgotten
-        )
+        if not forgotten:
+            return []
+        return [f"table {LEDGER_TABLE}: {forgotten} entries of dropped days forgotten"]
 
     def close(self) -> None:
         if "_client" in self.__dict__:
