@@ -8,10 +8,10 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.flights import Listing, Resolver
-from flight_service.graphql.explain import explain_action
-from flight_service.graphql.flights import GraphQLFlights, GraphQLPart, GraphQLQuery
-from flight_service.graphql.http import graphql_route
 from flight_service.graphql.service import GraphQL
+from flight_service.graphql.transport.explain import explain_action
+from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
+from flight_service.graphql.transport.http import graphql_route
 from flight_service.log_source import LogSource
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource

@@ -10,24 +10,24 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.callers import Caller
-from flight_service.graphql.compile import compile_plan
-from flight_service.graphql.database import Database, Ending
 from flight_service.graphql.errors import NotAQuery
-from flight_service.graphql.forwarding import Forwarding
-from flight_service.graphql.fraiseql_server import FraiseqlServer
-from flight_service.graphql.operation import Limits, Operation, read_operation
-from flight_service.graphql.parallel import Parts, Snapshots
-from flight_service.graphql.places import Pages
-from flight_service.graphql.plan import Plan
-from flight_service.graphql.registry import Loaded, SchemaRegistry
-from flight_service.graphql.results import (
+from flight_service.graphql.execution.parallel import Parts, Snapshots
+from flight_service.graphql.execution.reader import (
     Reading,
     picked,
     result_batches,
     result_json,
     result_schema,
 )
-from flight_service.graphql.sources import relation_of
+from flight_service.graphql.planning.compile import compile_plan
+from flight_service.graphql.planning.plan import Plan
+from flight_service.graphql.postgres.database import Database, Ending
+from flight_service.graphql.request.operation import Limits, Operation, read_operation
+from flight_service.graphql.sources.ctid_ranges import Pages
+from flight_service.graphql.sources.discovery import relation_of
+from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
+from flight_service.graphql.upstream.client import FraiseqlServer
+from flight_service.graphql.upstream.forwarding import Forwarding
 from fraiseql_assets.settings import Settings
 
 CACHED_PLANS = 512
@@ -128,13 +128,13 @@ class GraphQL:
         return Prepared(*found, caller, loaded)
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
-        """The Arrow schema of a result; see `flight_service.graphql.results.result_schema`."""
+        """The Arrow schema of a result; see `execution.reader.result_schema`."""
         return result_schema(prepared.plan, field)
 
     def batches(
         self, prepared: Prepared, field: str | None = None, ending: Ending | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The result as Arrow; see `flight_service.graphql.results.result_batches`."""
+        """The result as Arrow; see `flight_service.graphql.execution.reader.result_batches`."""
         if self._forwarding is not None:
             return self._forwarding.batches(
                 prepared.loaded.schema,
@@ -147,7 +147,7 @@ class GraphQL:
         return result_batches(self._reading, prepared.plan, prepared.caller.claims, field, ending)
 
     def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
-        """What a large list is offered as; see `flight_service.graphql.parallel`."""
+        """What a large list is offered as; see `flight_service.graphql.execution.parallel`."""
         root = picked(prepared.plan, field)
         if root is None or root.table is None:
             return None
@@ -165,7 +165,7 @@ class GraphQL:
         return self.snapshots.offer(root, caller, part)
 
     def json(self, prepared: Prepared, ending: Ending | None = None) -> Iterator[bytes]:
-        """The result as JSON; see `flight_service.graphql.results.result_json`."""
+        """The result as JSON; see `flight_service.graphql.execution.reader.result_json`."""
         return result_json(self._reading, prepared.plan, prepared.caller.claims, ending)
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from flight_service.graphql.arrow.shapes import Leaf, ListOf, Member, Struct, members_of
+from flight_service.graphql.arrow.to_json import column_text, rows_text
 from flight_service.graphql.errors import BadDocument
-from flight_service.graphql.jsontext import column_text, rows_text
-from flight_service.graphql.results import FORM
-from flight_service.graphql.shapes import Leaf, ListOf, Member, Struct, members_of
+from flight_service.graphql.execution.reader import FORM
 
 Batches = Iterator[pa.RecordBatch]
 Write = Callable[["Sink", pa.Schema, Batches], None]

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from flight_service.callers import ANYONE
 from flight_service.calls import Cancellation
 from flight_service.graphql.errors import Cancelled, DatabaseUnavailable
-from flight_service.graphql.large import MANY_ROWS
+from flight_service.graphql.execution.admission import MANY_ROWS
 from flight_service.graphql.service import GraphQL, Request
 from fraiseql_assets.settings import Settings
 

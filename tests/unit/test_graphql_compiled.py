@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from graphql import print_type
 
-from flight_service.graphql.compiled import Ref, decode
 from flight_service.graphql.errors import SchemaInvalid
-from flight_service.graphql.schema import build_schema
+from flight_service.graphql.schema.compiled import Ref, decode
+from flight_service.graphql.schema.graphql_schema import build_schema
 
 
 def compiled(**changes: Any) -> bytes:

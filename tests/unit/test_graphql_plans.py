@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 
 from flight_service.callers import ANYONE, Caller
-from flight_service.graphql.catalogue import ColumnInfo
-from flight_service.graphql.compile import compile_plan
-from flight_service.graphql.compiled import decode
 from flight_service.graphql.errors import NotAuthorised
-from flight_service.graphql.operation import Limits, read_operation
-from flight_service.graphql.plan import RootPlan
-from flight_service.graphql.schema import Schema, build_schema
-from flight_service.graphql.sources import Source, Sources, snake
+from flight_service.graphql.planning.compile import compile_plan
+from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.postgres.catalogue import ColumnInfo
+from flight_service.graphql.request.operation import Limits, read_operation
+from flight_service.graphql.schema.compiled import decode
+from flight_service.graphql.schema.graphql_schema import Schema, build_schema
+from flight_service.graphql.sources.discovery import Source, Sources, snake
 
 LIMITS = Limits(10, 100, 1000)
 

@@ -1,0 +1,77 @@
+"""Finding the value that a statement failed on, or that is no text though the schema says so."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flight_service.graphql.errors import BadDocument, DatabaseFailed
+from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.planning.projection import Check
+from flight_service.graphql.postgres.database import Transaction
+
+FIRST_VERSION = 160000
+"""The first PostgreSQL that can say whether a text is valid for a type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value that is not of its type."""
+
+    path: tuple[str, ...]
+    row: int
+    text: str
+
+
+def bad_value(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
+    """The first value that a typed field cannot be read from; None when there is none to be found.
+
+    Raises:
+        DatabaseFailed: PostgreSQL cannot say.
+    """
+    version = transaction.table("SELECT current_setting('server_version_num')::int AS v")
+    if version["v"][0].as_py() < FIRST_VERSION:
+        return None
+    for check in plan.checks:
+        if check.kind.sql in ("text", "jsonb"):
+            continue
+        wrong = f"NOT pg_input_is_valid({check.value.text}, '{check.kind.sql}')"
+        for found in _found(transaction, plan, check, wrong):
+            return _failure(plan, found, f"{found.text!r} is no {check.kind.name}")
+    return None
+
+
+def no_text(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
+    """The first object or list that a document holds where the schema has a text.
+
+    Raises:
+        DatabaseFailed: PostgreSQL cannot say.
+    """
+    for check in plan.checks:
+        if check.kind.sql == "text":
+            wrong = f"jsonb_typeof({check.value.sql}) IN ('object', 'array')"
+            for found in _found(transaction, plan, check, wrong):
+                return _failure(plan, found, f"{found.text!r} is no {check.kind.name}")
+    return None
+
+
+def _found(transaction: Transaction, plan: RootPlan, check: Check, wrong: str) -> Iterator[Found]:
+    tables = "".join(f", {one}" for one in check.tables)
+    sql = (
+        f"SELECT d.number, left({check.value.text}, 80) AS value FROM "
+        f"(SELECT r.*, row_number() OVER () - 1 AS number FROM ({plan.rows_sql}) AS r) AS d"
+        f"{tables} WHERE {wrong} ORDER BY d.number LIMIT 1"
+    )
+    try:
+        for batch in transaction.batches(sql, plan.values):
+            for row in batch.to_pylist():
+                yield Found(check.path, row["number"], row["value"])
+    except DatabaseFailed:
+        # A condition or an order fails on the value itself: then it cannot be found this way.
+        return
+
+
+def _failure(plan: RootPlan, found: Found, why: str) -> BadDocument:
+    where = ".".join(found.path)
+    return BadDocument(
+        f"{plan.key}, row {found.row}, {where}: {why}, as the schema says it is.",
+        path=(plan.key, found.row, *found.path),
+    )

@@ -1,0 +1,270 @@
+"""Compiles an operation: each root field to one SQL statement over the fastest source there is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLNonNull,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    execute_sync,
+    get_named_type,
+)
+
+from flight_service.callers import Caller
+from flight_service.graphql.arrow.shapes import (
+    TYPENAME,
+    Constant,
+    Leaf,
+    ListOf,
+    Member,
+    Struct,
+)
+from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
+from flight_service.graphql.planning.conditions import authorise
+from flight_service.graphql.planning.plan import Choice, Page, Plan, RootPlan
+from flight_service.graphql.planning.projection import Projector
+from flight_service.graphql.planning.statement import Statement
+from flight_service.graphql.request.operation import Operation, Root, Selected
+from flight_service.graphql.schema.compiled import Query, roles
+from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.sources.ctid_ranges import Pages
+from flight_service.graphql.sources.discovery import Source, Sources, relation_of
+from flight_service.graphql.sources.values import NotCovered
+
+AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", "last", "before"))
+
+
+def compile_plan(
+    schema: Schema,
+    sources: Callable[[str], Sources],
+    operation: Operation,
+    caller: Caller,
+    max_rows: int,
+    pages: Pages | None = None,
+) -> Plan:
+    """Compiles a query's roots. `sources` tells what the database has for a query of the schema;
+    of the roots that can be divided, `pages` picks a part.
+
+    Raises:
+        QueryRefused: an argument cannot be used as it is.
+        NotAuthorised: the caller lacks a role or claim.
+    """
+    roots: list[RootPlan | Member] = []
+    introspected: dict[str, Any] | None = None
+    for root in operation.roots:
+        if root.name == TYPENAME:
+            roots.append(Member(root.key, Constant("Query"), nullable=False))
+        elif root.name.startswith("__"):
+            introspected = introspected or _introspected(schema, operation)
+            text = msgspec.json.encode(introspected[root.key]).decode()
+            roots.append(Member(root.key, Constant(text, json=True), nullable=False))
+        else:
+            roots.append(_Root(schema, sources(root.name), root, caller, max_rows, pages).plan())
+    return Plan(tuple(roots))
+
+
+def _introspected(schema: Schema, operation: Operation) -> dict[str, Any]:
+    """What introspection answers, by key, without the operation's other roots."""
+    nodes = [node for root in operation.roots if root.name.startswith("__") for node in root.nodes]
+    fragments = [
+        one for one in operation.document.definitions if isinstance(one, FragmentDefinitionNode)
+    ]
+    alone = OperationDefinitionNode(
+        operation=OperationType.QUERY,
+        variable_definitions=operation.definition.variable_definitions,
+        selection_set=SelectionSetNode(selections=tuple(nodes)),
+    )
+    result = execute_sync(
+        schema.graphql,
+        DocumentNode(definitions=(alone, *fragments)),
+        variable_values=dict(operation.variables),
+    )
+    if result.errors:
+        raise QueryRefused.of(result.errors)
+    return result.data or {}
+
+
+class _Root:
+    def __init__(
+        self,
+        schema: Schema,
+        sources: Sources,
+        root: Root,
+        caller: Caller,
+        max_rows: int,
+        pages: Pages | None,
+    ) -> None:
+        self._schema = schema
+        self._sources = sources
+        self._root = root
+        self._caller = caller
+        self._max_rows = max_rows
+        self._pages = pages
+        self._query: Query = schema.queries[root.name]
+        self._type = self._query.return_type.name
+
+    def plan(self) -> RootPlan:
+        try:
+            self._authorise()
+            return self._chosen()
+        except (QueryRefused, NotAuthorised) as failure:
+            failure.path = failure.path or (self._root.key,)
+            failure.locations = failure.locations or (self._root.selected.location,)
+            raise
+
+    def _chosen(self) -> RootPlan:
+        left_out = list(self._sources.notes[self._query.name])
+        for source in self._sources.by_query[self._query.name]:
+            try:
+                return self._compiled(source, tuple(left_out))
+            except NotCovered as why:
+                left_out.append(f"{source.how} {source.name}: {why}")
+        advice = "The action RefreshSchemaRegistry looks again."
+        if self._query.name in self._sources.missing:
+            advice = (
+                "If its data are still being loaded, ask again when they are; "
+                "what is missing is looked for again."
+            )
+        raise QueryRefused(
+            f"{self._query.name} cannot be read from {relation_of(self._schema, self._query)}: "
+            f"{'; '.join(left_out)}. {advice}"
+        )
+
+    def _authorise(self) -> None:
+        held = self._caller.roles
+        authorise(self._query.name, roles(self._query.requires_role), held)
+        types = self._schema.possible(self._type)
+        for name in sorted(types):
+            authorise(name, roles(self._schema.types[name].requires_role), held)
+        self._authorise_selected(self._root.selected.children, held)
+
+    def _authorise_selected(self, selected: Sequence[Selected], held: frozenset[str]) -> None:
+        for one in selected:
+            for types, name in one.fields:
+                for owner in sorted(types & self._schema.types.keys()):
+                    authorise(owner, roles(self._schema.types[owner].requires_role), held)
+                    field = self._schema.fields(owner).get(name)
+                    if field is None:
+                        continue
+                    authorise(f"{owner}.{name}", roles(field.requires_role), held)
+                    for target in sorted(self._schema.possible(field.field_type.base)):
+                        if target in self._schema.types:
+                            required = roles(self._schema.types[target].requires_role)
+                            authorise(target, required, held)
+            self._authorise_selected(one.children, held)
+
+    def _compiled(self, source: Source, left_out: tuple[str, ...]) -> RootPlan:
+        statement = Statement(self._schema, self._sources, source, self._caller, self._pages)
+        query, arguments = self._query, self._root.arguments
+        for name, injected in query.inject_params.items():
+            statement.inject(self._type, name, injected)
+        for name, given in arguments.items():
+            if name == "where":
+                statement.where(self._type, given or {})
+            elif name not in AUTOMATIC:
+                statement.equal(self._type, name, given)
+        common: dict[str, Any] = {
+            "key": self._root.key,
+            "nullable": not isinstance(self._root.selected.type, GraphQLNonNull),
+            "choice": Choice(source.name, source.how, left_out),
+        }
+        if query.relay:
+            return self._paged(statement, common)
+        if (written := self._root.written.get("orderBy")) is not None:
+            statement.order(self._type, written)
+        if query.returns_list:
+            limit = self._count("limit")
+            if limit is not None and limit > self._max_rows:
+                raise LimitExceeded(
+                    f"limit is {limit:,}. FRAISEQL_GRAPHQL_MAX_ROWS allows {self._max_rows:,}."
+                )
+            statement.limit, statement.offset = limit, self._count("offset") or 0
+        else:
+            statement.limit = 1
+        rows = statement.projector.rows(self._root.selected.children, self._type, source.value("d"))
+        return RootPlan(
+            form="list" if query.returns_list else "single",
+            **statement.finished(rows),
+            **common,
+        )
+
+    def _paged(self, statement: Statement, common: dict[str, Any]) -> RootPlan:
+        first, last = self._count("first"), self._count("last")
+        if first is not None and last is not None:
+            raise QueryRefused("first and last contradict each other; give one of them.")
+        size = first if last is None else last
+        if size is not None and size > self._max_rows:
+            raise LimitExceeded(
+                f"A page of {size:,} is asked for. FRAISEQL_GRAPHQL_MAX_ROWS allows "
+                f"{self._max_rows:,}."
+            )
+        backward = last is not None
+        after, before = self._root.arguments.get("after"), self._root.arguments.get("before")
+        cursor = self._query.relay_cursor_column or "id"
+        text = statement.page(self._type, cursor, after, before, backward=backward)
+        statement.limit = None if size is None else size + 1
+        edges = [one for one in self._root.selected.children if one.fields[0][1] == "edges"]
+        value = statement.source.value("d")
+        rows, members = _connection(
+            statement.projector, self._root.selected, edges, self._type, value, text
+        )
+        page = Page(
+            size,
+            backward,
+            (before if backward else after) is not None,
+            statement.projector.emit_row(text),
+            members,
+        )
+        return RootPlan(form="page", page=page, **statement.finished(rows), **common)
+
+    def _count(self, name: str) -> int | None:
+        given = self._root.arguments.get(name)
+        if given is not None and given < 0:
+            raise QueryRefused(f"{name} is {given}, and cannot be less than 0.")
+        return given
+
+
+def _connection(
+    projector: Projector,
+    selected: Selected,
+    edges: Sequence[Selected],
+    type_name: str,
+    value: Any,
+    cursor: str,
+) -> tuple[Struct, tuple[Member, ...]]:
+    """The shape of the rows, one column for each `edges`, and of the connection made of them."""
+    columns = {one.key: projector.edge(one, type_name, value, cursor) for one in edges}
+    members: list[Member] = []
+    for one in selected.children:
+        name = one.fields[0][1]
+        if name == "edges":
+            item = Member("item", columns[one.key], nullable=False)
+            members.append(Member(one.key, ListOf(0, item), nullable=False))
+        elif name == "pageInfo":
+            members.append(Member(one.key, _page_info(one), nullable=False))
+        else:
+            connection = get_named_type(selected.type).name
+            members.append(Member(one.key, Constant(connection), nullable=False))
+    rows = Struct(tuple(Member(key, shape, nullable=False) for key, shape in columns.items()))
+    return rows, tuple(members)
+
+
+def _page_info(selected: Selected) -> Struct:
+    """Columns here are places among the page's own facts; see `execution.relay`."""
+    facts = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
+    members: list[Member] = []
+    for one in selected.children:
+        name = one.fields[0][1]
+        if name == TYPENAME:
+            members.append(Member(one.key, Constant("PageInfo"), nullable=False))
+        else:
+            kind = pa.bool_() if name.startswith("has") else pa.string()
+            leaf = Leaf(facts.index(name), kind)
+            members.append(Member(one.key, leaf, nullable=not name.startswith("has")))
+    return Struct(tuple(members))

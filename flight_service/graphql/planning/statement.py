@@ -1,0 +1,164 @@
+"""One statement over one source, while its conditions and columns are collected."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flight_service.callers import Caller
+from flight_service.graphql.arrow.shapes import Struct
+from flight_service.graphql.errors import NotAuthorised, QueryRefused
+from flight_service.graphql.planning.conditions import Condition, Conditions
+from flight_service.graphql.planning.projection import Projector
+from flight_service.graphql.postgres.sql import Parameters
+from flight_service.graphql.schema.compiled import Injected
+from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.schema.inputs import COMBINATORS
+from flight_service.graphql.sources.ctid_ranges import Pages
+from flight_service.graphql.sources.discovery import Source, Sources, snake
+from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
+
+
+class Statement:
+    """Collects the parts of one statement over one source."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        sources: Sources,
+        source: Source,
+        caller: Caller,
+        pages: Pages | None = None,
+    ) -> None:
+        self.source = source
+        self.projector = Projector(schema, sources.arrow_types)
+        self.limit: int | None = None
+        self.offset = 0
+        self._schema = schema
+        self._caller = caller
+        self._parameters = Parameters()
+        self._conditions = Conditions(schema, self._parameters, caller.roles)
+        self._where: list[Condition] = []
+        self._order: list[str] = []
+        self._order_on_document = False
+        self._value = source.value("s")
+        self._relation = source.sql
+        if pages is not None:
+            if source.placed is None:
+                raise NotCovered("the places of its rows cannot be told")
+            self._relation = f"({source.placed.select})"
+            self._where.append(Condition(pages.holds("s"), on_document=False))
+
+    def where(self, type_name: str, given: Mapping[str, Any]) -> None:
+        self._where += self._conditions.where(type_name, self._value, given)
+
+    def equal(self, type_name: str, name: str, given: Any) -> None:
+        """The condition of an argument: that the field of its name equals it."""
+        if isinstance(given, Mapping) and _is_where(self._schema, type_name, name, given):
+            self.where(type_name, given)
+            return
+        field = self._field(type_name, name) or name
+        self._where.append(self._conditions.equal(type_name, self._value, field, given))
+
+    def inject(self, type_name: str, name: str, injected: Injected) -> None:
+        """The condition that a claim of the caller sets."""
+        claim = self._caller.claims.get(injected.claim)
+        if claim is None or isinstance(claim, list | dict):
+            raise NotAuthorised(f"This needs a token with the claim {injected.claim!r}.")
+        text = str(claim).lower() if isinstance(claim, bool) else str(claim)
+        field = self._field(type_name, name)
+        value = member(self._value, field) if field is not None else self.source.beside("s", name)
+        if value is None:
+            raise NotCovered(f"it has no column for {name}, which a claim decides")
+        sql_type = value.type if isinstance(value, Column) else "text"
+        self._where.append(self._conditions.equal_text(value, text, sql_type))
+
+    def order(self, type_name: str, written: Any) -> None:
+        self._order, self._order_on_document = self._conditions.order(
+            type_name, self._value, written
+        )
+
+    def page(self, type_name: str, cursor: str, after: Any, before: Any, *, backward: bool) -> str:
+        """Orders by the cursor and begins behind it; returns the SQL of a row's own cursor."""
+        field = self._field(type_name, cursor)
+        if field is not None:
+            sql, kind, on_document = self._conditions.scalar(type_name, self._value, field)
+            found = member(self._value, field)
+            shown = text_of(member(self.source.value("d"), field))
+            sql_type = found.type if isinstance(found, Column) else kind.sql
+        else:
+            beside = self.source.beside("s", cursor)
+            if not isinstance(beside, Column):
+                raise NotCovered(f"it has no column for the cursor {cursor}")
+            sql, sql_type, on_document = beside.sql, beside.type, False
+            shown = f"(d.{beside.sql.removeprefix('s.')})::text"
+        for given, sign, name in ((after, ">", "after"), (before, "<", "before")):
+            if given is not None:
+                bound = self._parameters.bind(_cursor_text(given, name), f'"{sql_type}"')
+                self._where.append(Condition(f"{sql} {sign} {bound}", on_document))
+        self._order = [f"{sql} {'DESC' if backward else 'ASC'}"]
+        self._order_on_document = on_document
+        return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
+
+    def finished(self, rows: Struct) -> dict[str, Any]:
+        """The statement, as `RootPlan` has it."""
+        rows_sql = self._rows_sql()
+        columns = ",\n    ".join(f"{sql} AS c{n}" for n, sql in enumerate(self.projector.columns))
+        laterals = "".join(f"\n{level.sql}" for level in self.projector.levels)
+        return {
+            "sql": f"SELECT\n    {columns}\nFROM ({rows_sql}) AS d{laterals}",
+            "rows_sql": rows_sql,
+            "values": self._parameters.values,
+            "rows": rows,
+            "checks": tuple(self.projector.checks),
+            "table": self._divisible(),
+        }
+
+    def _divisible(self) -> str | None:
+        """The table by whose places the rows can be divided, where all of them in any order are
+        wanted."""
+        whole = self.limit is None and not self.offset and not self._order
+        return self.source.placed.table if whole and self.source.placed else None
+
+    def _rows_sql(self) -> str:
+        """The rows. A document that is built is built once: OFFSET keeps PostgreSQL from moving
+        the expression to where it is read."""
+        relation, conditions = self._relation, self._where
+        reads_built = self._order_on_document or any(one.on_document for one in conditions)
+        if reads_built:
+            before = _and([one.sql for one in conditions if not one.on_document])
+            relation = f"(SELECT * FROM {relation} AS s{before} OFFSET 0)"
+            conditions = [one for one in conditions if one.on_document]
+        sql = f"SELECT s.* FROM {relation} AS s{_and([one.sql for one in conditions])}"
+        if self._order:
+            sql += f" ORDER BY {', '.join(self._order)}"
+        if self.limit is not None:
+            sql += f" LIMIT {int(self.limit)}"
+        fenced = self.projector.computed_documents and not reads_built and self.limit is None
+        if self.offset or fenced:
+            sql += f" OFFSET {int(self.offset)}"
+        return sql
+
+    def _field(self, type_name: str, name: str) -> str | None:
+        """The field of a name, written in either way."""
+        fields = self._schema.fields(type_name)
+        if name in fields:
+            return name
+        return next((one for one in fields if snake(one) == snake(name)), None)
+
+
+def _and(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _is_where(schema: Schema, type_name: str, name: str, given: Mapping[str, Any]) -> bool:
+    """Whether an argument that is no field holds conditions on fields, under whatever name."""
+    fields = schema.fields(type_name)
+    return name not in fields and all(key in fields or key in COMBINATORS for key in given)
+
+
+def _cursor_text(given: str, name: str) -> str:
+    try:
+        return base64.b64decode(given, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise QueryRefused(f"{name} is {given!r}, which is no cursor of this query.") from None

@@ -1,0 +1,356 @@
+"""A request's operation: parsed, validated, its variables coerced, its fragments dissolved.
+
+What remains is a tree of what was selected, in the order of the document, with no trace of how it
+was written: aliases are keys, `@include` and `@skip` have been decided.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLIncludeDirective,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    GraphQLSkipDirective,
+    GraphQLSyntaxError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_named_type,
+    is_composite_type,
+    parse,
+    print_ast,
+    validate,
+    value_from_ast_untyped,
+)
+from graphql.execution.execute import get_field_def
+from graphql.execution.values import (
+    get_argument_values,
+    get_directive_values,
+    get_variable_values,
+)
+
+from flight_service.graphql.errors import LimitExceeded, QueryRefused, QueryUnparsable
+from flight_service.graphql.schema.graphql_schema import Schema
+
+TOKENS_PER_FIELD = 20
+MOST_ERRORS = 20
+REMEMBERED_CHARACTERS = 2**16
+"""Longer documents are read anew each time."""
+TYPENAME = "__typename"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an operation may be."""
+
+    depth: int
+    fields: int
+    complexity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """One column of a result: a response key, and the field or fields that fill it."""
+
+    key: str
+    type: GraphQLOutputType
+    fields: tuple[tuple[frozenset[str], str], ...]
+    """Which field fills it, by the object types that a value may be of; one for most."""
+    children: tuple["Selected", ...]
+    location: tuple[int, int]
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The object types that have it."""
+        return frozenset().union(*(types for types, _ in self.fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One field of the operation itself."""
+
+    selected: Selected
+    arguments: Mapping[str, Any]
+    """Coerced; those that were not given and have no default are absent."""
+    written: Mapping[str, Any]
+    """As the client wrote them, which alone keeps the order of an object's keys."""
+    nodes: tuple[FieldNode, ...]
+
+    @property
+    def key(self) -> str:
+        return self.selected.key
+
+    @property
+    def name(self) -> str:
+        return self.selected.fields[0][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a request asks for."""
+
+    kind: str
+    """`query`, `mutation` or `subscription`."""
+    roots: tuple[Root, ...]
+    document: DocumentNode
+    definition: OperationDefinitionNode
+    """The operation itself, of those that the document has."""
+    variables: Mapping[str, Any]
+    """As they were given."""
+
+
+def read_operation(
+    schema: Schema,
+    text: str,
+    variables: Mapping[str, Any] | None,
+    operation_name: str | None,
+    limits: Limits,
+) -> Operation:
+    """Parses and validates a request against the schema.
+
+    Raises:
+        QueryUnparsable, QueryRefused: with all that is wrong.
+        LimitExceeded: it is larger than a limit, which the message names.
+    """
+    read = _validated if len(text) < REMEMBERED_CHARACTERS else _validated.__wrapped__
+    document, errors = read(schema.graphql, text, limits.fields * TOKENS_PER_FIELD)
+    if errors:
+        raise QueryRefused.of(errors)
+    definition = _chosen(document, operation_name)
+    coerced = get_variable_values(
+        schema.graphql, definition.variable_definitions or (), dict(variables or {})
+    )
+    if isinstance(coerced, list):
+        raise QueryRefused.of(coerced)
+    return _Reader(schema, document, coerced, dict(variables or {}), limits).read(definition)
+
+
+@lru_cache(maxsize=256)
+def _validated(
+    schema: GraphQLSchema, text: str, tokens: int
+) -> tuple[DocumentNode, list[GraphQLError]]:
+    """The document, which is not changed by its readers, and all that is wrong with it."""
+    document = _parse(text, tokens)
+    return document, validate(schema, document, max_errors=MOST_ERRORS)
+
+
+def _parse(text: str, tokens: int) -> DocumentNode:
+    try:
+        return parse(text, max_tokens=tokens)
+    except GraphQLSyntaxError as error:
+        failure = LimitExceeded if "Parsing aborted" in error.message else QueryUnparsable
+        message = error.message
+        if failure is LimitExceeded:
+            message = (
+                f"The document has more than {tokens:,} tokens. "
+                "FRAISEQL_GRAPHQL_MAX_FIELDS allows no larger one."
+            )
+        raise failure(
+            message, locations=[(place.line, place.column) for place in error.locations or ()]
+        ) from error
+    except RecursionError as error:
+        raise LimitExceeded(
+            "The document is nested too deeply. FRAISEQL_GRAPHQL_MAX_DEPTH says how deep it may be."
+        ) from error
+
+
+def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    if name is None and len(operations) == 1:
+        return operations[0]
+    if not operations:
+        raise QueryRefused("The document has no operation, only fragments.")
+    names = ", ".join(repr(o.name.value) for o in operations if o.name)
+    if name is None:
+        raise QueryRefused(f"The document has several operations: name one of {names}.")
+    for operation in operations:
+        if operation.name and operation.name.value == name:
+            return operation
+    raise QueryRefused(
+        f"The document has no operation {name!r}; there is {names or 'an unnamed one'}."
+    )
+
+
+class _Reader:
+    def __init__(
+        self,
+        schema: Schema,
+        document: DocumentNode,
+        variables: dict[str, Any],
+        raw_variables: dict[str, Any],
+        limits: Limits,
+    ) -> None:
+        self._schema = schema
+        self._document = document
+        self._variables = variables
+        self._given = raw_variables
+        self._raw_variables = dict(raw_variables)
+        self._limits = limits
+        self._count = 0
+        self._fragments = {
+            d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)
+        }
+
+    def read(self, definition: OperationDefinitionNode) -> Operation:
+        kind = definition.operation.value
+        root_type = self._schema.graphql.get_root_type(definition.operation)
+        if root_type is None:
+            raise QueryRefused(f"The schema has no {kind}s.")
+        for variable in definition.variable_definitions or ():
+            name = variable.variable.name.value
+            if name not in self._raw_variables and variable.default_value is not None:
+                self._raw_variables[name] = value_from_ast_untyped(variable.default_value)
+        possible = frozenset((root_type.name,))
+        roots = tuple(
+            self._root(key, nodes)
+            for key, nodes in self._collect([definition.selection_set], possible).items()
+        )
+        complexity = sum(_complexity(root.selected, 1) for root in roots)
+        if complexity > self._limits.complexity:
+            raise LimitExceeded(
+                f"The operation has a complexity of {complexity:,} (each field counts one, and ten "
+                f"times as much in each list within a list). FRAISEQL_GRAPHQL_MAX_COMPLEXITY "
+                f"allows {self._limits.complexity:,}."
+            )
+        return Operation(kind, roots, self._document, definition, self._given)
+
+    def _root(self, key: str, nodes: "list[tuple[frozenset[str], FieldNode]]") -> Root:
+        selected = self._selected(key, nodes, depth=1)
+        (types, node) = nodes[0]
+        (owner,) = types
+        definition = self._definition(owner, node)
+        try:
+            arguments = get_argument_values(definition, node, self._variables)
+        except GraphQLError as error:
+            raise QueryRefused.of([error]) from error
+        written = {
+            argument.name.value: value_from_ast_untyped(argument.value, self._raw_variables)
+            for argument in node.arguments
+        }
+        return Root(selected, arguments, written, tuple(one for _, one in nodes))
+
+    def _selected(
+        self, key: str, nodes: "list[tuple[frozenset[str], FieldNode]]", depth: int
+    ) -> Selected:
+        if depth > self._limits.depth:
+            raise LimitExceeded(
+                f"{key!r} lies {depth} levels deep. FRAISEQL_GRAPHQL_MAX_DEPTH allows "
+                f"{self._limits.depth}.",
+                locations=[_location(nodes[0][1])],
+            )
+        types, node = nodes[0]
+        definition = self._definition(next(iter(sorted(types))), node)
+        fields: dict[str, frozenset[str]] = {}
+        for types, one in nodes:
+            name = one.name.value
+            fields[name] = fields.get(name, frozenset()) | types
+            self._same_composite(definition, types, one)
+        children: tuple[Selected, ...] = ()
+        named = get_named_type(definition.type)
+        if is_composite_type(named) and not named.name.startswith("__"):
+            possible = self._possible(named)
+            sets = [one.selection_set for _, one in nodes if one.selection_set]
+            children = tuple(
+                self._selected(child, found, depth + 1)
+                for child, found in self._collect(sets, possible).items()
+            )
+        return Selected(
+            key,
+            definition.type,
+            tuple((types, name) for name, types in fields.items()),
+            children,
+            _location(node),
+        )
+
+    def _same_composite(self, first: GraphQLField, types: frozenset[str], node: FieldNode) -> None:
+        """Members may select objects of two types under one key; a column cannot be of both."""
+        for owner in types:
+            other = get_named_type(self._definition(owner, node).type)
+            if is_composite_type(other) and other.name != get_named_type(first.type).name:
+                raise QueryRefused(
+                    f"{print_ast(node.name)!r} is of different types in different members. "
+                    "Give one of them an alias.",
+                    locations=[_location(node)],
+                )
+
+    def _definition(self, owner: str, node: FieldNode) -> GraphQLField:
+        parent = self._schema.graphql.type_map[owner]
+        assert isinstance(parent, GraphQLObjectType)
+        definition = get_field_def(self._schema.graphql, parent, node)
+        assert definition is not None, "validated"
+        return definition
+
+    def _collect(
+        self, sets: Iterable[SelectionSetNode], possible: frozenset[str]
+    ) -> dict[str, list[tuple[frozenset[str], FieldNode]]]:
+        found: dict[str, list[tuple[frozenset[str], FieldNode]]] = {}
+        for selection_set in sets:
+            for types, node in self._fields(selection_set, possible):
+                key = node.alias.value if node.alias else node.name.value
+                found.setdefault(key, []).append((types, node))
+        return found
+
+    def _fields(
+        self, selection_set: SelectionSetNode, possible: frozenset[str]
+    ) -> Iterator[tuple[frozenset[str], FieldNode]]:
+        for node in selection_set.selections:
+            self._count += 1
+            if self._count > self._limits.fields:
+                raise LimitExceeded(
+                    f"The operation selects more than {self._limits.fields} fields, fragments "
+                    "counted as often as they are spread. FRAISEQL_GRAPHQL_MAX_FIELDS allows "
+                    "no more."
+                )
+            if not self._included(node):
+                continue
+            match node:
+                case FieldNode():
+                    yield possible, node
+                case InlineFragmentNode(type_condition=condition, selection_set=inner):
+                    narrowed = self._narrowed(possible, condition.name.value if condition else None)
+                    if narrowed:
+                        yield from self._fields(inner, narrowed)
+                case FragmentSpreadNode(name=name):
+                    fragment = self._fragments[name.value]
+                    narrowed = self._narrowed(possible, fragment.type_condition.name.value)
+                    if narrowed:
+                        yield from self._fields(fragment.selection_set, narrowed)
+
+    def _narrowed(self, possible: frozenset[str], condition: str | None) -> frozenset[str]:
+        if condition is None:
+            return possible
+        named = self._schema.graphql.type_map[condition]
+        return possible & self._possible(named)
+
+    def _possible(self, named: Any) -> frozenset[str]:
+        """The object types that a value of a composite type can be of."""
+        if isinstance(named, GraphQLObjectType):
+            return frozenset((named.name,))
+        return frozenset(one.name for one in self._schema.graphql.get_possible_types(named))
+
+    def _included(self, node: Any) -> bool:
+        skip = get_directive_values(GraphQLSkipDirective, node, self._variables)
+        include = get_directive_values(GraphQLIncludeDirective, node, self._variables)
+        return not (skip and skip["if"]) and not (include and not include["if"])
+
+
+def _location(node: FieldNode) -> tuple[int, int]:
+    assert node.loc is not None
+    return node.loc.start_token.line, node.loc.start_token.column
+
+
+def _complexity(selected: Selected, weight: int) -> int:
+    return weight + sum(
+        _complexity(child, weight * 10 if str(child.type).startswith("[") else weight)
+        for child in selected.children
+    )

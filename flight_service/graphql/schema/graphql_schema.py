@@ -1,0 +1,276 @@
+"""The compiled schema as a graphql-core schema: what clients validate against and introspect."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLEnumValue,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    Undefined,
+    validate_schema,
+)
+
+from flight_service.graphql.errors import SchemaInvalid
+from flight_service.graphql.schema.compiled import (
+    Argument,
+    Compiled,
+    Enum,
+    EnumValue,
+    Field,
+    InputField,
+    InputType,
+    Interface,
+    Operation,
+    Query,
+    Ref,
+    Type,
+    Union,
+    deprecation,
+)
+from flight_service.graphql.schema.inputs import InputTypes
+from flight_service.graphql.schema.scalars import make_scalar
+
+PAGE_INFO_FIELDS = {
+    "hasNextPage": ("Boolean", True),
+    "hasPreviousPage": ("Boolean", True),
+    "startCursor": ("String", False),
+    "endCursor": ("String", False),
+}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A compiled schema, and the same for graphql-core."""
+
+    compiled: Compiled
+    graphql: GraphQLSchema
+    types: dict[str, Type]
+    interfaces: dict[str, Interface]
+    unions: dict[str, Union]
+    queries: dict[str, Query]
+
+    def possible(self, name: str) -> frozenset[str]:
+        """The object types that a value of that type can be."""
+        if name in self.unions:
+            return frozenset(self.unions[name].member_types)
+        if name in self.interfaces:
+            return frozenset(t.name for t in self.types.values() if name in t.implements)
+        return frozenset((name,))
+
+    def is_abstract(self, name: str) -> bool:
+        return name in self.unions or name in self.interfaces
+
+    def fields(self, name: str) -> dict[str, Field]:
+        """The fields of a type or interface, and of a union those of its members."""
+        if name in self.types:
+            return {field.name: field for field in self.types[name].fields}
+        if name in self.interfaces:
+            return {field.name: field for field in self.interfaces[name].fields}
+        return {}
+
+
+def build_schema(compiled: Compiled) -> Schema:
+    """Builds the GraphQL schema.
+
+    Raises:
+        SchemaInvalid: the whole is no valid GraphQL schema, though its parts are well-formed.
+    """
+    graphql = _Builder(compiled).build()
+    if problems := validate_schema(graphql):
+        raise SchemaInvalid("; ".join(problem.message for problem in problems))
+    return Schema(
+        compiled,
+        graphql,
+        {one.name: one for one in compiled.types},
+        {one.name: one for one in compiled.interfaces},
+        {one.name: one for one in compiled.unions},
+        {one.name: one for one in compiled.queries},
+    )
+
+
+class _Builder:
+    """Types by name, each made when first asked for; fields are thunks, so types may be cyclic."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self._defined: dict[str, Type | Interface | Union | Enum | InputType] = {
+            one.name: one
+            for section in (
+                compiled.types,
+                compiled.interfaces,
+                compiled.unions,
+                compiled.enums,
+                compiled.input_types,
+            )
+            for one in section
+        }
+        # graphql-core types its constructors as their base.
+        self._made: dict[str, Any] = {}
+        self._inputs = InputTypes(self._defined, self.named)
+
+    def build(self) -> GraphQLSchema:
+        return GraphQLSchema(
+            query=self._root("Query", self._compiled.queries),
+            mutation=self._root("Mutation", self._compiled.mutations),
+            subscription=self._root("Subscription", self._compiled.subscriptions),
+            types=[self.named(name) for name in self._defined],
+        )
+
+    def _root(self, name: str, operations: tuple[Query, ...] | tuple[Operation, ...]) -> Any:
+        if not operations:
+            return None
+        return GraphQLObjectType(
+            name, lambda: {one.name: self._operation(one) for one in operations}
+        )
+
+    def _operation(self, one: Query | Operation) -> GraphQLField:
+        arguments = {argument.name: self._argument(argument) for argument in one.arguments}
+        if isinstance(one, Query):
+            # A claim decides these, whatever a client would say.
+            arguments = {n: a for n, a in arguments.items() if n not in one.inject_params}
+            arguments = self._inputs.automatic(one) | arguments
+        if isinstance(one, Query) and one.relay:
+            made: Any = self._connection(one.return_type.name)
+        else:
+            made = self.output(one.return_type)
+            if one.returns_list:
+                made = GraphQLList(GraphQLNonNull(made))
+        return GraphQLField(
+            made if one.nullable else GraphQLNonNull(made),
+            args=arguments,
+            description=one.description,
+            deprecation_reason=deprecation(one.deprecated),
+        )
+
+    def named(self, name: str) -> Any:
+        """The type of a name; a name that nothing defines is a scalar's."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Any:
+        match self._defined.get(name):
+            case Type() as one:
+                return GraphQLObjectType(
+                    name,
+                    lambda: {field.name: self._field(field) for field in one.fields},
+                    interfaces=lambda: [self.named(i) for i in one.implements],
+                    description=one.description,
+                )
+            case Interface() as one:
+                return GraphQLInterfaceType(
+                    name,
+                    lambda: {field.name: self._field(field) for field in one.fields},
+                    description=one.description,
+                )
+            case Union() as one:
+                return GraphQLUnionType(
+                    name,
+                    lambda: [self.named(member) for member in one.member_types],
+                    description=one.description,
+                )
+            case Enum() as one:
+                return _enum(one)
+            case InputType() as one:
+                return GraphQLInputObjectType(
+                    name,
+                    lambda: {field.name: self._input_field(field) for field in one.fields},
+                    description=one.description,
+                )
+            case None:
+                return make_scalar(name)
+
+    def _field(self, field: Field) -> GraphQLField:
+        made = self.output(field.field_type)
+        return GraphQLField(
+            made if field.nullable else GraphQLNonNull(made),
+            description=field.description,
+            deprecation_reason=deprecation(field.deprecated),
+        )
+
+    def output(self, ref: Ref) -> Any:
+        """The (nullable) type that a reference means."""
+        if ref.of is None:
+            return self.named(ref.name)
+        inner = self.output(ref.of)
+        return GraphQLList(inner if ref.of_nullable else GraphQLNonNull(inner))
+
+    def _argument(self, argument: Argument) -> GraphQLArgument:
+        made = self.output(argument.arg_type)
+        default = argument.default_value
+        return GraphQLArgument(
+            made if argument.nullable or default is not msgspec.UNSET else GraphQLNonNull(made),
+            default_value=Undefined if default is msgspec.UNSET else default,
+            description=argument.description,
+            deprecation_reason=deprecation(argument.deprecated),
+        )
+
+    def _input_field(self, field: InputField) -> GraphQLInputField:
+        made = self.output(field.field_type)
+        default = field.default_value
+        return GraphQLInputField(
+            made if field.nullable or default is not msgspec.UNSET else GraphQLNonNull(made),
+            default_value=Undefined if default is msgspec.UNSET else default,
+            description=field.description,
+            deprecation_reason=deprecation(field.deprecated),
+        )
+
+    def _connection(self, node: str) -> Any:
+        """The page type of a relay query, with its edges and page information."""
+        name = f"{node}Connection"
+        if name in self._made:
+            return self._made[name]
+        page_info: Any = self._made.get("PageInfo")
+        if page_info is None:
+            page_info = self._made["PageInfo"] = GraphQLObjectType(
+                "PageInfo",
+                lambda: {
+                    field: GraphQLField(
+                        GraphQLNonNull(self.named(scalar)) if required else self.named(scalar)
+                    )
+                    for field, (scalar, required) in PAGE_INFO_FIELDS.items()
+                },
+            )
+        edge: Any = GraphQLObjectType(
+            f"{node}Edge",
+            lambda: {
+                "cursor": GraphQLField(GraphQLNonNull(self.named("String"))),
+                "node": GraphQLField(GraphQLNonNull(self.named(node))),
+            },
+        )
+        made = GraphQLObjectType(
+            name,
+            lambda: {
+                "edges": GraphQLField(GraphQLNonNull(GraphQLList(GraphQLNonNull(edge)))),
+                "pageInfo": GraphQLField(GraphQLNonNull(page_info)),
+            },
+        )
+        self._made[name] = made
+        return made
+
+
+def _enum(one: Enum) -> Any:
+    values = [EnumValue(v) if isinstance(v, str) else v for v in one.values]
+    return GraphQLEnumType(
+        one.name,
+        {
+            value.name: GraphQLEnumValue(
+                value.name,
+                description=value.description,
+                deprecation_reason=deprecation(value.deprecated),
+            )
+            for value in values
+        },
+        description=one.description,
+    )

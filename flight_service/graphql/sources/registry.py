@@ -1,0 +1,133 @@
+"""The compiled schema in use: read when first asked for, and again when its file changes."""
+
+import hashlib
+import logging
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+
+from flight_service.graphql.errors import SchemaInvalid, SchemaUnavailable
+from flight_service.graphql.postgres.catalogue import Ask
+from flight_service.graphql.schema.compiled import read
+from flight_service.graphql.schema.graphql_schema import Schema, build_schema
+from flight_service.graphql.sources.discovery import Sources, learn
+
+LOOK_SECONDS = 1.0
+"""How old the last look at the file may be, and at what the database lacked."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Loaded:
+    """A compiled schema that is in use."""
+
+    schema: Schema
+    version: int
+    """Counts the schemas that have been loaded, from 1."""
+    digest: str
+    loaded_at: datetime
+    ask: Ask
+    lessons: int = 0
+    """How often the database has been learned."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sources: Sources | None = None
+    _learned_at: float = 0.0
+
+    def sources(self, query: str) -> Sources:
+        """What the database has for it, learned when first asked for.
+
+        It is learned again while it lacks what the query reads, at most once a second: a relation
+        may be made at any time.
+
+        Raises:
+            DatabaseFailed: it cannot be asked.
+        """
+        with self._lock:
+            known = self._sources
+            is_old = monotonic() - self._learned_at >= LOOK_SECONDS
+            if known is None or (query in known.missing and is_old):
+                self._sources = known = learn(self.schema, self.ask)
+                self._learned_at = monotonic()
+                self.lessons += 1
+            return known
+
+    @cached_property
+    def claims(self) -> frozenset[str]:
+        """The claims that some query injects."""
+        return frozenset(
+            injected.claim
+            for query in self.schema.queries.values()
+            for injected in query.inject_params.values()
+        )
+
+
+class SchemaRegistry:
+    """Holds the schema of a file. Thread-safe.
+
+    A file that cannot be used leaves the schema before it in use, and `problem` says why.
+    """
+
+    def __init__(self, path: Path | None, ask: Ask) -> None:
+        self._path = path
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+        self._looked = float("-inf")
+        self._stamp: tuple[int, int, int] | None = None
+        self.problem: str | None = None
+
+    def current(self) -> Loaded:
+        """The schema in use; looks at the file, at most once a second.
+
+        Raises:
+            SchemaUnavailable: none has ever been read; with the reason.
+        """
+        with self._lock:
+            now = monotonic()
+            if now - self._looked >= LOOK_SECONDS:
+                self._looked = now
+                if (stamp := self._stamped()) != self._stamp or self._loaded is None:
+                    self._stamp = stamp
+                    self._read()
+            if self._loaded is None:
+                raise SchemaUnavailable(self.problem or "No compiled schema has been read.")
+            return self._loaded
+
+    def refresh(self) -> tuple[bool, str]:
+        """Reads the file again, and asks the database again: whether it succeeded, and what now
+        holds."""
+        with self._lock:
+            self._stamp = self._stamped()
+            self._looked = monotonic()
+            if self._read():
+                assert self._loaded is not None
+                queries = len(self._loaded.schema.queries)
+                return True, f"Schema {self._loaded.version} is in use, with {queries} queries."
+            kept = "" if self._loaded is None else f" Schema {self._loaded.version} stays in use."
+            return False, f"{self.problem}{kept}"
+
+    def _stamped(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return found and (found.st_mtime_ns, found.st_size, found.st_ino)
+
+    def _read(self) -> bool:
+        if self._path is None:
+            self.problem = "There is no compiled schema: set FRAISEQL_SCHEMA to its path."
+            return False
+        try:
+            schema = build_schema(read(self._path))
+            digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
+        except (SchemaInvalid, OSError) as error:
+            self.problem = f"The compiled schema cannot be used: {error}"
+            logger.warning("%s", self.problem)
+            return False
+        version = 1 if self._loaded is None else self._loaded.version + 1
+        self._loaded = Loaded(schema, version, digest, datetime.now(UTC), self._ask)
+        self.problem = None
+        return True

@@ -1,0 +1,196 @@
+"""Where a GraphQL value lies in PostgreSQL, and the SQL that reads it from there.
+
+A `Column` is a typed expression, a `Document` a JSONB one, and `Built` an object whose members are
+known one by one, such as the arguments of a view's own `jsonb_build_object`. All three give the
+same values for the same data; they differ in speed alone.
+
+What a document holds is read liberally: a text that PostgreSQL reads as of the schema's type is of
+that type. What it does not read so fails the statement, and `execution.diagnosis` then
+finds the path and the row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flight_service.graphql.arrow.casts import READ_HERE
+from flight_service.graphql.postgres.sql import literal
+from flight_service.graphql.schema.scalars import Kind
+
+TEXTS = frozenset(("text", "varchar"))
+AS_TEXT = frozenset(
+    ("text", "varchar", "name", "char", "uuid", "int2", "int4", "int8", "numeric", "bool")
+)
+"""Types whose text is the same as in a document."""
+NATIVE: Mapping[str, frozenset[str]] = {
+    "int4": frozenset(("int2", "int4", "int8")),
+    "float8": frozenset(("float8",)),
+    "bool": frozenset(("bool",)),
+    "timestamptz": frozenset(("timestamptz",)),
+    "date": frozenset(("date",)),
+    "time": frozenset(("time",)),
+    "numeric": frozenset(("numeric", "int2", "int4", "int8")),
+}
+CASTABLE: Mapping[str, frozenset[str]] = {
+    "float8": frozenset(("int2", "int4", "int8", "numeric")),
+}
+JSON = frozenset(("json", "jsonb"))
+
+
+class NotCovered(Exception):
+    """A source does not have what is selected; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A typed expression; `type` is PostgreSQL's name of it, `_text` and the like for arrays."""
+
+    sql: str
+    type: str
+    is_enum: bool = False
+    computed: bool = False
+    """Whether it is computed for the row, as a sub-select is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSONB expression, and the text it is or holds. `computed` when reading it builds it."""
+
+    sql: str
+    text: str
+    computed: bool = False
+
+    def member(self, key: str) -> "Document":
+        return Document(
+            f"{self.sql}->{literal(key)}", f"{self.sql}->>{literal(key)}", self.computed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An object by its members; `whole`, where there is one, has those that are not listed."""
+
+    members: Mapping[str, "Value"]
+    whole: "Document | None" = None
+    name: str = ""
+    """What it is, for a reader of `NotCovered`."""
+    complete: bool = field(default=False)
+    """Whether a member that is not listed is null rather than unknown."""
+    present: str | None = None
+    """What is true where the object is there, null where it is not; None where it always is."""
+
+
+Value = Column | Document | Built
+
+
+def document(sql: str, *, computed: bool = False) -> Document:
+    """A JSONB expression that is not a member of another."""
+    return Document(sql, f"({sql} #>> '{{}}')", computed)
+
+
+NULL = Document("NULL::jsonb", "NULL::text")
+
+
+def member(value: Value, key: str) -> Value:
+    """An object's member.
+
+    Raises:
+        NotCovered: the object lists its members, and this is not among them.
+    """
+    match value:
+        case Built(members=members) if key in members:
+            return members[key]
+        case Built(complete=True):
+            return NULL
+        case Built(whole=None, name=name):
+            raise NotCovered(f"{name} has no column for {key}")
+    return as_document(value).member(key)
+
+
+def as_document(value: Value) -> Document:
+    """The same value as a document.
+
+    Raises:
+        NotCovered: it is an object of which only some members are known.
+    """
+    match value:
+        case Document():
+            return value
+        case Built(whole=None, members=members, complete=True):
+            pairs = ", ".join(
+                f"{literal(key)}, {as_document(one).sql}" for key, one in members.items()
+            )
+            built = f"jsonb_build_object({pairs})"
+            if value.present is not None:
+                built = f"CASE WHEN {value.present} THEN {built} END"
+            return document(f"({built})", computed=True)
+        case Built(whole=None, name=name):
+            raise NotCovered(f"{name} is no document")
+        case Built(whole=whole):
+            return whole or NULL
+        case Column(sql, "jsonb", computed=computed):
+            return document(sql, computed=computed)
+        case Column(sql, "json"):
+            return document(f"({sql})::jsonb")
+        case Column(sql):
+            return document(f"to_jsonb({sql})")
+
+
+def text_of(value: Value) -> str:
+    """A scalar's text, as a document would hold it."""
+    if isinstance(value, Column) and value.type not in JSON:
+        if value.type in TEXTS:
+            return value.sql
+        if value.type in AS_TEXT or value.is_enum:
+            return f"({value.sql})::text"
+    return f"({as_document(value).text})"
+
+
+def typed(value: Value, kind: Kind) -> str:
+    """A scalar in the type in which it is compared and ordered; a column as it is, if it can be."""
+    if kind.sql == "text":
+        return text_of(value)
+    if kind.sql == "jsonb":
+        return f"NULLIF({as_document(value).sql}, 'null'::jsonb)"
+    if isinstance(value, Column):
+        if value.type in NATIVE[kind.sql]:
+            return value.sql
+        if value.type in CASTABLE.get(kind.sql, ()):
+            return f"({value.sql})::{kind.sql}"
+        if kind.sql == "timestamptz" and value.type == "timestamp":
+            return f"({value.sql} AT TIME ZONE 'UTC')"
+    return f"({as_document(value).text})::{'int8' if kind.sql == 'int4' else kind.sql}"
+
+
+def read_as(value: Value, kind: Kind, *, wide: bool) -> str | None:
+    """The type of a document's text that travels as it is, see `arrow.casts`."""
+    sql_type = "int8" if wide else kind.sql
+    return sql_type if isinstance(value, Document) and sql_type in READ_HERE else None
+
+
+def transferred(value: Value, kind: Kind, *, wide: bool) -> str:
+    """A scalar as it travels: in its own type, but a decimal as its text, which is the faster."""
+    if read_as(value, kind, wide=wide):
+        return text_of(value)
+    match kind.sql:
+        case "text" | "numeric":
+            return text_of(value)
+        case "jsonb":
+            return f"({typed(value, kind)})::text"
+        case "int4":
+            own = isinstance(value, Column) and value.type in NATIVE["int4"]
+            source = value.sql if own and isinstance(value, Column) else as_document(value).text
+            return f"({source})::{'int8' if wide else 'int4'}"
+    return typed(value, kind)
+
+
+def any_of(choices: Sequence[tuple[str, Document]]) -> Document:
+    """The document of the first condition that holds, or null."""
+    computed = any(one.computed for _, one in choices)
+    sql, text = (
+        "(CASE " + " ".join(f"WHEN {when} THEN {part}" for when, part in parts) + " END)"
+        for parts in (
+            [(when, one.sql) for when, one in choices],
+            [(when, one.text) for when, one in choices],
+        )
+    )
+    return Document(sql, text, computed)

@@ -1,0 +1,47 @@
+"""The action that says how a query would be answered, without reading a row of its result."""
+
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from flight_service.actions import Action
+from flight_service.callers import Caller
+from flight_service.errors import InvalidRequest
+from flight_service.graphql.service import GraphQL, Request
+from flight_service.graphql.transport.flight import GraphQLQuery, as_call_errors
+from flight_service.tickets import explained
+
+NAME = "ExplainGraphQLQuery"
+
+
+def explain_action(graphql: GraphQL) -> Action:
+    """The action. Its body is a `GraphQLQuery` ticket; whoever may run the query may ask."""
+    return Action(
+        NAME,
+        "How a GraphQLQuery ticket would be answered: of each root its source, the sources left "
+        "out and why, its SQL and values; and the schema.",
+        lambda body, caller: _explained(graphql, body, caller),
+    )
+
+
+def _explained(graphql: GraphQL, body: bytes, caller: Caller) -> dict[str, Any]:
+    ticket = _ticket(body)
+    request = Request(ticket.query, ticket.variables or {}, ticket.operation_name)
+    with as_call_errors():
+        prepared = graphql.prepare(request, caller)
+        schema = graphql.schema(prepared, ticket.field)
+        return {**graphql.explain(prepared), "schema": [_field(one) for one in schema]}
+
+
+def _ticket(body: bytes) -> GraphQLQuery:
+    try:
+        return msgspec.json.decode(body, type=GraphQLQuery)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(explained(error, GraphQLQuery)) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The action's body is no JSON that can be read: {error}.") from error
+
+
+def _field(field: pa.Field) -> dict[str, Any]:
+    return {"name": field.name, "type": str(field.type), "nullable": field.nullable}

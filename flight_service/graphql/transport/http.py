@@ -1,0 +1,252 @@
+"""`/graphql` over HTTP: the GraphQL-over-HTTP protocol, and the same result as an Arrow stream."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from flight_service.callers import Caller, identify
+from flight_service.calls import Cancellation
+from flight_service.errors import Unauthenticated
+from flight_service.graphql.errors import GraphQLFailure, NotAQuery
+from flight_service.graphql.service import GraphQL, Request
+from flight_service.graphql.transport.response import (
+    ARROW,
+    GRAPHQL,
+    JSON,
+    Answer,
+    arrow_answer,
+    json_answer,
+    refused,
+)
+from fraiseql_assets.settings import Settings
+
+MOST_BYTES = 2**20
+"""The largest request body."""
+
+
+logger = logging.getLogger(__name__)
+
+
+class BadRequest(Exception):
+    """The HTTP request is no GraphQL request; carries the status."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class _Body(msgspec.Struct):
+    """A request as it is sent."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815 [the protocol's name]
+    extensions: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and what the answer is to look like."""
+
+    body: _Body
+    field: str | None
+    kind: str
+    authorization: str | None
+
+    @property
+    def request(self) -> Request:
+        return Request(self.body.query, self.body.variables or {}, self.body.operationName)
+
+
+def graphql_route(graphql: GraphQL, settings: Settings) -> Route:
+    """The route, served by `graphql` to whoever the settings let in."""
+    return Route("/graphql", _Endpoint(graphql, settings))
+
+
+class _Endpoint:
+    """The ASGI application behind the route."""
+
+    def __init__(self, graphql: GraphQL, settings: Settings) -> None:
+        self._graphql = graphql
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = HttpRequest(scope, receive)
+        try:
+            kind = _accepted(request.headers.get("accept"))
+            asked = await _asked(request, kind)
+            caller = identify(asked.authorization, self._settings.jwt_secret)
+        except BadRequest as bad:
+            await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
+            return
+        except Unauthenticated as error:
+            headers = {"WWW-Authenticate": "Bearer"}
+            await _error(401, str(error), headers)(scope, receive, send)
+            return
+        ending = Cancellation()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, receive, ending)
+            try:
+                answer = await run_sync(
+                    partial(self._answer, asked, caller, ending, request.method)
+                )
+                await _send(answer, send)
+            except BadRequest as bad:
+                await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
+            finally:
+                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await run_sync(ending.cancel)
+
+    def _answer(self, asked: Asked, caller: Caller, ending: Cancellation, method: str) -> Answer:
+        try:
+            prepared = self._graphql.prepare(asked.request, caller)
+            if asked.kind == ARROW:
+                schema = self._graphql.schema(prepared, asked.field)
+                return arrow_answer(schema, self._graphql.batches(prepared, asked.field, ending))
+            if self._graphql.forwards:
+                return self._forwarded(asked, ending)
+            return json_answer(self._graphql.json(prepared, ending), asked.kind)
+        except NotAQuery as other:
+            if method != "POST":
+                raise BadRequest(405, f"A {other.kind} is sent with POST.", Allow="POST") from None
+            if other.kind == "mutation" and self._graphql.server:
+                return self._forwarded(asked, ending)
+            return refused(other, asked.kind)
+        except GraphQLFailure as failure:
+            return refused(failure, asked.kind)
+
+    def _forwarded(self, asked: Asked, ending: Cancellation) -> Answer:
+        """What the FraiseQL server answers to the same request."""
+        assert self._graphql.server is not None, "there is one to forward to"
+        try:
+            reply = self._graphql.server.post(
+                msgspec.json.encode(asked.body),
+                authorization=asked.authorization,
+                accept=GRAPHQL if asked.kind == GRAPHQL else JSON,
+                ending=ending,
+            )
+        except GraphQLFailure as failure:
+            return refused(failure, asked.kind)
+        return Answer(reply.status, reply.kind, [reply.content])
+
+
+async def _watch(receive: Receive, ending: Cancellation) -> None:
+    """Ends the work when the client goes away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    await run_sync(ending.cancel)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    headers = [
+        (
+            b"content-type",
+            f"{answer.kind}{'' if answer.kind == ARROW else '; charset=utf-8'}".encode(),
+        )
+    ]
+    pieces = answer.body
+    if isinstance(pieces, list):
+        headers.append((b"content-length", str(sum(map(len, pieces))).encode()))
+    start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+    await send(start)
+    try:
+        async for piece in iterate_in_threadpool(pieces):
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except GraphQLFailure as failure:
+        # Left without an end, the connection is closed: no client takes the part for the whole.
+        logger.warning("A response over HTTP broke off: %s", failure)
+    finally:
+        close = getattr(pieces, "close", None)
+        if close:
+            with anyio.CancelScope(shield=True):
+                await run_sync(close)
+
+
+def _error(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    content = msgspec.json.encode({"errors": [{"message": message}]})
+    return Response(content, status, dict(headers), "application/json; charset=utf-8")
+
+
+def _accepted(accept: str | None) -> str:
+    """The kind of content that the client likes best.
+
+    Raises:
+        BadRequest: it takes none of those there are.
+    """
+    best, weight = None, 0.0
+    for part in (accept or "*/*").lower().split(","):
+        kind, *parameters = (one.strip() for one in part.split(";"))
+        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            found = float(quality)
+        except ValueError:
+            continue
+        offered = {GRAPHQL: GRAPHQL, JSON: JSON, ARROW: ARROW, "*/*": JSON, "application/*": JSON}
+        if kind in offered and found > weight:
+            best, weight = offered[kind], found
+    if best is None:
+        raise BadRequest(406, f"There are {GRAPHQL}, {JSON} and {ARROW}.")
+    return best
+
+
+async def _asked(request: HttpRequest, kind: str) -> Asked:
+    if request.method in ("GET", "HEAD"):
+        raw: Any = _from_url(request.query_params)
+    elif request.method == "POST":
+        raw = await _from_body(request)
+    else:
+        raise BadRequest(405, "GraphQL is asked with GET or POST.", Allow="GET, POST")
+    try:
+        body = msgspec.convert(raw, _Body)
+    except msgspec.ValidationError as error:
+        raise BadRequest(400, f"This is no GraphQL request: {error}.") from error
+    field = request.query_params.get("field")
+    return Asked(body, field, kind, request.headers.get("authorization"))
+
+
+def _from_url(parameters: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name: parameters[name] for name in ("query", "operationName") if name in parameters
+    }
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            found[name] = _decoded(parameters[name].encode(), f"The parameter {name}")
+    return found
+
+
+async def _from_body(request: HttpRequest) -> Any:
+    kind, *parameters = (
+        one.strip() for one in request.headers.get("content-type", "").lower().split(";")
+    )
+    charset = next((p for p in parameters if p.startswith("charset=")), "charset=utf-8")
+    if kind != JSON or charset.removeprefix("charset=").strip('"') not in ("utf-8", "utf8"):
+        raise BadRequest(415, f"The body must be {JSON} in UTF-8.")
+    size, pieces = 0, []
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise BadRequest(413, f"The body has more than {MOST_BYTES:,} bytes.")
+        pieces.append(piece)
+    return _decoded(b"".join(pieces), "The body")
+
+
+def _decoded(text: bytes, what: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(400, f"{what} is no JSON: {error}.") from error
