@@ -34,7 +34,7 @@ lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster de
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/dagster definitions validate -m fraiseql_assets.definitions
+	$(BIN)/dagster definitions validate -m fraiseql_assets.defs.definitions
 
 lock: ## Pins the newest versions that pyproject.toml allows
 	.ci/lock

@@ -23,7 +23,7 @@ from harness import QUICK, ROUNDS, Cell, Table, load, report, working
 from logs import Embedded, embedded, fill, settings_of
 from pydantic import SecretStr
 
-from fraiseql_assets.ingest import Job, default_cut, ingest_range
+from fraiseql_assets.pipeline.ingest import Job, default_cut, ingest_range
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log

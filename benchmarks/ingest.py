@@ -31,10 +31,10 @@ from pydantic import SecretStr
 from fraiseql_assets.analytics.client import connect as connect_clickhouse
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
-from fraiseql_assets.blocks import cut_blocks
 from fraiseql_assets.events.decode import decode, decode_parts
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.ingest import Job, default_cut, ingest_range
+from fraiseql_assets.pipeline.blocks import cut_blocks
+from fraiseql_assets.pipeline.ingest import Job, default_cut, ingest_range
 from fraiseql_assets.planes import Block
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange

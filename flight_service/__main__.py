@@ -7,12 +7,12 @@ import sys
 import threading
 
 import typer
+from pydantic import ValidationError
 
-from fraiseql_assets.commands.console import err, read_settings
+from fraiseql_assets.settings import get_settings, problems_of
 
 WRONG_SETTING, CANNOT_LISTEN = 2, 4
 GRACE_SECONDS = 5.0
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def serve() -> None:
@@ -21,7 +21,10 @@ def serve() -> None:
     Runs until SIGTERM or Ctrl-C, which end streams under way with a sentence. Exits with 2 when a
     setting does not fit, with 4 when a port is taken.
     """
-    settings = read_settings()
+    try:
+        settings = get_settings()
+    except ValidationError as error:
+        raise _refused(WRONG_SETTING, *problems_of(error)) from error
     # Arrow and the clients take a third of a second to load, which --help need not wait for.
     from flight_service.addresses import Address, AddressError
     from flight_service.http import HttpServer, application
@@ -39,24 +42,29 @@ def serve() -> None:
         flight = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tcp")
         http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
     except AddressError as error:
-        err.print(f"[red]✗[/red] {error}", soft_wrap=True)
-        raise typer.Exit(WRONG_SETTING) from error
+        raise _refused(WRONG_SETTING, str(error)) from error
     try:
         bound = http.listen()
         served = registry(settings)
         server = FlightServer(flight, settings, served)
     except AddressError as error:
-        err.print(f"[red]✗[/red] {error}", soft_wrap=True)
-        raise typer.Exit(CANNOT_LISTEN) from error
+        raise _refused(CANNOT_LISTEN, str(error)) from error
     web = HttpServer(bound, application(served.routes))
     taken = http.with_port(bound.getsockname()[1])
-    err.print(f"Flight at {server.address}, HTTP at {taken}", soft_wrap=True)
+    typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
     stopped.wait()
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
     if not all(ended):
         # A client that reads nothing would hold the process; its connection ends with it.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _refused(code: int, *problems: str) -> typer.Exit:
+    """Prints why the service does not start. Returns the exit with that code."""
+    for problem in problems:
+        typer.echo(f"✗ {problem}", err=True)
+    return typer.Exit(code)
 
 
 if __name__ == "__main__":

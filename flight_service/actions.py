@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from pyarrow import flight
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.errors import InvalidRequest
 from flight_service.health import health
 from flight_service.tickets import shown

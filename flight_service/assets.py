@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import msgspec
 import pyarrow as pa
 
-from flight_service.callers import Caller
-from flight_service.calls import Cancellation
-from flight_service.days import EARLIEST, LATEST
+from flight_service.authentication import Caller
+from flight_service.cancellation import Cancellation
+from flight_service.dates import EARLIEST, LATEST
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Listed
 from flight_service.tickets import Ticket, explained, shown

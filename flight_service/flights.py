@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from flight_service.callers import Caller
-from flight_service.calls import Cancellation
+from flight_service.authentication import Caller
+from flight_service.cancellation import Cancellation
 from flight_service.tickets import Ticket
 
 

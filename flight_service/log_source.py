@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 
 from flight_service.assets import Asset
-from flight_service.calls import Cancellation
+from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.events.decode import decode

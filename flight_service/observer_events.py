@@ -6,9 +6,9 @@ from typing import Annotated
 import msgspec
 import pyarrow as pa
 
-from flight_service.callers import Caller
-from flight_service.calls import Cancellation
-from flight_service.days import beginning, ending
+from flight_service.authentication import Caller
+from flight_service.cancellation import Cancellation
+from flight_service.dates import beginning, ending
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket

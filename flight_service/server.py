@@ -14,8 +14,8 @@ from pyarrow import flight
 
 from flight_service import actions
 from flight_service.addresses import Address, locations
-from flight_service.callers import Caller, Callers, caller_of
-from flight_service.calls import Calls, Cancellation
+from flight_service.authentication import Caller, Callers, caller_of
+from flight_service.cancellation import Calls, Cancellation
 from flight_service.errors import Stopping, Unimplemented, answered, as_flight_error
 from flight_service.flights import Extent, Flight, Part
 from flight_service.registry import Registry

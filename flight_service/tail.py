@@ -6,8 +6,8 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.callers import Caller
-from flight_service.calls import Cancellation
+from flight_service.authentication import Caller
+from flight_service.cancellation import Cancellation
 from flight_service.flights import Flight
 from flight_service.log_source import AHEAD, cut_of
 from flight_service.tickets import Ticket

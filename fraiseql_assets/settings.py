@@ -7,7 +7,7 @@ terminal, and commands in another find it on whatever ports it has.
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -241,3 +241,12 @@ def get_settings() -> Settings:
         pydantic.ValidationError: naming each variable that does not fit.
     """
     return Settings()
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """One sentence for each variable that is invalid, with its name."""
+    fields = [(str(wrong["loc"][0]), wrong["msg"]) for wrong in error.errors()]
+    return [
+        f"{variable(field) if field in Settings.model_fields else field}: {message}"
+        for field, message in fields
+    ]

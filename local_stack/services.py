@@ -13,7 +13,7 @@ from local_stack.probes import HOST, accepts, agrees, answers
 from local_stack.programs import Program
 
 SERVERS = ("nats", "clickhouse", "elasticsearch", "postgresql")
-DEFINITIONS = "fraiseql_assets.definitions"
+DEFINITIONS = "fraiseql_assets.defs.definitions"
 
 WORKSPACE = """\
 load_from:
@@ -57,7 +57,8 @@ def dagster(home: Path, port: int, code_port: int) -> list[Program]:
         name="dagster-code",
         title="Dagster's code server",
         command=(
-            *(sys.executable, "-m", "fraiseql_assets.code_server", "--module-name", DEFINITIONS),
+            *(sys.executable, "-m", "fraiseql_assets.defs.code_server"),
+            *("--module-name", DEFINITIONS),
             *("--host", HOST, "--port", str(code_port), "--location-name", DEFINITIONS),
         ),
         is_ready=partial(accepts, code_port),

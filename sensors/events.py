@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.runs import PLANE_TAG, RANGE_TAG, STREAM_TAG, EventsConfig
 
 if TYPE_CHECKING:
+    from fraiseql_assets.pipeline.pending import Due
     from fraiseql_assets.planes import Plane
     from fraiseql_assets.settings import Settings
-    from sensors.due import Due
 
-PLANE_TAG = "fraiseql/plane"
-STREAM_TAG = "fraiseql/stream"
-RANGE_TAG = "fraiseql/range"
 ROOT_RUN_TAG = "dagster/root_run_id"
 
 LIVE = [
@@ -105,8 +103,7 @@ def _tick(
     plane: "Plane",
     settings: "Settings",
 ) -> dg.SensorResult | dg.SkipReason:
-    from fraiseql_assets.stream.log import Log
-    from sensors.due import (
+    from fraiseql_assets.pipeline.pending import (
         Due,
         half_replaced,
         never_given_out,
@@ -114,6 +111,7 @@ def _tick(
         said_of_another_log,
         unclaimed,
     )
+    from fraiseql_assets.stream.log import Log
 
     live = _live_run(context.instance, asset.plane, settings.stream)
     if live:
@@ -145,8 +143,6 @@ def _tick(
 
 
 def _request(asset: Asset, op: str, stream: str, due: "Due", attempt: int) -> dg.RunRequest:
-    from fraiseql_assets.materialise import EventsConfig
-
     what = f"rebuild-{due.day}-{due.range}" if due.rebuild else str(due.range)
     config = EventsConfig(range="" if due.rebuild else str(due.range), attempt=attempt)
     return dg.RunRequest(

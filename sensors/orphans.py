@@ -12,7 +12,7 @@ from datetime import UTC
 import dagster as dg
 import psutil
 
-from fraiseql_assets.materialise import WORKER_TAG
+from fraiseql_assets.runs import WORKER_TAG
 
 CODE_SERVER_TAG = ".dagster/grpc_info"
 """What Dagster says of a run that a code server executes in a process of its own."""

@@ -4,7 +4,7 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
-from fraiseql_assets.materialise import EventsConfig
+from fraiseql_assets.runs import EventsConfig
 
 MINUTES_PAST_MIDNIGHT = 30
 """By then the last events of the day have long been taken up."""

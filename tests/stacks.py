@@ -18,11 +18,11 @@ from fraiseql_assets.settings import Settings
 SECONDS = 150
 """Nothing takes this long, however busy the machine is."""
 
-WHOLE = "from fraiseql_assets.commands.main import app; app()"
+WHOLE = "from fraiseql_assets.cli.main import app; app()"
 SERVERS_ONLY = """\
 from pathlib import Path
 import typer
-from fraiseql_assets.commands.dev import Ports, run
+from fraiseql_assets.cli.commands.dev import Ports, run
 from local_stack.stack import embedded_servers
 
 def main(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.execution.parallel import Parts, Snapshots
 from flight_service.graphql.execution.reader import (

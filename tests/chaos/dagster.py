@@ -18,7 +18,7 @@ mutation Rebuild($job: String!, $tags: [ExecutionTag!]!) {
   launchRun(executionParams: {
     selector: {
       repositoryName: "__repository__"
-      repositoryLocationName: "fraiseql_assets.definitions"
+      repositoryLocationName: "fraiseql_assets.defs.definitions"
       jobName: $job
     }
     runConfigData: {}

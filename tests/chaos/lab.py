@@ -34,7 +34,7 @@ COMMANDS = {
     "elasticsearch": "noida-db",
     "postgresql": "bin/postgres -D",
     "daemon": "dagster-daemon",
-    "code server": "fraiseql_assets.code_server",
+    "code server": "fraiseql_assets.defs.code_server",
 }
 """What the command lines of the targets have in them."""
 FORK_SERVER = "multiprocessing.forkserver"

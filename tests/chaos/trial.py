@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fraiseql_assets.cli.status import Status, look
+from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.setup import open_planes
-from fraiseql_assets.status import Status, look
 from fraiseql_assets.stream.connection import LogError, connect
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish
-from fraiseql_assets.verify import verify_day
 from tests.chaos.books import Books
 from tests.chaos.dagster import ask_for_rebuild, has_ended
 from tests.chaos.faults import Deed, hurt

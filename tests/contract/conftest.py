@@ -8,12 +8,12 @@ import pytest
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.reader import AnalyticsReader
-from fraiseql_assets.ingest import Job, Report, ingest_range
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.pipeline.ingest import Job, Report, ingest_range
+from fraiseql_assets.pipeline.rebuild import rebuild_day
 from fraiseql_assets.planes import AssetReader, Cut, Plane
 from fraiseql_assets.ranges import SequenceRange
-from fraiseql_assets.rebuild import rebuild_day
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.setup import setup_streams

@@ -12,7 +12,7 @@ from event_tables import DAY, MORNING, block, entry, event
 from faults import Strike, Struck
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
-from fraiseql_assets.ingest import Report
+from fraiseql_assets.pipeline.ingest import Report
 from fraiseql_assets.planes import AssetReader
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log

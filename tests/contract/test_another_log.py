@@ -7,10 +7,10 @@ import dagster as dg
 import pytest
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.ingest import Report
+from fraiseql_assets.cli.status import look
+from fraiseql_assets.pipeline.ingest import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.status import look
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.publish import publish_generated
 from fraiseql_assets.stream.setup import setup_streams

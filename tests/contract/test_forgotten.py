@@ -7,16 +7,16 @@ from datetime import date
 import pytest
 
 from fraiseql_assets.events.encode import Outgoing
-from fraiseql_assets.ingest import Report
+from fraiseql_assets.pipeline.ingest import Report
+from fraiseql_assets.pipeline.pending import next_due, unclaimed
+from fraiseql_assets.pipeline.rebuild import DayForgotten
+from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.ranges import SequenceRange
-from fraiseql_assets.rebuild import DayForgotten
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish, publish_generated
-from fraiseql_assets.verify import verify_day
-from sensors.due import next_due, unclaimed
 
 EVENTS = 60
 Materialise = Callable[..., Report]

@@ -12,7 +12,7 @@ import pytest
 from faults import Strike, Struck
 
 from fraiseql_assets.events.encode import Outgoing
-from fraiseql_assets.ingest import Report
+from fraiseql_assets.pipeline.ingest import Report
 from fraiseql_assets.planes import Block, Plane, PlaneError, Written
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect

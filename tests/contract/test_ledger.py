@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from event_tables import DAY, STREAM, block, entry, event
 
+from fraiseql_assets.pipeline.compact import seal_day
 from fraiseql_assets.planes import LedgerEntry, Plane
 from fraiseql_assets.ranges import SequenceRange
-from fraiseql_assets.seal import seal_day
 from fraiseql_assets.settings import Settings
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from fraiseql_assets.ingest import Job, ingest_range
 from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.pipeline.ingest import Job, ingest_range
+from fraiseql_assets.pipeline.rebuild import rebuild_day
 from fraiseql_assets.planes import (
     Block,
     Cut,
@@ -28,7 +29,6 @@ from fraiseql_assets.planes import (
     committed_ranges,
 )
 from fraiseql_assets.ranges import SequenceRange
-from fraiseql_assets.rebuild import rebuild_day
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated

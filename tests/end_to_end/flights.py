@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
-from fraiseql_assets.ingest import Job, Report, begun_entry, committed_entry, default_cut
+from fraiseql_assets.pipeline.ingest import Job, Report, begun_entry, committed_entry, default_cut
 from fraiseql_assets.planes import Block, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings, variable

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.graphql.errors import NotAuthorised
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from fraiseql_assets.settings import Settings

@@ -26,7 +26,7 @@ TOKEN = jwt.encode({"sub": "ada"}, SECRET, "HS256")
 
 
 def command(*arguments: str) -> list[str]:
-    program = "from fraiseql_assets.commands.main import app; app()"
+    program = "from fraiseql_assets.cli.main import app; app()"
     return [sys.executable, "-c", program, "events", *arguments]
 
 

@@ -8,7 +8,7 @@ import pytest
 from graphql_shop import AUTO, field, write_schema
 from pydantic import SecretStr
 
-from flight_service.callers import ANYONE
+from flight_service.authentication import ANYONE
 from flight_service.graphql.errors import QueryRefused
 from flight_service.graphql.service import GraphQL, Request
 from flight_service.graphql.sources.registry import LOOK_SECONDS

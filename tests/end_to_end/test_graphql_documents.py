@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from flight_service.callers import ANYONE
+from flight_service.authentication import ANYONE
 from flight_service.graphql.errors import BadDocument
 from flight_service.graphql.service import GraphQL, Request
 from fraiseql_assets.settings import Settings

@@ -9,8 +9,8 @@ import graphql_shop as shop
 import pytest
 from pydantic import SecretStr
 
-from flight_service.callers import ANYONE
-from flight_service.calls import Cancellation
+from flight_service.authentication import ANYONE
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import Cancelled, DatabaseUnavailable
 from flight_service.graphql.execution.admission import MANY_ROWS
 from flight_service.graphql.service import GraphQL, Request

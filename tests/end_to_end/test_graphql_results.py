@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from flight_service.callers import ANYONE, Caller
-from flight_service.calls import Cancellation
+from flight_service.authentication import ANYONE, Caller
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     BadDocument,
     Cancelled,

@@ -11,11 +11,11 @@ import pytest
 import requests
 from stacks import Stack, own_folder, whole
 
+from fraiseql_assets.cli.status import Status, look
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
-from fraiseql_assets.status import Status, look
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish, publish_generated
@@ -47,7 +47,7 @@ query Checks($keys: [AssetKeyInput!]!) {
 TICKS = """
 query Ticks {
   sensorsOrError(repositorySelector: {
-    repositoryName: "__repository__", repositoryLocationName: "fraiseql_assets.definitions"
+    repositoryName: "__repository__", repositoryLocationName: "fraiseql_assets.defs.definitions"
   }) { ... on Sensors { results { name sensorState { ticks(limit: 20) { status skipReason } } } } }
 }
 """

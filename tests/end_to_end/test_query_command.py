@@ -24,7 +24,7 @@ from flights import Service, environment, serving
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from fraiseql_assets.commands.main import app
+from fraiseql_assets.cli.main import app
 from fraiseql_assets.settings import Settings, get_settings
 
 SECONDS = 60
@@ -90,7 +90,7 @@ def started(
     service: Service, *arguments: str, **streams: int | IO[str]
 ) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own."""
-    program = "from fraiseql_assets.commands.main import app; app()"
+    program = "from fraiseql_assets.cli.main import app; app()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "query", *arguments],
         env=variables(service),

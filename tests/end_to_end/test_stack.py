@@ -58,14 +58,14 @@ def test_dagster_has_the_definitions_and_healthy_daemons(stack: Stack) -> None:
     )
     locations = [node["location"]["name"] for node in data["repositoriesOrError"]["nodes"]]
     statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
-    assert locations == ["fraiseql_assets.definitions"]
+    assert locations == ["fraiseql_assets.defs.definitions"]
     assert [status for status in statuses if status["required"] and not status["healthy"]] == []
 
 
 SENSORS = """{
   sensorsOrError(repositorySelector: {
     repositoryName: "__repository__"
-    repositoryLocationName: "fraiseql_assets.definitions"
+    repositoryLocationName: "fraiseql_assets.defs.definitions"
   }) {
     ... on Sensors { results { name sensorState { status ticks(limit: 1) { timestamp status } } } }
   }
@@ -127,7 +127,7 @@ def test_a_command_beside_the_stack_finds_it(stack: Stack) -> None:
 
 
 def test_a_run_is_forked_from_a_process_that_has_imported_everything(stack: Stack) -> None:
-    server = stack.process_of("fraiseql_assets.code_server")
+    server = stack.process_of("fraiseql_assets.defs.code_server")
     [fork_server] = [
         process for process in server.children() if "forkserver" in " ".join(process.cmdline())
     ]
@@ -142,7 +142,7 @@ def test_a_run_is_forked_from_a_process_that_has_imported_everything(stack: Stac
 
 
 def test_a_killed_code_server_is_started_again_without_leftovers(stack: Stack) -> None:
-    killed = stack.process_of("fraiseql_assets.code_server")
+    killed = stack.process_of("fraiseql_assets.defs.code_server")
     others = killed.children(recursive=True)
     killed.kill()
 
@@ -160,4 +160,4 @@ def test_a_killed_code_server_is_started_again_without_leftovers(stack: Stack) -
         return [tick for tick in newest if tick["timestamp"] > moment]
 
     wait_until(lambda: any(tick["status"] == "SKIPPED" for tick in ticks()), stack.printed)
-    assert stack.process_of("fraiseql_assets.code_server") != killed
+    assert stack.process_of("fraiseql_assets.defs.code_server") != killed

@@ -8,8 +8,8 @@ import pytest
 from log_server import ask, read, store, streams
 from typer.testing import CliRunner, Result
 
-from fraiseql_assets.commands import console
-from fraiseql_assets.commands.main import app
+from fraiseql_assets.cli import console
+from fraiseql_assets.cli.main import app
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.events.messages import message_id, parse_headers

@@ -32,4 +32,4 @@ def test_the_events_load_no_server_library() -> None:
 def test_the_code_location_loads_no_client_before_a_run_needs_it() -> None:
     # Each of these at module level would cost every run up to a second before its first row.
     slow = {"pyarrow", "polars", "numpy", "clickhouse_connect", "elasticsearch", "nats"}
-    assert loaded_by("import fraiseql_assets.definitions") & slow == set()
+    assert loaded_by("import fraiseql_assets.defs.definitions") & slow == set()

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraiseql_assets.blocks import cut_blocks
+from fraiseql_assets.pipeline.blocks import cut_blocks
 from fraiseql_assets.planes import Block, Cut
 from fraiseql_assets.ranges import SequenceRange
 

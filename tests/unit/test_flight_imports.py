@@ -14,4 +14,7 @@ def test_the_service_never_loads_dagster() -> None:
     )
     loaded = set(done.stdout.split())
     assert "flight_service.server" in loaded
-    assert loaded & {"dagster", "sensors", "polars", "chdb", "fraiseql_assets.definitions"} == set()
+    assert (
+        loaded & {"dagster", "sensors", "polars", "chdb", "fraiseql_assets.defs.definitions"}
+        == set()
+    )

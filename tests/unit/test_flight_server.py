@@ -14,8 +14,8 @@ from pyarrow import flight
 
 from flight_service.addresses import Address, AddressError
 from flight_service.assets import named
-from flight_service.callers import Caller
-from flight_service.calls import Cancellation
+from flight_service.authentication import Caller
+from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, sentence_of
 from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.registry import Registry

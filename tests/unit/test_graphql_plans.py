@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flight_service.callers import ANYONE, Caller
+from flight_service.authentication import ANYONE, Caller
 from flight_service.graphql.errors import NotAuthorised
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import RootPlan

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.graphql.errors import (
     DatabaseFailed,
     LimitExceeded,

@@ -16,7 +16,7 @@ from graphql import (
     get_named_type,
 )
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.graphql.arrow.shapes import (
     TYPENAME,
     Constant,

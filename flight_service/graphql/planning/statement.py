@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.graphql.arrow.shapes import Struct
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.conditions import Condition, Conditions

@@ -44,7 +44,7 @@ DriverError = (adbc_driver_manager.Error, OSError, pa.ArrowException)
 
 
 class Ending(Protocol):
-    """Tells that a result is not wanted any more; see `flight_service.calls.Cancellation`."""
+    """Tells that a result is not wanted any more; see `cancellation.Cancellation`."""
 
     @property
     def over(self) -> bool: ...

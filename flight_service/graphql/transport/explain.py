@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.actions import Action
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.errors import InvalidRequest
 from flight_service.graphql.service import GraphQL, Request
 from flight_service.graphql.transport.flight import GraphQLQuery, as_call_errors

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import flight
 
 from flight_service.actions import Action
-from flight_service.callers import Caller
-from flight_service.calls import Cancellation
+from flight_service.authentication import Caller
+from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest
 from flight_service.flights import Extent, Flight, Part
 from flight_service.graphql.errors import (

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from flight_service.callers import Caller, identify
-from flight_service.calls import Cancellation
+from flight_service.authentication import Caller, identify
+from flight_service.cancellation import Cancellation
 from flight_service.errors import Unauthenticated
 from flight_service.graphql.errors import GraphQLFailure, NotAQuery
 from flight_service.graphql.service import GraphQL, Request

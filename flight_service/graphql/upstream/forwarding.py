@@ -23,7 +23,7 @@ from graphql import (
     visit,
 )
 
-from flight_service.callers import Caller
+from flight_service.authentication import Caller
 from flight_service.graphql.arrow.shapes import TYPENAME, Constant, Member
 from flight_service.graphql.errors import (
     BadDocument,

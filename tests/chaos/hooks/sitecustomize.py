@@ -162,9 +162,9 @@ def watch_rebuild(module: Any) -> None:
 
 
 WATCHED: dict[str, Callable[[Any], None]] = {
-    "fraiseql_assets.materialise": watch_materialise,
-    "fraiseql_assets.ingest": watch_ingest,
-    "fraiseql_assets.rebuild": watch_rebuild,
+    "fraiseql_assets.defs.materialise": watch_materialise,
+    "fraiseql_assets.pipeline.ingest": watch_ingest,
+    "fraiseql_assets.pipeline.rebuild": watch_rebuild,
 }
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from fraiseql_assets.catalogue import OWNERS, STREAM_EVENTS
-from fraiseql_assets.partitions import DAILY
+from fraiseql_assets.defs.partitions import DAILY
 
 stream_events = dg.AssetSpec(
     STREAM_EVENTS.path,

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from fraiseql_assets.analytics import assets as analytics
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.operational import assets as operational
-from fraiseql_assets.partitions import DAILY
-from fraiseql_assets.stream.assets import stream_events
+from fraiseql_assets.defs import analytics_assets as analytics
+from fraiseql_assets.defs import operational_assets as operational
+from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.stream_assets import stream_events
 from sensors.events import analytics_plane, events_sensor, operational_plane
 from sensors.orphans import orphaned_runs
 from sensors.yesterday import heal_schedule

@@ -8,10 +8,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.commands.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import out, read_settings, said_plainly
 
 if TYPE_CHECKING:
-    from fraiseql_assets.status import Status
+    from fraiseql_assets.cli.status import Status
 
 
 def status(
@@ -21,7 +21,7 @@ def status(
 
     Exits with 1 when something does not answer.
     """
-    from fraiseql_assets.status import look
+    from fraiseql_assets.cli.status import look
 
     settings = read_settings()
     with said_plainly():

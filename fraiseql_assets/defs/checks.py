@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
-from fraiseql_assets.partitions import DAILY, day_of
+from fraiseql_assets.defs.partitions import DAILY, day_of
 
 if TYPE_CHECKING:
+    from fraiseql_assets.pipeline.verify import Verdict
     from fraiseql_assets.planes import Plane
-    from fraiseql_assets.verify import Verdict
 
 ROWS_MATCH_LOG = "rows_match_log"
 NO_GAPS = "no_gaps"
@@ -41,9 +41,9 @@ def log_checks(asset: Asset, open_plane: Callable[[], "Plane"]) -> dg.AssetCheck
     def against_the_log(
         context: dg.AssetCheckExecutionContext,
     ) -> Iterator[dg.AssetCheckResult]:
+        from fraiseql_assets.pipeline.verify import verify_day
         from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.log import Log
-        from fraiseql_assets.verify import verify_day
 
         name = f"fraiseql-assets {asset.plane} checks"
         with closing(open_plane()) as plane, Log(get_settings(), name=name) as log:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.commands.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 
 if TYPE_CHECKING:
     from fraiseql_assets.stream.letters import Letter
@@ -91,8 +91,8 @@ def replay(
 ) -> None:
     """Replay letters after a fix: what was no event is published again, what a plane refused is
     written into that plane. Safe to repeat."""
+    from fraiseql_assets.pipeline.replay import replay as replay_letters
     from fraiseql_assets.planes import PlaneError
-    from fraiseql_assets.replay import replay as replay_letters
     from fraiseql_assets.stream.connection import LogError
     from fraiseql_assets.stream.letters import read_letters
 

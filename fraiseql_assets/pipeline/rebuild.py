@@ -7,7 +7,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from fraiseql_assets.ingest import (
+from fraiseql_assets.pipeline.ingest import (
     IngestError,
     Job,
     Report,

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.ingest import default_cut
+from fraiseql_assets.pipeline.ingest import default_cut
 from fraiseql_assets.planes import Block, LedgerEntry, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fraiseql_assets.catalogue import OPERATIONAL_EVENTS, OWNERS, STREAM_EVENTS
-from fraiseql_assets.checks import log_checks
-from fraiseql_assets.materialise import (
+from fraiseql_assets.defs.checks import log_checks
+from fraiseql_assets.defs.materialise import (
     RETRY,
     EventsConfig,
     column_schema,
     materialise,
     metadata_of,
 )
-from fraiseql_assets.partitions import DAILY, day_of
+from fraiseql_assets.defs.partitions import DAILY, day_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.operational.plane import OperationalPlane

@@ -1,4 +1,4 @@
-"""`python -m fraiseql_assets.code_server`: Dagster's code server, with runs that start warm.
+"""`python -m fraiseql_assets.defs.code_server`: Dagster's code server, with runs that start warm.
 
 Dagster gives each run a fresh interpreter, which imports for seconds before the run's first row.
 Here a run is forked from a process that has imported everything and does nothing else, the
@@ -19,10 +19,10 @@ WARM = [
     "dagster._daemon",
     "dagster._grpc.impl",
     "upath",
-    "fraiseql_assets.definitions",
-    "fraiseql_assets.ingest",
-    "fraiseql_assets.rebuild",
-    "fraiseql_assets.verify",
+    "fraiseql_assets.defs.definitions",
+    "fraiseql_assets.pipeline.ingest",
+    "fraiseql_assets.pipeline.rebuild",
+    "fraiseql_assets.pipeline.verify",
     "fraiseql_assets.stream.log",
     "fraiseql_assets.analytics.plane",
     "fraiseql_assets.operational.plane",

@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from fraiseql_assets.settings import Settings, get_settings, variable
+from fraiseql_assets.settings import Settings, get_settings, problems_of
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -18,10 +18,8 @@ def read_settings() -> Settings:
     try:
         return get_settings()
     except ValidationError as error:
-        for wrong in error.errors():
-            field = str(wrong["loc"][0])
-            name = variable(field) if field in Settings.model_fields else field
-            err.print(f"[red]✗[/red] {name}: {wrong['msg']}", soft_wrap=True)
+        for problem in problems_of(error):
+            err.print(f"[red]✗[/red] {problem}", soft_wrap=True)
         raise typer.Exit(2) from error
 
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Column, Table
 
-from fraiseql_assets.commands.console import err, out, said_plainly
+from fraiseql_assets.cli.console import err, out, said_plainly
 from fraiseql_assets.settings import DEFAULT_DATA_DIR
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.commands.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ def events(
     ] = False,
 ) -> None:
     """Show the newest events, over Flight, or with --follow those that come."""
-    from fraiseql_assets.flight_client import FlightProblem, read
+    from fraiseql_assets.cli.flight_client import FlightProblem, read
 
     if follow and (start or end):
         raise typer.BadParameter("it shows what comes from now on", param_hint="--follow")

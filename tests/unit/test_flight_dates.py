@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from flight_service.assets import Asset
-from flight_service.days import beginning, ending
+from flight_service.dates import beginning, ending
 from flight_service.errors import InvalidRequest
 
 

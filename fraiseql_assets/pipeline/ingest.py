@@ -12,9 +12,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from fraiseql_assets.blocks import cut_blocks
 from fraiseql_assets.events.decode import decode_parts
 from fraiseql_assets.events.messages import Decoded, Messages, Reject
+from fraiseql_assets.pipeline.blocks import cut_blocks
 from fraiseql_assets.planes import (
     Cut,
     LedgerEntry,

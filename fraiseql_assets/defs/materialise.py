@@ -9,33 +9,22 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
-from fraiseql_assets.partitions import day_of
+from fraiseql_assets.defs.partitions import day_of
+from fraiseql_assets.runs import WORKER_TAG, EventsConfig
 
 # pyarrow and the clients are imported inside functions: at module level they cost every run a
 # second before its first row.
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from fraiseql_assets.ingest import Report
+    from fraiseql_assets.pipeline.ingest import Report
     from fraiseql_assets.planes import Plane
 
-WORKER_TAG = "fraiseql/worker"
 RECONNECT_SECONDS = 30
 
 RETRY = dg.RetryPolicy(
     max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-
-
-class EventsConfig(dg.Config):
-    """Which part of the log a run takes. As it is, a run rebuilds its partition."""
-
-    range: str = ""
-    """`first-last`: add these sequences of the log. Empty: rebuild the whole partition."""
-    attempt: int = 1
-    """How often this range has been asked for."""
-    only_if_broken: bool = False
-    """Verify the partition first, and rebuild it only when it is not whole."""
 
 
 def materialise(
@@ -46,9 +35,9 @@ def materialise(
     Raises:
         dagster.Failure: retrying would not help; the message says what to do.
     """
-    from fraiseql_assets.ingest import IngestError, Job, default_cut, ingest_range
+    from fraiseql_assets.pipeline.ingest import IngestError, Job, default_cut, ingest_range
+    from fraiseql_assets.pipeline.rebuild import rebuild_day
     from fraiseql_assets.ranges import SequenceRange
-    from fraiseql_assets.rebuild import rebuild_day
     from fraiseql_assets.settings import get_settings
     from fraiseql_assets.setup import other_plane
     from fraiseql_assets.stream.log import Log
@@ -64,8 +53,8 @@ def materialise(
         if config.range:
             report = ingest_range(plane, log, SequenceRange.parse(config.range), day, job)
         elif config.only_if_broken and is_whole(plane, log, context.partition_key):
-            from fraiseql_assets.ingest import Report
-            from fraiseql_assets.seal import seal_day
+            from fraiseql_assets.pipeline.compact import seal_day
+            from fraiseql_assets.pipeline.ingest import Report
 
             sealed = seal_day(plane, log.stream, day, context.run_id)
             if sealed:
@@ -88,7 +77,7 @@ def enforce_retention(context: dg.AssetExecutionContext, plane: "Plane") -> None
 
 def is_whole(plane: "Plane", log: Any, partition_key: str) -> bool:
     """Whether a partition needs no healing."""
-    from fraiseql_assets.verify import verify_day
+    from fraiseql_assets.pipeline.verify import verify_day
 
     return verify_day(plane, log, day_of(partition_key)).whole
 

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fraiseql_assets.commands.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 
 
 class Shape(StrEnum):

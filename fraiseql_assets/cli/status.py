@@ -7,13 +7,13 @@ from typing import Any
 
 import requests
 
+from fraiseql_assets.pipeline.pending import never_given_out, said_of_another_log, unclaimed
 from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, merge
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
-from sensors.due import never_given_out, said_of_another_log, unclaimed
 
 RUNS_QUERY = """
 query RunsUnderWay {

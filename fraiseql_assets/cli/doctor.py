@@ -7,7 +7,7 @@ from typing import Literal
 
 import requests
 
-from fraiseql_assets.flight_client import FlightProblem, health
+from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.planes import Plane, PlaneError
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes

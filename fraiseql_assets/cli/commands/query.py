@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from fraiseql_assets.commands.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,8 +82,8 @@ def query(
         raise typer.BadParameter("it shows a text; redirect it", param_hint="--explain")
     chosen = _format(format_, output)
     settings = read_settings()
-    from fraiseql_assets.commands.formats import FORM, NotWritten, write
-    from fraiseql_assets.flight_client import FlightProblem, act, stream
+    from fraiseql_assets.cli.flight_client import FlightProblem, act, stream
+    from fraiseql_assets.cli.formats import FORM, NotWritten, write
 
     with said_plainly(FlightProblem, NotWritten):
         if explain:
@@ -177,7 +177,7 @@ def _counted(batches: "Iterator[pa.RecordBatch]", progress: Progress) -> "Iterat
 
 def _first(batches: "Iterator[pa.RecordBatch]") -> tuple[list[list[str | None]], str]:
     """The first rows, and what to say of the others."""
-    from fraiseql_assets.commands.formats import cells
+    from fraiseql_assets.cli.formats import cells
 
     rows: list[list[str | None]] = []
     count = 0

@@ -2,14 +2,14 @@
 
 import typer
 
-from fraiseql_assets.commands.dead_letters import dead_letters
-from fraiseql_assets.commands.dev import dev
-from fraiseql_assets.commands.doctor import doctor
-from fraiseql_assets.commands.events import events
-from fraiseql_assets.commands.publish import publish
-from fraiseql_assets.commands.query import query
-from fraiseql_assets.commands.setup import setup
-from fraiseql_assets.commands.status import status
+from fraiseql_assets.cli.commands.dead_letters import dead_letters
+from fraiseql_assets.cli.commands.dev import dev
+from fraiseql_assets.cli.commands.doctor import doctor
+from fraiseql_assets.cli.commands.events import events
+from fraiseql_assets.cli.commands.publish import publish
+from fraiseql_assets.cli.commands.query import query
+from fraiseql_assets.cli.commands.setup import setup
+from fraiseql_assets.cli.commands.status import status
 
 app = typer.Typer(
     name="fraiseql-assets",

@@ -5,7 +5,7 @@ import jwt
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from flight_service.callers import ANYONE, identify
+from flight_service.authentication import ANYONE, identify
 from flight_service.errors import Unauthenticated
 from fraiseql_assets.settings import Settings
 

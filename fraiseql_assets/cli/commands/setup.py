@@ -1,6 +1,6 @@
 """`fraiseql-assets setup`."""
 
-from fraiseql_assets.commands.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import out, read_settings, said_plainly
 
 
 def setup() -> None:

@@ -3,7 +3,7 @@
 import typer
 from rich.markup import escape
 
-from fraiseql_assets.commands.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import out, read_settings, said_plainly
 
 MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "[red]✗[/red]"}
 
@@ -13,7 +13,7 @@ def doctor() -> None:
 
     Exits with 1 when something is wrong.
     """
-    from fraiseql_assets.doctor import examine
+    from fraiseql_assets.cli.doctor import examine
 
     settings = read_settings()
     wrong = 0

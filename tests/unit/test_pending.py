@@ -3,9 +3,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from fraiseql_assets.pipeline.pending import (
+    Due,
+    half_replaced,
+    never_given_out,
+    next_due,
+    unclaimed,
+)
 from fraiseql_assets.planes import Cut, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
-from sensors.due import Due, half_replaced, never_given_out, next_due, unclaimed
 
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
 
