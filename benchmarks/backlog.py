@@ -23,7 +23,7 @@ from harness import QUICK, ROUNDS, Cell, Table, load, report, working
 from logs import Embedded, embedded, fill, settings_of
 from pydantic import SecretStr
 
-from fraiseql_assets.pipeline.ingest import Job, default_cut, ingest_range
+from fraiseql_assets.pipeline.ingest import Job, default_batching, ingest_range
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
@@ -58,7 +58,7 @@ def drain(settings: Settings, plane_name: str, messages: int) -> Taken:
     kinds = {kind.name: kind for kind in (AnalyticsPlane, OperationalPlane)}
     with closing(kinds[plane_name](settings)) as plane, Log(settings, name="benchmark") as log:
         plane.setup()
-        job = Job("benchmark", 1, default_cut(settings), settings.queue_batches)
+        job = Job("benchmark", 1, default_batching(settings), settings.queue_batches)
         today, rows = datetime.now(UTC).date(), 0
         started, before = time.perf_counter(), time.process_time()
         for first in range(1, messages + 1, settings.range_messages):

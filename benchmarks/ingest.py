@@ -33,8 +33,8 @@ from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.events.decode import decode, decode_parts
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.pipeline.blocks import cut_blocks
-from fraiseql_assets.pipeline.ingest import Job, default_cut, ingest_range
+from fraiseql_assets.pipeline.blocks import build_blocks
+from fraiseql_assets.pipeline.ingest import Job, default_batching, ingest_range
 from fraiseql_assets.planes import Block
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
@@ -58,7 +58,7 @@ def whole(log: Log) -> SequenceRange:
 def into_arrow(settings: Settings) -> float:
     """The range as Arrow batches, read and decoded as a run does it."""
     with Log(settings, name="benchmark") as log:
-        messages = log.read(whole(log), default_cut(settings), ahead=settings.queue_batches)
+        messages = log.read(whole(log), default_batching(settings), ahead=settings.queue_batches)
         parts = chain.from_iterable(map(decode_parts, messages))
         decoded = prefetch(parts, ahead=settings.queue_batches)
         return sum(each.rows for each in decoded)
@@ -82,16 +82,18 @@ def into_tables(settings: Settings, work: Callable[[Settings, AnalyticsPlane], f
 def ingest(settings: Settings, plane: AnalyticsPlane) -> float:
     """The whole log as a run takes it, ledger and all."""
     with Log(settings, name="benchmark") as log:
-        job = Job("benchmark", 1, default_cut(settings), settings.queue_batches)
+        job = Job("benchmark", 1, default_batching(settings), settings.queue_batches)
         return ingest_range(plane, log, whole(log), datetime.now(UTC).date(), job).rows
 
 
 def ready_blocks(settings: Settings) -> list[Block]:
     """The blocks that `ingest` writes, in memory."""
     with Log(settings, name="benchmark") as log:
-        span, cut = whole(log), default_cut(settings)
-        batches = [b for m in log.read(span, cut, ahead=8) for b in decode(m).batches]
-    return list(cut_blocks(batches, settings.stream, span, datetime.now(UTC).date(), cut))
+        sequences, batching = whole(log), default_batching(settings)
+        batches = [b for m in log.read(sequences, batching, ahead=8) for b in decode(m).batches]
+    return list(
+        build_blocks(batches, settings.stream, sequences, datetime.now(UTC).date(), batching)
+    )
 
 
 def naive(settings: Settings, plane: AnalyticsPlane) -> float:

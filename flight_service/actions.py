@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from pyarrow import flight
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.health import health
 from flight_service.tickets import shown
@@ -19,13 +19,13 @@ class Action:
 
     name: str
     description: str
-    run: Callable[[bytes, Caller], dict[str, Any]]
+    run: Callable[[bytes, Principal], dict[str, Any]]
 
 
 HEALTH_CHECK = Action(
     "HealthCheck",
     "Whether the service answers: status, version, timestamp.",
-    lambda body, caller: health(),
+    lambda body, principal: health(),
 )
 
 
@@ -34,7 +34,9 @@ def listed(actions: Sequence[Action]) -> list[flight.ActionType]:
     return [flight.ActionType(action.name, action.description) for action in actions]
 
 
-def run(actions: Sequence[Action], asked: flight.Action, caller: Caller) -> list[flight.Result]:
+def run(
+    actions: Sequence[Action], asked: flight.Action, principal: Principal
+) -> list[flight.Result]:
     """The answer of the action that is asked for.
 
     Raises:
@@ -44,5 +46,5 @@ def run(actions: Sequence[Action], asked: flight.Action, caller: Caller) -> list
     if found is None:
         names = ", ".join(action.name for action in actions)
         raise InvalidRequest(f"There is no action {shown(asked.type)}. There are: {names}.")
-    answer = found.run(asked.body.to_pybytes(), caller)
+    answer = found.run(asked.body.to_pybytes(), principal)
     return [flight.Result(msgspec.json.encode(answer))]

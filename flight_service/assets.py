@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import pyarrow as pa
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.dates import EARLIEST, LATEST
 from flight_service.errors import InvalidRequest
@@ -60,7 +60,7 @@ class AssetFlights:
     def __init__(self, sources: Mapping[str, AssetSource]) -> None:
         self._sources = sources
 
-    def resolve(self, ticket: Asset, caller: Caller) -> Flight:
+    def resolve(self, ticket: Asset, principal: Principal) -> Flight:
         """The flight of an asset; see `flight_service.flights.Resolver`."""
         source = self._sources.get(ticket.asset)
         if source is None:
@@ -81,7 +81,7 @@ class AssetFlights:
             },
         )
 
-    def listing(self, caller: Caller) -> list[Listed]:
+    def listing(self, principal: Principal) -> list[Listed]:
         """Every asset, whole, in the catalogue's order."""
         return [
             Listed(tuple(key.split("/")), Asset(asset=key))

@@ -14,7 +14,7 @@ ALGORITHM = "HS256"
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """What a call's token says of who calls. Nothing, where the service is open."""
 
     subject: str | None = None
@@ -27,11 +27,11 @@ class Caller:
     """The header itself, for servers behind this one; whatever it holds, where none is checked."""
 
 
-ANYONE = Caller()
+ANYONE = Principal()
 
 
-def identify(authorization: str | None, secret: SecretStr | None) -> Caller:
-    """The caller that an `authorization` header names. Without a secret, whoever comes.
+def authenticate(authorization: str | None, secret: SecretStr | None) -> Principal:
+    """The principal that an `authorization` header names. Without a secret, whoever comes.
 
     Raises:
         Unauthenticated: the header is missing or holds no valid token.
@@ -41,8 +41,8 @@ def identify(authorization: str | None, secret: SecretStr | None) -> Caller:
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send the header `authorization: Bearer <JWT>` with every call.")
-    caller = _caller(_claims(token.strip(), secret.get_secret_value()))
-    return replace(caller, authorization=authorization)
+    principal = _principal(_claims(token.strip(), secret.get_secret_value()))
+    return replace(principal, authorization=authorization)
 
 
 def _claims(token: str, secret: str) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
         raise Unauthenticated(f"The token is not a valid JWT: {error}.") from error
 
 
-def _caller(claims: dict[str, Any]) -> Caller:
-    return Caller(
+def _principal(claims: dict[str, Any]) -> Principal:
+    return Principal(
         subject=_text(claims.get("sub")),
         tenant=_text(claims.get("tenant_id", claims.get("org_id"))),
         roles=_names(claims.get("roles", claims.get("role"))),
@@ -85,29 +85,31 @@ def _names(value: object) -> frozenset[str]:
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
 
 
-class CallersMiddleware(flight.ServerMiddleware):
-    """Carries a call's caller to the method that answers it."""
+class AuthenticationMiddleware(flight.ServerMiddleware):
+    """Carries a call's principal to the method that answers it."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, principal: Principal) -> None:
         super().__init__()
-        self.caller = caller
+        self.principal = principal
 
 
-class Callers(flight.ServerMiddlewareFactory):
-    """Lets no call through, whatever it asks for, before its caller is known."""
+class Authentication(flight.ServerMiddlewareFactory):
+    """Lets no call through, whatever it asks for, before its principal is known."""
 
-    KEY = "callers"
+    KEY = "principals"
 
     def __init__(self, secret: SecretStr | None) -> None:
         super().__init__()
         self._secret = secret
 
-    def start_call(self, info: flight.CallInfo, headers: dict[str, list[str]]) -> CallersMiddleware:
+    def start_call(
+        self, info: flight.CallInfo, headers: dict[str, list[str]]
+    ) -> AuthenticationMiddleware:
         given = headers.get("authorization", [None])[0]
         with answered():
-            return CallersMiddleware(identify(given, self._secret))
+            return AuthenticationMiddleware(authenticate(given, self._secret))
 
 
-def caller_of(context: flight.ServerCallContext) -> Caller:
-    """The caller of the call that the context is of."""
-    return cast(CallersMiddleware, context.get_middleware(Callers.KEY)).caller
+def principal_of(context: flight.ServerCallContext) -> Principal:
+    """The principal of the call that the context is of."""
+    return cast(AuthenticationMiddleware, context.get_middleware(Authentication.KEY)).principal

@@ -57,10 +57,10 @@ class Cancellation:
             act()
 
 
-class CallsMiddleware(flight.ServerMiddleware):
+class CancellationMiddleware(flight.ServerMiddleware):
     """Ends the watch over a call before Arrow frees its context."""
 
-    def __init__(self, calls: "Calls") -> None:
+    def __init__(self, calls: "Cancellations") -> None:
         super().__init__()
         self._calls = calls
 
@@ -68,7 +68,7 @@ class CallsMiddleware(flight.ServerMiddleware):
         self._calls.forget(self)
 
 
-class Calls(flight.ServerMiddlewareFactory):
+class Cancellations(flight.ServerMiddlewareFactory):
     """Every call that streams, watched until it is complete."""
 
     KEY = "calls"
@@ -82,13 +82,15 @@ class Calls(flight.ServerMiddlewareFactory):
         self._stopping = False
         threading.Thread(target=self._watch, name="calls", daemon=True).start()
 
-    def start_call(self, info: flight.CallInfo, headers: dict[str, list[str]]) -> CallsMiddleware:
-        return CallsMiddleware(self)
+    def start_call(
+        self, info: flight.CallInfo, headers: dict[str, list[str]]
+    ) -> CancellationMiddleware:
+        return CancellationMiddleware(self)
 
     def watch(self, context: flight.ServerCallContext) -> Cancellation:
         """Begins the watch over the call that the context is of."""
         cancellation = Cancellation()
-        middleware = cast(CallsMiddleware, context.get_middleware(self.KEY))
+        middleware = cast(CancellationMiddleware, context.get_middleware(self.KEY))
         with self._changed:
             self._live[middleware] = context, cancellation
             self._changed.notify()

@@ -5,7 +5,7 @@ Raised within the service:
 Refused                the call cannot be answered as it stands
 ├── InvalidRequest     INVALID_ARGUMENT: a ticket, descriptor or action that does not fit
 ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
-└── Forbidden          PERMISSION_DENIED: the caller may not see it
+└── Forbidden          PERMISSION_DENIED: the principal may not see it
 
 A plane or log that is down is UNAVAILABLE in its own words, as is a service that is stopping.
 Everything else is INTERNAL: its traceback goes to the service's own log under a number that the
@@ -39,7 +39,7 @@ class Unauthenticated(Refused):
 
 
 class Forbidden(Refused):
-    """The caller is known and may not see this."""
+    """The principal is known and may not see this."""
 
 
 class Stopping(Exception):

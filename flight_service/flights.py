@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.tickets import Ticket
 
@@ -53,12 +53,12 @@ class Flight:
     """What is known of it without asking anyone; travels with `Extent.about`."""
 
 
-Resolver = Callable[[Any, Caller], Flight]
-"""Makes the flight of a ticket for a caller. Asks no server.
+Resolver = Callable[[Any, Principal], Flight]
+"""Makes the flight of a ticket for a principal. Asks no server.
 
 Raises:
     InvalidRequest: the ticket names what is not there, or contradicts itself.
-    Forbidden: the caller may not have it.
+    Forbidden: the principal may not have it.
 """
 
 
@@ -70,5 +70,5 @@ class Listed:
     ticket: Ticket
 
 
-Listing = Callable[[Caller], list[Listed]]
-"""The flights to show a caller."""
+Listing = Callable[[Principal], list[Listed]]
+"""The flights to show a principal."""

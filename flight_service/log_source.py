@@ -12,7 +12,7 @@ from flight_service.flights import Extent, Part
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.planes import Cut
+from fraiseql_assets.planes import Batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
@@ -40,16 +40,18 @@ class LogSource:
     def extent(self, ticket: Asset) -> Extent:
         with self._log() as log:
             bounds = log.bounds()
-            days = dict(_spans(log, ticket))
+            days = dict(_ranges(log, ticket))
         return Extent(
             bytes=bounds.bytes if ticket.whole else None,
-            parts=tuple(_part(day, span) for day, span in days.items()),
+            parts=tuple(_part(day, sequences) for day, sequences in days.items()),
             about={
                 "rows": None,
                 "bytes": bounds.bytes if ticket.whole else None,
                 "messages": bounds.messages if ticket.whole else None,
-                "first_sequence": min((span.first for span in days.values()), default=None),
-                "last_sequence": max((span.last for span in days.values()), default=None),
+                "first_sequence": min(
+                    (sequences.first for sequences in days.values()), default=None
+                ),
+                "last_sequence": max((sequences.last for sequences in days.values()), default=None),
                 "partitions": len(days),
                 "first_partition": f"{min(days)}" if days else None,
                 "last_partition": f"{max(days)}" if days else None,
@@ -59,34 +61,34 @@ class LogSource:
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         with self._log() as log:
-            for _, span in _spans(log, ticket):
-                for messages in log.read(span, cut_of(self.settings), ahead=AHEAD):
+            for _, sequences in _ranges(log, ticket):
+                for messages in log.read(sequences, batching_of(self.settings), ahead=AHEAD):
                     yield from decode(messages).batches
 
     def _log(self) -> Log:
         return Log(self.settings, name="fraiseql flight", reconnect_seconds=30)
 
 
-def cut_of(settings: Settings) -> Cut:
+def batching_of(settings: Settings) -> Batching:
     """How the log is read here: only the batches of a cut matter, not its blocks."""
-    return Cut(settings.batch_rows, READ_BYTES, settings.batch_rows, READ_BYTES)
+    return Batching(settings.batch_rows, READ_BYTES, settings.batch_rows, READ_BYTES)
 
 
-def _spans(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
+def _ranges(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
     """The days that the log holds of what the ticket asks for, each with its sequences."""
     first = log.place_from(log.bounds().first)
     if first is None:
         return
     day, today = first.day, datetime.now(UTC).date()
     while day <= today:
-        span = log.day_range(day) if ticket.covers(day) else None
-        if span:
-            yield day, span
+        sequences = log.day_range(day) if ticket.covers(day) else None
+        if sequences:
+            yield day, sequences
         day += timedelta(days=1)
 
 
-def _part(day: date, span: SequenceRange) -> Part:
+def _part(day: date, sequences: SequenceRange) -> Part:
     return Part(
         Asset(asset=STREAM_EVENTS.key, partition=day),
-        {"partition": f"{day}", "first_sequence": span.first, "last_sequence": span.last},
+        {"partition": f"{day}", "first_sequence": sequences.first, "last_sequence": sequences.last},
     )

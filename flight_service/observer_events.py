@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import pyarrow as pa
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.dates import beginning, ending
 from flight_service.errors import InvalidRequest
@@ -37,7 +37,7 @@ class ObserverEventFlights:
     def __init__(self, reader: AnalyticsReader) -> None:
         self._reader = reader
 
-    def resolve(self, ticket: ObserverEvents, caller: Caller) -> Flight:
+    def resolve(self, ticket: ObserverEvents, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
         start = beginning(ticket.start_date, "start_date")
         end = ending(ticket.end_date, "end_date")

@@ -14,8 +14,8 @@ from pyarrow import flight
 
 from flight_service import actions
 from flight_service.addresses import Address, locations
-from flight_service.authentication import Caller, Callers, caller_of
-from flight_service.cancellation import Calls, Cancellation
+from flight_service.authentication import Authentication, Principal, principal_of
+from flight_service.cancellation import Cancellation, Cancellations
 from flight_service.errors import Stopping, Unimplemented, answered, as_flight_error
 from flight_service.flights import Extent, Flight, Part
 from flight_service.registry import Registry
@@ -36,7 +36,7 @@ class FlightServer(flight.FlightServerBase):
     """
 
     def __init__(self, address: Address, settings: Settings, registry: Registry) -> None:
-        self._calls = Calls()
+        self._calls = Cancellations()
         self._registry = registry
         self._reader = TicketReader(list(registry.resolvers), registry.named)
         # A second more than a probe takes to give up and say why.
@@ -47,7 +47,10 @@ class FlightServer(flight.FlightServerBase):
         self._locations = locations(self.address)
         super().__init__(
             str(self.address),
-            middleware={Callers.KEY: Callers(settings.jwt_secret), Calls.KEY: self._calls},
+            middleware={
+                Authentication.KEY: Authentication(settings.jwt_secret),
+                Cancellations.KEY: self._calls,
+            },
         )
 
     def stop(self, grace_seconds: float) -> bool:
@@ -64,16 +67,16 @@ class FlightServer(flight.FlightServerBase):
     def list_flights(
         self, context: flight.ServerCallContext, criteria: bytes
     ) -> Iterator[flight.FlightInfo]:
-        """Every flight that is listed for the caller; criteria are how their name begins."""
+        """Every flight that is listed for the principal; criteria are how their name begins."""
         with answered():
-            caller, wanted = caller_of(context), criteria.decode(errors="replace")
+            principal, wanted = principal_of(context), criteria.decode(errors="replace")
             listed = [
                 (flight.FlightDescriptor.for_path(*item.path), item.ticket)
                 for listing in self._registry.listings
-                for item in listing(caller)
+                for item in listing(principal)
                 if "/".join(item.path).startswith(wanted)
             ]
-            flights = [self._resolve(ticket, caller) for _, ticket in listed]
+            flights = [self._resolve(ticket, principal) for _, ticket in listed]
             extents = _all_within(self._patience, [found.extent for found in flights])
             return iter(
                 [
@@ -90,7 +93,7 @@ class FlightServer(flight.FlightServerBase):
         """The schema, endpoints and extent of what a descriptor stands for."""
         with answered():
             ticket = self._reader.read_descriptor(descriptor)
-            found = self._resolve(ticket, caller_of(context))
+            found = self._resolve(ticket, principal_of(context))
             return self._info(descriptor, ticket, found, found.extent())
 
     def get_schema(
@@ -99,14 +102,14 @@ class FlightServer(flight.FlightServerBase):
         """The schema of what a descriptor stands for. Asks no other server."""
         with answered():
             ticket = self._reader.read_descriptor(descriptor)
-            return flight.SchemaResult(self._resolve(ticket, caller_of(context)).schema)
+            return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 
     def do_get(
         self, context: flight.ServerCallContext, ticket: flight.Ticket
     ) -> flight.FlightDataStream:
         """Streams what a ticket stands for."""
         with answered():
-            found = self._resolve(self._reader.read(ticket.ticket), caller_of(context))
+            found = self._resolve(self._reader.read(ticket.ticket), principal_of(context))
             cancellation = self._calls.watch(context)
             batches = found.stream(cancellation)
             return flight.GeneratorStream(found.schema, _sent(batches, found.schema, cancellation))
@@ -116,7 +119,7 @@ class FlightServer(flight.FlightServerBase):
     ) -> list[flight.Result]:
         """Runs an action."""
         with answered():
-            return actions.run(self._registry.actions, action, caller_of(context))
+            return actions.run(self._registry.actions, action, principal_of(context))
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
         """The actions there are."""
@@ -130,8 +133,8 @@ class FlightServer(flight.FlightServerBase):
         """Not offered."""
         raise Unimplemented("This service takes no DoExchange. Use DoGet")
 
-    def _resolve(self, ticket: Ticket, caller: Caller) -> Flight:
-        return self._registry.resolvers[type(ticket)](ticket, caller)
+    def _resolve(self, ticket: Ticket, principal: Principal) -> Flight:
+        return self._registry.resolvers[type(ticket)](ticket, principal)
 
     def _info(
         self, descriptor: flight.FlightDescriptor, ticket: Ticket, found: Flight, extent: Extent

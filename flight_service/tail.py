@@ -6,10 +6,10 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.flights import Flight
-from flight_service.log_source import AHEAD, cut_of
+from flight_service.log_source import AHEAD, batching_of
 from flight_service.tickets import Ticket
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
@@ -37,7 +37,7 @@ class TailFlights:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def resolve(self, ticket: Tail, caller: Caller) -> Flight:
+    def resolve(self, ticket: Tail, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
         return Flight(schema=EVENT_SCHEMA, stream=partial(self._stream, ticket))
 
@@ -57,8 +57,8 @@ class TailFlights:
             while not cancellation.wait(ASK_SECONDS):
                 last = log.bounds().last
                 if last >= following:
-                    span = SequenceRange(following, last)
-                    for messages in log.read(span, cut_of(self._settings), ahead=AHEAD):
+                    sequences = SequenceRange(following, last)
+                    for messages in log.read(sequences, batching_of(self._settings), ahead=AHEAD):
                         yield from _of_type(decode(messages).batches, entity_type)
                 # A stream that was made anew begins at 1 again.
                 following = last + 1

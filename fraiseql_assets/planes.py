@@ -28,7 +28,7 @@ class PlaneNotSetUp(PlaneError):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Batching:
     """How a range is cut into blocks. The same range with the same cut gives the same blocks."""
 
     batch_messages: int
@@ -40,7 +40,7 @@ class Cut:
         return f"{self.batch_messages}/{self.batch_bytes}/{self.block_rows}/{self.block_bytes}"
 
     @classmethod
-    def parse(cls, text: str) -> "Cut":
+    def parse(cls, text: str) -> "Batching":
         return cls(*map(int, text.split("/")))
 
 
@@ -49,7 +49,7 @@ class LedgerEntry:
     """A range of the log in a plane's ledger.
 
     A range is *begun* before its first block is written and *committed* after its last. A range
-    begun and not committed is asked for again with exactly its own bounds and cut. A whole
+    begun and not committed is asked for again with exactly its own bounds and batching. A whole
     partition is begun just before its replacement is swapped in; begun and not committed, it is
     rebuilt again.
     """
@@ -58,7 +58,7 @@ class LedgerEntry:
     range: SequenceRange
     day: date
     state: Literal["begun", "committed"]
-    cut: Cut
+    batching: Batching
     attempt: int
     run_id: str
     at: datetime
@@ -157,7 +157,7 @@ class Plane(Protocol):
         """Writes an entry over an older one of the same range; durable when it returns."""
         ...
 
-    def seal(self, entry: LedgerEntry) -> None:
+    def compact(self, entry: LedgerEntry) -> None:
         """Records `entry` as its day's one committed range and forgets the others; killed in
         between, the others count for nothing."""
         ...

@@ -17,7 +17,7 @@ from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.runs import PLANE_TAG, RANGE_TAG, STREAM_TAG, EventsConfig
 
 if TYPE_CHECKING:
-    from fraiseql_assets.pipeline.pending import Due
+    from fraiseql_assets.pipeline.pending import PendingRange
     from fraiseql_assets.planes import Plane
     from fraiseql_assets.settings import Settings
 
@@ -104,11 +104,11 @@ def _tick(
     settings: "Settings",
 ) -> dg.SensorResult | dg.SkipReason:
     from fraiseql_assets.pipeline.pending import (
-        Due,
+        PendingRange,
+        different_log,
         half_replaced,
-        never_given_out,
-        next_due,
-        said_of_another_log,
+        never_assigned,
+        next_pending,
         unclaimed,
     )
     from fraiseql_assets.stream.log import Log
@@ -119,37 +119,39 @@ def _tick(
     with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
         entries = plane.ledger(settings.stream)
         bounds = log.bounds()
-        ahead = never_given_out(bounds.last, entries)
+        ahead = never_assigned(bounds.last, entries)
         if ahead:
-            return dg.SkipReason(said_of_another_log(asset.plane, settings.stream, ahead))
+            return dg.SkipReason(different_log(asset.plane, settings.stream, ahead))
         missing = unclaimed(bounds.first, bounds.last, entries)
-        next_range = next_due(log, missing, entries, most=settings.range_messages)
+        next_range = next_pending(log, missing, entries, most=settings.range_messages)
     # A day that cannot be rebuilt now must not hold up what arrives.
     work = [
-        Due(entry.range, entry.day, rebuild=True)
+        PendingRange(entry.range, entry.day, rebuild=True)
         for entry in half_replaced(entries)
         if not _is_at_work(context.instance, entry.run_id)
     ]
     waiting = ""
-    for due in [*work, *([next_range] if next_range else [])]:
-        attempts, wait = _backoff(context.instance, asset.plane, settings.stream, due)
+    for pending in [*work, *([next_range] if next_range else [])]:
+        attempts, wait = _backoff(context.instance, asset.plane, settings.stream, pending)
         if wait <= 0:
-            request = _request(asset, op, settings.stream, due, attempts + 1)
-            return dg.SensorResult([request], cursor=str(due.range.last))
-        waiting = f"{due.range} has failed {attempts} times; asked for again in {wait:.0f} s"
+            request = _request(asset, op, settings.stream, pending, attempts + 1)
+            return dg.SensorResult([request], cursor=str(pending.range.last))
+        waiting = f"{pending.range} has failed {attempts} times; asked for again in {wait:.0f} s"
     return dg.SkipReason(
         waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
     )
 
 
-def _request(asset: Asset, op: str, stream: str, due: "Due", attempt: int) -> dg.RunRequest:
-    what = f"rebuild-{due.day}-{due.range}" if due.rebuild else str(due.range)
-    config = EventsConfig(range="" if due.rebuild else str(due.range), attempt=attempt)
+def _request(
+    asset: Asset, op: str, stream: str, pending: "PendingRange", attempt: int
+) -> dg.RunRequest:
+    what = f"rebuild-{pending.day}-{pending.range}" if pending.rebuild else str(pending.range)
+    config = EventsConfig(range="" if pending.rebuild else str(pending.range), attempt=attempt)
     return dg.RunRequest(
         run_key=f"{asset.plane}:{stream}:{what}:{attempt}",
-        partition_key=str(due.day),
+        partition_key=str(pending.day),
         run_config=dg.RunConfig(ops={op: config}),
-        tags={PLANE_TAG: asset.plane, STREAM_TAG: stream, RANGE_TAG: str(due.range)},
+        tags={PLANE_TAG: asset.plane, STREAM_TAG: stream, RANGE_TAG: str(pending.range)},
     )
 
 
@@ -171,10 +173,10 @@ def _is_at_work(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def _backoff(
-    instance: dg.DagsterInstance, plane: str, stream: str, due: "Due"
+    instance: dg.DagsterInstance, plane: str, stream: str, pending: "PendingRange"
 ) -> tuple[int, float]:
     """How often the range was tried, and how many seconds to let pass before the next try."""
-    tags = {PLANE_TAG: plane, STREAM_TAG: stream, RANGE_TAG: str(due.range)}
+    tags = {PLANE_TAG: plane, STREAM_TAG: stream, RANGE_TAG: str(pending.range)}
     records = instance.get_run_records(dg.RunsFilter(tags=tags), limit=100)
     if not records:
         return 0, 0.0

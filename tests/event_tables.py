@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fraiseql_assets.events.columns import EARLIEST, LATEST
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.planes import Block, Cut, LedgerEntry
+from fraiseql_assets.planes import Batching, Block, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
 
 STREAM = "log"
@@ -19,7 +19,7 @@ MORNING = datetime.now(UTC).replace(hour=9, minute=26, second=53, microsecond=58
 )
 DAY = MORNING.date()
 """Yesterday: a plane drops days that are past their retention."""
-CUT = Cut(batch_messages=1_000, batch_bytes=2**20, block_rows=1_000, block_bytes=2**20)
+BATCHING = Batching(batch_messages=1_000, batch_bytes=2**20, block_rows=1_000, block_bytes=2**20)
 
 
 def event(sequence: int, **fields: Any) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def table(events: Sequence[dict[str, Any]]) -> pa.Table:
 
 def block(events: Sequence[dict[str, Any]], *, number: int = 0, day: date = DAY) -> Block:
     """Events as one block, of the range that they span."""
-    span = SequenceRange(events[0]["stream_seq"], events[-1]["stream_seq"])
-    return Block(table(events), span, day, number, f"{STREAM}:{span}:{CUT}:{number}")
+    sequences = SequenceRange(events[0]["stream_seq"], events[-1]["stream_seq"])
+    return Block(table(events), sequences, day, number, f"{STREAM}:{sequences}:{BATCHING}:{number}")
 
 
 def entry(first: int, last: int, *, state: Any = "begun", **fields: Any) -> LedgerEntry:
@@ -58,7 +58,7 @@ def entry(first: int, last: int, *, state: Any = "begun", **fields: Any) -> Ledg
             "range": SequenceRange(first, last),
             "day": DAY,
             "state": state,
-            "cut": CUT,
+            "cut": BATCHING,
             "attempt": 1,
             "run_id": "run-1",
             "at": datetime.now(UTC),

@@ -22,7 +22,7 @@ def serve() -> None:
     """Serves until SIGTERM."""
     settings, sent = get_settings(), batches()
     found = Flight(sent[0].schema, lambda _: iter(sent))
-    registry = Registry({Table: lambda ticket, caller: found}, lambda name, given: Table(), ())
+    registry = Registry({Table: lambda ticket, principal: found}, lambda name, given: Table(), ())
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     server = FlightServer(

@@ -7,11 +7,11 @@ GraphQLFailure
 │   ├── SnapshotGone       an endpoint is read after its snapshot was given up
 │   └── LimitExceeded      right, but larger than a setting allows; names the setting
 ├── SchemaUnavailable      there is no compiled schema to answer by
-├── NotAuthorised          the caller's claims do not suffice
+├── NotAuthorised          the principal's claims do not suffice
 ├── BadDocument            a stored document is not what the schema says; names path and row
 ├── DatabaseFailed         PostgreSQL refused or broke off
 │   ├── DatabaseUnavailable
-│   └── DeadlinePassed     the statement timeout, or the caller's own deadline
+│   └── DeadlinePassed     the statement timeout, or the principal's own deadline
 ├── ServerFailed           the FraiseQL server behind answers with errors
 │   └── ServerUnavailable  or not at all
 └── Cancelled              the client went away
@@ -128,7 +128,7 @@ class SchemaUnavailable(GraphQLFailure):
 
 
 class NotAuthorised(GraphQLFailure):
-    """A role or a claim that the query needs is not the caller's."""
+    """A role or a claim that the query needs is not the principal's."""
 
     code = "FORBIDDEN"
 

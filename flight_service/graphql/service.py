@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.execution.parallel import Parts, Snapshots
 from flight_service.graphql.execution.reader import (
@@ -48,7 +48,7 @@ class Prepared:
 
     operation: Operation
     plan: Plan
-    caller: Caller
+    principal: Principal
     loaded: Loaded
 
 
@@ -106,26 +106,26 @@ class GraphQL:
         """Whether queries are the FraiseQL server's to answer."""
         return self._forwarding is not None
 
-    def prepare(self, request: Request, caller: Caller) -> Prepared:
-        """Validates and plans a query for a caller; what was planned before is remembered.
+    def prepare(self, request: Request, principal: Principal) -> Prepared:
+        """Validates and plans a query for a principal; what was planned before is remembered.
 
         Raises:
             QueryRefused, LimitExceeded, NotAuthorised: it cannot be answered as it stands.
             SchemaUnavailable, DatabaseFailed: it cannot be answered now.
         """
         loaded = self.registry.current()
-        key = self._key(loaded, request, caller)
+        key = self._key(loaded, request, principal)
         with self._lock:
             found = self._plans.get(key)
             if found is not None:
                 self._plans.move_to_end(key)
         if found is None:
-            found = self._planned(loaded, request, caller)
+            found = self._planned(loaded, request, principal)
             with self._lock:
                 self._plans[key] = found
                 while len(self._plans) > CACHED_PLANS:
                     self._plans.popitem(last=False)
-        return Prepared(*found, caller, loaded)
+        return Prepared(*found, principal, loaded)
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
         """The Arrow schema of a result; see `execution.reader.result_schema`."""
@@ -140,11 +140,13 @@ class GraphQL:
                 prepared.loaded.schema,
                 prepared.operation,
                 prepared.plan,
-                prepared.caller,
+                prepared.principal,
                 field,
                 ending,
             )
-        return result_batches(self._reading, prepared.plan, prepared.caller.claims, field, ending)
+        return result_batches(
+            self._reading, prepared.plan, prepared.principal.claims, field, ending
+        )
 
     def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
         """What a large list is offered as; see `flight_service.graphql.execution.parallel`."""
@@ -153,20 +155,20 @@ class GraphQL:
             return None
         operation = prepared.operation
         alone = replace(operation, roots=tuple(r for r in operation.roots if r.key == root.key))
-        schema, caller = prepared.loaded.schema, prepared.caller
+        schema, principal = prepared.loaded.schema, prepared.principal
         [name] = {one.name for one in alone.roots}
         known = prepared.loaded.sources(name)
 
         def part(pages: Pages) -> Plan:
             return compile_plan(
-                schema, lambda _: known, alone, caller, self._reading.max_rows, pages
+                schema, lambda _: known, alone, principal, self._reading.max_rows, pages
             )
 
-        return self.snapshots.offer(root, caller, part)
+        return self.snapshots.offer(root, principal, part)
 
     def json(self, prepared: Prepared, ending: Ending | None = None) -> Iterator[bytes]:
         """The result as JSON; see `flight_service.graphql.execution.reader.result_json`."""
-        return result_json(self._reading, prepared.plan, prepared.caller.claims, ending)
+        return result_json(self._reading, prepared.plan, prepared.principal.claims, ending)
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
         """How a request is answered: for each root its source, why no faster one, its SQL."""
@@ -214,22 +216,24 @@ class GraphQL:
         self.snapshots.close()
         self.database.close()
 
-    def _planned(self, loaded: Loaded, request: Request, caller: Caller) -> tuple[Operation, Plan]:
+    def _planned(
+        self, loaded: Loaded, request: Request, principal: Principal
+    ) -> tuple[Operation, Plan]:
         operation = read_operation(
             loaded.schema, request.query, request.variables, request.operation_name, self._limits
         )
         if operation.kind != "query":
             raise NotAQuery(operation.kind)
         if self._forwarding is not None:
-            return operation, self._forwarding.plan(loaded.schema, operation, caller)
+            return operation, self._forwarding.plan(loaded.schema, operation, principal)
         plan = compile_plan(
-            loaded.schema, loaded.sources, operation, caller, self._reading.max_rows
+            loaded.schema, loaded.sources, operation, principal, self._reading.max_rows
         )
         return operation, plan
 
-    def _key(self, loaded: Loaded, request: Request, caller: Caller) -> Any:
+    def _key(self, loaded: Loaded, request: Request, principal: Principal) -> Any:
         """What a plan depends on: not on the other claims, which differ with every token."""
-        claims = {name: caller.claims.get(name) for name in sorted(loaded.claims)}
+        claims = {name: principal.claims.get(name) for name in sorted(loaded.claims)}
         # The order of an object's keys matters to `orderBy`.
         variables = msgspec.json.encode([dict(request.variables), claims])
         return (
@@ -238,5 +242,5 @@ class GraphQL:
             request.query,
             request.operation_name,
             variables,
-            caller.roles,
+            principal.roles,
         )

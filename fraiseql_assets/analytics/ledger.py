@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import sql
 from fraiseql_assets.analytics.setup import LEDGER_TABLE
-from fraiseql_assets.planes import Cut, LedgerEntry, in_force
+from fraiseql_assets.planes import Batching, LedgerEntry, in_force
 from fraiseql_assets.ranges import SequenceRange
 
 COLUMNS = (
@@ -26,7 +26,7 @@ def write_entry(client: Client, entry: LedgerEntry) -> None:
     """Writes an entry over an older one of the same range."""
     row = [
         entry.stream, entry.range.first, entry.range.last, entry.day, entry.kind, entry.state,
-        str(entry.cut), entry.attempt, entry.run_id, entry.at.astimezone(UTC), entry.messages,
+        str(entry.batching), entry.attempt, entry.run_id, entry.at.astimezone(UTC), entry.messages,
         entry.rows, entry.duplicates, entry.dead_letters, entry.source,
     ]  # fmt: skip
     client.insert(LEDGER_TABLE, [row], column_names=COLUMNS, settings={"async_insert": 0})
@@ -60,7 +60,7 @@ def _entry(row: dict[str, Any]) -> LedgerEntry:
         range=SequenceRange(row["first"], row["last"]),
         day=row["day"],
         state=row["state"],
-        cut=Cut.parse(row["cut"]),
+        batching=Batching.parse(row["cut"]),
         attempt=row["attempt"],
         run_id=row["run_id"],
         at=row["at"].replace(tzinfo=UTC),

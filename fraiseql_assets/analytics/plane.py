@@ -62,7 +62,7 @@ class AnalyticsPlane:
         with translated(self._settings):
             write_entry(self._client, entry)
 
-    def seal(self, entry: LedgerEntry) -> None:
+    def compact(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
             write_entry(self._client, entry)
             forget_others_of_day(self._client, entry)

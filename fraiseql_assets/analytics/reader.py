@@ -93,7 +93,7 @@ def _query(
 
     if days is not None:
         spans = []
-        for number, (first, after) in enumerate(_spans(days)):
+        for number, (first, after) in enumerate(_ranges(days)):
             spans.append(
                 f"({time_column} >= {{from_{number}:Date32}} "
                 f"AND {time_column} < {{to_{number}:Date32}})"
@@ -129,7 +129,7 @@ def _text(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
-def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
+def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
     """Days as half-open spans of consecutive ones."""
     spans: list[tuple[date, date]] = []
     for day in sorted(set(days)):

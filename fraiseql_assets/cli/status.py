@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from fraiseql_assets.pipeline.pending import never_given_out, said_of_another_log, unclaimed
+from fraiseql_assets.pipeline.pending import different_log, never_assigned, unclaimed
 from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, merge
 from fraiseql_assets.settings import Settings
@@ -117,25 +117,23 @@ def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneSta
     try:
         plane.ping()
         entries = plane.ledger(log.stream)
-        if not log.error and never_given_out(log.last, entries):
+        if not log.error and never_assigned(log.last, entries):
             # Asked before the ledger, the log may have grown since.
             again = _look_at_log(settings)
-            ahead = None if again.error else never_given_out(again.last, entries)
+            ahead = None if again.error else never_assigned(again.last, entries)
             if ahead:
-                return PlaneStatus(
-                    plane.name, error=said_of_another_log(plane.name, log.stream, ahead)
-                )
+                return PlaneStatus(plane.name, error=different_log(plane.name, log.stream, ahead))
     except PlaneError as error:
         return PlaneStatus(plane.name, error=str(error))
     finally:
         plane.close()
     committed = [entry for entry in entries if entry.state == "committed"]
     missing = unclaimed(log.first, log.last, entries)
-    spans = merge(committed_ranges(entries))
+    ranges = merge(committed_ranges(entries))
     newest = max((entry.at for entry in committed), default=None)
     return PlaneStatus(
         plane.name,
-        position=_position(spans, missing),
+        position=_position(ranges, missing),
         behind=sum(map(len, missing)),
         rows=sum(entry.rows for entry in committed),
         begun=tuple(str(entry.range) for entry in entries if entry.state == "begun"),
@@ -143,10 +141,10 @@ def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneSta
     )
 
 
-def _position(spans: list[SequenceRange], missing: list[SequenceRange]) -> int:
+def _position(ranges: list[SequenceRange], missing: list[SequenceRange]) -> int:
     if missing:
         return missing[0].first - 1
-    return spans[-1].last if spans else 0
+    return ranges[-1].last if ranges else 0
 
 
 def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:

@@ -35,7 +35,7 @@ def materialise(
     Raises:
         dagster.Failure: retrying would not help; the message says what to do.
     """
-    from fraiseql_assets.pipeline.ingest import IngestError, Job, default_cut, ingest_range
+    from fraiseql_assets.pipeline.ingest import IngestError, Job, default_batching, ingest_range
     from fraiseql_assets.pipeline.rebuild import rebuild_day
     from fraiseql_assets.ranges import SequenceRange
     from fraiseql_assets.settings import get_settings
@@ -46,19 +46,19 @@ def materialise(
     if config.only_if_broken:
         enforce_retention(context, plane)
     settings = get_settings()
-    job = Job(context.run_id, config.attempt, default_cut(settings), settings.queue_batches)
+    job = Job(context.run_id, config.attempt, default_batching(settings), settings.queue_batches)
     day = day_of(context.partition_key)
     name = f"fraiseql-assets {plane.name} run"
     with final(IngestError), Log(settings, name=name, reconnect_seconds=RECONNECT_SECONDS) as log:
         if config.range:
             report = ingest_range(plane, log, SequenceRange.parse(config.range), day, job)
         elif config.only_if_broken and is_whole(plane, log, context.partition_key):
-            from fraiseql_assets.pipeline.compact import seal_day
+            from fraiseql_assets.pipeline.compact import compact_day
             from fraiseql_assets.pipeline.ingest import Report
 
-            sealed = seal_day(plane, log.stream, day, context.run_id)
-            if sealed:
-                context.log.info(f"{plane.name}: {sealed} entries of the ledger put into one")
+            compacted = compact_day(plane, log.stream, day, context.run_id)
+            if compacted:
+                context.log.info(f"{plane.name}: {compacted} entries of the ledger put into one")
             report = Report(already_committed=True)
         else:
             with closing(other_plane(plane, settings)) as other:

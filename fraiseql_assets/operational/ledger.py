@@ -6,7 +6,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from fraiseql_assets.operational.indices import Names
-from fraiseql_assets.planes import Cut, LedgerEntry, in_force
+from fraiseql_assets.planes import Batching, LedgerEntry, in_force
 from fraiseql_assets.ranges import SequenceRange
 
 PAGE = 10_000
@@ -46,7 +46,7 @@ def write_entry(client: Elasticsearch, names: Names, entry: LedgerEntry) -> None
         "day": f"{entry.day}",
         "kind": entry.kind,
         "state": entry.state,
-        "cut": str(entry.cut),
+        "cut": str(entry.batching),
         "attempt": entry.attempt,
         "run_id": entry.run_id,
         "at_us": _microseconds(entry.at),
@@ -105,8 +105,8 @@ def _microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def _id(stream: str, day: date, span: SequenceRange) -> str:
-    return f"{stream}:{day}:{span}"
+def _id(stream: str, day: date, sequences: SequenceRange) -> str:
+    return f"{stream}:{day}:{sequences}"
 
 
 def _entry(found: dict[str, Any]) -> LedgerEntry:
@@ -115,7 +115,7 @@ def _entry(found: dict[str, Any]) -> LedgerEntry:
         range=SequenceRange(found["first"], found["last"]),
         day=date.fromisoformat(found["day"]),
         state=found["state"],
-        cut=Cut.parse(found["cut"]),
+        batching=Batching.parse(found["cut"]),
         attempt=found["attempt"],
         run_id=found["run_id"],
         at=datetime.fromisoformat(found["at"]),

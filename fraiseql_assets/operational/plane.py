@@ -76,7 +76,7 @@ class OperationalPlane:
                 self._refuse_lost_rows(entry)
             write_entry(self._client, self._names, entry)
 
-    def seal(self, entry: LedgerEntry) -> None:
+    def compact(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
             others = read_ledger(self._client, self._names, entry.stream, entry.day)
             write_entry(self._client, self._names, entry)

@@ -5,12 +5,16 @@ from datetime import date
 
 import pyarrow as pa
 
-from fraiseql_assets.planes import Block, Cut
+from fraiseql_assets.planes import Batching, Block
 from fraiseql_assets.ranges import SequenceRange
 
 
-def cut_blocks(
-    batches: Iterable[pa.RecordBatch], stream: str, span: SequenceRange, day: date, cut: Cut
+def build_blocks(
+    batches: Iterable[pa.RecordBatch],
+    stream: str,
+    sequences: SequenceRange,
+    day: date,
+    batching: Batching,
 ) -> Iterator[Block]:
     """Collects record batches, whole, until they reach the cut's rows or bytes.
 
@@ -20,16 +24,16 @@ def cut_blocks(
     number = 0
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in _split(batches, cut.block_rows):
+    for batch in _split(batches, batching.block_rows):
         waiting.append(batch)
         rows += batch.num_rows
         size += batch.nbytes
-        if rows >= cut.block_rows or size >= cut.block_bytes:
-            yield _block(waiting, stream, span, day, cut, number)
+        if rows >= batching.block_rows or size >= batching.block_bytes:
+            yield _block(waiting, stream, sequences, day, batching, number)
             number += 1
             waiting, rows, size = [], 0, 0
     if waiting:
-        yield _block(waiting, stream, span, day, cut, number)
+        yield _block(waiting, stream, sequences, day, batching, number)
 
 
 def _split(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
@@ -41,10 +45,10 @@ def _split(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBa
 def _block(
     batches: list[pa.RecordBatch],
     stream: str,
-    span: SequenceRange,
+    sequences: SequenceRange,
     day: date,
-    cut: Cut,
+    batching: Batching,
     number: int,
 ) -> Block:
-    token = f"{stream}:{span}:{cut}:{number}"
-    return Block(pa.Table.from_batches(batches), span, day, number, token)
+    token = f"{stream}:{sequences}:{batching}:{number}"
+    return Block(pa.Table.from_batches(batches), sequences, day, number, token)

@@ -7,7 +7,7 @@ from fraiseql_assets.planes import Plane
 from fraiseql_assets.ranges import SequenceRange
 
 
-def seal_day(plane: Plane, stream: str, day: date, run_id: str) -> int:
+def compact_day(plane: Plane, stream: str, day: date, run_id: str) -> int:
     """Puts one committed entry in the place of a day's committed ones, with their sums.
 
     Only for a day whose verdict is that it is whole: its ranges then follow each other without a
@@ -19,7 +19,7 @@ def seal_day(plane: Plane, stream: str, day: date, run_id: str) -> int:
     if len(entries) < 2 or any(entry.state != "committed" for entry in entries):
         return 0
     sources = "+".join(entry.source for entry in entries).split("+")
-    plane.seal(
+    plane.compact(
         replace(
             entries[0],
             range=SequenceRange(entries[0].range.first, max(e.range.last for e in entries)),

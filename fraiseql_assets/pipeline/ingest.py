@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from fraiseql_assets.events.decode import decode_parts
 from fraiseql_assets.events.messages import Decoded, Messages, Reject
-from fraiseql_assets.pipeline.blocks import cut_blocks
+from fraiseql_assets.pipeline.blocks import build_blocks
 from fraiseql_assets.planes import (
-    Cut,
+    Batching,
     LedgerEntry,
     Plane,
     PlaneError,
@@ -42,7 +42,7 @@ class Job:
 
     run_id: str
     attempt: int
-    cut: Cut
+    batching: Batching
     ahead: int
     """Batches that may wait between two stages."""
 
@@ -76,16 +76,18 @@ class Report:
         self.newest, self.preview = part.newest or self.newest, part.preview or self.preview
 
 
-def default_cut(settings: Settings) -> Cut:
+def default_batching(settings: Settings) -> Batching:
     """The cut that the settings ask for."""
-    return Cut(settings.batch_rows, settings.batch_bytes, settings.block_rows, settings.block_bytes)
+    return Batching(
+        settings.batch_rows, settings.batch_bytes, settings.block_rows, settings.block_bytes
+    )
 
 
-def ingest_range(plane: Plane, log: Log, span: SequenceRange, day: date, job: Job) -> Report:
+def ingest_range(plane: Plane, log: Log, sequences: SequenceRange, day: date, job: Job) -> Report:
     """Adds a range of the log to the plane, exactly once however often it is called.
 
     What of it is committed already is left as it is; a range that an earlier attempt began is
-    written with that attempt's cut, so that its blocks carry the same tokens.
+    written with that attempt's batching, so that its blocks carry the same tokens.
 
     Raises:
         IngestError: an earlier attempt began a range of other bounds that overlaps this one.
@@ -93,8 +95,8 @@ def ingest_range(plane: Plane, log: Log, span: SequenceRange, day: date, job: Jo
     """
     started = time.monotonic()
     entries = plane.ledger(log.stream)
-    left = subtract(span, committed_ranges(entries))
-    report = Report(range=span, already_committed=not left)
+    left = subtract(sequences, committed_ranges(entries))
+    report = Report(range=sequences, already_committed=not left)
     for part in left:
         begun = _begun_over(entries, part)
         _ingest_part(plane, log, part, day, _as_begun(job, begun), report)
@@ -118,18 +120,20 @@ def _begun_over(entries: Iterable[LedgerEntry], part: SequenceRange) -> LedgerEn
 def _as_begun(job: Job, begun: LedgerEntry | None) -> Job:
     if begun is None:
         return job
-    return replace(job, cut=begun.cut, attempt=max(job.attempt, begun.attempt + 1))
+    return replace(job, batching=begun.batching, attempt=max(job.attempt, begun.attempt + 1))
 
 
 def _ingest_part(
-    plane: Plane, log: Log, span: SequenceRange, day: date, job: Job, total: Report
+    plane: Plane, log: Log, sequences: SequenceRange, day: date, job: Job, total: Report
 ) -> None:
     """One range of which nothing is committed, from *begun* to *committed*."""
-    entry = begun_entry(log.stream, span, day, job)
+    entry = begun_entry(log.stream, sequences, day, job)
     plane.record(entry)
-    part = Report(range=span)
-    write_blocks(log, plane.name, plane, read_events(log, span, job, part), span, day, job, part)
-    part.missing = len(span) - part.messages
+    part = Report(range=sequences)
+    write_blocks(
+        log, plane.name, plane, read_events(log, sequences, job, part), sequences, day, job, part
+    )
+    part.missing = len(sequences) - part.messages
     _refuse_replaced(plane, entry)
     plane.record(committed_entry(entry, part))
     total.add(part)
@@ -153,7 +157,7 @@ def _refuse_replaced(plane: Plane, entry: LedgerEntry) -> None:
 
 def begun_entry(
     stream: str,
-    span: SequenceRange,
+    sequences: SequenceRange,
     day: date,
     job: Job,
     kind: Literal["range", "partition"] = "range",
@@ -161,11 +165,11 @@ def begun_entry(
     """The ledger's entry before anything of a range, or partition, is to be seen."""
     return LedgerEntry(
         stream=stream,
-        range=span,
+        range=sequences,
         day=day,
         state="begun",
         kind=kind,
-        cut=job.cut,
+        batching=job.batching,
         attempt=job.attempt,
         run_id=job.run_id,
         at=datetime.now(UTC),
@@ -187,11 +191,11 @@ def committed_entry(entry: LedgerEntry, report: Report) -> LedgerEntry:
 
 
 def read_events(
-    log: Log, span: SequenceRange, job: Job, report: Report
+    log: Log, sequences: SequenceRange, job: Job, report: Report
 ) -> Iterator[pa.RecordBatch]:
     """The events of a range, read and decoded ahead of their writing, what is none of them filed
     as a dead letter; both counted into the report."""
-    messages = log.read(span, job.cut, ahead=job.ahead)
+    messages = log.read(sequences, job.batching, ahead=job.ahead)
     for item in prefetch(_decode_all(messages, report), ahead=job.ahead):
         _file(log, DECODE, item.rejects, report)
         yield from item.batches
@@ -202,13 +206,13 @@ def write_blocks(
     plane: str,
     target: Plane | Replacement,
     batches: Iterable[pa.RecordBatch],
-    span: SequenceRange,
+    sequences: SequenceRange,
     day: date,
     job: Job,
     report: Report,
 ) -> None:
     """Writes events in blocks, files what the plane refuses, and counts into the report."""
-    for block in cut_blocks(batches, log.stream, span, day, job.cut):
+    for block in build_blocks(batches, log.stream, sequences, day, job.batching):
         written = target.write(block)
         _file(log, plane, written.refused, report)
         report.rows += written.rows

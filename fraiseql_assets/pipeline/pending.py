@@ -24,7 +24,7 @@ class PlaceLike(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class PendingRange:
     """Work that a plane is asked for next."""
 
     range: SequenceRange
@@ -46,7 +46,7 @@ def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[Seq
     return subtract(SequenceRange(start, last), committed_ranges(entries))
 
 
-def never_given_out(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange | None:
+def never_assigned(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange | None:
     """What the ledger holds as committed behind `last`, the end of a log that was asked after it.
 
     Such a log is another one than the ledger's: made anew, or its server has lost the end of it.
@@ -55,7 +55,7 @@ def never_given_out(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange 
     return SequenceRange(last + 1, reached) if reached > last else None
 
 
-def said_of_another_log(plane: str, stream: str, ahead: SequenceRange) -> str:
+def different_log(plane: str, stream: str, ahead: SequenceRange) -> str:
     """What is wrong with a log that has not given out what a plane holds, and what to do."""
     return (
         f"The {plane} plane holds {ahead} of {stream}, which the log has not given out: the stream "
@@ -72,13 +72,13 @@ def half_replaced(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     return sorted(begun, key=lambda entry: entry.range)
 
 
-def next_due(
+def next_pending(
     positions: Positions,
     missing: Sequence[SequenceRange],
     entries: Sequence[LedgerEntry],
     *,
     most: int,
-) -> Due | None:
+) -> PendingRange | None:
     """The oldest work: a range that was begun, again with its own bounds, or a new one.
 
     A new range lies within one UTC day of storage and holds at most `most` sequences.
@@ -93,21 +93,21 @@ def next_due(
     ]
     if begun:
         entry = max(begun, key=lambda entry: entry.at)
-        return Due(entry.range, entry.day, rebuild=entry.kind == "partition")
+        return PendingRange(entry.range, entry.day, rebuild=entry.kind == "partition")
     place = positions.place_from(oldest.first)
     if place is None:
         return None
     last = min(oldest.last, oldest.first + most - 1)
     if place.sequence > last:
         # The log has dropped all of it: it is asked for all the same, and its loss recorded.
-        return Due(SequenceRange(oldest.first, last), place.day)
-    span = positions.day_range(place.day)
-    if span is not None:
-        last = min(last, span.last)
+        return PendingRange(SequenceRange(oldest.first, last), place.day)
+    sequences = positions.day_range(place.day)
+    if sequences is not None:
+        last = min(last, sequences.last)
     next_begun = [
         entry.range.first
         for entry in entries
         if entry.state == "begun" and entry.range.first > oldest.first
     ]
     last = min([last, *(first - 1 for first in next_begun)])
-    return Due(SequenceRange(oldest.first, last), place.day)
+    return PendingRange(SequenceRange(oldest.first, last), place.day)

@@ -29,7 +29,7 @@ class DayForgotten(IngestError):
 class Source:
     """Where a day is to be had: from the other plane up to a sequence, from the log behind it."""
 
-    span: SequenceRange
+    sequences: SequenceRange
     copied: SequenceRange | None
     """The part that the other plane gives."""
     copied_messages: int
@@ -56,17 +56,17 @@ def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Re
     source = find_source(plane, other, log, day)
     if source is None:
         return Report(seconds=time.monotonic() - started)
-    span = source.span
-    report = Report(range=span, source=str(source), messages=source.copied_messages)
+    sequences = source.sequences
+    report = Report(range=sequences, source=str(source), messages=source.copied_messages)
     replacement = plane.replace(day, job.run_id)
     try:
         batches = _events(source, other, log, day, job, report)
-        write_blocks(log, plane.name, replacement, batches, span, day, job, report)
+        write_blocks(log, plane.name, replacement, batches, sequences, day, job, report)
     except BaseException:
         replacement.abandon()
         raise
-    report.missing = len(span) - report.messages
-    entry = begun_entry(log.stream, span, day, job, "partition")
+    report.missing = len(sequences) - report.messages
+    entry = begun_entry(log.stream, sequences, day, job, "partition")
     plane.record(entry)
     replacement.swap(committed_entry(entry, report))
     report.seconds = time.monotonic() - started
@@ -79,14 +79,14 @@ def find_source(plane: Plane, other: Plane, log: Log, day: date) -> Source | Non
     Raises:
         DayForgotten: the plane holds what neither the log nor the other plane does.
     """
-    own = _spans(plane.ledger(log.stream, day))
+    own = _ranges(plane.ledger(log.stream, day))
     in_log = log.day_range(day)
     whole = in_log is not None and _holds_beginning(log, in_log)
     entries = [] if whole else [e for e in other.ledger(log.stream, day) if e.state == "committed"]
     copied = _copied(entries, in_log)
     behind = _behind(in_log, copied)
     parts = [part for part in (copied, behind) if part]
-    lost = [gap for span in own for gap in subtract(span, parts)]
+    lost = [gap for sequences in own for gap in subtract(sequences, parts)]
     if lost:
         raise DayForgotten(
             f"the {plane.name} plane holds {', '.join(map(str, lost))} of {day}, which neither the "
@@ -94,12 +94,12 @@ def find_source(plane: Plane, other: Plane, log: Log, day: date) -> Source | Non
         )
     if not parts:
         return None
-    span = SequenceRange(parts[0].first, parts[-1].last)
+    sequences = SequenceRange(parts[0].first, parts[-1].last)
     messages = sum(e.messages for e in entries if copied and copied.covers(e.range))
-    return Source(span, copied, messages, behind, other.name)
+    return Source(sequences, copied, messages, behind, other.name)
 
 
-def _spans(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
+def _ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
     """What a ledger holds of a day as committed, without what held nothing."""
     return merge(e.range for e in entries if e.state == "committed" and e.rows)
 
@@ -111,8 +111,8 @@ def _holds_beginning(log: Log, in_log: SequenceRange) -> bool:
 
 def _copied(entries: Iterable[LedgerEntry], in_log: SequenceRange | None) -> SequenceRange | None:
     """What the other plane gives: its ranges that begin before what the log holds."""
-    spans = merge(e.range for e in entries)
-    forgotten = [s for s in spans if in_log is None or s.first < in_log.first]
+    ranges = merge(e.range for e in entries)
+    forgotten = [s for s in ranges if in_log is None or s.first < in_log.first]
     return SequenceRange(forgotten[0].first, forgotten[-1].last) if forgotten else None
 
 

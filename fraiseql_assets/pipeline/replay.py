@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.pipeline.ingest import default_cut
+from fraiseql_assets.pipeline.ingest import default_batching
 from fraiseql_assets.planes import Block, LedgerEntry, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -92,11 +92,11 @@ def _write(
 ) -> dict[int, str]:
     """Writes the rows of one message. Returns the reasons of those refused again, by row."""
     table = pa.Table.from_batches([_event(settings, letter) for letter in letters], EVENT_SCHEMA)
-    span, day = SequenceRange(sequence, sequence), utc_day(letters[0].time)
+    sequences, day = SequenceRange(sequence, sequence), utc_day(letters[0].time)
     names = "\n".join(letter.replay_id for letter in letters)
     token = f"{SOURCE}:{hashlib.sha256(names.encode()).hexdigest()}"
-    written = plane.write(Block(table, span, day, 0, token))
-    _settle(settings, plane, stream, span, day, written.rows)
+    written = plane.write(Block(table, sequences, day, 0, token))
+    _settle(settings, plane, stream, sequences, day, written.rows)
     return {reject.row: reject.reason for reject in written.refused}
 
 
@@ -121,7 +121,7 @@ def _at_row(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
 
 
 def _settle(
-    settings: Settings, plane: Plane, stream: str, span: SequenceRange, day: date, most: int
+    settings: Settings, plane: Plane, stream: str, sequences: SequenceRange, day: date, most: int
 ) -> None:
     """Counts the rows that a replay added into the ledger, under an entry of their own message.
 
@@ -140,12 +140,12 @@ def _settle(
     if not more:
         return
     now = datetime.now(UTC)
-    entry = next((e for e in before if e.range == span), None) or LedgerEntry(
+    entry = next((e for e in before if e.range == sequences), None) or LedgerEntry(
         stream=stream,
-        range=span,
+        range=sequences,
         day=day,
         state="committed",
-        cut=default_cut(settings),
+        batching=default_batching(settings),
         attempt=1,
         run_id=SOURCE,
         at=now,

@@ -87,9 +87,9 @@ def whole(settings: Settings, letter: Letter) -> Messages:
             [header_block(letter.headers)],
             [letter.payload],
         )
-    span = SequenceRange(letter.sequence, letter.sequence)
+    sequences = SequenceRange(letter.sequence, letter.sequence)
     for messages in read_range(
-        settings, letter.stream, span, batch_messages=1, batch_bytes=BATCH_BYTES
+        settings, letter.stream, sequences, batch_messages=1, batch_bytes=BATCH_BYTES
     ):
         return messages
     raise LogError(
@@ -98,12 +98,12 @@ def whole(settings: Settings, letter: Letter) -> Messages:
     )
 
 
-def _read(settings: Settings, span: SequenceRange) -> Iterator[Letter]:
+def _read(settings: Settings, sequences: SequenceRange) -> Iterator[Letter]:
     """The letters of a range; what else lies in their stream is left out."""
     batches = read_range(
         settings,
         settings.dead_letter_stream,
-        span,
+        sequences,
         batch_messages=BATCH_MESSAGES,
         batch_bytes=BATCH_BYTES,
     )
@@ -178,9 +178,9 @@ def _published_since(settings: Settings, end: int) -> set[str]:
         last = log.bounds().last
     if last <= end:
         return set()
-    span = SequenceRange(end + 1, last)
+    sequences = SequenceRange(end + 1, last)
     batches = read_range(
-        settings, settings.stream, span, batch_messages=BATCH_MESSAGES, batch_bytes=BATCH_BYTES
+        settings, settings.stream, sequences, batch_messages=BATCH_MESSAGES, batch_bytes=BATCH_BYTES
     )
     blocks = (block for batch in batches for block in batch.headers if b"dead-letter:" in block)
     return {parse_headers(block).get("Nats-Msg-Id", "") for block in blocks}

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from nats.aio.client import Client
 
 from fraiseql_assets.events.messages import Messages, Reject
-from fraiseql_assets.planes import Cut
+from fraiseql_assets.planes import Batching
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -94,9 +94,9 @@ class Log:
         """The sequences that the log stores of a UTC day, None when it has none."""
         return self._wait(position.day_range(self._client, self.stream, day))
 
-    def count_messages(self, span: SequenceRange) -> int:
+    def count_messages(self, sequences: SequenceRange) -> int:
         """How many messages the log holds in a range."""
-        return self._wait(position.count_messages(self._client, self.stream, span))
+        return self._wait(position.count_messages(self._client, self.stream, sequences))
 
     def file_letters(self, stage: str, rejects: Sequence[Reject]) -> int:
         """Files dead letters, each once. Returns how many were new."""
@@ -104,7 +104,9 @@ class Log:
             file_letters(self._client, self.dead_letters, self.stream, stage, rejects)
         )
 
-    def read(self, span: SequenceRange, cut: Cut, *, ahead: int) -> Generator[Messages]:
+    def read(
+        self, sequences: SequenceRange, batching: Batching, *, ahead: int
+    ) -> Generator[Messages]:
         """Yields a range's messages in batches, with up to `ahead` batches read in advance.
 
         The same range with the same cut gives the same batches. Closing the iterator ends the
@@ -113,9 +115,9 @@ class Log:
         batches = read_range(
             self._settings,
             self.stream,
-            span,
-            batch_messages=cut.batch_messages,
-            batch_bytes=cut.batch_bytes,
+            sequences,
+            batch_messages=batching.batch_messages,
+            batch_bytes=batching.batch_bytes,
         )
         return prefetch(batches, ahead=ahead)
 

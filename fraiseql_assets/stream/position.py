@@ -95,10 +95,10 @@ async def day_range(client: Client, stream: str, day: date) -> SequenceRange | N
     return SequenceRange(first, last) if first <= last else None
 
 
-async def count_messages(client: Client, stream: str, span: SequenceRange) -> int:
+async def count_messages(client: Client, stream: str, sequences: SequenceRange) -> int:
     """How many messages the log holds in a range, deleted ones left out."""
-    from_first = await _pending(client, stream, span.first)
-    return from_first - await _pending(client, stream, span.last + 1)
+    from_first = await _pending(client, stream, sequences.first)
+    return from_first - await _pending(client, stream, sequences.last + 1)
 
 
 async def _pending(client: Client, stream: str, sequence: int) -> int:

@@ -41,7 +41,7 @@ STREAM_NOT_FOUND = 10059
 def read_range(
     settings: Settings,
     stream: str,
-    span: SequenceRange,
+    sequences: SequenceRange,
     *,
     batch_messages: int,
     batch_bytes: int,
@@ -56,7 +56,7 @@ def read_range(
         LogUnavailable: nothing arrived for a minute though more should have.
     """
     batch, size = Messages(), 0
-    for arrival in _deliver(settings, stream, span):
+    for arrival in _deliver(settings, stream, sequences):
         ends = list(accumulate(map(len, arrival.payloads)))
         start = before = 0
         while start < len(arrival):
@@ -72,15 +72,15 @@ def read_range(
         yield batch
 
 
-def _deliver(settings: Settings, stream: str, span: SequenceRange) -> Iterator[Messages]:
+def _deliver(settings: Settings, stream: str, sequences: SequenceRange) -> Iterator[Messages]:
     """The range's messages as they arrive, over as many connections as it takes."""
     servers = servers_of(settings)
-    wanted, attempt, silent_since = span.first, 0, time.monotonic()
-    while wanted <= span.last:
+    wanted, attempt, silent_since = sequences.first, 0, time.monotonic()
+    while wanted <= sequences.last:
         server = servers[attempt % len(servers)]
         attempt += 1
         try:
-            with _Pull(server, stream, SequenceRange(wanted, span.last)) as pull:
+            with _Pull(server, stream, SequenceRange(wanted, sequences.last)) as pull:
                 for arrival in pull:
                     wanted = arrival.sequences[-1] + 1
                     yield arrival
@@ -89,7 +89,7 @@ def _deliver(settings: Settings, stream: str, span: SequenceRange) -> Iterator[M
             return
         except (WireError, OSError) as error:
             if time.monotonic() - silent_since > GIVE_UP_SECONDS:
-                if wanted == span.first:
+                if wanted == sequences.first:
                     raise unavailable(public_address(server), error) from error
                 raise LogUnavailable(
                     f"NATS delivered nothing of stream {stream} from sequence {wanted} on "
@@ -106,8 +106,8 @@ class _Pull:
         WireError, OSError: the connection or the consumer is lost, or delivers nothing.
     """
 
-    def __init__(self, server: str, stream: str, span: SequenceRange) -> None:
-        self._stream, self._span = stream, span
+    def __init__(self, server: str, stream: str, sequences: SequenceRange) -> None:
+        self._stream, self._span = stream, sequences
         self._wire = Wire(server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
         self._delivered = self._in_flight = 0
 

@@ -12,7 +12,7 @@ from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.pipeline.ingest import Job, Report, ingest_range
 from fraiseql_assets.pipeline.rebuild import rebuild_day
-from fraiseql_assets.planes import AssetReader, Cut, Plane
+from fraiseql_assets.planes import AssetReader, Batching, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
@@ -21,7 +21,7 @@ from fraiseql_assets.stream.setup import setup_streams
 PLANES = {"analytics": AnalyticsPlane, "operational": OperationalPlane}
 READERS = {"analytics": AnalyticsReader, "operational": OperationalReader}
 
-JOB = Job("run-1", 1, Cut(50, 2**20, 100, 2**20), ahead=4)
+JOB = Job("run-1", 1, Batching(50, 2**20, 100, 2**20), ahead=4)
 """A run whose blocks are of a hundred events."""
 
 
@@ -73,8 +73,8 @@ def ingest(log: Log) -> Callable[..., Report]:
     def ingest_it(plane: Plane, first: int = 1, last: int | None = None) -> Report:
         place = log.place_from(first)
         assert place is not None
-        span = SequenceRange(first, last or log.bounds().last)
-        return ingest_range(plane, log, span, place.day, JOB)
+        sequences = SequenceRange(first, last or log.bounds().last)
+        return ingest_range(plane, log, sequences, place.day, JOB)
 
     return ingest_it
 

@@ -8,7 +8,7 @@ import pytest
 
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.pipeline.ingest import Report
-from fraiseql_assets.pipeline.pending import next_due, unclaimed
+from fraiseql_assets.pipeline.pending import next_pending, unclaimed
 from fraiseql_assets.pipeline.rebuild import DayForgotten
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import Plane
@@ -121,10 +121,10 @@ def test_what_the_log_dropped_before_it_was_read_is_said_with_its_range(
     entries = plane.ledger(log.stream)
     bounds = log.bounds()
     missing = unclaimed(bounds.first, bounds.last, entries)
-    due = next_due(log, missing, entries, most=1_000)
-    assert due is not None
-    assert due.range == SequenceRange(11, EVENTS)
-    ingest(plane, due.range.first, due.range.last)
+    pending = next_pending(log, missing, entries, most=1_000)
+    assert pending is not None
+    assert pending.range == SequenceRange(11, EVENTS)
+    ingest(plane, pending.range.first, pending.range.last)
     verdict = verify_day(plane, log, day)
     assert not verdict.no_gaps
     assert verdict.lost == (SequenceRange(11, EVENTS),)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from event_tables import DAY, STREAM, block, entry, event
 
-from fraiseql_assets.pipeline.compact import seal_day
+from fraiseql_assets.pipeline.compact import compact_day
 from fraiseql_assets.planes import LedgerEntry, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -92,33 +92,38 @@ def committed_day(plane: Plane) -> list[LedgerEntry]:
     return entries
 
 
-def test_a_sealed_day_is_one_entry_with_the_sums_of_all(plane: Plane) -> None:
+def test_a_compacted_day_is_one_entry_with_the_sums_of_all(plane: Plane) -> None:
     committed_day(plane)
-    assert seal_day(plane, STREAM, DAY, "run-2") == 3
-    [sealed] = plane.ledger(STREAM)
-    assert (sealed.range, sealed.state, sealed.kind) == (
+    assert compact_day(plane, STREAM, DAY, "run-2") == 3
+    [compacted] = plane.ledger(STREAM)
+    assert (compacted.range, compacted.state, compacted.kind) == (
         SequenceRange(1, 9),
         "committed",
         "partition",
     )
-    assert (sealed.messages, sealed.rows, sealed.duplicates, sealed.dead_letters) == (9, 7, 1, 1)
-    assert (sealed.source, sealed.run_id) == ("log+another", "run-2")
+    assert (compacted.messages, compacted.rows, compacted.duplicates, compacted.dead_letters) == (
+        9,
+        7,
+        1,
+        1,
+    )
+    assert (compacted.source, compacted.run_id) == ("log+another", "run-2")
 
 
-def test_a_sealed_day_is_not_sealed_again(plane: Plane) -> None:
+def test_a_compacted_day_is_not_compacted_again(plane: Plane) -> None:
     committed_day(plane)
-    seal_day(plane, STREAM, DAY, "run-2")
-    assert seal_day(plane, STREAM, DAY, "run-3") == 0
+    compact_day(plane, STREAM, DAY, "run-2")
+    assert compact_day(plane, STREAM, DAY, "run-3") == 0
 
 
-def test_a_day_of_which_a_range_is_begun_is_not_sealed(plane: Plane) -> None:
+def test_a_day_of_which_a_range_is_begun_is_not_compacted(plane: Plane) -> None:
     entries = [*committed_day(plane), entry(10, 12)]
     plane.record(entries[-1])
-    assert seal_day(plane, STREAM, DAY, "run-2") == 0
+    assert compact_day(plane, STREAM, DAY, "run-2") == 0
     assert plane.ledger(STREAM) == entries
 
 
-def test_what_a_killed_sealing_left_behind_counts_for_nothing(plane: Plane) -> None:
+def test_what_a_killed_compaction_left_behind_counts_for_nothing(plane: Plane) -> None:
     committed_day(plane)
     whole = entry(1, 9, state="committed", kind="partition", messages=9, rows=7)
     plane.record(whole)

@@ -21,8 +21,8 @@ from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.pipeline.ingest import Job, ingest_range
 from fraiseql_assets.pipeline.rebuild import rebuild_day
 from fraiseql_assets.planes import (
+    Batching,
     Block,
-    Cut,
     PlaneError,
     PlaneNotSetUp,
     Written,
@@ -37,7 +37,7 @@ from local_stack.ports import distinct_free_ports
 from local_stack.programs import start
 
 EVENTS = 250
-JOB = Job("run-1", 1, Cut(50, 2**20, 100, 2**20), ahead=4)
+JOB = Job("run-1", 1, Batching(50, 2**20, 100, 2**20), ahead=4)
 ALL = SequenceRange(1, EVENTS)
 
 

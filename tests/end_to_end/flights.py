@@ -21,7 +21,13 @@ from pydantic import SecretStr
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
-from fraiseql_assets.pipeline.ingest import Job, Report, begun_entry, committed_entry, default_cut
+from fraiseql_assets.pipeline.ingest import (
+    Job,
+    Report,
+    begun_entry,
+    committed_entry,
+    default_batching,
+)
 from fraiseql_assets.planes import Block, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings, variable
@@ -71,11 +77,13 @@ def events_of(day: date, count: int, first: int) -> pa.Table:
 
 def fill(plane: Plane, settings: Settings, day: date, events: pa.Table) -> None:
     """Writes a day's events and commits them, as a run does."""
-    span = SequenceRange(events["stream_seq"][0].as_py(), events["stream_seq"][-1].as_py())
-    entry = begun_entry(settings.stream, span, day, Job("test", 1, default_cut(settings), 1))
+    sequences = SequenceRange(events["stream_seq"][0].as_py(), events["stream_seq"][-1].as_py())
+    entry = begun_entry(
+        settings.stream, sequences, day, Job("test", 1, default_batching(settings), 1)
+    )
     plane.record(entry)
-    plane.write(Block(events, span, day, 0, f"{settings.stream}-{span}"))
-    plane.record(committed_entry(entry, Report(messages=len(span), rows=events.num_rows)))
+    plane.write(Block(events, sequences, day, 0, f"{settings.stream}-{sequences}"))
+    plane.record(committed_entry(entry, Report(messages=len(sequences), rows=events.num_rows)))
 
 
 def set_up(settings: Settings, *planes: Plane) -> None:

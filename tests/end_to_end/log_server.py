@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.events.messages import Messages
-from fraiseql_assets.planes import Cut
+from fraiseql_assets.planes import Batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -30,7 +30,7 @@ from fraiseql_assets.stream.setup import setup_streams
 
 T = TypeVar("T")
 
-CUT = Cut(batch_messages=1_000, batch_bytes=2**20, block_rows=1, block_bytes=1)
+BATCHING = Batching(batch_messages=1_000, batch_bytes=2**20, block_rows=1, block_bytes=1)
 
 
 def settings_for(url: str, **others: Any) -> Settings:
@@ -115,10 +115,12 @@ def delete(settings: Settings, sequences: Iterable[int]) -> None:
     asyncio.run(work())
 
 
-def read(settings: Settings, first: int, last: int, cut: Cut = CUT) -> list[Messages]:
+def read(
+    settings: Settings, first: int, last: int, batching: Batching = BATCHING
+) -> list[Messages]:
     """The batches of a range."""
     with Log(settings, name="tests", reconnect_seconds=10) as log:
-        return list(log.read(SequenceRange(first, last), cut, ahead=2))
+        return list(log.read(SequenceRange(first, last), batching, ahead=2))
 
 
 def sequences(batches: Iterable[Messages]) -> list[int]:

@@ -20,7 +20,7 @@ from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 
 from fraiseql_assets.events.decode import decode
-from fraiseql_assets.planes import Cut
+from fraiseql_assets.planes import Batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -33,7 +33,7 @@ from local_stack.demo.history import History, make_history
 ROOT = Path(__file__).parents[2]
 SCALE = 0.015
 RATE = 50.0
-CUT = Cut(batch_messages=1_000, batch_bytes=2**24, block_rows=1_000, block_bytes=2**24)
+BATCHING = Batching(batch_messages=1_000, batch_bytes=2**24, block_rows=1_000, block_bytes=2**24)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ async def feed_until(settings: Settings, history: History, messages: int) -> Pos
 def events_of(settings: Settings) -> pa.Table:
     with Log(settings, name="test") as log:
         bounds = log.bounds()
-        span = SequenceRange(bounds.first, bounds.last)
-        decoded = [decode(messages) for messages in log.read(span, CUT, ahead=2)]
+        sequences = SequenceRange(bounds.first, bounds.last)
+        decoded = [decode(messages) for messages in log.read(sequences, BATCHING, ahead=2)]
     assert [reject for part in decoded for reject in part.rejects] == []
     return pa.Table.from_batches([batch for part in decoded for batch in part.batches])
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.graphql.errors import NotAuthorised
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from fraiseql_assets.settings import Settings
@@ -19,7 +19,7 @@ from local_stack.demo import COMPILED_SCHEMA, QUERIES, on_database
 from local_stack.demo.database import load
 
 SCALE = 0.01
-CALLER = Caller(roles=frozenset(("auditor",)), claims={"tenant_id": "building"})
+CALLER = Principal(roles=frozenset(("auditor",)), claims={"tenant_id": "building"})
 
 Rows = list[dict[str, Any]]
 Select = Callable[[str], list[tuple[Any, ...]]]
@@ -51,10 +51,10 @@ class Samples:
     service: GraphQL
 
     def prepared(
-        self, name: str, variables: dict[str, Any] | None = None, caller: Caller = CALLER
+        self, name: str, variables: dict[str, Any] | None = None, principal: Principal = CALLER
     ) -> Prepared:
         text = (QUERIES / f"{name}.graphql").read_text()
-        return self.service.prepare(Request(text, variables or {}), caller)
+        return self.service.prepare(Request(text, variables or {}), principal)
 
     def rows(self, name: str, variables: dict[str, Any] | None = None) -> Rows:
         prepared = self.prepared(name, variables)
@@ -324,14 +324,14 @@ def test_a_view_is_read_by_the_expressions_under_its_documents(samples: Samples,
 
 
 @pytest.mark.parametrize(
-    ("name", "caller", "message"),
+    ("name", "principal", "message"),
     [
-        ("my_orders", Caller(), "tenant_id"),
-        ("audited_orders", Caller(roles=frozenset(("analyst",))), "auditor"),
+        ("my_orders", Principal(), "tenant_id"),
+        ("audited_orders", Principal(roles=frozenset(("analyst",))), "auditor"),
     ],
 )
 def test_who_may_not_see_a_sample_does_not(
-    samples: Samples, name: str, caller: Caller, message: str
+    samples: Samples, name: str, principal: Principal, message: str
 ) -> None:
     with pytest.raises(NotAuthorised, match=message):
-        samples.prepared(name, caller=caller)
+        samples.prepared(name, principal=principal)

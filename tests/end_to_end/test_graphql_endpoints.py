@@ -210,9 +210,9 @@ def test_a_claim_narrows_every_endpoint(service: Service) -> None:
 
 def test_an_endpoint_of_another_caller_is_refused(service: Service) -> None:
     found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
-    with pytest.raises(flight.FlightUnauthorizedError, match="offered to another caller"):
+    with pytest.raises(flight.FlightUnauthorizedError, match="offered to another principal"):
         read(service, found.endpoints[0], sub="bob", tenant_id="tenant1")
-    # A token that was renewed is still of the same caller.
+    # A token that was renewed is still of the same principal.
     later = {"sub": "bob", "tenant_id": "tenant0", "exp": time.time() + 1000}
     for one in found.endpoints:
         read(service, one, **later)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from flight_service.authentication import ANYONE, Caller
+from flight_service.authentication import ANYONE, Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     BadDocument,
@@ -54,13 +54,17 @@ def limited(base: Settings, **limits: Any) -> GraphQL:
     return GraphQL(base.model_copy(update=limits))
 
 
-def table(graphql: GraphQL, query: str, caller: Caller = ANYONE, **variables: Any) -> pa.Table:
-    prepared = graphql.prepare(Request(query, variables), caller)
+def table(
+    graphql: GraphQL, query: str, principal: Principal = ANYONE, **variables: Any
+) -> pa.Table:
+    prepared = graphql.prepare(Request(query, variables), principal)
     return pa.Table.from_batches(graphql.batches(prepared), graphql.schema(prepared))
 
 
-def rows(graphql: GraphQL, query: str, caller: Caller = ANYONE, **variables: Any) -> list[Any]:
-    return table(graphql, query, caller, **variables).to_pylist()
+def rows(
+    graphql: GraphQL, query: str, principal: Principal = ANYONE, **variables: Any
+) -> list[Any]:
+    return table(graphql, query, principal, **variables).to_pylist()
 
 
 def data(graphql: GraphQL, query: str, **variables: Any) -> Any:
@@ -464,7 +468,7 @@ def test_no_string_position_lets_sql_through(
         }
         query, variables = queries[position]
         try:
-            found = rows(graphql, query, Caller(claims={"tenant_id": attack}), **variables)
+            found = rows(graphql, query, Principal(claims={"tenant_id": attack}), **variables)
         except QueryRefused:
             found = []
         assert found == []

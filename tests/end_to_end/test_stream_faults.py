@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from log_server import (
-    CUT,
+    BATCHING,
     NatsServer,
     nats_server,
     payloads,
@@ -63,7 +63,7 @@ def test_a_read_goes_on_where_it_was_when_the_server_is_killed_and_comes_back(
     server: NatsServer, settings: Settings
 ) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
-        batches = log.read(SPAN, CUT, ahead=1)
+        batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
         for _ in range(2):
             server.kill()
@@ -77,7 +77,7 @@ def test_a_read_goes_on_where_it_was_when_the_server_is_killed_and_comes_back(
 @pytest.mark.usefixtures("impatient")
 def test_a_read_goes_on_when_the_server_was_frozen(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
-        batches = log.read(SPAN, CUT, ahead=1)
+        batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
         server.freeze()
         # Longer than the reader waits: it gives the connection up and makes others, in vain.
@@ -92,7 +92,7 @@ def test_a_read_of_a_server_that_stays_away_says_how_far_it_came(
 ) -> None:
     monkeypatch.setattr(reader, "GIVE_UP_SECONDS", 1.0)
     with Log(settings, name="tests", reconnect_seconds=10) as log:
-        batches = log.read(SPAN, CUT, ahead=1)
+        batches = log.read(SPAN, BATCHING, ahead=1)
         next(batches)
         server.freeze()
         said = rf"delivered nothing of stream {settings.stream} from sequence \d+ on for 1 s"
@@ -107,7 +107,7 @@ def test_a_slow_user_of_messages_is_no_silence_of_the_server(
 ) -> None:
     monkeypatch.setattr(reader, "GIVE_UP_SECONDS", 1.0)
     with Log(settings, name="tests", reconnect_seconds=10) as log:
-        batches = log.read(SPAN, CUT, ahead=1)
+        batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
         threading.Event().wait(1.5)
         server.kill()
@@ -122,7 +122,7 @@ def test_a_stream_that_is_missing_is_said_when_it_is_read(nats_url: str) -> None
         Log(settings, name="tests") as log,
         pytest.raises(StreamMissing, match=rf"no stream {settings.stream}\. Run"),
     ):
-        list(log.read(SPAN, CUT, ahead=1))
+        list(log.read(SPAN, BATCHING, ahead=1))
 
 
 # While it is published.
@@ -227,7 +227,7 @@ def test_credentials_of_the_address_let_in_whoever_asks_and_reads(
         asyncio.run(setup_streams(settings))
         store_payloads(settings, [b"1", b"2"])
         with Log(settings, name="tests") as log:
-            assert payloads(log.read(SequenceRange(1, 2), CUT, ahead=1)) == [b"1", b"2"]
+            assert payloads(log.read(SequenceRange(1, 2), BATCHING, ahead=1)) == [b"1", b"2"]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -248,7 +248,7 @@ def test_of_several_servers_one_that_answers_is_enough(nats_url: str) -> None:
             update={"nats_url": SecretStr(f"nats://127.0.0.1:1,{nats_url}")}
         )
         with Log(several, name="tests") as log:
-            assert payloads(log.read(SequenceRange(1, 1), CUT, ahead=1)) == [b"1"]
+            assert payloads(log.read(SequenceRange(1, 1), BATCHING, ahead=1)) == [b"1"]
 
 
 def test_a_missing_dead_letter_stream_is_said(nats_url: str) -> None:

@@ -69,7 +69,7 @@ def test_a_day_is_one_range(settings: Settings, log: Log) -> None:
     fill(settings, 20)
     ranges = [log.day_range(before + timedelta(days=n)) for n in (-1, 0, 1, 2)]
     # Where midnight passed while the test ran, the messages lie on either side of it.
-    assert sum(len(span) for span in ranges if span) == 20
+    assert sum(len(sequences) for sequences in ranges if sequences) == 20
     assert ranges[0] is None
 
 
@@ -78,9 +78,9 @@ def test_a_day_of_which_the_log_forgot_the_beginning_begins_later(
 ) -> None:
     fill(settings, 20)
     delete(settings, [1, 2, 20])
-    spans = [log.day_range(datetime.now(UTC).date() + timedelta(days=n)) for n in (-1, 0)]
-    assert min(span.first for span in spans if span) == 3
-    assert max(span.last for span in spans if span) == 20
+    ranges = [log.day_range(datetime.now(UTC).date() + timedelta(days=n)) for n in (-1, 0)]
+    assert min(sequences.first for sequences in ranges if sequences) == 3
+    assert max(sequences.last for sequences in ranges if sequences) == 20
 
 
 def test_a_day_begins_with_its_first_message(settings: Settings, log: Log) -> None:
@@ -92,7 +92,7 @@ def test_a_day_begins_with_its_first_message(settings: Settings, log: Log) -> No
 
 
 @pytest.mark.parametrize(
-    ("span", "count"),
+    ("sequences", "count"),
     [
         (SequenceRange(1, 100), 95),
         (SequenceRange(1, 1), 0),
@@ -104,11 +104,11 @@ def test_a_day_begins_with_its_first_message(settings: Settings, log: Log) -> No
     ],
 )
 def test_messages_of_a_range_are_counted_without_the_deleted_ones(
-    settings: Settings, log: Log, span: SequenceRange, count: int
+    settings: Settings, log: Log, sequences: SequenceRange, count: int
 ) -> None:
     fill(settings, 100)
     delete(settings, [1, 49, 50, 51, 100])
-    assert log.count_messages(span) == count
+    assert log.count_messages(sequences) == count
 
 
 def test_counting_leaves_no_consumer_behind(settings: Settings, log: Log) -> None:
@@ -139,14 +139,14 @@ def test_the_server_says_which_it_is(log: Log) -> None:
 def test_every_question_to_a_missing_stream_says_so(nats_url: str) -> None:
     settings = settings_for(nats_url)
     said = rf"NATS has no stream {settings.stream}\. Run `fraiseql-assets setup`, or set FRAISEQL"
-    span, today = SequenceRange(1, 10), datetime.now(UTC).date()
+    sequences, today = SequenceRange(1, 10), datetime.now(UTC).date()
     with Log(settings, name="tests") as log:
         for ask in (
             log.bounds,
             lambda: log.place_from(1),
             lambda: log.first_of_day(today),
             lambda: log.day_range(today),
-            lambda: log.count_messages(span),
+            lambda: log.count_messages(sequences),
         ):
             with pytest.raises(StreamMissing, match=said):
                 ask()

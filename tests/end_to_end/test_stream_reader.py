@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from log_server import (
-    CUT,
+    BATCHING,
     consumers,
     delete,
     nats_server,
@@ -25,7 +25,7 @@ from log_server import (
 
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.events.messages import parse_headers
-from fraiseql_assets.planes import Cut
+from fraiseql_assets.planes import Batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream import reader
@@ -100,13 +100,13 @@ def test_a_log_can_be_read_again(full: Settings) -> None:
 
 
 def test_batches_end_at_their_number_of_messages(full: Settings) -> None:
-    sizes = [len(batch) for batch in read(full, 4_000, 6_499, Cut(1_000, MIB, 1, 1))]
+    sizes = [len(batch) for batch in read(full, 4_000, 6_499, Batching(1_000, MIB, 1, 1))]
     assert sizes == [1_000, 1_000, 500]
 
 
 def test_batches_end_once_they_hold_so_many_bytes(settings: Settings) -> None:
     store_payloads(settings, [b"x" * 400, b"x" * 400, b"x" * 300, b"x" * 5_000, b"", b"x" * 10])
-    sizes = [len(batch) for batch in read(settings, 1, 6, Cut(1_000, 1_000, 1, 1))]
+    sizes = [len(batch) for batch in read(settings, 1, 6, Batching(1_000, 1_000, 1, 1))]
     assert sizes == [3, 1, 2]
 
 
@@ -155,7 +155,7 @@ def test_reading_leaves_no_consumer_behind(full: Settings) -> None:
 
 def test_a_reading_that_is_given_up_leaves_no_consumer_behind(full: Settings) -> None:
     with Log(full, name="tests") as log:
-        batches = log.read(SequenceRange(1, COUNT), CUT, ahead=1)
+        batches = log.read(SequenceRange(1, COUNT), BATCHING, ahead=1)
         next(batches)
         batches.close()
     gc.collect()
@@ -164,16 +164,16 @@ def test_a_reading_that_is_given_up_leaves_no_consumer_behind(full: Settings) ->
 
 def test_several_read_at_once(full: Settings) -> None:
     with Log(full, name="tests") as log:
-        spans = [SequenceRange(1, 3_000), SequenceRange(2_000, 9_000), SequenceRange(1, COUNT)]
-        running = [log.read(span, CUT, ahead=1) for span in spans]
-        read_by_turns: list[list[int]] = [[] for _ in spans]
+        ranges = [SequenceRange(1, 3_000), SequenceRange(2_000, 9_000), SequenceRange(1, COUNT)]
+        running = [log.read(sequences, BATCHING, ahead=1) for sequences in ranges]
+        read_by_turns: list[list[int]] = [[] for _ in ranges]
         while True:
             step = [next(batches, None) for batches in running]
             for held, batch in zip(read_by_turns, step, strict=True):
                 held += batch.sequences if batch else []
             if not any(step):
                 break
-    assert read_by_turns == [there(span.first, span.last) for span in spans]
+    assert read_by_turns == [there(sequences.first, sequences.last) for sequences in ranges]
 
 
 def test_what_is_deleted_while_it_is_read_is_left_out(
@@ -184,7 +184,7 @@ def test_what_is_deleted_while_it_is_read_is_left_out(
     monkeypatch.setattr(reader, "STALL_SECONDS", 0.5)
     store_payloads(settings, (b"%d" % n for n in range(500)))
     with Log(settings, name="tests") as log:
-        batches = log.read(SequenceRange(1, 500), Cut(20, MIB, 1, 1), ahead=1)
+        batches = log.read(SequenceRange(1, 500), Batching(20, MIB, 1, 1), ahead=1)
         got = [next(batches)]
         delete(settings, [400, *range(450, 501)])
         got += list(batches)

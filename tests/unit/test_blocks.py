@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraiseql_assets.pipeline.blocks import cut_blocks
-from fraiseql_assets.planes import Block, Cut
+from fraiseql_assets.pipeline.blocks import build_blocks
+from fraiseql_assets.planes import Batching, Block
 from fraiseql_assets.ranges import SequenceRange
 
 SPAN = SequenceRange(1, 1000)
@@ -22,7 +22,7 @@ def batches(sizes: list[int]) -> list[pa.RecordBatch]:
 
 
 def cut(sizes: list[int], rows: int, size: int = 1 << 30) -> list[Block]:
-    return list(cut_blocks(batches(sizes), "s", SPAN, DAY, Cut(1, 1, rows, size)))
+    return list(build_blocks(batches(sizes), "s", SPAN, DAY, Batching(1, 1, rows, size)))
 
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 60))

@@ -5,7 +5,7 @@ import jwt
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from flight_service.authentication import ANYONE, identify
+from flight_service.authentication import ANYONE, authenticate
 from flight_service.errors import Unauthenticated
 from fraiseql_assets.settings import Settings
 
@@ -19,22 +19,25 @@ def header(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str
 
 def test_claims_travel_to_the_caller() -> None:
     claims = {"sub": "ada", "tenant_id": "acme", "roles": ["admin"], "scope": "read write", "x": 1}
-    caller = identify(header(**claims), SecretStr(SECRET))
-    assert (caller.subject, caller.tenant) == ("ada", "acme")
-    assert (caller.roles, caller.scopes) == (frozenset({"admin"}), frozenset({"read", "write"}))
-    assert caller.claims == claims
+    principal = authenticate(header(**claims), SecretStr(SECRET))
+    assert (principal.subject, principal.tenant) == ("ada", "acme")
+    assert (principal.roles, principal.scopes) == (
+        frozenset({"admin"}),
+        frozenset({"read", "write"}),
+    )
+    assert principal.claims == claims
 
 
 def test_older_issuers_names_are_read() -> None:
-    caller = identify(
+    principal = authenticate(
         header(sub="7", org_id="acme", role="viewer", scopes=["read"]), SecretStr(SECRET)
     )
-    assert (caller.tenant, caller.roles, caller.scopes) == ("acme", {"viewer"}, {"read"})
+    assert (principal.tenant, principal.roles, principal.scopes) == ("acme", {"viewer"}, {"read"})
 
 
 def test_without_a_secret_anyone_may_call() -> None:
-    assert identify(None, None) is ANYONE
-    assert identify("Bearer nonsense", None) == ANYONE
+    assert authenticate(None, None) is ANYONE
+    assert authenticate("Bearer nonsense", None) == ANYONE
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def test_without_a_secret_anyone_may_call() -> None:
 )
 def test_a_token_that_does_not_hold_is_told_why(authorization: str | None, said: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
-        identify(authorization, SecretStr(SECRET))
+        authenticate(authorization, SecretStr(SECRET))
     assert said in str(caught.value)
 
 

@@ -14,7 +14,7 @@ from pyarrow import flight
 
 from flight_service.addresses import Address, AddressError
 from flight_service.assets import named
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, sentence_of
 from flight_service.flights import Extent, Flight, Listed, Part
@@ -52,18 +52,18 @@ class Flights:
         self.closed = threading.Event()
         self.cancelled = threading.Event()
 
-    def resolve(self, ticket: Made, caller: Caller) -> Flight:
+    def resolve(self, ticket: Made, principal: Principal) -> Flight:
         if ticket.kind == "refused":
             raise InvalidRequest("There is no such thing. Take another.")
         if ticket.kind == "forbidden":
             raise Forbidden("Only an admin may see this. Ask one.")
 
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-            return self._stream(ticket, caller, cancellation)
+            return self._stream(ticket, principal, cancellation)
 
         return Flight(SCHEMA, stream, lambda: self._extent(ticket), about={"kind": ticket.kind})
 
-    def listing(self, caller: Caller) -> list[Listed]:
+    def listing(self, principal: Principal) -> list[Listed]:
         kinds: tuple[Kind, ...] = ("rows", "down", "waits")
         return [Listed(("made", kind), Made(kind=kind)) for kind in kinds]
 
@@ -75,7 +75,7 @@ class Flights:
         return Extent(rows=ticket.rows, parts=(Part(ticket, {"part": 1}), Part(ticket)))
 
     def _stream(
-        self, ticket: Made, caller: Caller, cancellation: Cancellation
+        self, ticket: Made, principal: Principal, cancellation: Cancellation
     ) -> Iterator[pa.RecordBatch]:
         try:
             match ticket.kind:
@@ -102,7 +102,9 @@ class Flights:
                     assert self.cancelled.wait(30)
                     raise RuntimeError("the database says that its query was cancelled")
                 case "whoami":
-                    yield batch(1, f"{caller.subject} {caller.tenant} {sorted(caller.roles)}")
+                    yield batch(
+                        1, f"{principal.subject} {principal.tenant} {sorted(principal.roles)}"
+                    )
         finally:
             self.closed.set()
 

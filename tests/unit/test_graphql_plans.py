@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flight_service.authentication import ANYONE, Caller
+from flight_service.authentication import ANYONE, Principal
 from flight_service.graphql.errors import NotAuthorised
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import RootPlan
@@ -84,11 +84,11 @@ def schema() -> Schema:
 
 
 def plan(
-    schema: Schema, text: str, *sources: Source, caller: Caller = ANYONE, **variables: Any
+    schema: Schema, text: str, *sources: Source, principal: Principal = ANYONE, **variables: Any
 ) -> RootPlan:
     operation = read_operation(schema, text, variables, None, LIMITS)
     known = Sources(dict.fromkeys(schema.queries, sources), dict.fromkeys(schema.queries, ()), {})
-    [root] = compile_plan(schema, lambda _: known, operation, caller, 1000).statements
+    [root] = compile_plan(schema, lambda _: known, operation, principal, 1000).statements
     return root
 
 
@@ -162,8 +162,8 @@ def test_a_text_that_no_value_of_a_uuid_column_has_matches_nothing(schema: Schem
 
 
 def test_a_claim_is_bound_before_all_else(schema: Schema) -> None:
-    caller = Caller(claims={"tenant": "t'; --"})
-    found = plan(schema, "{ mine { id } }", FLAT, caller=caller)
+    principal = Principal(claims={"tenant": "t'; --"})
+    found = plan(schema, "{ mine { id } }", FLAT, principal=principal)
     assert found.rows_sql == (
         'SELECT s.* FROM "va_order" AS s WHERE '
         "s.\"tenant_id\" = (SELECT current_setting('fraiseql.p1')::text)"
@@ -174,7 +174,7 @@ def test_a_claim_is_bound_before_all_else(schema: Schema) -> None:
 @pytest.mark.parametrize("claims", [{}, {"tenant": None}, {"tenant": ["a"]}])
 def test_without_the_claim_there_is_no_plan(schema: Schema, claims: dict[str, Any]) -> None:
     with pytest.raises(NotAuthorised, match="claim 'tenant'"):
-        plan(schema, "{ mine { id } }", FLAT, caller=Caller(claims=claims))
+        plan(schema, "{ mine { id } }", FLAT, principal=Principal(claims=claims))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_without_the_claim_there_is_no_plan(schema: Schema, claims: dict[str, An
 def test_a_type_that_needs_a_role_is_reached_by_no_way_around(schema: Schema, query: str) -> None:
     with pytest.raises(NotAuthorised, match="Buyer needs the role 'sales'"):
         plan(schema, query, STORED)
-    assert plan(schema, query, STORED, caller=Caller(roles=frozenset(("sales",)))).sql
+    assert plan(schema, query, STORED, principal=Principal(roles=frozenset(("sales",)))).sql
 
 
 def test_a_column_s_name_is_quoted_whatever_it_is(schema: Schema) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fraiseql_assets.ranges import SequenceRange, merge, subtract
 
-spans = st.builds(
+ranges = st.builds(
     lambda first, length: SequenceRange(first, first + length),
     st.integers(1, 60),
     st.integers(0, 20),
@@ -33,18 +33,18 @@ def test_a_range_of_one_sequence_has_length_one() -> None:
     assert len(SequenceRange(7, 7)) == 1
 
 
-@given(st.lists(spans))
+@given(st.lists(ranges))
 def test_merging_keeps_exactly_the_sequences(ranges: list[SequenceRange]) -> None:
     assert sequences(merge(ranges)) == sequences(ranges)
 
 
-@given(st.lists(spans))
+@given(st.lists(ranges))
 def test_merged_ranges_are_ascending_and_apart(ranges: list[SequenceRange]) -> None:
     merged = merge(ranges)
     assert all(a.last + 1 < b.first for a, b in pairwise(merged))
 
 
-@given(spans, st.lists(spans))
+@given(ranges, st.lists(ranges))
 def test_subtracting_leaves_what_was_not_taken(
     whole: SequenceRange, taken: list[SequenceRange]
 ) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.graphql.errors import (
     DatabaseFailed,
     LimitExceeded,
@@ -37,7 +37,7 @@ KNOWN_SECONDS = 60.0
 """How old an estimate may be."""
 KNOWN = 512
 NAMES_NOBODY = frozenset(("exp", "iat", "nbf", "jti"))
-"""Claims that differ with each token of one caller."""
+"""Claims that differ with each token of one principal."""
 SIZE = """
 SELECT (pages * CASE WHEN reltuples > 0 AND relpages > 0 THEN reltuples / relpages ELSE 100 END)
     ::int8 AS rows
@@ -71,7 +71,7 @@ class _Held:
     transaction: ExitStack
     timer: threading.Timer
     snapshot: str
-    caller: Caller
+    principal: Principal
     plans: tuple[Plan, ...]
     unread: set[int]
     rows: dict[int, int] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Snapshots:
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def offer(
-        self, root: RootPlan, caller: Caller, compile_part: Callable[[Pages], Plan]
+        self, root: RootPlan, principal: Principal, compile_part: Callable[[Pages], Plan]
     ) -> Parts | None:
         """Holds a snapshot for a large result and divides it; None where it stays in one.
 
@@ -113,26 +113,26 @@ class Snapshots:
                 return None
             if self._known(root.sql, self._rows) < self._rows:
                 return None
-            return self._exported(root, root.table, caller, compile_part)
+            return self._exported(root, root.table, principal, compile_part)
         except DatabaseFailed:
             # All connections hold a snapshot, or reading will tell what is wrong.
             return None
 
     def part(
-        self, handle: str, number: int, caller: Caller
+        self, handle: str, number: int, principal: Principal
     ) -> tuple[Plan, Callable[[Ending | None], Iterator[pa.RecordBatch]]]:
         """The plan of a part, and what streams it.
 
         Raises:
             SnapshotGone: nothing is held under the handle.
-            NotAuthorised: it was another caller's.
+            NotAuthorised: it was another principal's.
         """
         with self._lock:
             held = self._held.get(handle)
         if held is None or not 0 <= number < len(held.plans):
             raise SnapshotGone
-        if _identity(held.caller) != _identity(caller):
-            raise NotAuthorised("This endpoint was offered to another caller.")
+        if _identity(held.principal) != _identity(principal):
+            raise NotAuthorised("This endpoint was offered to another principal.")
         return held.plans[number], lambda ending: self._read(handle, held, number, ending)
 
     def close(self) -> None:
@@ -163,10 +163,14 @@ class Snapshots:
         return rows
 
     def _exported(
-        self, root: RootPlan, table: str, caller: Caller, compile_part: Callable[[Pages], Plan]
+        self,
+        root: RootPlan,
+        table: str,
+        principal: Principal,
+        compile_part: Callable[[Pages], Plan],
     ) -> Parts | None:
         idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
-        settings = claims_setting(caller.claims) | idle
+        settings = claims_setting(principal.claims) | idle
         with ExitStack() as stack:
             transaction = stack.enter_context(self._database.transaction(settings))
             rows = _estimate(transaction.explained(root.sql, root.values))
@@ -182,7 +186,7 @@ class Snapshots:
             timer = threading.Timer(self._seconds, self._give_up, [handle])
             timer.daemon = True
             unread = set(range(len(plans)))
-            held = _Held(stack.pop_all(), timer, found["snapshot"], caller, plans, unread)
+            held = _Held(stack.pop_all(), timer, found["snapshot"], principal, plans, unread)
         with self._lock:
             self._held[handle] = held
         timer.start()
@@ -194,7 +198,7 @@ class Snapshots:
     ) -> Iterator[pa.RecordBatch]:
         held.rows[number] = 0
         batches = result_batches(
-            self._reading, held.plans[number], held.caller.claims, None, ending, held.snapshot
+            self._reading, held.plans[number], held.principal.claims, None, ending, held.snapshot
         )
         with closing(batches):
             for batch in batches:
@@ -219,10 +223,10 @@ class Snapshots:
             held.transaction.close()
 
 
-def _identity(caller: Caller) -> tuple[Any, ...]:
-    """What is the same in every token of a caller."""
-    claims = {name: one for name, one in caller.claims.items() if name not in NAMES_NOBODY}
-    return caller.subject, caller.tenant, caller.roles, caller.scopes, claims
+def _identity(principal: Principal) -> tuple[Any, ...]:
+    """What is the same in every token of a principal."""
+    claims = {name: one for name, one in principal.claims.items() if name not in NAMES_NOBODY}
+    return principal.subject, principal.tenant, principal.roles, principal.scopes, claims
 
 
 def _estimate(plan: str) -> int:

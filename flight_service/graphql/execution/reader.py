@@ -29,7 +29,7 @@ from flight_service.graphql.postgres.database import BadValue, Database, Ending,
 
 FORM = b"graphql:form"
 CLAIMS = "fraiseql.claims"
-"""The setting in which row-security policies find the caller's claims, as JSON."""
+"""The setting in which row-security policies find the principal's claims, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _constant_json(member: Member) -> bytes:
 
 
 def claims_setting(claims: Mapping[str, Any]) -> dict[str, str]:
-    """The settings of a transaction that reads for a caller of these claims."""
+    """The settings of a transaction that reads for a principal of these claims."""
     return {CLAIMS: msgspec.json.encode(dict(claims)).decode()}
 
 

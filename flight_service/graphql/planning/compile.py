@@ -16,7 +16,7 @@ from graphql import (
     get_named_type,
 )
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.graphql.arrow.shapes import (
     TYPENAME,
     Constant,
@@ -44,7 +44,7 @@ def compile_plan(
     schema: Schema,
     sources: Callable[[str], Sources],
     operation: Operation,
-    caller: Caller,
+    principal: Principal,
     max_rows: int,
     pages: Pages | None = None,
 ) -> Plan:
@@ -53,7 +53,7 @@ def compile_plan(
 
     Raises:
         QueryRefused: an argument cannot be used as it is.
-        NotAuthorised: the caller lacks a role or claim.
+        NotAuthorised: the principal lacks a role or claim.
     """
     roots: list[RootPlan | Member] = []
     introspected: dict[str, Any] | None = None
@@ -65,7 +65,7 @@ def compile_plan(
             text = msgspec.json.encode(introspected[root.key]).decode()
             roots.append(Member(root.key, Constant(text, json=True), nullable=False))
         else:
-            roots.append(_Root(schema, sources(root.name), root, caller, max_rows, pages).plan())
+            roots.append(_Root(schema, sources(root.name), root, principal, max_rows, pages).plan())
     return Plan(tuple(roots))
 
 
@@ -96,14 +96,14 @@ class _Root:
         schema: Schema,
         sources: Sources,
         root: Root,
-        caller: Caller,
+        principal: Principal,
         max_rows: int,
         pages: Pages | None,
     ) -> None:
         self._schema = schema
         self._sources = sources
         self._root = root
-        self._caller = caller
+        self._principal = principal
         self._max_rows = max_rows
         self._pages = pages
         self._query: Query = schema.queries[root.name]
@@ -137,7 +137,7 @@ class _Root:
         )
 
     def _authorise(self) -> None:
-        held = self._caller.roles
+        held = self._principal.roles
         authorise(self._query.name, roles(self._query.requires_role), held)
         types = self._schema.possible(self._type)
         for name in sorted(types):
@@ -160,7 +160,7 @@ class _Root:
             self._authorise_selected(one.children, held)
 
     def _compiled(self, source: Source, left_out: tuple[str, ...]) -> RootPlan:
-        statement = Statement(self._schema, self._sources, source, self._caller, self._pages)
+        statement = Statement(self._schema, self._sources, source, self._principal, self._pages)
         query, arguments = self._query, self._root.arguments
         for name, injected in query.inject_params.items():
             statement.inject(self._type, name, injected)

@@ -28,7 +28,7 @@ from flight_service.graphql.sources.values import (
 COMPARED = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 Authorise = Callable[[str], None]
-"""Raises NotAuthorised where the caller may not see a type."""
+"""Raises NotAuthorised where the principal may not see a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Conditions:
 
     Every method raises:
         QueryRefused: a name is no field, or a value cannot be compared; names the argument.
-        NotAuthorised: the condition is on a type that the caller may not see.
+        NotAuthorised: the condition is on a type that the principal may not see.
         NotCovered: the source lacks a field that the condition is on.
     """
 
@@ -273,7 +273,7 @@ class Conditions:
 
 
 def authorise(what: str, required: Sequence[str], held: frozenset[str]) -> None:
-    """Refuses a caller who holds none of the roles that something requires.
+    """Refuses a principal who holds none of the roles that something requires.
 
     Raises:
         NotAuthorised: naming the roles.

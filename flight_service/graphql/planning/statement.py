@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.graphql.arrow.shapes import Struct
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.conditions import Condition, Conditions
@@ -27,7 +27,7 @@ class Statement:
         schema: Schema,
         sources: Sources,
         source: Source,
-        caller: Caller,
+        principal: Principal,
         pages: Pages | None = None,
     ) -> None:
         self.source = source
@@ -35,9 +35,9 @@ class Statement:
         self.limit: int | None = None
         self.offset = 0
         self._schema = schema
-        self._caller = caller
+        self._principal = principal
         self._parameters = Parameters()
-        self._conditions = Conditions(schema, self._parameters, caller.roles)
+        self._conditions = Conditions(schema, self._parameters, principal.roles)
         self._where: list[Condition] = []
         self._order: list[str] = []
         self._order_on_document = False
@@ -61,8 +61,8 @@ class Statement:
         self._where.append(self._conditions.equal(type_name, self._value, field, given))
 
     def inject(self, type_name: str, name: str, injected: Injected) -> None:
-        """The condition that a claim of the caller sets."""
-        claim = self._caller.claims.get(injected.claim)
+        """The condition that a claim of the principal sets."""
+        claim = self._principal.claims.get(injected.claim)
         if claim is None or isinstance(claim, list | dict):
             raise NotAuthorised(f"This needs a token with the claim {injected.claim!r}.")
         text = str(claim).lower() if isinstance(claim, bool) else str(claim)

@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.actions import Action
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.graphql.service import GraphQL, Request
 from flight_service.graphql.transport.flight import GraphQLQuery, as_call_errors
@@ -21,15 +21,15 @@ def explain_action(graphql: GraphQL) -> Action:
         NAME,
         "How a GraphQLQuery ticket would be answered: of each root its source, the sources left "
         "out and why, its SQL and values; and the schema.",
-        lambda body, caller: _explained(graphql, body, caller),
+        lambda body, principal: _explained(graphql, body, principal),
     )
 
 
-def _explained(graphql: GraphQL, body: bytes, caller: Caller) -> dict[str, Any]:
+def _explained(graphql: GraphQL, body: bytes, principal: Principal) -> dict[str, Any]:
     ticket = _ticket(body)
     request = Request(ticket.query, ticket.variables or {}, ticket.operation_name)
     with as_call_errors():
-        prepared = graphql.prepare(request, caller)
+        prepared = graphql.prepare(request, principal)
         schema = graphql.schema(prepared, ticket.field)
         return {**graphql.explain(prepared), "schema": [_field(one) for one in schema]}
 

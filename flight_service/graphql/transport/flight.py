@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from flight_service.actions import Action
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest
 from flight_service.flights import Extent, Flight, Part
@@ -51,14 +51,14 @@ class GraphQLFlights:
     def __init__(self, graphql: GraphQL) -> None:
         self._graphql = graphql
 
-    def resolve(self, ticket: GraphQLQuery, caller: Caller) -> Flight:
+    def resolve(self, ticket: GraphQLQuery, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`.
 
         Of the database it asks, once for each compiled schema, what the relations look like.
         """
         request = Request(ticket.query, ticket.variables or {}, ticket.operation_name)
         with as_call_errors():
-            prepared = self._graphql.prepare(request, caller)
+            prepared = self._graphql.prepare(request, principal)
             schema = self._graphql.schema(prepared, ticket.field)
 
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
@@ -67,10 +67,10 @@ class GraphQLFlights:
 
         return Flight(schema, stream, lambda: self._extent(prepared, ticket.field))
 
-    def resolve_part(self, ticket: GraphQLPart, caller: Caller) -> Flight:
+    def resolve_part(self, ticket: GraphQLPart, principal: Principal) -> Flight:
         """The flight of an endpoint; see `flight_service.flights.Resolver`."""
         with as_call_errors():
-            plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, caller)
+            plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, principal)
 
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
             with as_call_errors():
@@ -113,17 +113,17 @@ class GraphQLFlights:
             Action(
                 "RefreshSchemaRegistry",
                 "Reads the compiled schema and the database's catalogue again: success, message.",
-                lambda body, caller: self._refresh(),
+                lambda body, principal: self._refresh(),
             ),
             Action(
                 "GetSchemaVersions",
                 "The relations that the compiled schema in use reads: schemas, count.",
-                lambda body, caller: self._versions(),
+                lambda body, principal: self._versions(),
             ),
             Action(
                 "ClearCache",
                 "Forgets the queries that have been planned: success, message.",
-                lambda body, caller: self._clear(),
+                lambda body, principal: self._clear(),
             ),
         )
 

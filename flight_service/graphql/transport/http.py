@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from flight_service.authentication import Caller, identify
+from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Unauthenticated
 from flight_service.graphql.errors import GraphQLFailure, NotAQuery
@@ -87,7 +87,7 @@ class _Endpoint:
         try:
             kind = _accepted(request.headers.get("accept"))
             asked = await _asked(request, kind)
-            caller = identify(asked.authorization, self._settings.jwt_secret)
+            principal = authenticate(asked.authorization, self._settings.jwt_secret)
         except BadRequest as bad:
             await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             return
@@ -100,7 +100,7 @@ class _Endpoint:
             tasks.start_soon(_watch, receive, ending)
             try:
                 answer = await run_sync(
-                    partial(self._answer, asked, caller, ending, request.method)
+                    partial(self._answer, asked, principal, ending, request.method)
                 )
                 await _send(answer, send)
             except BadRequest as bad:
@@ -110,9 +110,11 @@ class _Endpoint:
                 with anyio.CancelScope(shield=True):
                     await run_sync(ending.cancel)
 
-    def _answer(self, asked: Asked, caller: Caller, ending: Cancellation, method: str) -> Answer:
+    def _answer(
+        self, asked: Asked, principal: Principal, ending: Cancellation, method: str
+    ) -> Answer:
         try:
-            prepared = self._graphql.prepare(asked.request, caller)
+            prepared = self._graphql.prepare(asked.request, principal)
             if asked.kind == ARROW:
                 schema = self._graphql.schema(prepared, asked.field)
                 return arrow_answer(schema, self._graphql.batches(prepared, asked.field, ending))

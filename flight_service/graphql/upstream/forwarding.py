@@ -23,7 +23,7 @@ from graphql import (
     visit,
 )
 
-from flight_service.authentication import Caller
+from flight_service.authentication import Principal
 from flight_service.graphql.arrow.shapes import TYPENAME, Constant, Member
 from flight_service.graphql.errors import (
     BadDocument,
@@ -72,7 +72,7 @@ class Forwarding:
         self._batch_rows = batch_rows
         self._max_rows = max_rows
 
-    def plan(self, schema: Schema, operation: Operation, caller: Caller) -> Plan:
+    def plan(self, schema: Schema, operation: Operation, principal: Principal) -> Plan:
         """A query's shapes, checked against the schema as any query is; there is no SQL.
 
         Raises:
@@ -87,7 +87,7 @@ class Forwarding:
             for root in operation.roots
         )
         asked = replace(operation, roots=roots)
-        plan = compile_plan(known, lambda _: sources, asked, caller, self._max_rows)
+        plan = compile_plan(known, lambda _: sources, asked, principal, self._max_rows)
         return Plan(
             tuple(
                 root if isinstance(root, Member) else replace(root, sql="", rows_sql="", values=())
@@ -100,7 +100,7 @@ class Forwarding:
         schema: Schema,
         operation: Operation,
         plan: Plan,
-        caller: Caller,
+        principal: Principal,
         field: str | None = None,
         ending: Ending | None = None,
     ) -> Iterator[pa.RecordBatch]:
@@ -113,7 +113,7 @@ class Forwarding:
         data: Mapping[str, msgspec.Raw] = {}
         if plan.statements:
             body = _body(schema, operation)
-            reply = self._server.post(body, authorization=caller.authorization, ending=ending)
+            reply = self._server.post(body, authorization=principal.authorization, ending=ending)
             data = _data(self._server, reply)
         if root is None:
             yield _one_row(plan, data)
@@ -136,7 +136,7 @@ class Forwarding:
 
 
 def _open(schema: Schema) -> Schema:
-    """The schema with nothing in it that depends on the caller."""
+    """The schema with nothing in it that depends on the principal."""
     types = {
         name: msgspec.structs.replace(
             one,
