@@ -24,8 +24,8 @@ from flight_service.graphql.planning.plan import Plan
 from flight_service.graphql.postgres.database import Database, Ending
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
 from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.discovery import relation_of
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
+from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.client import FraiseqlServer
 from flight_service.graphql.upstream.forwarding import Forwarding
 from fraiseql_assets.settings import Settings
@@ -114,6 +114,7 @@ class GraphQL:
             SchemaUnavailable, DatabaseFailed: it cannot be answered now.
         """
         loaded = self.registry.current()
+        loaded.settle()
         key = self._key(loaded, request, principal)
         with self._lock:
             found = self._plans.get(key)

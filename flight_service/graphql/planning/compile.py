@@ -34,7 +34,7 @@ from flight_service.graphql.request.operation import Operation, Root, Selected
 from flight_service.graphql.schema.compiled import Query, roles
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.discovery import Source, Sources, relation_of
+from flight_service.graphql.sources.source import Source, Sources, relation_of
 from flight_service.graphql.sources.values import NotCovered
 
 AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", "last", "before"))

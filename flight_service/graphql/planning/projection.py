@@ -224,8 +224,8 @@ class Projector:
     ) -> Leaf:
         kind = kind_of(scalar)
         arrow = self._arrow_types.get((owner, name), kind.arrow)
-        if isinstance(value, Document):
-            self.checks.append(Check(path, value, kind, level.tables))
+        if isinstance(value, Document) or (isinstance(value, Column) and value.type in JSON):
+            self.checks.append(Check(path, as_document(value), kind, level.tables))
         wide = pa.types.is_int64(arrow)
         sql = transferred(value, kind, wide=wide)
         if not isinstance(value, Column) or value.type in JSON:
@@ -260,7 +260,9 @@ class Projector:
         self._elements += 1
         alias = f"e{self._elements}"
         inner = Level((*level.tables, f"jsonb_array_elements({array}) AS {alias}(v)"))
-        shape, nullable = self._shape(selected, owner, item, document(f"{alias}.v"), inner, path)
+        shape, nullable = self._shape(
+            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, path
+        )
         if not inner.alias:
             raise AssertionError("an element always has a column")
         return ListOf(lengths, Member("item", shape, nullable))

@@ -15,7 +15,7 @@ from flight_service.graphql.schema.compiled import Injected
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.inputs import COMBINATORS
 from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.discovery import Source, Sources, snake
+from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
 
 
@@ -144,6 +144,7 @@ class Statement:
         fields = self._schema.fields(type_name)
         if name in fields:
             return name
+        snake = self._schema.naming.snake
         return next((one for one in fields if snake(one) == snake(name)), None)
 
 

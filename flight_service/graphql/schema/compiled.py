@@ -162,6 +162,7 @@ class Compiled(msgspec.Struct, frozen=True):
     input_types: tuple[InputType, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     unions: tuple[Union, ...] = ()
+    naming_acronyms: tuple[str, ...] = ()
 
 
 Named = TypeVar("Named", bound=Type | Interface | Union | Enum | InputType)

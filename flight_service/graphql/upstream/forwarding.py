@@ -41,7 +41,7 @@ from flight_service.graphql.postgres.database import Ending
 from flight_service.graphql.request.operation import Operation
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
-from flight_service.graphql.sources.discovery import Source, Sources
+from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.upstream.client import FraiseqlServer, Reply
 from flight_service.graphql.upstream.from_json import as_column, list_batches, single_batch
 
