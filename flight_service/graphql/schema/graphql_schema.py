@@ -62,6 +62,8 @@ class Schema:
     queries: dict[str, Query]
     naming: Naming = field(default_factory=Naming)
     """The rule from fields to the keys of documents."""
+    scopes: frozenset[str] = frozenset()
+    """The scopes that fields need."""
 
     def possible(self, name: str) -> frozenset[str]:
         """The object types that a value of that type can be."""
@@ -100,6 +102,12 @@ def build_schema(compiled: Compiled) -> Schema:
         {one.name: one for one in compiled.unions},
         {one.name: one for one in compiled.queries},
         Naming(compiled.naming_acronyms),
+        frozenset(
+            one.requires_scope
+            for owner in (*compiled.types, *compiled.interfaces)
+            for one in owner.fields
+            if one.requires_scope is not None
+        ),
     )
 
 

@@ -27,6 +27,11 @@ from flight_service.graphql.sources.ctid_ranges import placed
 from flight_service.graphql.sources.document_keys import DocumentKeys
 from flight_service.graphql.sources.evidence import merged
 from flight_service.graphql.sources.keys import NOTHING, Keys, Seen, rule
+from flight_service.graphql.sources.row_security import (
+    check_row_security,
+    is_protected,
+    needs_row_security,
+)
 from flight_service.graphql.sources.source import Source, Sources, relation_of
 from flight_service.graphql.sources.values import JSON
 from flight_service.graphql.sources.view_expansion import (
@@ -47,6 +52,7 @@ def learn(schema: Schema, ask: Ask) -> Sources:
 
     Raises:
         DatabaseFailed: it cannot be asked.
+        SchemaUnavailable: the schema needs row security, which is not in force.
     """
     return _Learner(schema, ask).learn()
 
@@ -64,6 +70,7 @@ class _Learner:
         names |= {one.sql_source for one in self._schema.types.values() if one.sql_source}
         self._read({*names, *(flat for name in names for flat in _flat_names(name))})
         self._read_definitions()
+        check_row_security(self._schema, self._relations)
         made: dict[tuple[str, str, str], tuple[tuple[Source, ...], tuple[str, ...]]] = {}
         by_query, notes = {}, {}
         for query in self._schema.queries.values():
@@ -73,6 +80,10 @@ class _Learner:
             if key not in made:
                 made[key] = self._sources(*key)
             by_query[query.name], notes[query.name] = made[key]
+            if needs_row_security(self._schema, query):
+                by_query[query.name] = tuple(
+                    one for one in made[key][0] if is_protected(one.name, self._relations)
+                )
         for one in self._schema.types.values():
             key = (one.sql_source or "", one.jsonb_column or DEFAULT_COLUMN, one.name)
             if one.sql_source and key not in made:

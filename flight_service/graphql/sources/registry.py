@@ -96,8 +96,11 @@ class SchemaRegistry:
     A file that cannot be used leaves the schema before it in use, and `problem` says why.
     """
 
-    def __init__(self, path: Path | None, ask: Ask) -> None:
+    def __init__(self, path: Path | None, ask: Ask, *, is_enforced_here: bool = True) -> None:
+        """A schema that is not enforced here but by a server behind may hold what only FraiseQL
+        enforces."""
         self._path = path
+        self._is_enforced_here = is_enforced_here
         self._ask = ask
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
@@ -148,6 +151,8 @@ class SchemaRegistry:
             return False
         try:
             schema = build_schema(read(self._path))
+            if self._is_enforced_here:
+                _refuse_unenforced(schema)
             digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
         except (SchemaInvalid, OSError) as error:
             self.problem = f"The compiled schema cannot be used: {error}"
@@ -157,3 +162,11 @@ class SchemaRegistry:
         self._loaded = Loaded(schema, version, digest, datetime.now(UTC), self._ask)
         self.problem = None
         return True
+
+
+def _refuse_unenforced(schema: Schema) -> None:
+    if found := schema.compiled.unenforced:
+        raise SchemaInvalid(
+            f"it protects data by {', '.join(found)}, which only FraiseQL enforces. Set "
+            "FRAISEQL_GRAPHQL_URL, and no database, to have the FraiseQL server answer."
+        )
