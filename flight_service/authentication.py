@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from flight_service.errors import Unauthenticated, answered
 
 ALGORITHM = "HS256"
+ROLES = ("roles", "role", "fraiseql_roles")
+"""The claims that hold roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
     return Principal(
         subject=_text(claims.get("sub")),
         tenant=_text(claims.get("tenant_id", claims.get("org_id"))),
-        roles=_names(claims.get("roles", claims.get("role"))),
+        roles=frozenset().union(*(_names(claims.get(name)) for name in ROLES)),
         scopes=_names(claims.get("scopes", claims.get("scope"))),
         claims=claims,
     )

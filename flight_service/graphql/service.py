@@ -19,13 +19,15 @@ from flight_service.graphql.execution.reader import (
     result_json,
     result_schema,
 )
+from flight_service.graphql.execution.session import session_settings
+from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import Plan
 from flight_service.graphql.postgres.database import Database, Ending
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
 from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.discovery import relation_of
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
+from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.client import FraiseqlServer
 from flight_service.graphql.upstream.forwarding import Forwarding
 from fraiseql_assets.settings import Settings
@@ -63,7 +65,10 @@ class GraphQL:
             timeout_seconds=settings.graphql_timeout_seconds,
             patience_seconds=settings.request_timeout_seconds,
         )
-        self.registry = SchemaRegistry(settings.schema_path, self.database.ask)
+        forwards = bool(settings.graphql_url) and "database_url" not in settings.model_fields_set
+        self.registry = SchemaRegistry(
+            settings.schema_path, self.database.ask, is_enforced_here=not forwards
+        )
         self._limits = Limits(
             settings.graphql_max_depth,
             settings.graphql_max_fields,
@@ -91,7 +96,7 @@ class GraphQL:
                 settings.graphql_forward_bytes,
             )
         self._forwarding: Forwarding | None = None
-        if self.server and "database_url" not in settings.model_fields_set:
+        if self.server and forwards:
             self._forwarding = Forwarding(
                 self.server,
                 knows_callers=settings.jwt_secret is not None,
@@ -114,6 +119,7 @@ class GraphQL:
             SchemaUnavailable, DatabaseFailed: it cannot be answered now.
         """
         loaded = self.registry.current()
+        loaded.settle()
         key = self._key(loaded, request, principal)
         with self._lock:
             found = self._plans.get(key)
@@ -144,9 +150,7 @@ class GraphQL:
                 field,
                 ending,
             )
-        return result_batches(
-            self._reading, prepared.plan, prepared.principal.claims, field, ending
-        )
+        return result_batches(self._reading, prepared.plan, _settings(prepared), field, ending)
 
     def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
         """What a large list is offered as; see `flight_service.graphql.execution.parallel`."""
@@ -164,11 +168,11 @@ class GraphQL:
                 schema, lambda _: known, alone, principal, self._reading.max_rows, pages
             )
 
-        return self.snapshots.offer(root, principal, part)
+        return self.snapshots.offer(root, principal, _settings(prepared), part)
 
     def json(self, prepared: Prepared, ending: Ending | None = None) -> Iterator[bytes]:
         """The result as JSON; see `flight_service.graphql.execution.reader.result_json`."""
-        return result_json(self._reading, prepared.plan, prepared.principal.claims, ending)
+        return result_json(self._reading, prepared.plan, _settings(prepared), ending)
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
         """How a request is answered: for each root its source, why no faster one, its SQL."""
@@ -242,5 +246,10 @@ class GraphQL:
             request.query,
             request.operation_name,
             variables,
-            principal.roles,
+            access_of(loaded.schema, principal),
         )
+
+
+def _settings(prepared: Prepared) -> dict[str, str]:
+    variables = prepared.loaded.schema.compiled.session_variables
+    return session_settings(variables, prepared.principal)

@@ -149,9 +149,9 @@ def check(compiled: Compiled, name: str, document: Any, place: str) -> None:
     """Every field of the type is in the document with the right JSON type, and none beside them."""
     [one] = [one for one in compiled.types if one.name == name]
     assert isinstance(document, dict), place
-    assert set(document) - {"__typename"} == {field.name for field in one.fields}, place
+    assert set(document) - {"__typename"} == {snake(field.name) for field in one.fields}, place
     for field in one.fields:
-        value, where = document[field.name], f"{place}.{field.name}"
+        value, where = document[snake(field.name)], f"{place}.{field.name}"
         assert value is not None or field.nullable, where
         if value is not None:
             check_value(compiled, field.field_type, value, where)
@@ -207,7 +207,7 @@ def test_a_flat_view_has_every_scalar_as_a_typed_column_of_equal_content(
     for field in fields:
         assert columns[snake(field.name)] in COLUMNS.get(field.field_type.name, {"text"})
     differing = " OR ".join(
-        f"v.data -> '{field.name}' IS DISTINCT FROM "
+        f"v.data -> '{snake(field.name)}' IS DISTINCT FROM "
         f"coalesce(to_jsonb(a.{snake(field.name)}), 'null')"
         for field in fields
     )

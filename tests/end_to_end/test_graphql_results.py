@@ -336,7 +336,7 @@ def test_a_limit_that_is_passed_is_named(base: Settings, limit: Any, query: str)
     [
         ({"whole": "twelve"}, "whole", "whole", "'twelve'"),
         ({"whole": 1.5}, "whole", "whole", "'1.5'"),
-        ({"whole": 2**31}, "whole", "whole", "'2147483648'"),
+        ({"whole": 2**63}, "whole", "whole", "'9223372036854775808'"),
         ({"number": "x"}, "number", "number", "'x'"),
         ({"flag": 7}, "flag", "flag", "'7'"),
         ({"at": "yesterweek"}, "at", "at", "'yesterweek'"),

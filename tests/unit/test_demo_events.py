@@ -101,7 +101,7 @@ def test_inserts_agree_with_the_tables(years: list[dict], tables: dict[str, pa.T
 def test_documents_agree_with_the_tables(years: list[dict], tables: dict[str, pa.Table]) -> None:
     placed = [e for e in years if (e["entity_type"], e["event_type"]) == ("Order", "INSERT")]
     shown = {
-        (d["orderKey"], d["totalPrice"], d["orderDate"], d["comment"])
+        (d["order_key"], d["total_price"], d["order_date"], d["comment"])
         for d in (json.loads(e["data"], parse_float=Decimal) for e in placed)
     }
     columns = ("o_orderkey", "o_totalprice", "o_orderdate", "o_comment")
@@ -129,11 +129,11 @@ def test_an_order_is_complete_when_the_last_of_its_lines_is(years: list[dict]) -
     for event in years:
         kind, document = event["entity_type"], json.loads(event["data"])
         if kind == "LineItem" and document["status"] == "ORDERED":
-            still_open[document["orderKey"]] += 1
+            still_open[document["order_key"]] += 1
         elif kind == "LineItem" and document["status"] == "RECEIVED":
-            still_open[document["orderKey"]] -= 1
+            still_open[document["order_key"]] -= 1
         elif kind == "Order" and document["status"] == "COMPLETED":
-            assert still_open[document["orderKey"]] == 0
+            assert still_open[document["order_key"]] == 0
 
 
 def test_who_does_what_is_said(years: list[dict]) -> None:
@@ -177,7 +177,7 @@ def test_the_years_come_again_under_later_keys(history: History) -> None:
 
 def keys_of(batch: pa.RecordBatch) -> list[int]:
     documents = map(json.loads, batch["data"].to_pylist())
-    return [document.get("orderKey", document.get("customerKey")) for document in documents]
+    return [document.get("order_key", document.get("customer_key")) for document in documents]
 
 
 def test_the_past_ends_at_the_present_and_lasts_three_days(history: History) -> None:

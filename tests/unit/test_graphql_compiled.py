@@ -63,6 +63,8 @@ def query(**changes: Any) -> dict[str, Any]:
             "$.queries[0].arguments[0].arg_type",
         ),
         ({"queries": []}, "$.queries"),
+        ({"security": {"x": 1}}, "$.security"),
+        ({"security": {"rls": {"enabled": True, "forced": True}}}, "$.security.rls"),
         ({"enums": [{"name": "User", "values": ["A"]}]}, "$.enums[0].name"),
         ({"unions": [{"name": "U", "member_types": ["Ghost"]}]}, "$.unions[0].member_types[0]"),
         ({"unions": [{"name": "U", "member_types": []}]}, "$.unions[0].member_types"),
@@ -77,7 +79,7 @@ def test_a_wrong_value_is_named_by_its_path_in_the_file(
 
 
 def test_keys_that_nobody_knows_are_ignored() -> None:
-    assert decode(compiled(security={"x": 1})).queries[0].name == "users"
+    assert decode(compiled(rest_config={"x": 1})).queries[0].name == "users"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.compiled import decode
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
-from flight_service.graphql.sources.discovery import Source, Sources, snake
+from flight_service.graphql.sources.source import Source, Sources
 
 LIMITS = Limits(10, 100, 1000)
 
@@ -118,7 +118,7 @@ def test_a_document_is_projected_field_by_field(schema: Schema) -> None:
     assert found.sql == (
         "SELECT\n"
         "    (d.\"data\"->>'id') AS c0,\n"
-        "    (d.\"data\"->>'placedAt') AS c1\n"
+        "    (d.\"data\"->>'placed_at') AS c1\n"
         'FROM (SELECT s.* FROM "tv_order" AS s WHERE (s."data"->>\'id\') = ANY '
         "(ARRAY(SELECT jsonb_array_elements_text("
         "(SELECT current_setting('fraiseql.p1')::jsonb))::text))) AS d"
@@ -206,17 +206,3 @@ def test_a_column_s_name_is_quoted_whatever_it_is(schema: Schema) -> None:
     )
     found = plan(schema, "{ orders { id } }", source)
     assert found.sql.startswith('SELECT\n    d."a""; DROP TABLE x; --" AS c0\n')
-
-
-@pytest.mark.parametrize(
-    ("name", "column"),
-    [
-        ("id", "id"),
-        ("customerKey", "customer_key"),
-        ("snake_case", "snake_case"),
-        ("HTTPStatus", "http_status"),
-        ("line2Total", "line2_total"),
-    ],
-)
-def test_fields_are_named_as_columns_are(name: str, column: str) -> None:
-    assert snake(name) == column

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from flight_service.graphql.errors import (
     NotAuthorised,
     SnapshotGone,
 )
-from flight_service.graphql.execution.reader import Reading, claims_setting, result_batches
+from flight_service.graphql.execution.reader import Reading, result_batches
 from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.database import Database, Ending
 from flight_service.graphql.postgres.sql import quoted_path
@@ -72,6 +72,7 @@ class _Held:
     timer: threading.Timer
     snapshot: str
     principal: Principal
+    settings: Mapping[str, str]
     plans: tuple[Plan, ...]
     unread: set[int]
     rows: dict[int, int] = field(default_factory=dict)
@@ -100,7 +101,11 @@ class Snapshots:
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def offer(
-        self, root: RootPlan, principal: Principal, compile_part: Callable[[Pages], Plan]
+        self,
+        root: RootPlan,
+        principal: Principal,
+        settings: Mapping[str, str],
+        compile_part: Callable[[Pages], Plan],
     ) -> Parts | None:
         """Holds a snapshot for a large result and divides it; None where it stays in one.
 
@@ -113,7 +118,7 @@ class Snapshots:
                 return None
             if self._known(root.sql, self._rows) < self._rows:
                 return None
-            return self._exported(root, root.table, principal, compile_part)
+            return self._exported(root, root.table, principal, settings, compile_part)
         except DatabaseFailed:
             # All connections hold a snapshot, or reading will tell what is wrong.
             return None
@@ -167,12 +172,12 @@ class Snapshots:
         root: RootPlan,
         table: str,
         principal: Principal,
+        settings: Mapping[str, str],
         compile_part: Callable[[Pages], Plan],
     ) -> Parts | None:
         idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
-        settings = claims_setting(principal.claims) | idle
         with ExitStack() as stack:
-            transaction = stack.enter_context(self._database.transaction(settings))
+            transaction = stack.enter_context(self._database.transaction({**settings, **idle}))
             rows = _estimate(transaction.explained(root.sql, root.values))
             # The planner does not see the values, so this holds for all of them.
             if self._learn(root.sql, rows) < self._rows:
@@ -186,7 +191,9 @@ class Snapshots:
             timer = threading.Timer(self._seconds, self._give_up, [handle])
             timer.daemon = True
             unread = set(range(len(plans)))
-            held = _Held(stack.pop_all(), timer, found["snapshot"], principal, plans, unread)
+            held = _Held(
+                stack.pop_all(), timer, found["snapshot"], principal, settings, plans, unread
+            )
         with self._lock:
             self._held[handle] = held
         timer.start()
@@ -198,7 +205,7 @@ class Snapshots:
     ) -> Iterator[pa.RecordBatch]:
         held.rows[number] = 0
         batches = result_batches(
-            self._reading, held.plans[number], held.principal.claims, None, ending, held.snapshot
+            self._reading, held.plans[number], held.settings, None, ending, held.snapshot
         )
         with closing(batches):
             for batch in batches:

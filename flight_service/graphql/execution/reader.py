@@ -28,8 +28,6 @@ from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.database import BadValue, Database, Ending, Transaction
 
 FORM = b"graphql:form"
-CLAIMS = "fraiseql.claims"
-"""The setting in which row-security policies find the principal's claims, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,13 @@ class Reading:
     def transaction(
         self,
         plan: Plan,
-        claims: Mapping[str, Any],
+        settings: Mapping[str, str],
         ending: Ending | None,
         snapshot: str | None = None,
     ) -> Transaction:
         """The transaction that a plan is read in. Of a shared snapshot each reads a large part."""
         large = snapshot is not None or any(one.sql in self.large for one in plan.statements)
-        return self.database.transaction(claims_setting(claims), ending, snapshot, large=large)
+        return self.database.transaction(settings, ending, snapshot, large=large)
 
 
 def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
@@ -69,7 +67,7 @@ def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
 def result_batches(
     reading: Reading,
     plan: Plan,
-    claims: Mapping[str, Any],
+    settings: Mapping[str, str],
     field: str | None = None,
     ending: Ending | None = None,
     snapshot: str | None = None,
@@ -81,7 +79,7 @@ def result_batches(
         GraphQLFailure: as soon as it is known, which may be after some batches.
     """
     root = picked(plan, field)
-    with reading.transaction(plan, claims, ending, snapshot) as transaction:
+    with reading.transaction(plan, settings, ending, snapshot) as transaction:
         if root is not None:
             yield from _root_batches(reading, transaction, root)
             return
@@ -98,7 +96,7 @@ def result_batches(
 
 
 def result_json(
-    reading: Reading, plan: Plan, claims: Mapping[str, Any], ending: Ending | None = None
+    reading: Reading, plan: Plan, settings: Mapping[str, str], ending: Ending | None = None
 ) -> Iterator[bytes]:
     """Streams the fields of a GraphQL response's `data`, in pieces: what stands in its braces.
 
@@ -109,7 +107,7 @@ def result_json(
         fields = [f'"{one.key}":'.encode() + _constant_json(one) for one in plan.constants]
         yield b",".join(fields)
         return
-    with reading.transaction(plan, claims, ending) as transaction:
+    with reading.transaction(plan, settings, ending) as transaction:
         for number, root in enumerate(plan.roots):
             key = f'{"," if number else ""}"{root.key}":'.encode()
             if isinstance(root, Member):
@@ -141,11 +139,6 @@ def _constant_json(member: Member) -> bytes:
     assert isinstance(member.shape, Constant)
     value = member.shape.value
     return value.encode() if member.shape.json else msgspec.json.encode(value)
-
-
-def claims_setting(claims: Mapping[str, Any]) -> dict[str, str]:
-    """The settings of a transaction that reads for a principal of these claims."""
-    return {CLAIMS: msgspec.json.encode(dict(claims)).decode()}
 
 
 def picked(plan: Plan, field: str | None) -> RootPlan | None:

@@ -26,15 +26,15 @@ from flight_service.graphql.arrow.shapes import (
     Struct,
 )
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
-from flight_service.graphql.planning.conditions import authorise
+from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.plan import Choice, Page, Plan, RootPlan
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.planning.statement import Statement
 from flight_service.graphql.request.operation import Operation, Root, Selected
-from flight_service.graphql.schema.compiled import Query, roles
+from flight_service.graphql.schema.compiled import Query
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.discovery import Source, Sources, relation_of
+from flight_service.graphql.sources.source import Source, Sources, relation_of
 from flight_service.graphql.sources.values import NotCovered
 
 AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", "last", "before"))
@@ -104,6 +104,7 @@ class _Root:
         self._sources = sources
         self._root = root
         self._principal = principal
+        self._access = access_of(schema, principal)
         self._max_rows = max_rows
         self._pages = pages
         self._query: Query = schema.queries[root.name]
@@ -137,30 +138,32 @@ class _Root:
         )
 
     def _authorise(self) -> None:
-        held = self._principal.roles
-        authorise(self._query.name, roles(self._query.requires_role), held)
-        types = self._schema.possible(self._type)
-        for name in sorted(types):
-            authorise(name, roles(self._schema.types[name].requires_role), held)
-        self._authorise_selected(self._root.selected.children, held)
+        self._access.check_query(self._query)
+        for name in sorted(self._schema.possible(self._type)):
+            self._access.check_type(self._schema, name)
+        self._authorise_selected(self._root.selected.children)
 
-    def _authorise_selected(self, selected: Sequence[Selected], held: frozenset[str]) -> None:
+    def _authorise_selected(self, selected: Sequence[Selected]) -> None:
         for one in selected:
             for types, name in one.fields:
                 for owner in sorted(types & self._schema.types.keys()):
-                    authorise(owner, roles(self._schema.types[owner].requires_role), held)
-                    field = self._schema.fields(owner).get(name)
-                    if field is None:
-                        continue
-                    authorise(f"{owner}.{name}", roles(field.requires_role), held)
-                    for target in sorted(self._schema.possible(field.field_type.base)):
-                        if target in self._schema.types:
-                            required = roles(self._schema.types[target].requires_role)
-                            authorise(target, required, held)
-            self._authorise_selected(one.children, held)
+                    self._authorise_field(owner, name)
+            self._authorise_selected(one.children)
+
+    def _authorise_field(self, owner: str, name: str) -> None:
+        self._access.check_type(self._schema, owner)
+        field = self._schema.fields(owner).get(name)
+        if field is None:
+            return
+        self._access.check_field(owner, field, shown=True)
+        if not self._access.is_masked(field):
+            for target in sorted(self._schema.possible(field.field_type.base)):
+                self._access.check_type(self._schema, target)
 
     def _compiled(self, source: Source, left_out: tuple[str, ...]) -> RootPlan:
-        statement = Statement(self._schema, self._sources, source, self._principal, self._pages)
+        statement = Statement(
+            self._schema, self._sources, source, self._principal, self._access, self._pages
+        )
         query, arguments = self._query, self._root.arguments
         for name, injected in query.inject_params.items():
             statement.inject(self._type, name, injected)

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from flight_service.graphql.errors import NotAuthorised, QueryRefused
+from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.planning.access import Access
 from flight_service.graphql.postgres.sql import Parameters
-from flight_service.graphql.schema.compiled import Field, roles
+from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.inputs import COMBINATORS, OPERATORS, UNORDERED
 from flight_service.graphql.schema.scalars import Kind, kind_of
@@ -27,8 +28,6 @@ from flight_service.graphql.sources.values import (
 
 COMPARED = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
-Authorise = Callable[[str], None]
-"""Raises NotAuthorised where the principal may not see a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +47,10 @@ class Conditions:
         NotCovered: the source lacks a field that the condition is on.
     """
 
-    def __init__(self, schema: Schema, parameters: Parameters, may_see: frozenset[str]) -> None:
+    def __init__(self, schema: Schema, parameters: Parameters, access: Access) -> None:
         self._schema = schema
         self._parameters = parameters
-        self._may_see = may_see
+        self._access = access
         self._on_document = False
 
     def where(self, type_name: str, value: Value, given: Mapping[str, Any]) -> Iterator[Condition]:
@@ -261,25 +260,18 @@ class Conditions:
         return fields[name]
 
     def _authorise(self, type_name: str) -> None:
-        one = self._schema.types.get(type_name)
-        if one is not None:
-            authorise(type_name, roles(one.requires_role), self._may_see)
+        for name in sorted(self._schema.possible(type_name)):
+            self._access.check_type(self._schema, name)
 
     def _authorise_field(self, type_name: str, field: Field) -> None:
-        authorise(f"{type_name}.{field.name}", roles(field.requires_role), self._may_see)
+        """Refuses a field that may not be seen, of a type or of any type that a row may be of."""
+        for owner in sorted({type_name, *self._schema.possible(type_name)}):
+            own = self._schema.fields(owner).get(field.name)
+            if own is not None:
+                self._access.check_field(owner, own)
         base = field.field_type.base
-        if base in self._schema.types:
+        if base in self._schema.types or self._schema.is_abstract(base):
             self._authorise(base)
-
-
-def authorise(what: str, required: Sequence[str], held: frozenset[str]) -> None:
-    """Refuses a principal who holds none of the roles that something requires.
-
-    Raises:
-        NotAuthorised: naming the roles.
-    """
-    if required and held.isdisjoint(required):
-        raise NotAuthorised(f"{what} needs the role {' or '.join(map(repr, required))}.")
 
 
 def _all(parts: Sequence[str]) -> str:

@@ -21,12 +21,14 @@ from flight_service.graphql.arrow.shapes import (
     Shape,
     Struct,
 )
+from flight_service.graphql.planning.access import Access
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.request.operation import Selected
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import Kind, kind_of
 from flight_service.graphql.sources.values import (
     JSON,
+    NULL,
     Built,
     Column,
     Document,
@@ -75,8 +77,9 @@ class Level:
 class Projector:
     """Collects the columns of one statement while shapes are made."""
 
-    def __init__(self, schema: Schema, arrow_types: ArrowTypes) -> None:
+    def __init__(self, schema: Schema, arrow_types: ArrowTypes, access: Access) -> None:
         self._schema = schema
+        self._access = access
         self._arrow_types = arrow_types
         self._elements = 0
         self.columns: list[str] = []
@@ -136,7 +139,7 @@ class Projector:
             return tuple(
                 Member(one.key, Constant(type_name), nullable=False)
                 if one.fields[0][1] == TYPENAME
-                else self._member(one, type_name, member(value, one.fields[0][1]), level, path)
+                else self._of_type(one, type_name, value, level, path)
                 for one in selected
             )
         whole = self._used(as_document(value))
@@ -167,14 +170,46 @@ class Projector:
                 leaf = Leaf(self.emit(level, value.text), pa.string())
                 members.append(Member(one.key, leaf, nullable, types, place))
                 continue
-            choices = [
-                (_is_one_of(name.text, types), whole.member(source)) for types, source in one.fields
-            ]
-            found = choices[0][1] if everywhere and len(choices) == 1 else any_of(choices)
+            choices, hidden = self._choices(one, whole, name)
+            whole_choice = everywhere and not hidden and len(choices) == 1
+            found = NULL if not choices else choices[0][1] if whole_choice else any_of(choices)
             owner = min(one.fields[0][0])
             made = self._member(one, owner, found, level, path, everywhere)
-            members.append(replace(made, place=place))
+            members.append(replace(made, place=place, nullable=made.nullable or hidden))
         return tuple(members)
+
+    def _of_type(
+        self,
+        selected: Selected,
+        owner: str,
+        value: Value,
+        level: Level,
+        path: tuple[str, ...],
+    ) -> Member:
+        """A selected field of an object type; null, whatever it holds, where it is masked."""
+        name = selected.fields[0][1]
+        if self._access.is_masked(self._schema.fields(owner).get(name)):
+            made = self._member(selected, owner, NULL, level, path)
+            return replace(made, nullable=True)
+        return self._member(selected, owner, member(value, name), level, path)
+
+    def _choices(
+        self, selected: Selected, whole: Document, name: Document
+    ) -> tuple[list[tuple[str, Document]], bool]:
+        """Where a field of an interface or union is read, by the types that a row may be of; and
+        whether it is masked of some."""
+        choices: list[tuple[str, Document]] = []
+        hidden = False
+        for types, source in selected.fields:
+            shown = frozenset(
+                one
+                for one in types
+                if not self._access.is_masked(self._schema.fields(one).get(source))
+            )
+            hidden = hidden or shown != types
+            if shown:
+                choices.append((_is_one_of(name.text, shown), whole.member(source)))
+        return choices, hidden
 
     def _member(
         self,
@@ -224,8 +259,8 @@ class Projector:
     ) -> Leaf:
         kind = kind_of(scalar)
         arrow = self._arrow_types.get((owner, name), kind.arrow)
-        if isinstance(value, Document):
-            self.checks.append(Check(path, value, kind, level.tables))
+        if isinstance(value, Document) or (isinstance(value, Column) and value.type in JSON):
+            self.checks.append(Check(path, as_document(value), kind, level.tables))
         wide = pa.types.is_int64(arrow)
         sql = transferred(value, kind, wide=wide)
         if not isinstance(value, Column) or value.type in JSON:
@@ -260,7 +295,9 @@ class Projector:
         self._elements += 1
         alias = f"e{self._elements}"
         inner = Level((*level.tables, f"jsonb_array_elements({array}) AS {alias}(v)"))
-        shape, nullable = self._shape(selected, owner, item, document(f"{alias}.v"), inner, path)
+        shape, nullable = self._shape(
+            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, path
+        )
         if not inner.alias:
             raise AssertionError("an element always has a column")
         return ListOf(lengths, Member("item", shape, nullable))

@@ -8,6 +8,7 @@ from typing import Any
 from flight_service.authentication import Principal
 from flight_service.graphql.arrow.shapes import Struct
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
+from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.postgres.sql import Parameters
@@ -15,7 +16,7 @@ from flight_service.graphql.schema.compiled import Injected
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.inputs import COMBINATORS
 from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.discovery import Source, Sources, snake
+from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
 
 
@@ -28,16 +29,17 @@ class Statement:
         sources: Sources,
         source: Source,
         principal: Principal,
+        access: Access,
         pages: Pages | None = None,
     ) -> None:
         self.source = source
-        self.projector = Projector(schema, sources.arrow_types)
+        self.projector = Projector(schema, sources.arrow_types, access)
         self.limit: int | None = None
         self.offset = 0
         self._schema = schema
         self._principal = principal
         self._parameters = Parameters()
-        self._conditions = Conditions(schema, self._parameters, principal.roles)
+        self._conditions = Conditions(schema, self._parameters, access)
         self._where: list[Condition] = []
         self._order: list[str] = []
         self._order_on_document = False
@@ -144,6 +146,7 @@ class Statement:
         fields = self._schema.fields(type_name)
         if name in fields:
             return name
+        snake = self._schema.naming.snake
         return next((one for one in fields if snake(one) == snake(name)), None)
 
 

@@ -23,7 +23,12 @@ SELECT
     a.atttypmod AS modifier,
     CASE WHEN c.relkind = 'v' AND a.attnum = 1 THEN pg_get_viewdef(c.oid, false) END AS definition,
     coalesce(array_to_string(c.reloptions, ' ') ~ 'security_barrier=(true|on|yes|1)', false)
-        AS barrier
+        AS barrier,
+    CASE c.relkind
+        WHEN 'v' THEN array_to_string(c.reloptions, ' ') ~ 'security_invoker=(true|on|yes|1)'
+        ELSE row_security_active(c.oid)
+            AND EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid)
+    END IS TRUE AS guarded
 FROM jsonb_array_elements_text($1::jsonb) AS asked(name)
 JOIN pg_class AS c ON c.oid = to_regclass(asked.name)
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -67,6 +72,9 @@ class Relation:
     is_open: bool
     """Whether reading it needs no more than the right to, and its rows are the same for all."""
     barrier: bool
+    is_guarded: bool = False
+    """Of a table, whether policies of row security hold for this service's role; of a view,
+    whether it leaves them to whoever reads it."""
 
 
 def read_relations(ask: Ask, names: Iterable[str]) -> dict[str, Relation]:
@@ -83,7 +91,9 @@ def read_relations(ask: Ask, names: Iterable[str]) -> dict[str, Relation]:
         if name not in found:
             is_open = row["readable"] and not row["row_security"]
             is_stored = row["kind"] in ("r", "m")
-            found[name] = Relation(name, own, row["definition"], is_stored, is_open, row["barrier"])
+            found[name] = Relation(
+                name, own, row["definition"], is_stored, is_open, row["barrier"], row["guarded"]
+            )
     return found
 
 

@@ -6,11 +6,18 @@ unknown shape is refused with its path in the file: to guess there would be to a
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from flight_service.graphql.errors import SchemaInvalid
+from flight_service.graphql.schema.security import (
+    Actor,
+    Security,
+    SessionVariables,
+    check_session_variables,
+    unenforced,
+)
 
 WRAPPERS = {"Object", "Enum", "Scalar", "Input", "Interface", "Union"}
 SPELLINGS = {"Id": "ID", "Uuid": "UUID", "Bool": "Boolean", "JSON": "Json", "Datetime": "DateTime"}
@@ -46,6 +53,11 @@ class Field(msgspec.Struct, frozen=True):
     description: str | None = None
     deprecated: Deprecated = None
     requires_role: Roles = None
+    requires_scope: str | None = None
+    on_deny: Literal["reject", "mask"] = "reject"
+    """What becomes of a selected field whose scope is not held: an error, or null."""
+    authorize: bool = False
+    encryption: Any = None
 
 
 class Type(msgspec.Struct, frozen=True):
@@ -133,6 +145,8 @@ class Query(msgspec.Struct, frozen=True):
     cache_ttl_seconds: int | None = None
     additional_views: tuple[str, ...] = ()
     requires_role: Roles = None
+    requires_actor: tuple[Actor, ...] = ()
+    """The kinds of principals that may ask it; all, where there is none."""
     relay: bool = False
     relay_cursor_column: str | None = None
     description: str | None = None
@@ -162,6 +176,23 @@ class Compiled(msgspec.Struct, frozen=True):
     input_types: tuple[InputType, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     unions: tuple[Union, ...] = ()
+    naming_acronyms: tuple[str, ...] = ()
+    security: Security | None = None
+    session_variables: SessionVariables = SessionVariables()
+
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """What protects data in FraiseQL and is not enforced here, with the places in the file."""
+        return (
+            *unenforced(self.security, self.session_variables),
+            *(
+                f"`{key}` of {owner.name}.{field.name}"
+                for owner in (*self.types, *self.interfaces)
+                for field in owner.fields
+                for key in ("authorize", "encryption")
+                if getattr(field, key)
+            ),
+        )
 
 
 Named = TypeVar("Named", bound=Type | Interface | Union | Enum | InputType)
@@ -299,6 +330,7 @@ def _check(compiled: Compiled) -> None:
         raise SchemaInvalid("there is no query, and a schema needs one - at `$.queries`")
     _check_members(compiled)
     _check_queries(compiled)
+    check_session_variables(compiled.session_variables)
 
 
 def _check_names(section: str, values: tuple[Any, ...]) -> None:

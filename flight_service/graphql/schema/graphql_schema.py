@@ -1,6 +1,6 @@
 """The compiled schema as a graphql-core schema: what clients validate against and introspect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -39,6 +39,7 @@ from flight_service.graphql.schema.compiled import (
     deprecation,
 )
 from flight_service.graphql.schema.inputs import InputTypes
+from flight_service.graphql.schema.naming import Naming
 from flight_service.graphql.schema.scalars import make_scalar
 
 PAGE_INFO_FIELDS = {
@@ -59,6 +60,10 @@ class Schema:
     interfaces: dict[str, Interface]
     unions: dict[str, Union]
     queries: dict[str, Query]
+    naming: Naming = field(default_factory=Naming)
+    """The rule from fields to the keys of documents."""
+    scopes: frozenset[str] = frozenset()
+    """The scopes that fields need."""
 
     def possible(self, name: str) -> frozenset[str]:
         """The object types that a value of that type can be."""
@@ -96,6 +101,13 @@ def build_schema(compiled: Compiled) -> Schema:
         {one.name: one for one in compiled.interfaces},
         {one.name: one for one in compiled.unions},
         {one.name: one for one in compiled.queries},
+        Naming(compiled.naming_acronyms),
+        frozenset(
+            one.requires_scope
+            for owner in (*compiled.types, *compiled.interfaces)
+            for one in owner.fields
+            if one.requires_scope is not None
+        ),
     )
 
 

@@ -7,7 +7,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -19,12 +19,21 @@ from flight_service.graphql.postgres.catalogue import (
     describe_columns,
     read_relations,
 )
-from flight_service.graphql.postgres.sql import quoted, quoted_path
-from flight_service.graphql.schema.compiled import Field, Query
+from flight_service.graphql.postgres.sql import quoted_path
+from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
-from flight_service.graphql.sources.ctid_ranges import Placed, placed
-from flight_service.graphql.sources.values import JSON, Built, Column, Document, Value, document
+from flight_service.graphql.sources.ctid_ranges import placed
+from flight_service.graphql.sources.document_keys import DocumentKeys
+from flight_service.graphql.sources.evidence import merged
+from flight_service.graphql.sources.keys import NOTHING, Keys, Seen, rule
+from flight_service.graphql.sources.row_security import (
+    check_row_security,
+    is_protected,
+    needs_row_security,
+)
+from flight_service.graphql.sources.source import Source, Sources, relation_of
+from flight_service.graphql.sources.values import JSON
 from flight_service.graphql.sources.view_expansion import (
     Definition,
     NotTheSame,
@@ -35,92 +44,7 @@ from flight_service.graphql.sources.view_expansion import (
 )
 
 PREFIX = re.compile(r"(?:v|tv)_(?=.)")
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 DEFAULT_COLUMN = "data"
-
-
-def snake(name: str) -> str:
-    """A field's name as columns are named: `customerKey` is `customer_key`."""
-    return HUMP.sub("_", name).lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A relation, or a view's expanded definition, that holds rows of a type."""
-
-    name: str
-    how: str
-    sql: str
-    """What stands in FROM."""
-    members: Mapping[str, ColumnInfo | Part | Parts]
-    """Columns by field."""
-    columns: Mapping[str, ColumnInfo]
-    """All columns, by their own names."""
-    document: str | None
-    """The column of the document, where it may be read."""
-    builds: bool
-    """Whether the document is built when it is read."""
-    parts_columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
-    """The columns that `members` name as parts."""
-    complete: bool = False
-    placed: Placed | None = None
-    """The same rows with their places, where those can be told."""
-
-    def value(self, alias: str) -> Built:
-        """The rows' fields, read from the relation under a name."""
-        whole = None
-        if self.document is not None:
-            whole = document(f"{alias}.{quoted(self.document)}", computed=self.builds)
-        return Built(
-            {key: self._value(alias, one) for key, one in self.members.items()},
-            whole,
-            self.name,
-            self.complete,
-        )
-
-    def beside(self, alias: str, name: str) -> Column | Document | None:
-        """A value that is no field: a column of that name, or the document's own member."""
-        info = self.columns.get(name)
-        if info is not None:
-            return Column(f"{alias}.{quoted(name)}", info.type, info.is_enum)
-        if self.document is None:
-            return None
-        whole = document(f"{alias}.{quoted(self.document)}", computed=self.builds)
-        return whole.member(name)
-
-    def _value(self, alias: str, one: ColumnInfo | Part | Parts) -> Value:
-        match one:
-            case ColumnInfo(name, kind, is_enum):
-                return Column(f"{alias}.{quoted(name)}", kind, is_enum)
-            case Part(name, stored):
-                kind = self.parts_columns[name].type
-                return Column(f"{alias}.{quoted(name)}", kind, computed=not stored)
-            case Parts(members, present):
-                return Built(
-                    {key: self._value(alias, part) for key, part in members.items()},
-                    name=self.name,
-                    complete=True,
-                    present=None if present is None else f"{alias}.{quoted(present)}",
-                )
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What was learned of the database under one compiled schema."""
-
-    by_query: Mapping[str, tuple[Source, ...]]
-    """The sources of each query, the fastest first; none where its relation is missing."""
-    notes: Mapping[str, tuple[str, ...]]
-    """Why a faster source was left out, by query."""
-    arrow_types: Mapping[tuple[str, str], pa.DataType]
-    missing: frozenset[str] = frozenset()
-    """The queries whose relation is not there, though a flat one may be."""
-
-
-def relation_of(schema: Schema, query: Query) -> str:
-    """The relation that holds a query's documents."""
-    own = schema.types.get(query.return_type.name)
-    return query.sql_source or (own and own.sql_source) or ""
 
 
 def learn(schema: Schema, ask: Ask) -> Sources:
@@ -128,6 +52,7 @@ def learn(schema: Schema, ask: Ask) -> Sources:
 
     Raises:
         DatabaseFailed: it cannot be asked.
+        SchemaUnavailable: the schema needs row security, which is not in force.
     """
     return _Learner(schema, ask).learn()
 
@@ -138,12 +63,14 @@ class _Learner:
         self._ask = ask
         self._relations: dict[str, Relation] = {}
         self._facts: dict[tuple[str, str, str], list[ColumnInfo]] = {}
+        self._keys = DocumentKeys(schema, ask, self._relations)
 
     def learn(self) -> Sources:
         names = {relation_of(self._schema, query) for query in self._schema.queries.values()}
         names |= {one.sql_source for one in self._schema.types.values() if one.sql_source}
         self._read({*names, *(flat for name in names for flat in _flat_names(name))})
         self._read_definitions()
+        check_row_security(self._schema, self._relations)
         made: dict[tuple[str, str, str], tuple[tuple[Source, ...], tuple[str, ...]]] = {}
         by_query, notes = {}, {}
         for query in self._schema.queries.values():
@@ -153,6 +80,10 @@ class _Learner:
             if key not in made:
                 made[key] = self._sources(*key)
             by_query[query.name], notes[query.name] = made[key]
+            if needs_row_security(self._schema, query):
+                by_query[query.name] = tuple(
+                    one for one in made[key][0] if is_protected(one.name, self._relations)
+                )
         for one in self._schema.types.values():
             key = (one.sql_source or "", one.jsonb_column or DEFAULT_COLUMN, one.name)
             if one.sql_source and key not in made:
@@ -167,12 +98,13 @@ class _Learner:
             for one in self._schema.queries.values()
             if relation_of(self._schema, one) not in self._relations
         )
-        return Sources(by_query, notes, types, missing)
+        unsettled = frozenset(name for name, found in by_query.items() if _is_unsettled(found))
+        return Sources(by_query, notes, types, missing, unsettled)
 
     def _read(self, names: Iterable[str]) -> None:
         unknown = set(names) - self._relations.keys()
         if unknown:
-            self._relations |= read_relations(self._ask, unknown)
+            self._relations.update(read_relations(self._ask, unknown))
 
     def _read_definitions(self) -> None:
         """Views, and the views and tables in them, until there is none that is not known."""
@@ -199,25 +131,29 @@ class _Learner:
     ) -> tuple[tuple[Source, ...], tuple[str, ...]]:
         found: list[Source] = []
         notes: list[str] = []
+        base = self._relations.get(relation)
+        has_document = base is not None and _has_document(base, column)
+        keys = self._keys.of(base, column) if base and has_document else rule()
         for name in _flat_names(relation):
             if name in self._relations:
-                found.append(self._flat(self._relations[name], type_name))
+                found.append(self._flat(self._relations[name], type_name, keys))
             else:
                 notes.append(f"there is no {name}")
-        base = self._relations.get(relation)
         if base is None:
             flat = tuple(self._with_places(one) for one in found)
             return flat, (*notes, f"there is no {relation}")
-        has_document = column in base.columns and base.columns[column].type in JSON
         if has_document and base.definition and not self._schema.is_abstract(type_name):
             try:
-                found.append(self._expressions(base, column, type_name))
+                found.append(self._expressions(base, column, type_name, keys))
             except (NotTheSame, DatabaseFailed) as why:
                 notes.append(str(why))
-        found.append(self._documents(base, column if has_document else None, type_name))
+        if has_document:
+            self._note_wide(type_name, keys)
+        documents = column if has_document else None
+        found.append(self._documents(base, documents, type_name, keys))
         return tuple(self._with_places(one) for one in found), tuple(notes)
 
-    def _flat(self, relation: Relation, type_name: str) -> Source:
+    def _flat(self, relation: Relation, type_name: str, keys: Keys) -> Source:
         return Source(
             relation.name,
             "the flat relation",
@@ -226,9 +162,12 @@ class _Learner:
             relation.columns,
             document=None,
             builds=False,
+            keys=keys,
         )
 
-    def _documents(self, relation: Relation, column: str | None, type_name: str) -> Source:
+    def _documents(
+        self, relation: Relation, column: str | None, type_name: str, keys: Keys
+    ) -> Source:
         # Of an interface or union the document alone says which member a row is.
         abstract = self._schema.is_abstract(type_name)
         return Source(
@@ -239,12 +178,14 @@ class _Learner:
             relation.columns,
             document=column,
             builds=relation.definition is not None,
+            keys=keys,
         )
 
-    def _expressions(self, view: Relation, column: str, type_name: str) -> Source:
+    def _expressions(self, view: Relation, column: str, type_name: str, keys: Keys) -> Source:
         expansion = expand(view.name, column, self._definitions)
         described = describe_columns(self._ask, expansion.select)
-        self._note_parts(type_name, expansion.parts, described)
+        keys = replace(keys, seen=merged(keys.seen, _seen_parts(expansion.parts)))
+        self._note_parts(type_name, expansion.parts, described, keys)
         return Source(
             view.name,
             f"the expressions under its {column}",
@@ -255,6 +196,7 @@ class _Learner:
             builds=True,
             parts_columns=described,
             complete=True,
+            keys=keys,
         )
 
     def _with_places(self, source: Source) -> Source:
@@ -279,7 +221,8 @@ class _Learner:
     def _columns_of(self, relation: Relation, type_name: str) -> dict[str, ColumnInfo]:
         found: dict[str, ColumnInfo] = {}
         for one in self._schema.fields(type_name).values():
-            info = relation.columns.get(one.name) or relation.columns.get(snake(one.name))
+            names = self._schema.naming.columns(one.name)
+            info = next((relation.columns[n] for n in names if n in relation.columns), None)
             if info is not None and self._holds(one, info):
                 found[one.name] = info
                 self._note(type_name, one, info)
@@ -300,16 +243,40 @@ class _Learner:
         self._facts.setdefault((type_name, one.name, scalar), []).append(info)
 
     def _note_parts(
-        self, type_name: str, parts: Parts, described: Mapping[str, ColumnInfo]
+        self, type_name: str, parts: Parts, described: Mapping[str, ColumnInfo], keys: Keys
     ) -> None:
-        fields = self._schema.fields(type_name)
-        for key, part in parts.members.items():
-            if (one := fields.get(key)) is None:
-                continue
+        for name, one in self._schema.fields(type_name).items():
+            part = parts.members.get(keys.key(name))
             if isinstance(part, Part):
                 self._note(type_name, one, described[part.column])
-            elif one.field_type.base in self._schema.types:
-                self._note_parts(one.field_type.base, part, described)
+            elif part is not None and one.field_type.base in self._schema.types:
+                self._note_parts(one.field_type.base, part, described, keys.within(name))
+
+    def _note_wide(self, type_name: str, keys: Keys) -> None:
+        """Notes the `Int`s of which some document holds a number beyond 32 bits."""
+        for owner in sorted(self._schema.possible(type_name)):
+            for name, one in self._schema.fields(owner).items():
+                below = keys.within(name)
+                if below.seen.wide and kind_of(one.field_type.base).name == "Int":
+                    self._note(owner, one, ColumnInfo(name, "int8"))
+                elif below.seen.keys:
+                    self._note_wide(one.field_type.base, below)
+
+
+def _has_document(relation: Relation, column: str) -> bool:
+    return column in relation.columns and relation.columns[column].type in JSON
+
+
+def _is_unsettled(sources: tuple[Source, ...]) -> bool:
+    """Whether the documents' keys are not known, since there is no document yet."""
+    last = sources[-1] if sources else None
+    return last is not None and last.document is not None and not last.keys.known
+
+
+def _seen_parts(parts: Part | Parts) -> Seen:
+    if isinstance(parts, Part):
+        return NOTHING
+    return Seen({key: _seen_parts(one) for key, one in parts.members.items()})
 
 
 def _flat_names(relation: str) -> tuple[str, ...]:

@@ -3,20 +3,24 @@
 import hashlib
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
 
-from flight_service.graphql.errors import SchemaInvalid, SchemaUnavailable
+from flight_service.graphql.errors import DatabaseFailed, SchemaInvalid, SchemaUnavailable
 from flight_service.graphql.postgres.catalogue import Ask
 from flight_service.graphql.schema.compiled import read
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
-from flight_service.graphql.sources.discovery import Sources, learn
+from flight_service.graphql.sources.discovery import learn
+from flight_service.graphql.sources.source import Sources
 
 LOOK_SECONDS = 1.0
 """How old the last look at the file may be, and at what the database lacked."""
+MOST_LOOK_SECONDS = 300.0
+"""The longest wait before empty relations are looked at again, each wait twice the one before."""
 logger = logging.getLogger(__name__)
 
 
@@ -35,6 +39,7 @@ class Loaded:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sources: Sources | None = None
     _learned_at: float = 0.0
+    _wait: float = LOOK_SECONDS
 
     def sources(self, query: str) -> Sources:
         """What the database has for it, learned when first asked for.
@@ -47,12 +52,33 @@ class Loaded:
         """
         with self._lock:
             known = self._sources
-            is_old = monotonic() - self._learned_at >= LOOK_SECONDS
-            if known is None or (query in known.missing and is_old):
-                self._sources = known = learn(self.schema, self.ask)
-                self._learned_at = monotonic()
-                self.lessons += 1
+            if known is None or (query in known.missing and self._age >= LOOK_SECONDS):
+                known = self._learn()
             return known
+
+    def settle(self) -> None:
+        """Learns again, ever more rarely, while some relation has no document that would tell under
+        which keys its fields lie."""
+        known = self._sources
+        if known is None or not known.unsettled or self._age < self._wait:
+            return
+        with self._lock:
+            if self._age < self._wait:
+                return
+            self._wait = min(2 * self._wait, MOST_LOOK_SECONDS)
+            # What was known before stays, where the database cannot be asked.
+            with suppress(DatabaseFailed):
+                self._learn()
+
+    @property
+    def _age(self) -> float:
+        return monotonic() - self._learned_at
+
+    def _learn(self) -> Sources:
+        self._learned_at = monotonic()
+        self._sources = learn(self.schema, self.ask)
+        self.lessons += 1
+        return self._sources
 
     @cached_property
     def claims(self) -> frozenset[str]:
@@ -70,8 +96,11 @@ class SchemaRegistry:
     A file that cannot be used leaves the schema before it in use, and `problem` says why.
     """
 
-    def __init__(self, path: Path | None, ask: Ask) -> None:
+    def __init__(self, path: Path | None, ask: Ask, *, is_enforced_here: bool = True) -> None:
+        """A schema that is not enforced here but by a server behind may hold what only FraiseQL
+        enforces."""
         self._path = path
+        self._is_enforced_here = is_enforced_here
         self._ask = ask
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
@@ -122,6 +151,8 @@ class SchemaRegistry:
             return False
         try:
             schema = build_schema(read(self._path))
+            if self._is_enforced_here:
+                _refuse_unenforced(schema)
             digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
         except (SchemaInvalid, OSError) as error:
             self.problem = f"The compiled schema cannot be used: {error}"
@@ -131,3 +162,11 @@ class SchemaRegistry:
         self._loaded = Loaded(schema, version, digest, datetime.now(UTC), self._ask)
         self.problem = None
         return True
+
+
+def _refuse_unenforced(schema: Schema) -> None:
+    if found := schema.compiled.unenforced:
+        raise SchemaInvalid(
+            f"it protects data by {', '.join(found)}, which only FraiseQL enforces. Set "
+            "FRAISEQL_GRAPHQL_URL, and no database, to have the FraiseQL server answer."
+        )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from flight_service.graphql.arrow.casts import READ_HERE
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.schema.scalars import Kind
+from flight_service.graphql.sources.keys import Keys, rule
 
 TEXTS = frozenset(("text", "varchar"))
 AS_TEXT = frozenset(
@@ -49,6 +50,8 @@ class Column:
     is_enum: bool = False
     computed: bool = False
     """Whether it is computed for the row, as a sub-select is."""
+    keys: Keys = field(default_factory=rule)
+    """The keys of the document that it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,13 @@ class Document:
     sql: str
     text: str
     computed: bool = False
+    keys: Keys = field(default_factory=rule)
 
-    def member(self, key: str) -> "Document":
+    def member(self, name: str) -> "Document":
+        """The value of a field."""
+        key = literal(self.keys.key(name))
         return Document(
-            f"{self.sql}->{literal(key)}", f"{self.sql}->>{literal(key)}", self.computed
+            f"{self.sql}->{key}", f"{self.sql}->>{key}", self.computed, self.keys.within(name)
         )
 
 
@@ -73,6 +79,8 @@ class Built:
     whole: "Document | None" = None
     name: str = ""
     """What it is, for a reader of `NotCovered`."""
+    keys: Keys | None = None
+    """The keys of its fields, where its members are listed by them rather than by field."""
     complete: bool = field(default=False)
     """Whether a member that is not listed is null rather than unknown."""
     present: str | None = None
@@ -82,28 +90,30 @@ class Built:
 Value = Column | Document | Built
 
 
-def document(sql: str, *, computed: bool = False) -> Document:
+def document(sql: str, *, computed: bool = False, keys: Keys | None = None) -> Document:
     """A JSONB expression that is not a member of another."""
-    return Document(sql, f"({sql} #>> '{{}}')", computed)
+    return Document(sql, f"({sql} #>> '{{}}')", computed, keys or rule())
 
 
 NULL = Document("NULL::jsonb", "NULL::text")
 
 
-def member(value: Value, key: str) -> Value:
-    """An object's member.
+def member(value: Value, name: str) -> Value:
+    """An object's field.
 
     Raises:
         NotCovered: the object lists its members, and this is not among them.
     """
     match value:
-        case Built(members=members) if key in members:
-            return members[key]
-        case Built(complete=True):
-            return NULL
-        case Built(whole=None, name=name):
-            raise NotCovered(f"{name} has no column for {key}")
-    return as_document(value).member(key)
+        case Built(members=members, keys=keys):
+            key = name if keys is None else keys.key(name)
+            if key in members:
+                return members[key]
+            if value.complete:
+                return NULL
+            if value.whole is None:
+                raise NotCovered(f"{value.name} has no column for {name}")
+    return as_document(value).member(name)
 
 
 def as_document(value: Value) -> Document:
@@ -115,22 +125,22 @@ def as_document(value: Value) -> Document:
     match value:
         case Document():
             return value
-        case Built(whole=None, members=members, complete=True):
+        case Built(whole=None, members=members, complete=True, keys=keys):
             pairs = ", ".join(
                 f"{literal(key)}, {as_document(one).sql}" for key, one in members.items()
             )
             built = f"jsonb_build_object({pairs})"
             if value.present is not None:
                 built = f"CASE WHEN {value.present} THEN {built} END"
-            return document(f"({built})", computed=True)
+            return document(f"({built})", computed=True, keys=keys)
         case Built(whole=None, name=name):
             raise NotCovered(f"{name} is no document")
         case Built(whole=whole):
             return whole or NULL
-        case Column(sql, "jsonb", computed=computed):
-            return document(sql, computed=computed)
-        case Column(sql, "json"):
-            return document(f"({sql})::jsonb")
+        case Column(sql, "jsonb", computed=computed, keys=keys):
+            return document(sql, computed=computed, keys=keys)
+        case Column(sql, "json", keys=keys):
+            return document(f"({sql})::jsonb", keys=keys)
         case Column(sql):
             return document(f"to_jsonb({sql})")
 
@@ -193,4 +203,4 @@ def any_of(choices: Sequence[tuple[str, Document]]) -> Document:
             [(when, one.text) for when, one in choices],
         )
     )
-    return Document(sql, text, computed)
+    return Document(sql, text, computed, choices[0][1].keys)

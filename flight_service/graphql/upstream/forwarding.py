@@ -39,9 +39,10 @@ from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.postgres.database import Ending
 from flight_service.graphql.request.operation import Operation
+from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
-from flight_service.graphql.sources.discovery import Source, Sources
+from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.upstream.client import FraiseqlServer, Reply
 from flight_service.graphql.upstream.from_json import as_column, list_batches, single_batch
 
@@ -141,15 +142,21 @@ def _open(schema: Schema) -> Schema:
         name: msgspec.structs.replace(
             one,
             requires_role=None,
-            fields=tuple(msgspec.structs.replace(f, requires_role=None) for f in one.fields),
+            fields=tuple(_open_field(field) for field in one.fields),
         )
         for name, one in schema.types.items()
     }
     queries = {
-        name: msgspec.structs.replace(one, requires_role=None, inject_params={})
+        name: msgspec.structs.replace(one, requires_role=None, requires_actor=(), inject_params={})
         for name, one in schema.queries.items()
     }
     return replace(schema, types=types, queries=queries)
+
+
+def _open_field(field: Field) -> Field:
+    """A field that the server decides about. One that it may mask may be null."""
+    scope = field.requires_scope if field.on_deny == "mask" else None
+    return msgspec.structs.replace(field, requires_role=None, requires_scope=scope)
 
 
 def _sources(schema: Schema, url: str) -> Sources:

@@ -33,9 +33,9 @@ SELECT
     s.id,
     jsonb_build_object(
         'id', s.id,
-        'supplierKey', s.pk_supplier,
+        'supplier_key', s.pk_supplier,
         'name', s.name,
-        'accountBalance', s.account_balance,
+        'account_balance', s.account_balance,
         'address', s.address,
         'phone', s.phone,
         'nation', v_nation.data,
@@ -51,12 +51,12 @@ SELECT
     c.tenant_id,
     jsonb_build_object(
         'id', c.id,
-        'customerKey', c.pk_customer,
-        'tenantId', c.tenant_id,
+        'customer_key', c.pk_customer,
+        'tenant_id', c.tenant_id,
         'name', c.name,
         'status', c.status,
-        'marketSegment', c.market_segment,
-        'accountBalance', c.account_balance,
+        'market_segment', c.market_segment,
+        'account_balance', c.account_balance,
         'address', c.address,
         'phone', c.phone,
         'nation', jsonb_build_object(
@@ -69,7 +69,7 @@ SELECT
                 'comment', r.comment
             )
         ),
-        'registeredAt', c.registered_at,
+        'registered_at', c.registered_at,
         'comment', c.comment
     ) AS data
 FROM tb_customer AS c
@@ -82,12 +82,12 @@ SELECT
     p.id,
     jsonb_build_object(
         'id', p.id,
-        'partKey', p.pk_part,
+        'part_key', p.pk_part,
         'name', p.name,
         'manufacturer', p.manufacturer,
         'brand', p.brand,
         'keywords', to_jsonb(string_to_array(lower(p.type), ' ')),
-        'retailPrice', p.retail_price,
+        'retail_price', p.retail_price,
         'markup', (p.retail_price / offers.cheapest)::double precision,
         'attributes', jsonb_build_object('size', p.size, 'container', p.container),
         'offers', offers.data,
@@ -99,13 +99,13 @@ CROSS JOIN LATERAL (
         min(o.supply_cost) AS cheapest,
         jsonb_agg(
             jsonb_build_object(
-                'availableQuantity', o.available_quantity,
-                'supplyCost', o.supply_cost,
+                'available_quantity', o.available_quantity,
+                'supply_cost', o.supply_cost,
                 'supplier', jsonb_build_object(
                     'id', s.id,
-                    'supplierKey', s.pk_supplier,
+                    'supplier_key', s.pk_supplier,
                     'name', s.name,
-                    'accountBalance', s.account_balance,
+                    'account_balance', s.account_balance,
                     'address', s.address,
                     'phone', s.phone,
                     'nation', jsonb_build_object(
@@ -139,26 +139,26 @@ SELECT
     l.line_number,
     jsonb_build_object(
         'id', l.id,
-        'orderKey', l.fk_order,
-        'lineNumber', l.line_number,
-        'tenantId', l.tenant_id,
-        'partKey', l.fk_part,
-        'supplierKey', l.fk_supplier,
+        'order_key', l.fk_order,
+        'line_number', l.line_number,
+        'tenant_id', l.tenant_id,
+        'part_key', l.fk_part,
+        'supplier_key', l.fk_supplier,
         'status', l.status,
-        'returnFlag', l.return_flag,
+        'return_flag', l.return_flag,
         'quantity', l.quantity,
-        'extendedPrice', l.extended_price,
+        'extended_price', l.extended_price,
         'discount', l.discount,
         'tax', l.tax,
-        'shipDate', l.ship_date,
-        'commitDate', l.commit_date,
-        'receiptDate', l.receipt_date,
+        'ship_date', l.ship_date,
+        'commit_date', l.commit_date,
+        'receipt_date', l.receipt_date,
         'late', l.receipt_date > l.commit_date,
-        'shippedAt', l.shipped_at,
-        'receivedAt', l.received_at,
-        'returnedAt', l.returned_at,
-        'shipInstructions', l.ship_instructions,
-        'shipMode', l.ship_mode,
+        'shipped_at', l.shipped_at,
+        'received_at', l.received_at,
+        'returned_at', l.returned_at,
+        'ship_instructions', l.ship_instructions,
+        'ship_mode', l.ship_mode,
         'comment', l.comment
     ) AS data
 FROM tb_line_item AS l;
@@ -170,19 +170,19 @@ SELECT
     o.tenant_id,
     jsonb_build_object(
         'id', o.id,
-        'orderKey', o.pk_order,
-        'tenantId', o.tenant_id,
+        'order_key', o.pk_order,
+        'tenant_id', o.tenant_id,
         'status', o.status,
-        'totalPrice', o.total_price,
-        'orderDate', o.order_date,
-        'placedAt', o.placed_at,
-        'paidAt', o.paid_at,
-        'completedAt', o.completed_at,
+        'total_price', o.total_price,
+        'order_date', o.order_date,
+        'placed_at', o.placed_at,
+        'paid_at', o.paid_at,
+        'completed_at', o.completed_at,
         'priority', o.priority,
         'clerk', o.clerk,
-        'shipPriority', o.ship_priority,
+        'ship_priority', o.ship_priority,
         'customer', v_customer.data,
-        'lineItems', (
+        'line_items', (
             SELECT jsonb_agg(v_line_item.data ORDER BY v_line_item.line_number)
             FROM v_line_item
             WHERE v_line_item.fk_order = o.pk_order

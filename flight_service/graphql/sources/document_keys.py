@@ -1,0 +1,60 @@
+"""Decides under which keys the documents of each relation hold the fields of the schema."""
+
+from collections.abc import Mapping
+
+from flight_service.graphql.postgres.catalogue import Ask, Relation
+from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.sources.evidence import sampled, written
+from flight_service.graphql.sources.keys import NOTHING, Keys, Seen, keys_of
+from flight_service.graphql.sources.values import JSON
+from flight_service.graphql.sources.view_expansion import tables_of
+
+
+class DocumentKeys:
+    """The keys of relations' documents, each relation looked at once.
+
+    A view tells its keys by what it writes, and by the stored documents that it reads. Its own rows
+    are looked at only where that tells nothing, since a view may be slow to begin.
+    """
+
+    def __init__(self, schema: Schema, ask: Ask, relations: Mapping[str, Relation]) -> None:
+        self._naming = schema.naming
+        self._ask = ask
+        self._relations = relations
+        self._seen: dict[tuple[str, str], Seen] = {}
+        owners = (*schema.types.values(), *schema.interfaces.values())
+        self._names = frozenset(field.name for one in owners for field in one.fields)
+        humped = {name for name in self._names if self._naming.snake(name) != name}
+        self._telling = humped | set(map(self._naming.snake, humped))
+
+    def of(self, relation: Relation, column: str) -> Keys:
+        """The keys of a relation's documents, which lie in that column."""
+        if relation.definition is None:
+            seen = self._sampled(relation.name, column)
+            return keys_of(self._naming, self._names, seen)
+        texts: set[str] = set()
+        for one in self._read_by(relation):
+            if one.definition is not None:
+                texts |= written(one.definition)
+                continue
+            for name, info in one.columns.items():
+                if info.type in JSON:
+                    texts |= self._sampled(one.name, name).all_keys
+        seen = self._sampled(relation.name, column) if self._telling.isdisjoint(texts) else NOTHING
+        return keys_of(self._naming, self._names, seen, texts)
+
+    def _sampled(self, relation: str, column: str) -> Seen:
+        key = relation, column
+        if key not in self._seen:
+            self._seen[key] = sampled(self._ask, relation, column)
+        return self._seen[key]
+
+    def _read_by(self, view: Relation) -> list[Relation]:
+        """A view, and all that it reads."""
+        found, queue = {view.name: view}, [view]
+        while queue:
+            for name in tables_of(queue.pop().definition or ""):
+                if name in self._relations and name not in found:
+                    found[name] = self._relations[name]
+                    queue.append(found[name])
+        return list(found.values())

@@ -1,0 +1,130 @@
+"""Row security by session variables, and schemas whose tenants it does not keep apart."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import adbc_driver_postgresql.dbapi as postgresql
+import pytest
+from graphql_shop import AUTO, field, write_schema
+from pydantic import SecretStr
+
+from flight_service.authentication import ANYONE, Principal
+from flight_service.graphql.errors import SchemaUnavailable
+from flight_service.graphql.service import GraphQL, Request
+from fraiseql_assets.settings import Settings
+
+SCHEMA, ROLE = "graphql_tenants", "graphql_reader"
+SQL = f"""
+DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+DROP ROLE IF EXISTS {ROLE};
+CREATE ROLE {ROLE} LOGIN PASSWORD 'reader';
+CREATE SCHEMA {SCHEMA};
+GRANT USAGE ON SCHEMA {SCHEMA} TO {ROLE};
+SET search_path = {SCHEMA};
+CREATE TABLE tb_note (id int, tenant_id text, body text);
+INSERT INTO tb_note SELECT n, 't' || n % 3, 'note ' || n FROM generate_series(1, 9) AS n;
+ALTER TABLE tb_note ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON tb_note USING (tenant_id = current_setting('app.tenant_id', true));
+CREATE VIEW v_note WITH (security_invoker = true) AS SELECT id, tenant_id,
+    jsonb_build_object('id', id, 'tenant_id', tenant_id, 'body', body) AS data FROM tb_note;
+CREATE VIEW v_leaking AS SELECT id, data FROM v_note;
+CREATE TABLE ta_note AS SELECT id, body FROM tb_note;
+CREATE TABLE tb_open AS SELECT id, to_jsonb(n) AS data FROM tb_note AS n;
+GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO {ROLE};
+"""
+VARIABLES = {"variables": [{"name": "app.tenant_id", "source": "jwt", "claim": "tenant_id"}]}
+Make = Callable[..., GraphQL]
+
+
+@pytest.fixture(scope="module")
+def tables(database_url: str) -> Iterator[str]:
+    """The address at which the role of few rights reads them."""
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        for statement in SQL.split(";\n"):
+            if statement.strip():
+                run.execute(statement)
+        url = urlsplit(database_url)
+        host = url.netloc.rpartition("@")[2]
+        yield urlunsplit(url._replace(netloc=f"{ROLE}:reader@{host}"))
+        run.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+        run.execute(f"DROP ROLE {ROLE}")
+
+
+@pytest.fixture
+def make(tables: str, tmp_path: Path) -> Iterator[Make]:
+    made: list[GraphQL] = []
+
+    def service(source: str, url: str = tables, query: Any = None, **sections: Any) -> GraphQL:
+        notes = {
+            "name": "notes",
+            "return_type": "Note",
+            "returns_list": True,
+            "sql_source": f"{SCHEMA}.{source}",
+            "auto_params": AUTO,
+            **(query or {}),
+        }
+        fields = [field("id", "Int"), field("body", "String")]
+        compiled = {"types": [{"name": "Note", "fields": fields}], "queries": [notes], **sections}
+        path = write_schema(tmp_path, compiled)
+        made.append(GraphQL(Settings(database_url=SecretStr(url), schema_path=path)))
+        return made[-1]
+
+    yield service
+    for one in made:
+        one.close()
+
+
+def ids(graphql: GraphQL, principal: Principal) -> list[int]:
+    prepared = graphql.prepare(Request("{ notes(orderBy: {id: ASC}) { id } }"), principal)
+    return [one for batch in graphql.batches(prepared) for one in batch["id"].to_pylist()]
+
+
+def tenant(name: str) -> Principal:
+    return Principal(claims={"tenant_id": name})
+
+
+def test_a_session_variable_decides_which_rows_a_principal_sees(make: Make) -> None:
+    rls = {"multi_tenant": True, "rls": {"enabled": True}}
+    graphql = make("v_note", session_variables=VARIABLES, security=rls)
+    assert ids(graphql, tenant("t1")) == [1, 4, 7]
+    assert ids(graphql, tenant("t2")) == [2, 5, 8]
+    assert ids(graphql, ANYONE) == []
+    assert ids(graphql, Principal(claims={"sub": "x"})) == []
+
+
+def test_a_flat_relation_without_row_security_is_left_out(make: Make) -> None:
+    graphql = make("v_note", session_variables=VARIABLES, security={"rls": {"enabled": True}})
+    prepared = graphql.prepare(Request("{ notes { id body } }"), tenant("t1"))
+    [root] = graphql.explain(prepared)["roots"]
+    assert root["source"] == f"{SCHEMA}.v_note"
+
+
+@pytest.mark.parametrize("security", [{"multi_tenant": True}, {"rls": {"enabled": True}}])
+@pytest.mark.parametrize("source", ["v_leaking", "tb_open"])
+def test_tenants_that_are_not_kept_apart_make_the_schema_be_refused(
+    make: Make, source: str, security: dict[str, Any]
+) -> None:
+    with pytest.raises(SchemaUnavailable) as error:
+        ids(make(source, session_variables=VARIABLES, security=security), tenant("t1"))
+    assert f"{SCHEMA}.{source}" in str(error.value)
+
+
+def test_row_security_that_does_not_hold_for_the_services_role_is_none(
+    make: Make, database_url: str
+) -> None:
+    with pytest.raises(SchemaUnavailable):
+        ids(make("v_note", database_url, security={"multi_tenant": True}), tenant("t1"))
+
+
+def test_tenants_are_kept_apart_by_a_claim_too(make: Make) -> None:
+    narrowed = {"inject_params": {"tenant_id": {"source": "jwt", "claim": "tenant_id"}}}
+    security = {"tenancy": {"mode": "row", "tenant_claim": "tenant_id"}}
+    assert ids(make("tb_open", query=narrowed, security=security), tenant("t1")) == [1, 4, 7]
+
+
+def test_a_schema_with_what_only_fraiseql_enforces_is_refused(make: Make) -> None:
+    with pytest.raises(SchemaUnavailable) as error:
+        ids(make("tb_open", security={"field_auth": [{}]}), ANYONE)
+    assert "$.security.field_auth" in str(error.value)
