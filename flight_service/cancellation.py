@@ -1,7 +1,8 @@
 """The calls that stream, and telling their work when the client has gone away.
 
 gRPC says whether a call is cancelled only when asked. One thread asks for all streaming calls, so
-that work which waits on a database learns of it too, not only at its next batch.
+that work which waits on a database learns of it too, not only at its next batch. The work is told
+from other threads, since to cancel it may wait for the network.
 """
 
 import threading
@@ -12,6 +13,8 @@ from typing import cast
 from pyarrow import flight
 
 ASK_SECONDS = 0.02
+STOP_SECONDS = 2.0
+"""How long the streams' work is waited for to be cancelled when the service stops."""
 
 
 class Cancellation:
@@ -109,8 +112,10 @@ class Cancellations(flight.ServerMiddlewareFactory):
         with self._changed:
             self._stopping = True
             live = [cancellation for _, cancellation in self._live.values()]
-        for cancellation in live:
-            cancellation.cancel(stopping=True)
+        cancelling = [_cancel(one, stopping=True) for one in live]
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in cancelling:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _watch(self) -> None:
         while True:
@@ -118,7 +123,22 @@ class Cancellations(flight.ServerMiddlewareFactory):
                 while not self._live:
                     self._changed.wait()
                 # Under the lock: a context is valid only while its call is not forgotten.
-                gone = [c for context, c in self._live.values() if context.is_cancelled()]
-            for cancellation in gone:
-                cancellation.cancel()
+                gone = [
+                    (middleware, cancellation)
+                    for middleware, (context, cancellation) in self._live.items()
+                    if context.is_cancelled()
+                ]
+                for middleware, _ in gone:
+                    del self._live[middleware]
+            for _, cancellation in gone:
+                _cancel(cancellation)
             time.sleep(ASK_SECONDS)
+
+
+def _cancel(cancellation: Cancellation, *, stopping: bool = False) -> threading.Thread:
+    """Cancels in a thread of its own, so that no other cancellation waits for this one."""
+    thread = threading.Thread(
+        target=cancellation.cancel, kwargs={"stopping": stopping}, name="cancel", daemon=True
+    )
+    thread.start()
+    return thread

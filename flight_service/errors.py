@@ -1,21 +1,25 @@
 """What can go wrong with a call, and how it crosses to the client: as one sentence with a status.
 
-Raised within the service:
+Raised within the service, each class with its status in Flight and over HTTP:
 
-Refused                the call cannot be answered as it stands
-├── InvalidRequest     INVALID_ARGUMENT: a ticket, descriptor or action that does not fit
-├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
-└── Forbidden          PERMISSION_DENIED: the principal may not see it
+ServiceError
+├── Refused                the call cannot be answered as it stands
+│   ├── InvalidRequest     INVALID_ARGUMENT: a ticket, descriptor or action that does not fit
+│   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
+│   └── Forbidden          PERMISSION_DENIED: the principal may not see it
+├── Stopping               UNAVAILABLE: the service is being stopped
+└── GraphQLFailure         see `flight_service.graphql.errors`
 
-A plane or log that is down is UNAVAILABLE in its own words, as is a service that is stopping.
-Everything else is INTERNAL: its traceback goes to the service's own log under a number that the
-client is told.
+A plane or log that is down is UNAVAILABLE in its own words. Everything else is INTERNAL: its
+traceback goes to the service's own log under a number that the client is told.
 """
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 from pyarrow import flight
@@ -24,29 +28,6 @@ from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
 logger = logging.getLogger(__name__)
-
-
-class Refused(Exception):
-    """The call cannot be answered as it stands; the message says why and what to do."""
-
-
-class InvalidRequest(Refused):
-    """A ticket, descriptor or action that does not fit."""
-
-
-class Unauthenticated(Refused):
-    """There is no token where one is needed, or it is not valid."""
-
-
-class Forbidden(Refused):
-    """The principal is known and may not see this."""
-
-
-class Stopping(Exception):
-    """The service is being stopped while the call runs."""
-
-    def __str__(self) -> str:
-        return "The service is stopping. Ask again in a moment."
 
 
 class _Bare(Exception):
@@ -69,19 +50,76 @@ class Unimplemented(_Bare, pa.ArrowNotImplementedError):
     """UNIMPLEMENTED, on its way to the client."""
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a client is told of an error beside its sentence."""
+
+    flight: Callable[[str], Exception]
+    http: int
+
+
+INVALID_ARGUMENT = Status(InvalidArgument, 400)
+UNAUTHENTICATED = Status(flight.FlightUnauthenticatedError, 401)
+PERMISSION_DENIED = Status(flight.FlightUnauthorizedError, 403)
+CANCELLED = Status(flight.FlightCancelledError, 499)
+INTERNAL = Status(flight.FlightInternalError, 500)
+UNAVAILABLE = Status(flight.FlightUnavailableError, 503)
+DEADLINE_EXCEEDED = Status(flight.FlightTimedOutError, 504)
+
+
+class ServiceError(Exception):
+    """An error that the client is told in its own words, with the status of its class."""
+
+    status: ClassVar[Status] = INTERNAL
+
+
+class Refused(ServiceError):
+    """The call cannot be answered as it stands; the message says why and what to do."""
+
+    status = INVALID_ARGUMENT
+
+
+class InvalidRequest(Refused):
+    """A ticket, descriptor or action that does not fit."""
+
+
+class Unauthenticated(Refused):
+    """There is no token where one is needed, or it is not valid."""
+
+    status = UNAUTHENTICATED
+
+
+class Forbidden(Refused):
+    """The principal is known and may not see this."""
+
+    status = PERMISSION_DENIED
+
+
+class Stopping(ServiceError):
+    """The service is being stopped while the call runs."""
+
+    status = UNAVAILABLE
+
+    def __str__(self) -> str:
+        return "The service is stopping. Ask again in a moment."
+
+
+LONGEST = 2000
+"""How many characters of a message are sent. gRPC carries it in the trailers, and a client that
+gets more than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
+
+
 def as_flight_error(error: Exception) -> Exception:
     """The exception that gives the client this error's status and sentence."""
     # Arrow ends the message itself, with a full stop and the name of the status.
     sentence = " ".join(str(error).split()).removesuffix(".")
+    if len(sentence) > LONGEST:
+        sentence = f"{sentence[:LONGEST]}…"
     match error:
-        case InvalidRequest():
-            return InvalidArgument(sentence)
-        case Unauthenticated():
-            return flight.FlightUnauthenticatedError(sentence)
-        case Forbidden():
-            return flight.FlightUnauthorizedError(sentence)
-        case PlaneError() | LogError() | Stopping():
-            return flight.FlightUnavailableError(sentence)
+        case ServiceError():
+            return error.status.flight(sentence)
+        case PlaneError() | LogError():
+            return UNAVAILABLE.flight(sentence)
         case flight.FlightError() | InvalidArgument() | Unimplemented():
             return error
     number = secrets.token_hex(4)

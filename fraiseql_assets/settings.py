@@ -104,6 +104,18 @@ class Settings(BaseSettings):
         gt=0,
         description="How long a query's statement may run, its client's reading included.",
     )
+    graphql_wait_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a query waits while all connections, or all threads of the HTTP "
+        "side, are busy; then it is refused, over HTTP with 503 and `Retry-After`.",
+    )
+    graphql_stall_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a client may leave a result unread; then its query is cancelled and "
+        "gives back its connection.",
+    )
     graphql_parallel_rows: int = Field(
         default=200_000,
         ge=1,

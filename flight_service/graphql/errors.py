@@ -11,7 +11,9 @@ GraphQLFailure
 ├── BadDocument            a stored document is not what the schema says; names path and row
 ├── DatabaseFailed         PostgreSQL refused or broke off
 │   ├── DatabaseUnavailable
+│   │   └── Busy           too many requests are under way
 │   └── DeadlinePassed     the statement timeout, or the principal's own deadline
+├── StreamStalled          the client did not read its result
 ├── ServerFailed           the FraiseQL server behind answers with errors
 │   └── ServerUnavailable  or not at all
 └── Cancelled              the client went away
@@ -22,8 +24,22 @@ from typing import Any, ClassVar
 
 from graphql import GraphQLError
 
+from flight_service.errors import (
+    CANCELLED,
+    DEADLINE_EXCEEDED,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    PERMISSION_DENIED,
+    UNAVAILABLE,
+    ServiceError,
+    Status,
+)
 
-class GraphQLFailure(Exception):
+LONGEST = 1000
+"""How many characters of a message are told; what a client sent may stand in it."""
+
+
+class GraphQLFailure(ServiceError):
     """A query that gives no result, in the form in which GraphQL clients are told."""
 
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
@@ -35,6 +51,7 @@ class GraphQLFailure(Exception):
         path: Sequence[str | int] | None = None,
         locations: Sequence[tuple[int, int]] = (),
     ) -> None:
+        message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
         super().__init__(message)
         self.message = message
         self.path = path
@@ -54,6 +71,7 @@ class QueryRefused(GraphQLFailure):
     """The document, the operation or a variable is not valid against the schema."""
 
     code = "GRAPHQL_VALIDATION_FAILED"
+    status = INVALID_ARGUMENT
 
     def __init__(
         self,
@@ -66,6 +84,15 @@ class QueryRefused(GraphQLFailure):
         super().__init__(message, path=path, locations=locations)
         self.others = tuple(others)
 
+    def __str__(self) -> str:
+        """The sentence of a transport that has one sentence alone."""
+        where = ""
+        if self.locations:
+            line, column = self.locations[0]
+            where = f" (line {line}, column {column})"
+        more = f" And {len(self.others)} more." if self.others else ""
+        return f"{self.message.rstrip('.')}{where}.{more}"
+
     def formatted(self) -> list[dict[str, Any]]:
         return super().formatted() + [form for other in self.others for form in other.formatted()]
 
@@ -76,7 +103,7 @@ class QueryRefused(GraphQLFailure):
             cls(
                 error.message,
                 path=error.path,
-                locations=[(place.line, place.column) for place in error.locations or ()],
+                locations=[(at.line, at.column) for at in error.locations or ()],
             )
             for error in errors
         )
@@ -125,12 +152,14 @@ class SchemaUnavailable(GraphQLFailure):
     """No compiled schema has been read yet; the message says why."""
 
     code = "SCHEMA_UNAVAILABLE"
+    status = UNAVAILABLE
 
 
 class NotAuthorised(GraphQLFailure):
     """A role or a claim that the query needs is not the principal's."""
 
     code = "FORBIDDEN"
+    status = PERMISSION_DENIED
 
 
 class BadDocument(GraphQLFailure):
@@ -149,30 +178,56 @@ class DatabaseUnavailable(DatabaseFailed):
     """PostgreSQL cannot be reached, or refuses the credentials."""
 
     code = "DATABASE_UNAVAILABLE"
+    status = UNAVAILABLE
+
+
+class Busy(DatabaseUnavailable):
+    """Too many requests are under way; asking again later helps."""
+
+    code = "BUSY"
+    retry_seconds: ClassVar[int] = 5
+    """What clients are told to wait."""
 
 
 class DeadlinePassed(DatabaseFailed):
     """The statement ran longer than allowed."""
 
     code = "DEADLINE_EXCEEDED"
+    status = DEADLINE_EXCEEDED
+
+
+class StreamStalled(GraphQLFailure):
+    """The client did not read its result for so long that the query was cancelled."""
+
+    code = "STREAM_STALLED"
+    status = DEADLINE_EXCEEDED
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The result was not read for {seconds:g} s, so its query was cancelled. Read it "
+            "faster, or raise FRAISEQL_GRAPHQL_STALL_SECONDS."
+        )
 
 
 class ServerFailed(GraphQLFailure):
     """The FraiseQL server that a request was forwarded to answered with errors."""
 
     code = "SERVER_ERROR"
+    status = Status(INTERNAL.flight, 502)
 
 
 class ServerUnavailable(ServerFailed):
     """The FraiseQL server cannot be reached, or is none."""
 
     code = "SERVER_UNAVAILABLE"
+    status = Status(UNAVAILABLE.flight, 502)
 
 
 class Cancelled(GraphQLFailure):
     """The client went away before the result was whole."""
 
     code = "CANCELLED"
+    status = CANCELLED
 
 
 class SchemaInvalid(Exception):

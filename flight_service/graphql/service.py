@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.execution.parallel import Parts, Snapshots
 from flight_service.graphql.execution.reader import (
@@ -23,7 +24,7 @@ from flight_service.graphql.execution.session import session_settings
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import Plan
-from flight_service.graphql.postgres.database import Database, Ending
+from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
@@ -63,7 +64,9 @@ class GraphQL:
             settings.database_url.get_secret_value(),
             connections=settings.graphql_connections,
             timeout_seconds=settings.graphql_timeout_seconds,
-            patience_seconds=settings.request_timeout_seconds,
+            wait_seconds=settings.graphql_wait_seconds,
+            connect_seconds=settings.probe_timeout_seconds,
+            stall_seconds=settings.graphql_stall_seconds,
         )
         forwards = bool(settings.graphql_url) and "database_url" not in settings.model_fields_set
         self.registry = SchemaRegistry(
@@ -81,7 +84,9 @@ class GraphQL:
                 settings.database_url.get_secret_value(),
                 connections=settings.graphql_snapshots,
                 timeout_seconds=settings.graphql_timeout_seconds,
-                patience_seconds=0,
+                wait_seconds=0,
+                connect_seconds=settings.probe_timeout_seconds,
+                stall_seconds=settings.graphql_stall_seconds,
             ),
             rows=settings.graphql_parallel_rows,
             endpoints=settings.graphql_parallel_endpoints,
@@ -138,7 +143,7 @@ class GraphQL:
         return result_schema(prepared.plan, field)
 
     def batches(
-        self, prepared: Prepared, field: str | None = None, ending: Ending | None = None
+        self, prepared: Prepared, field: str | None = None, cancellation: Cancellation | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The result as Arrow; see `flight_service.graphql.execution.reader.result_batches`."""
         if self._forwarding is not None:
@@ -148,9 +153,11 @@ class GraphQL:
                 prepared.plan,
                 prepared.principal,
                 field,
-                ending,
+                cancellation,
             )
-        return result_batches(self._reading, prepared.plan, _settings(prepared), field, ending)
+        return result_batches(
+            self._reading, prepared.plan, _settings(prepared), field, cancellation
+        )
 
     def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
         """What a large list is offered as; see `flight_service.graphql.execution.parallel`."""
@@ -170,9 +177,9 @@ class GraphQL:
 
         return self.snapshots.offer(root, principal, _settings(prepared), part)
 
-    def json(self, prepared: Prepared, ending: Ending | None = None) -> Iterator[bytes]:
+    def json(self, prepared: Prepared, cancellation: Cancellation | None = None) -> Iterator[bytes]:
         """The result as JSON; see `flight_service.graphql.execution.reader.result_json`."""
-        return result_json(self._reading, prepared.plan, _settings(prepared), ending)
+        return result_json(self._reading, prepared.plan, _settings(prepared), cancellation)
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
         """How a request is answered: for each root its source, why no faster one, its SQL."""

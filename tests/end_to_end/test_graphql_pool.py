@@ -28,7 +28,7 @@ def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
         schema_path=shop.create_endless(database_url, tmp_path),
         batch_rows=MANY_ROWS,
         graphql_connections=2,
-        request_timeout_seconds=3,
+        graphql_wait_seconds=3,
     )
     made = GraphQL(settings)
     yield made
@@ -73,8 +73,8 @@ def test_a_small_query_does_not_wait_for_large_ones(graphql: GraphQL) -> None:
 def test_a_client_that_goes_away_while_it_waits_gets_no_statement(
     graphql: GraphQL, database_url: str
 ) -> None:
-    ending = Cancellation()
-    ending.cancel()
+    cancellation = Cancellation()
+    cancellation.cancel()
     with pytest.raises(Cancelled):
-        list(graphql.batches(graphql.prepare(Request(LARGE), ANYONE), ending=ending))
+        list(graphql.batches(graphql.prepare(Request(LARGE), ANYONE), cancellation=cancellation))
     assert shop.running(database_url) == 0

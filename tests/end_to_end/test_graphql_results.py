@@ -500,10 +500,10 @@ def test_a_result_that_is_closed_stops_the_database(endless: GraphQL, database_u
 
 def test_a_client_that_goes_away_stops_the_database(endless: GraphQL, database_url: str) -> None:
     order = "{ things(orderBy: {needed: DESC}) { id needed } }"
-    ending = Cancellation()
-    threading.Timer(0.3, ending.cancel).start()
+    cancellation = Cancellation()
+    threading.Timer(0.3, cancellation.cancel).start()
     with pytest.raises(Cancelled):
-        list(endless.batches(endless.prepare(Request(order), ANYONE), ending=ending))
+        list(endless.batches(endless.prepare(Request(order), ANYONE), cancellation=cancellation))
     shop.until_stopped(database_url)
 
 

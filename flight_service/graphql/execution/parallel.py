@@ -21,6 +21,7 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     DatabaseFailed,
     LimitExceeded,
@@ -29,7 +30,7 @@ from flight_service.graphql.errors import (
 )
 from flight_service.graphql.execution.reader import Reading, result_batches
 from flight_service.graphql.planning.plan import Plan, RootPlan
-from flight_service.graphql.postgres.database import Database, Ending
+from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.postgres.sql import quoted_path
 from flight_service.graphql.sources.ctid_ranges import Pages, divided
 
@@ -125,7 +126,7 @@ class Snapshots:
 
     def part(
         self, handle: str, number: int, principal: Principal
-    ) -> tuple[Plan, Callable[[Ending | None], Iterator[pa.RecordBatch]]]:
+    ) -> tuple[Plan, Callable[[Cancellation | None], Iterator[pa.RecordBatch]]]:
         """The plan of a part, and what streams it.
 
         Raises:
@@ -138,7 +139,9 @@ class Snapshots:
             raise SnapshotGone
         if _identity(held.principal) != _identity(principal):
             raise NotAuthorised("This endpoint was offered to another principal.")
-        return held.plans[number], lambda ending: self._read(handle, held, number, ending)
+        return held.plans[number], lambda cancellation: self._read(
+            handle, held, number, cancellation
+        )
 
     def close(self) -> None:
         """Gives up every snapshot."""
@@ -201,11 +204,11 @@ class Snapshots:
         return Parts(handle, len(plans), expires, rows)
 
     def _read(
-        self, handle: str, held: _Held, number: int, ending: Ending | None
+        self, handle: str, held: _Held, number: int, cancellation: Cancellation | None
     ) -> Iterator[pa.RecordBatch]:
         held.rows[number] = 0
         batches = result_batches(
-            self._reading, held.plans[number], held.settings, None, ending, held.snapshot
+            self._reading, held.plans[number], held.settings, None, cancellation, held.snapshot
         )
         with closing(batches):
             for batch in batches:

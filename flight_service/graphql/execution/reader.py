@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.arrow.assemble import assemble
 from flight_service.graphql.arrow.shapes import (
     Constant,
@@ -25,7 +26,8 @@ from flight_service.graphql.execution.admission import LargeResults
 from flight_service.graphql.execution.diagnosis import bad_value, no_text
 from flight_service.graphql.execution.relay import page_of
 from flight_service.graphql.planning.plan import Plan, RootPlan
-from flight_service.graphql.postgres.database import BadValue, Database, Ending, Transaction
+from flight_service.graphql.postgres.database import Database, Transaction
+from flight_service.graphql.postgres.driver import BadValue
 
 FORM = b"graphql:form"
 
@@ -43,12 +45,12 @@ class Reading:
         self,
         plan: Plan,
         settings: Mapping[str, str],
-        ending: Ending | None,
+        cancellation: Cancellation | None,
         snapshot: str | None = None,
     ) -> Transaction:
         """The transaction that a plan is read in. Of a shared snapshot each reads a large part."""
         large = snapshot is not None or any(one.sql in self.large for one in plan.statements)
-        return self.database.transaction(settings, ending, snapshot, large=large)
+        return self.database.transaction(settings, cancellation, snapshot, large=large)
 
 
 def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
@@ -69,7 +71,7 @@ def result_batches(
     plan: Plan,
     settings: Mapping[str, str],
     field: str | None = None,
-    ending: Ending | None = None,
+    cancellation: Cancellation | None = None,
     snapshot: str | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Streams a plan's result in batches of `result_schema`. Closing the iterator ends the work.
@@ -79,7 +81,7 @@ def result_batches(
         GraphQLFailure: as soon as it is known, which may be after some batches.
     """
     root = picked(plan, field)
-    with reading.transaction(plan, settings, ending, snapshot) as transaction:
+    with reading.transaction(plan, settings, cancellation, snapshot) as transaction:
         if root is not None:
             yield from _root_batches(reading, transaction, root)
             return
@@ -96,7 +98,10 @@ def result_batches(
 
 
 def result_json(
-    reading: Reading, plan: Plan, settings: Mapping[str, str], ending: Ending | None = None
+    reading: Reading,
+    plan: Plan,
+    settings: Mapping[str, str],
+    cancellation: Cancellation | None = None,
 ) -> Iterator[bytes]:
     """Streams the fields of a GraphQL response's `data`, in pieces: what stands in its braces.
 
@@ -107,7 +112,7 @@ def result_json(
         fields = [f'"{one.key}":'.encode() + _constant_json(one) for one in plan.constants]
         yield b",".join(fields)
         return
-    with reading.transaction(plan, settings, ending) as transaction:
+    with reading.transaction(plan, settings, cancellation) as transaction:
         for number, root in enumerate(plan.roots):
             key = f'{"," if number else ""}"{root.key}":'.encode()
             if isinstance(root, Member):

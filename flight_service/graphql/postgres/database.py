@@ -1,80 +1,65 @@
-"""PostgreSQL through ADBC: a small pool, read-only transactions, streams that can be stopped.
+"""Read-only transactions on PostgreSQL: streams of Arrow batches that can be cancelled.
 
 A statement is streamed with COPY, which takes no parameters: its values are bound into settings of
-the transaction first (see `postgres.sql`). A connection whose statement was stopped
-half-way is closed rather than used again, since the cancellation may still be on its way.
+the transaction first (see `postgres.sql`). A connection whose statement was cancelled is closed
+rather than used again, since the cancellation may still be on its way.
 """
 
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import monotonic
 from types import TracebackType
-from typing import Protocol
 
 import adbc_driver_manager
-import adbc_driver_postgresql
 import msgspec
 import pyarrow as pa
 
-from flight_service.graphql.errors import (
-    Cancelled,
-    DatabaseFailed,
-    DatabaseUnavailable,
-    DeadlinePassed,
-    SnapshotGone,
+from flight_service.cancellation import Cancellation
+from flight_service.graphql.errors import Cancelled, DatabaseFailed, SnapshotGone
+from flight_service.graphql.postgres.driver import (
+    READ_BYTES,
+    DriverError,
+    execute,
+    executed,
+    failure_of,
+    state_of,
+    table,
 )
+from flight_service.graphql.postgres.pool import ConnectionPool, Lease
 from flight_service.graphql.postgres.sql import literal
+from flight_service.graphql.postgres.stalls import Pause, Stalls
 
-READ_BYTES = 2**20
-"""About how much of a result is turned into a batch at once."""
-SESSION = (
-    "SET TimeZone = 'UTC'",
-    "SET standard_conforming_strings = on",
-    "SET default_transaction_read_only = on",
-)
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-NO_SUCH_SNAPSHOT = ("42704", "22023", "55000")
+SNAPSHOT_STATES = ("42704", "22023", "55000")
+"""The SQLSTATEs with which PostgreSQL refuses a snapshot that is not exported any more."""
 SET_VALUES = "SELECT count(set_config(key, value, true)) FROM jsonb_each_text($1::jsonb)"
-MESSAGE = re.compile(r"(?:ERROR|FATAL): +(?P<text>.*?)\s*(?:\n|$)")
-STATE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
-
-DriverError = (adbc_driver_manager.Error, OSError, pa.ArrowException)
-
-
-class Ending(Protocol):
-    """Tells that a result is not wanted any more; see `cancellation.Cancellation`."""
-
-    @property
-    def over(self) -> bool: ...
-
-    def then(self, act: "Act") -> None: ...
-
-
-class Act(Protocol):
-    def __call__(self) -> None: ...
-
-
-class BadValue(DatabaseFailed):
-    """A value could not be read as the type that it was cast to."""
 
 
 class Database:
-    """The pool. Thread-safe; connects when first asked."""
+    """A PostgreSQL database. Thread-safe; connects when first asked."""
 
     def __init__(
-        self, uri: str, *, connections: int, timeout_seconds: float, patience_seconds: float
+        self,
+        uri: str,
+        *,
+        connections: int,
+        timeout_seconds: float,
+        wait_seconds: float,
+        connect_seconds: float,
+        stall_seconds: float,
     ) -> None:
-        self._uri = uri
-        self._connections = connections
+        """A statement may run for `timeout_seconds`; a transaction waits for `wait_seconds` for one
+        of the connections, and for `connect_seconds` for the server to accept a new one. A stream
+        that is not read for `stall_seconds` gives its connection back."""
         self._timeout = timeout_seconds
-        self._patience = patience_seconds
-        self._free = threading.Semaphore(connections)
-        self._free_for_large = threading.Semaphore(max(1, connections // 2))
-        self._lock = threading.Lock()
-        self._idle: list[adbc_driver_manager.AdbcConnection] = []
-        self._database: adbc_driver_manager.AdbcDatabase | None = None
+        self._stalls = Stalls(stall_seconds)
+        self._pool = ConnectionPool(
+            uri,
+            connections=connections,
+            wait_seconds=wait_seconds,
+            connect_seconds=connect_seconds,
+        )
 
     def ask(self, sql: str, values: Sequence[str]) -> pa.Table:
         """Runs a statement of few rows, its `$1` and so on bound.
@@ -88,7 +73,7 @@ class Database:
     def transaction(
         self,
         settings: Mapping[str, str],
-        ending: Ending | None = None,
+        cancellation: Cancellation | None = None,
         snapshot: str | None = None,
         *,
         large: bool = False,
@@ -102,65 +87,14 @@ class Database:
             DatabaseUnavailable: PostgreSQL cannot be reached, or all connections stay busy.
             SnapshotGone: the snapshot is held no more.
         """
-        return Transaction(self, settings, ending, self._timeout, snapshot, large)
+        return Transaction(
+            self._pool, self._stalls, settings, cancellation, self._timeout, snapshot, large
+        )
 
     def close(self) -> None:
         """Closes the connections that are idle; those in use are closed as they come back."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            self._connections = 0
-        for connection in idle:
-            connection.close()
-
-    def acquire(self, *, large: bool = False) -> adbc_driver_manager.AdbcConnection:
-        deadline = monotonic() + self._patience
-        taken: list[threading.Semaphore] = []
-        for one in (self._free_for_large, self._free) if large else (self._free,):
-            if not one.acquire(timeout=max(0.0, deadline - monotonic())):
-                self._free_all(taken)
-                raise DatabaseUnavailable(
-                    f"All {self._connections} connections, or the half of them that large results "
-                    f"may take, have been busy for {self._patience:g} s. Try again, or raise "
-                    "FRAISEQL_GRAPHQL_CONNECTIONS."
-                )
-            taken.append(one)
-        try:
-            with self._lock:
-                if self._idle:
-                    return self._idle.pop()
-                if self._database is None:
-                    self._database = adbc_driver_postgresql.connect(self._uri)
-            connection = adbc_driver_manager.AdbcConnection(self._database)
-            for statement in SESSION:
-                execute(connection, statement)
-            return connection
-        except BaseException as error:
-            self._free_all(taken)
-            if isinstance(error, DriverError):
-                raise DatabaseUnavailable(
-                    f"PostgreSQL cannot be reached: {_sentence(error)} "
-                    "FRAISEQL_DATABASE_URL says where it is."
-                ) from error
-            raise
-
-    def release(
-        self,
-        connection: adbc_driver_manager.AdbcConnection,
-        *,
-        usable: bool,
-        large: bool = False,
-    ) -> None:
-        with self._lock:
-            keep = usable and len(self._idle) < self._connections
-            if keep:
-                self._idle.append(connection)
-        if not keep:
-            connection.close()
-        self._free_all([self._free, self._free_for_large] if large else [self._free])
-
-    def _free_all(self, taken: Sequence[threading.Semaphore]) -> None:
-        for one in taken:
-            one.release()
+        self._pool.close()
+        self._stalls.close()
 
 
 class Transaction:
@@ -168,41 +102,44 @@ class Transaction:
 
     def __init__(
         self,
-        database: Database,
+        pool: ConnectionPool,
+        stalls: Stalls,
         settings: Mapping[str, str],
-        ending: Ending | None,
+        cancellation: Cancellation | None,
         timeout_seconds: float,
         snapshot: str | None = None,
         large: bool = False,
     ) -> None:
-        self._database = database
+        self._pool = pool
+        self._stalls = stalls
         self._large = large
         self._snapshot = snapshot
         self._settings = {"statement_timeout": f"{int(timeout_seconds * 1000)}", **settings}
         self._timeout = timeout_seconds
-        self._ending = ending
+        self._cancellation = cancellation
         self._lock = threading.Lock()
-        self._connection: adbc_driver_manager.AdbcConnection | None = None
-        self._stopped = False
-        self._reading = False
+        self._lease: Lease | None = None
+        self._is_cancelled = False
+        self._is_cancelling = False
+        self._began = 0.0
+        self._pause: Pause | None = None
 
     def __enter__(self) -> "Transaction":
-        self._connection = self._database.acquire(large=self._large)
-        if self._ending is not None and self._ending.over:
+        self._lease = self._pool.acquire(large=self._large)
+        if self._cancellation is not None and self._cancellation.over:
             self._leave(usable=True)
             raise Cancelled("The client went away while it waited for a connection.")
         try:
-            execute(self._connection, BEGIN)
+            execute(self._own, BEGIN)
             if self._snapshot is not None:
                 self._take(self._snapshot)
             self.set(self._settings)
         except BaseException as error:
+            failure = self._failure(error) if isinstance(error, DriverError) else error
             self._leave(usable=False)
-            if isinstance(error, DriverError):
-                raise self._translated(error) from error
-            raise
-        if self._ending is not None:
-            self._ending.then(self.stop)
+            raise failure from error
+        if self._cancellation is not None:
+            self._cancellation.then(self.cancel)
         return self
 
     def __exit__(
@@ -211,7 +148,7 @@ class Transaction:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        usable = not self._stopped
+        usable = not self._is_cancelled and self._lease is not None
         if usable:
             try:
                 execute(self._own, "COMMIT" if error is None else "ROLLBACK")
@@ -224,7 +161,7 @@ class Transaction:
         try:
             execute(self._own, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
         except DriverError as error:
-            if getattr(error, "sqlstate", None) in NO_SUCH_SNAPSHOT:
+            if state_of(error) in SNAPSHOT_STATES:
                 raise SnapshotGone from error
             raise
 
@@ -240,111 +177,99 @@ class Transaction:
 
     def table(self, sql: str, values: Sequence[str] = (), *, copy: bool = True) -> pa.Table:
         """Runs a statement of few rows."""
+        self._began = monotonic()
         try:
-            statement = adbc_driver_manager.AdbcStatement(self._own)
-            try:
-                if not copy:
-                    statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-                statement.set_sql_query(sql)
-                if values:
-                    names = [f"p{n}" for n in range(len(values))]
-                    columns = [pa.array([value], pa.string()) for value in values]
-                    statement.bind(pa.record_batch(columns, names))
-                handle, _ = statement.execute_query()
-                return pa.RecordBatchReader.from_stream(handle).read_all()
-            finally:
-                statement.close()
+            return table(self._own, sql, values, copy=copy)
         except DriverError as error:
-            raise self._translated(error) from error
+            raise self._failure(error) from error
 
     def batches(self, sql: str, values: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
-        """Streams a statement's rows. Closing the iterator stops the statement."""
+        """Streams a statement's rows. Closing the iterator cancels the statement.
+
+        Raises:
+            StreamStalled: it was not read for too long, and its connection has been given back.
+        """
         self._bind(values)
         statement = adbc_driver_manager.AdbcStatement(self._own)
-        whole = False
+        self._pause = pause = Pause(lambda: self._abandon(statement))
+        has_ended = False
+        self._began = monotonic()
         try:
             statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": f"{READ_BYTES}"})
             statement.set_sql_query(sql)
-            self._raise_if_stopped()
-            handle, _ = statement.execute_query()
-            reader = pa.RecordBatchReader.from_stream(handle)
-            yield from reader
-            whole = True
+            self._raise_if_cancelled()
+            for batch in executed(statement):
+                with self._stalls.paused(pause):
+                    yield batch
+            has_ended = True
         except DriverError as error:
-            whole = True
-            raise self._translated(error) from error
+            has_ended = True
+            raise self._failure(error) from error
         finally:
-            if not whole:
-                self.stop()
-            statement.close()
+            if not pause.is_abandoned:
+                if not has_ended:
+                    self.cancel()
+                statement.close()
+
+    def _abandon(self, statement: adbc_driver_manager.AdbcStatement) -> None:
+        """Gives the connection back, from another thread, while nobody reads the stream."""
+        self.cancel()
+        statement.close()
+        self._leave(usable=False)
 
     def _bind(self, values: Sequence[str]) -> None:
         if values:
             self.set({f"fraiseql.p{n}": value for n, value in enumerate(values, 1)})
 
-    def another(self) -> "Transaction":
+    @contextmanager
+    def another(self) -> Iterator["Transaction"]:
         """A second transaction with the same settings, for looking into what this one reads."""
-        return Transaction(self._database, self._settings, self._ending, self._timeout)
+        other = Transaction(
+            self._pool, self._stalls, self._settings, self._cancellation, self._timeout
+        )
+        with self._stalls.working(self._pause), other:
+            yield other
 
-    def stop(self) -> None:
-        """Stops what runs, from any thread; the connection is not used again."""
+    def cancel(self) -> None:
+        """Cancels the statement, from any thread; the connection is not used again.
+
+        The request goes over the network, so no lock is held meanwhile. Where the transaction ends
+        before the server has answered, this thread gives the connection back.
+        """
         with self._lock:
-            if self._connection is None or self._stopped:
+            if self._lease is None or self._is_cancelled:
                 return
-            self._stopped = True
-            # Where PostgreSQL does not hear of it, closing the connection ends the statement.
-            with suppress(*DriverError):
-                self._connection.cancel()
+            self._is_cancelled = self._is_cancelling = True
+            lease = self._lease
+        # Where PostgreSQL does not hear of it, closing the connection ends the statement.
+        with suppress(*DriverError):
+            lease.adbc.cancel()
+        with self._lock:
+            self._is_cancelling = False
+            has_left = self._lease is None
+        if has_left:
+            lease.release(usable=False)
 
     @property
     def _own(self) -> adbc_driver_manager.AdbcConnection:
-        assert self._connection is not None, "within the transaction"
-        return self._connection
+        assert self._lease is not None, "within the transaction"
+        return self._lease.adbc
 
-    def _raise_if_stopped(self) -> None:
-        if self._stopped:
+    def _raise_if_cancelled(self) -> None:
+        if self._is_cancelled:
             raise Cancelled("The client went away.")
 
     def _leave(self, *, usable: bool) -> None:
         with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            self._database.release(connection, usable=usable, large=self._large)
+            lease, self._lease = self._lease, None
+            is_mine = not self._is_cancelling
+        if lease is not None and is_mine:
+            lease.release(usable=usable)
 
-    def _translated(self, error: BaseException) -> Exception:
-        """What PostgreSQL said, as a sentence of ours."""
-        text, state = str(error), getattr(error, "sqlstate", None)
-        state = state or next(iter(STATE.findall(text)), "")
-        sentence = _sentence(error)
-        if self._stopped:
-            return Cancelled("The client went away before the result was whole.")
-        if "statement timeout" in text:
-            return DeadlinePassed(
-                f"The query ran longer than the {self._timeout:g} s that "
-                "FRAISEQL_GRAPHQL_TIMEOUT_SECONDS allows. Narrow it, or raise the limit."
-            )
-        if state.startswith("22") or re.search(
-            r"invalid input syntax|out of range|cannot cast jsonb|date/time field", text
-        ):
-            return BadValue(f"PostgreSQL cannot read a value: {sentence}")
-        if state.startswith("08") or "server closed the connection" in text:
-            return DatabaseUnavailable(f"The connection to PostgreSQL broke: {sentence}")
-        if state == "42501" or "permission denied" in text:
-            return DatabaseFailed(f"{sentence} Grant the service's role the right to SELECT.")
-        return DatabaseFailed(f"PostgreSQL refused the query: {sentence}")
-
-
-def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:
-    """Runs a statement that gives no rows."""
-    statement = adbc_driver_manager.AdbcStatement(connection)
-    try:
-        statement.set_sql_query(sql)
-        statement.execute_update()
-    finally:
-        statement.close()
-
-
-def _sentence(error: BaseException) -> str:
-    found = MESSAGE.search(str(error))
-    text = found["text"] if found else str(error).strip().splitlines()[0]
-    return text if text.endswith(".") else f"{text}."
+    def _failure(self, error: BaseException) -> DatabaseFailed | Cancelled:
+        return failure_of(
+            error,
+            is_cancelled=self._is_cancelled,
+            is_late=monotonic() - self._began >= self._timeout,
+            timeout_seconds=self._timeout,
+        )

@@ -9,8 +9,8 @@ from flight_service.actions import Action
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.graphql.service import GraphQL, Request
-from flight_service.graphql.transport.flight import GraphQLQuery, as_call_errors
-from flight_service.tickets import explained
+from flight_service.graphql.transport.flight import GraphQLQuery
+from flight_service.tickets import MAX_BYTES, explained
 
 NAME = "ExplainGraphQLQuery"
 
@@ -28,13 +28,16 @@ def explain_action(graphql: GraphQL) -> Action:
 def _explained(graphql: GraphQL, body: bytes, principal: Principal) -> dict[str, Any]:
     ticket = _ticket(body)
     request = Request(ticket.query, ticket.variables or {}, ticket.operation_name)
-    with as_call_errors():
-        prepared = graphql.prepare(request, principal)
-        schema = graphql.schema(prepared, ticket.field)
-        return {**graphql.explain(prepared), "schema": [_field(one) for one in schema]}
+    prepared = graphql.prepare(request, principal)
+    schema = graphql.schema(prepared, ticket.field)
+    return {**graphql.explain(prepared), "schema": [_field(one) for one in schema]}
 
 
 def _ticket(body: bytes) -> GraphQLQuery:
+    if len(body) > MAX_BYTES:
+        raise InvalidRequest(
+            f"The action's body has at most {MAX_BYTES:,} bytes, this one {len(body):,}."
+        )
     try:
         return msgspec.json.decode(body, type=GraphQLQuery)
     except msgspec.ValidationError as error:

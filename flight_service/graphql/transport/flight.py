@@ -1,28 +1,15 @@
 """GraphQL over Flight: the ticket, its flight, and the actions on the compiled schema."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-from pyarrow import flight
 
 from flight_service.actions import Action
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import Forbidden, InvalidRequest
 from flight_service.flights import Extent, Flight, Part
-from flight_service.graphql.errors import (
-    Cancelled,
-    DatabaseUnavailable,
-    DeadlinePassed,
-    GraphQLFailure,
-    NotAuthorised,
-    QueryRefused,
-    SchemaUnavailable,
-    ServerUnavailable,
-)
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from flight_service.graphql.transport.shorthand import saved_query
 from flight_service.tickets import Named, Ticket
@@ -57,30 +44,21 @@ class GraphQLFlights:
         Of the database it asks, once for each compiled schema, what the relations look like.
         """
         request = Request(ticket.query, ticket.variables or {}, ticket.operation_name)
-        with as_call_errors():
-            prepared = self._graphql.prepare(request, principal)
-            schema = self._graphql.schema(prepared, ticket.field)
+        prepared = self._graphql.prepare(request, principal)
+        schema = self._graphql.schema(prepared, ticket.field)
 
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-            with as_call_errors():
-                yield from self._graphql.batches(prepared, ticket.field, cancellation)
+            return self._graphql.batches(prepared, ticket.field, cancellation)
 
         return Flight(schema, stream, lambda: self._extent(prepared, ticket.field))
 
     def resolve_part(self, ticket: GraphQLPart, principal: Principal) -> Flight:
         """The flight of an endpoint; see `flight_service.flights.Resolver`."""
-        with as_call_errors():
-            plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, principal)
-
-        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-            with as_call_errors():
-                yield from read(cancellation)
-
-        return Flight(plan.statements[0].schema, stream)
+        plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, principal)
+        return Flight(plan.statements[0].schema, read)
 
     def _extent(self, prepared: Prepared, field: str | None) -> Extent:
-        with as_call_errors():
-            offered = self._graphql.parts(prepared, field)
+        offered = self._graphql.parts(prepared, field)
         if offered is None:
             return Extent()
         parts = tuple(
@@ -99,8 +77,7 @@ class GraphQLFlights:
         def named(name: str, variables: Mapping[str, Any]) -> Ticket:
             if "{" in name:
                 return GraphQLQuery(query=name, variables=dict(variables))
-            with as_call_errors():
-                saved = saved_query(self._graphql.registry, name, variables)
+            saved = saved_query(self._graphql.registry, name, variables)
             if saved is None:
                 return otherwise(name, variables)
             return GraphQLQuery(query=saved, variables=dict(variables))
@@ -132,44 +109,9 @@ class GraphQLFlights:
         return {"success": success, "message": message}
 
     def _versions(self) -> dict[str, Any]:
-        with as_call_errors():
-            schemas = self._graphql.versions()
+        schemas = self._graphql.versions()
         return {"schemas": schemas, "count": len(schemas)}
 
     def _clear(self) -> dict[str, Any]:
         count = self._graphql.forget()
         return {"success": True, "message": f"{count} planned queries are forgotten."}
-
-
-@contextmanager
-def as_call_errors() -> Iterator[None]:
-    """Turns what GraphQL raises into what the service raises, with the same sentence."""
-    try:
-        yield
-    except NotAuthorised as failure:
-        raise Forbidden(failure.message) from failure
-    except QueryRefused as failure:
-        raise InvalidRequest(_all_of(failure)) from failure
-    except GraphQLFailure as failure:
-        # Arrow ends the message itself.
-        raise _flight_error(failure)(failure.message.removesuffix(".")) from failure
-
-
-def _flight_error(failure: GraphQLFailure) -> type[flight.FlightError]:
-    match failure:
-        case DatabaseUnavailable() | SchemaUnavailable() | ServerUnavailable():
-            return flight.FlightUnavailableError
-        case DeadlinePassed():
-            return flight.FlightTimedOutError
-        case Cancelled():
-            return flight.FlightCancelledError
-    return flight.FlightInternalError
-
-
-def _all_of(failure: QueryRefused) -> str:
-    where = ""
-    if failure.locations:
-        line, column = failure.locations[0]
-        where = f" (line {line}, column {column})"
-    more = f" And {len(failure.others)} more." if failure.others else ""
-    return f"{failure.message.rstrip('.')}{where}.{more}"

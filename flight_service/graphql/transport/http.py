@@ -1,7 +1,8 @@
 """`/graphql` over HTTP: the GraphQL-over-HTTP protocol, and the same result as an Arrow stream."""
 
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import anyio
 import msgspec
 from anyio.to_thread import run_sync
-from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Unauthenticated
-from flight_service.graphql.errors import GraphQLFailure, NotAQuery
+from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.service import GraphQL, Request
 from flight_service.graphql.transport.response import (
     ARROW,
@@ -33,7 +34,10 @@ from fraiseql_assets.settings import Settings
 
 MOST_BYTES = 2**20
 """The largest request body."""
-
+BODY_SECONDS = 30
+"""How long a client may take to send it."""
+THREADS = 40
+"""How many requests are worked on at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,56 +85,91 @@ class _Endpoint:
     def __init__(self, graphql: GraphQL, settings: Settings) -> None:
         self._graphql = graphql
         self._settings = settings
+        self._wait_seconds = settings.graphql_wait_seconds
+        self._stall_seconds = settings.graphql_stall_seconds
+        # Requests wait for a thread to work in, and never for one to be cancelled in.
+        self._working = anyio.CapacityLimiter(THREADS)
+        self._cancelling = anyio.CapacityLimiter(THREADS)
+        self._threads = anyio.CapacityLimiter(math.inf)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
         try:
-            kind = _accepted(request.headers.get("accept"))
-            asked = await _asked(request, kind)
-            principal = authenticate(asked.authorization, self._settings.jwt_secret)
+            authorization = request.headers.get("authorization")
+            principal = authenticate(authorization, self._settings.jwt_secret)
+            asked = await _asked(request, _accepted(request.headers.get("accept")))
         except BadRequest as bad:
             await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             return
         except Unauthenticated as error:
             headers = {"WWW-Authenticate": "Bearer"}
-            await _error(401, str(error), headers)(scope, receive, send)
+            await _error(error.status.http, str(error), headers)(scope, receive, send)
             return
-        ending = Cancellation()
+        except ClientDisconnect:
+            return
+        cancellation = Cancellation()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch, receive, ending)
+            tasks.start_soon(self._watch, receive, cancellation, tasks.cancel_scope)
             try:
-                answer = await run_sync(
-                    partial(self._answer, asked, principal, ending, request.method)
-                )
-                await _send(answer, send)
+                work = partial(self._answer, asked, principal, cancellation, request.method)
+                await self._send(await self._begun(work, asked.kind), send)
             except BadRequest as bad:
                 await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             finally:
                 tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await run_sync(ending.cancel)
+                await self._cancel(cancellation.cancel)
+
+    async def _watch(
+        self, receive: Receive, cancellation: Cancellation, scope: anyio.CancelScope
+    ) -> None:
+        """Cancels the work when the client goes away."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await self._cancel(cancellation.cancel)
+        scope.cancel()
+
+    async def _cancel(self, act: Callable[[], None]) -> None:
+        with anyio.CancelScope(shield=True):
+            await run_sync(act, limiter=self._cancelling)
+
+    async def _begun(self, work: Callable[[], Answer], kind: str) -> Answer:
+        """The answer, unless all threads stay busy."""
+        try:
+            with anyio.fail_after(self._wait_seconds):
+                await self._working.acquire()
+        except TimeoutError:
+            failure = Busy(
+                f"{THREADS} requests have been under way for {self._wait_seconds:g} s. Try again "
+                "in a moment."
+            )
+            return refused(failure, kind)
+        try:
+            return await run_sync(work, limiter=self._threads)
+        finally:
+            self._working.release()
 
     def _answer(
-        self, asked: Asked, principal: Principal, ending: Cancellation, method: str
+        self, asked: Asked, principal: Principal, cancellation: Cancellation, method: str
     ) -> Answer:
         try:
             prepared = self._graphql.prepare(asked.request, principal)
             if asked.kind == ARROW:
                 schema = self._graphql.schema(prepared, asked.field)
-                return arrow_answer(schema, self._graphql.batches(prepared, asked.field, ending))
+                batches = self._graphql.batches(prepared, asked.field, cancellation)
+                return arrow_answer(schema, batches)
             if self._graphql.forwards:
-                return self._forwarded(asked, ending)
-            return json_answer(self._graphql.json(prepared, ending), asked.kind)
+                return self._forwarded(asked, cancellation)
+            return json_answer(self._graphql.json(prepared, cancellation), asked.kind)
         except NotAQuery as other:
             if method != "POST":
                 raise BadRequest(405, f"A {other.kind} is sent with POST.", Allow="POST") from None
             if other.kind == "mutation" and self._graphql.server:
-                return self._forwarded(asked, ending)
+                return self._forwarded(asked, cancellation)
             return refused(other, asked.kind)
         except GraphQLFailure as failure:
             return refused(failure, asked.kind)
 
-    def _forwarded(self, asked: Asked, ending: Cancellation) -> Answer:
+    def _forwarded(self, asked: Asked, cancellation: Cancellation) -> Answer:
         """What the FraiseQL server answers to the same request."""
         assert self._graphql.server is not None, "there is one to forward to"
         try:
@@ -138,45 +177,45 @@ class _Endpoint:
                 msgspec.json.encode(asked.body),
                 authorization=asked.authorization,
                 accept=GRAPHQL if asked.kind == GRAPHQL else JSON,
-                ending=ending,
+                cancellation=cancellation,
             )
         except GraphQLFailure as failure:
             return refused(failure, asked.kind)
         return Answer(reply.status, reply.kind, [reply.content])
 
+    async def _send(self, answer: Answer, send: Send) -> None:
+        pieces = answer.body
+        headers = {"content-type": _content_type(answer.kind), **answer.headers}
+        if isinstance(pieces, list):
+            headers["content-length"] = str(sum(map(len, pieces)))
+        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+        iterator = iter(pieces)
+        try:
+            while (piece := await self._next(iterator)) is not None:
+                if piece:
+                    with anyio.fail_after(self._stall_seconds):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except GraphQLFailure as failure:
+            # Left without an end, the connection is closed: no client takes the part for the whole.
+            logger.warning("A response over HTTP broke off: %s", failure)
+        except TimeoutError:
+            logger.warning(
+                "A response over HTTP was not read for %g s, and is ended.", self._stall_seconds
+            )
+        finally:
+            close = getattr(pieces, "close", None)
+            if close:
+                await self._cancel(close)
 
-async def _watch(receive: Receive, ending: Cancellation) -> None:
-    """Ends the work when the client goes away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    await run_sync(ending.cancel)
+    async def _next(self, pieces: Iterator[bytes]) -> bytes | None:
+        async with self._working:
+            return await run_sync(next, pieces, None, limiter=self._threads)
 
 
-async def _send(answer: Answer, send: Send) -> None:
-    headers = [
-        (
-            b"content-type",
-            f"{answer.kind}{'' if answer.kind == ARROW else '; charset=utf-8'}".encode(),
-        )
-    ]
-    pieces = answer.body
-    if isinstance(pieces, list):
-        headers.append((b"content-length", str(sum(map(len, pieces))).encode()))
-    start = {"type": "http.response.start", "status": answer.status, "headers": headers}
-    await send(start)
-    try:
-        async for piece in iterate_in_threadpool(pieces):
-            if piece:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-    except GraphQLFailure as failure:
-        # Left without an end, the connection is closed: no client takes the part for the whole.
-        logger.warning("A response over HTTP broke off: %s", failure)
-    finally:
-        close = getattr(pieces, "close", None)
-        if close:
-            with anyio.CancelScope(shield=True):
-                await run_sync(close)
+def _content_type(kind: str) -> str:
+    return kind if kind == ARROW else f"{kind}; charset=utf-8"
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> Response:
@@ -238,13 +277,21 @@ async def _from_body(request: HttpRequest) -> Any:
     charset = next((p for p in parameters if p.startswith("charset=")), "charset=utf-8")
     if kind != JSON or charset.removeprefix("charset=").strip('"') not in ("utf-8", "utf8"):
         raise BadRequest(415, f"The body must be {JSON} in UTF-8.")
+    try:
+        with anyio.fail_after(BODY_SECONDS):
+            return _decoded(await _read(request), "The body")
+    except TimeoutError:
+        raise BadRequest(408, f"The body was not there after {BODY_SECONDS} s.") from None
+
+
+async def _read(request: HttpRequest) -> bytes:
     size, pieces = 0, []
     async for piece in request.stream():
         size += len(piece)
         if size > MOST_BYTES:
             raise BadRequest(413, f"The body has more than {MOST_BYTES:,} bytes.")
         pieces.append(piece)
-    return _decoded(b"".join(pieces), "The body")
+    return b"".join(pieces)
 
 
 def _decoded(text: bytes, what: str) -> Any:

@@ -5,23 +5,16 @@ says: the errors, and `data` null. What fails later ends the list that it fails 
 follow `data`; an Arrow stream, which has no place for errors, breaks off.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from flight_service.graphql.errors import (
-    DatabaseUnavailable,
-    DeadlinePassed,
-    GraphQLFailure,
-    NotAuthorised,
-    QueryRefused,
-    SchemaUnavailable,
-    ServerFailed,
-)
+from flight_service.errors import DEADLINE_EXCEEDED, UNAVAILABLE
+from flight_service.graphql.errors import Busy, GraphQLFailure, QueryRefused
 
 FIRST_BYTES = 2**20
 JSON = "application/json"
@@ -36,12 +29,14 @@ class Answer:
     status: int
     kind: str
     body: Iterable[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def refused(failure: GraphQLFailure, kind: str) -> Answer:
     """The answer to a request that was not executed."""
     shown = JSON if kind == ARROW else kind
-    return Answer(_status(failure, kind), shown, [_encoded({"errors": failure.formatted()})])
+    content = _encoded({"errors": failure.formatted()})
+    return Answer(_status(failure, kind), shown, [content], _headers(failure))
 
 
 def json_answer(fields: Iterator[bytes], kind: str) -> Answer:
@@ -51,7 +46,8 @@ def json_answer(fields: Iterator[bytes], kind: str) -> Answer:
         return Answer(200, kind, _begun(body))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
-        return Answer(_status(failure, kind) if _is_server_s(failure) else 200, kind, [content])
+        status = _status(failure, kind) if _is_server_s(failure) else 200
+        return Answer(status, kind, [content], _headers(failure))
 
 
 def arrow_answer(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Answer:
@@ -60,7 +56,7 @@ def arrow_answer(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Answer
         return Answer(200, ARROW, _begun(_ipc(schema, batches)))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
-        return Answer(_status(failure, ARROW), JSON, [content])
+        return Answer(_status(failure, ARROW), JSON, [content], _headers(failure))
 
 
 def _with_errors(fields: Iterator[bytes]) -> Iterator[bytes]:
@@ -131,23 +127,18 @@ class _Sink:
 
 
 def _status(failure: GraphQLFailure, kind: str) -> int:
-    match failure:
-        case NotAuthorised():
-            return 403
-        case SchemaUnavailable() | DatabaseUnavailable():
-            return 503
-        case ServerFailed():
-            return 502
-        case DeadlinePassed():
-            return 504
-        case QueryRefused():
-            # A plain JSON client expects the errors of a well-formed request under 200.
-            return 200 if kind == JSON else 400
-    return 500
+    # A plain JSON client expects the errors of a well-formed request under 200.
+    lenient = kind == JSON and isinstance(failure, QueryRefused)
+    return 200 if lenient else failure.status.http
 
 
 def _is_server_s(failure: GraphQLFailure) -> bool:
-    return isinstance(failure, DatabaseUnavailable | DeadlinePassed)
+    """Whether it is no error of a field, which GraphQL answers under 200."""
+    return failure.status in (UNAVAILABLE, DEADLINE_EXCEEDED)
+
+
+def _headers(failure: GraphQLFailure) -> dict[str, str]:
+    return {"Retry-After": str(failure.retry_seconds)} if isinstance(failure, Busy) else {}
 
 
 def _encoded(value: Any) -> bytes:

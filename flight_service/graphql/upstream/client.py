@@ -11,13 +11,13 @@ import time
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     Cancelled,
     DeadlinePassed,
     LimitExceeded,
     ServerUnavailable,
 )
-from flight_service.graphql.postgres.database import Ending
 
 JSON = "application/json"
 PIECE = 2**20
@@ -47,7 +47,7 @@ class FraiseqlServer:
         *,
         authorization: str | None,
         accept: str = JSON,
-        ending: Ending | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Reply:
         """Sends a request.
 
@@ -65,9 +65,9 @@ class FraiseqlServer:
         connection = self._connection(address)
         try:
             connection.connect()
-            if ending is not None:
+            if cancellation is not None:
                 taken = connection.sock
-                ending.then(lambda: _shut(taken))
+                cancellation.then(lambda: _shut(taken))
             target = urlunsplit(("", "", address.path or "/", address.query, ""))
             connection.request("POST", target, body, headers)
             self._wait(connection, deadline)
@@ -80,7 +80,7 @@ class FraiseqlServer:
                 f"{self.timeout_seconds:g} s that FRAISEQL_GRAPHQL_TIMEOUT_SECONDS allows."
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            if ending is not None and ending.over:
+            if cancellation is not None and cancellation.over:
                 raise Cancelled("The client went away before the result was whole.") from error
             raise ServerUnavailable(
                 f"FRAISEQL_GRAPHQL_URL names {self.url}, which does not answer: {_why(error)}."

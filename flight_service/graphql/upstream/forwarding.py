@@ -24,6 +24,7 @@ from graphql import (
 )
 
 from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
 from flight_service.graphql.arrow.shapes import TYPENAME, Constant, Member
 from flight_service.graphql.errors import (
     BadDocument,
@@ -37,7 +38,6 @@ from flight_service.graphql.execution.reader import picked, result_schema
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.catalogue import ColumnInfo
-from flight_service.graphql.postgres.database import Ending
 from flight_service.graphql.request.operation import Operation
 from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -103,7 +103,7 @@ class Forwarding:
         plan: Plan,
         principal: Principal,
         field: str | None = None,
-        ending: Ending | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """A plan's result in batches of `flight_service.graphql.execution.reader.result_schema`.
 
@@ -114,7 +114,9 @@ class Forwarding:
         data: Mapping[str, msgspec.Raw] = {}
         if plan.statements:
             body = _body(schema, operation)
-            reply = self._server.post(body, authorization=principal.authorization, ending=ending)
+            reply = self._server.post(
+                body, authorization=principal.authorization, cancellation=cancellation
+            )
             data = _data(self._server, reply)
         if root is None:
             yield _one_row(plan, data)

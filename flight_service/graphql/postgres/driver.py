@@ -1,0 +1,120 @@
+"""PostgreSQL's ADBC driver: running a statement, and what a failure of it means.
+
+A failure is told apart by PostgreSQL's SQLSTATE, or by the driver's own code where the server was
+not reached. Messages are shown to clients and never matched: they depend on the server's language.
+"""
+
+from collections.abc import Sequence
+
+import adbc_driver_manager
+import pyarrow as pa
+
+# The driver's own reader, which `adbc_driver_manager.dbapi` uses: it keeps the SQLSTATE of an error
+# that ends a stream, and pyarrow's reader does not.
+from adbc_driver_manager._reader import AdbcRecordBatchReader
+
+from flight_service.graphql.errors import (
+    Cancelled,
+    DatabaseFailed,
+    DatabaseUnavailable,
+    DeadlinePassed,
+)
+
+READ_BYTES = 2**20
+"""About how much of a result is turned into a batch at once."""
+
+DriverError = (adbc_driver_manager.Error, OSError, pa.ArrowException)
+
+QUERY_CANCELED = "57014"
+INSUFFICIENT_PRIVILEGE = "42501"
+DATA_EXCEPTION = "22"
+CONNECTION_EXCEPTION = "08"
+OPERATOR_INTERVENTION = "57P"
+INSUFFICIENT_RESOURCES = "53"
+
+
+class BadValue(DatabaseFailed):
+    """A value could not be read as the type that it was cast to."""
+
+
+def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:
+    """Runs a statement that gives no rows."""
+    statement = adbc_driver_manager.AdbcStatement(connection)
+    try:
+        statement.set_sql_query(sql)
+        statement.execute_update()
+    finally:
+        statement.close()
+
+
+def table(
+    connection: adbc_driver_manager.AdbcConnection,
+    sql: str,
+    values: Sequence[str] = (),
+    *,
+    copy: bool = True,
+) -> pa.Table:
+    """Runs a statement of few rows, its `$1` and so on bound."""
+    statement = adbc_driver_manager.AdbcStatement(connection)
+    try:
+        if not copy:
+            statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+        statement.set_sql_query(sql)
+        if values:
+            names = [f"p{n}" for n in range(len(values))]
+            columns = [pa.array([value], pa.string()) for value in values]
+            statement.bind(pa.record_batch(columns, names))
+        return executed(statement).read_all()
+    finally:
+        statement.close()
+
+
+def executed(statement: adbc_driver_manager.AdbcStatement) -> pa.RecordBatchReader:
+    """Runs a statement; its rows as a stream."""
+    handle, _ = statement.execute_query()
+    return AdbcRecordBatchReader._import_from_c(handle.address)
+
+
+def state_of(error: BaseException) -> str:
+    """The SQLSTATE of a failure; empty where the server gave none."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether the connection is lost, or the server stops or takes no more."""
+    state = state_of(error)
+    if not state:
+        status = getattr(error, "status_code", None)
+        return status == adbc_driver_manager.AdbcStatusCode.IO
+    return state.startswith((CONNECTION_EXCEPTION, OPERATOR_INTERVENTION, INSUFFICIENT_RESOURCES))
+
+
+def failure_of(
+    error: BaseException, *, is_cancelled: bool, is_late: bool, timeout_seconds: float
+) -> DatabaseFailed | Cancelled:
+    """What a driver's error means. `is_cancelled` says that the client went away meanwhile, and
+    `is_late` that the statement has run for its timeout."""
+    state, sentence = state_of(error), sentence_of(error)
+    if is_cancelled:
+        return Cancelled("The client went away before the result was whole.")
+    if state == QUERY_CANCELED and is_late:
+        return DeadlinePassed(
+            f"The query ran longer than the {timeout_seconds:g} s that "
+            "FRAISEQL_GRAPHQL_TIMEOUT_SECONDS allows. Narrow it, or raise the limit."
+        )
+    if state.startswith(DATA_EXCEPTION):
+        return BadValue(f"PostgreSQL cannot read a value: {sentence}")
+    if is_broken(error):
+        return DatabaseUnavailable(f"The connection to PostgreSQL broke: {sentence}")
+    if state == INSUFFICIENT_PRIVILEGE:
+        return DatabaseFailed(f"{sentence} Grant the service's role the right to SELECT.")
+    return DatabaseFailed(f"PostgreSQL refused the query: {sentence}")
+
+
+def sentence_of(error: BaseException) -> str:
+    """PostgreSQL's own message, or the first line of the driver's."""
+    details = dict(getattr(error, "details", None) or ())
+    primary = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode(errors="replace")
+    lines = str(error).strip().splitlines()
+    text = primary or (lines[0] if lines else type(error).__name__)
+    return text if text.endswith(".") else f"{text}."

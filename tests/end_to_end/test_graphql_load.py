@@ -1,0 +1,108 @@
+"""What slow requests over HTTP leave to others: cancellation, and an answer that says to wait."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import adbc_driver_postgresql.dbapi as postgresql
+import graphql_shop as shop
+import httpx
+import pytest
+from pydantic import SecretStr
+from stacks import wait_until
+
+from flight_service.addresses import Address
+from flight_service.graphql.transport.http import THREADS
+from flight_service.http import HttpServer, application
+from flight_service.registry import registry
+from fraiseql_assets.settings import Settings
+
+SLOW = """CREATE OR REPLACE VIEW graphql_tests.v_thing AS
+SELECT n AS id, jsonb_build_object('id', n, 'needed', pg_sleep(100)::text) AS data
+FROM generate_series(1, 1) AS n"""
+RUNNING = """SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND query LIKE 'COPY%pg_sleep(%' AND pid <> pg_backend_pid()"""
+QUERY = {"query": "{ things { id needed } }"}
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    shop.create(database_url)
+    path = shop.create_endless(database_url, tmp_path)
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        run.execute(SLOW)
+    return Settings(
+        database_url=SecretStr(database_url),
+        schema_path=path,
+        graphql_connections=THREADS + 10,
+        graphql_wait_seconds=100,
+    )
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
+    web = HttpServer(bound, application(registry(settings).routes))
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/graphql"
+    finally:
+        web.stop(5)
+
+
+@contextmanager
+def slow_requests(url: str, count: int) -> Iterator[None]:
+    """So many requests that wait for the database; at the end all of their clients hang up."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            post(stack.enter_context(connected(url)), json.dumps(QUERY))
+        yield
+
+
+def connected(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port))
+
+
+def post(client: socket.socket, body: str, *, length: int | None = None) -> None:
+    """Sends a request, or the beginning of one that is said to be longer."""
+    client.sendall(
+        f"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"content-length: {length or len(body)}\r\n\r\n{body}".encode()
+    )
+
+
+def running(database_url: str) -> int:
+    with postgresql.connect(database_url) as one, one.cursor() as run:
+        run.execute(RUNNING)
+        found = run.fetchone()
+        assert found
+        return found[0]
+
+
+def test_clients_that_hang_up_are_heard_while_every_thread_is_busy(
+    settings: Settings, database_url: str
+) -> None:
+    with served(settings) as url:
+        with slow_requests(url, THREADS + 20):
+            wait_until(lambda: running(database_url) == THREADS)
+        wait_until(lambda: running(database_url) == 0)
+
+
+def test_one_too_many_is_told_to_come_back(settings: Settings, database_url: str) -> None:
+    changed = settings.model_copy(update={"graphql_wait_seconds": 0.5})
+    with served(changed) as url, slow_requests(url, THREADS):
+        wait_until(lambda: running(database_url) == THREADS)
+        answer = httpx.post(url, json=QUERY, timeout=60)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.json()["errors"][0]["code"] == "BUSY"
+
+
+def test_the_token_is_checked_before_a_body_is_read(settings: Settings) -> None:
+    guarded = settings.model_copy(update={"jwt_secret": SecretStr("x" * 32)})
+    with served(guarded) as url, connected(url) as client:
+        post(client, "{", length=1_000_000)
+        assert client.recv(100).startswith(b"HTTP/1.1 401")
