@@ -97,7 +97,7 @@ def build_schema(compiled: Compiled) -> Schema:
     """
     try:
         graphql = _Builder(compiled).build()
-    except (TypeError, GraphQLError) as error:
+    except (TypeError, KeyError, GraphQLError) as error:
         raise SchemaInvalid(str(error)) from error
     if problems := validate_schema(graphql):
         raise SchemaInvalid("; ".join(problem.message for problem in problems))
