@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from flight_service.graphql.schema.compiled import Compiled, Field, Ref, Type, read
+from flight_service.graphql.schema.compiled import Compiled, Field, Ref, Type
+from flight_service.graphql.schema.decoding import read
 from local_stack.demo import COMPILED_SCHEMA, DemoError, on_database
 from local_stack.demo.database import load
 from local_stack.demo.history import History

@@ -176,7 +176,7 @@ def test_existing_clients_can_introspect(service: Service) -> None:
 
     data = service.json(get_introspection_query())["data"]
     schema = build_client_schema(data)
-    assert "OrderDirection" in schema.type_map
+    assert "SortDirection" in schema.type_map
 
 
 def test_introspection_takes_variables_and_stands_beside_rows(service: Service) -> None:

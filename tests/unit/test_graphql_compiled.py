@@ -5,7 +5,8 @@ import pytest
 from graphql import print_type
 
 from flight_service.graphql.errors import SchemaInvalid
-from flight_service.graphql.schema.compiled import Ref, decode
+from flight_service.graphql.schema.compiled import Ref
+from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import build_schema
 
 
@@ -53,10 +54,9 @@ def query(**changes: Any) -> dict[str, Any]:
         ({"queries": [query(name="us ers")]}, "$.queries[0].name"),
         ({"queries": [query(return_type="Nobody")]}, "$.queries[0].return_type"),
         ({"queries": [query(return_type={"List": 1})]}, "$.queries[0].return_type.List"),
-        ({"queries": [query(relay=True)]}, "$.queries[0].relay"),
         (
             {"queries": [query(inject_params={"t": {"source": "cookie", "claim": "t"}})]},
-            "$.queries[0].inject_params.t.source",
+            "$.queries[0].inject_params[...].source",
         ),
         (
             {"queries": [query(arguments=[{"name": "a", "arg_type": {"Lits": "ID"}}])]},
@@ -111,7 +111,7 @@ def test_automatic_arguments_are_generated() -> None:
     schema = build_schema(decode(compiled())).graphql
     assert print_type(schema.type_map["Query"]) == (
         "type Query {\n"
-        "  users(where: UserWhereInput, orderBy: [UserOrderBy!], limit: Int, offset: Int): "
+        "  users(where: UserWhereInput, orderBy: [UserOrderByInput!], limit: Int, offset: Int): "
         "[User!]!\n"
         "}"
     )
@@ -136,7 +136,18 @@ def test_an_injected_argument_is_hidden_from_clients() -> None:
     assert print_type(schema.type_map["Query"]) == "type Query {\n  users: User!\n}"
 
 
-def test_a_generated_name_gives_way_to_the_schema_s_own() -> None:
+def test_the_schemas_own_type_of_a_generated_name_is_taken() -> None:
     own = {"name": "UserWhereInput", "fields": [{"name": "x", "field_type": "Int"}]}
     schema = build_schema(decode(compiled(input_types=[own]))).graphql
-    assert str(schema.query_type.fields["users"].args["where"].type) == "UserWhereInput_"  # type: ignore[union-attr]
+    assert schema.query_type is not None
+    assert print_type(schema.query_type.fields["users"].args["where"].type) == (
+        "input UserWhereInput {\n  x: Int\n}"
+    )
+
+
+def test_a_generated_name_gives_way_to_another_kind_of_type() -> None:
+    own = {"name": "UserWhereInput", "fields": [{"name": "x", "field_type": "Int"}]}
+    types = [*json.loads(compiled())["types"], own]
+    schema = build_schema(decode(compiled(types=types))).graphql
+    assert schema.query_type is not None
+    assert str(schema.query_type.fields["users"].args["where"].type) == "UserWhereInput_"

@@ -12,7 +12,7 @@ from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import RootPlan
 from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.request.operation import Limits, read_operation
-from flight_service.graphql.schema.compiled import decode
+from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from flight_service.graphql.sources.source import Source, Sources
 

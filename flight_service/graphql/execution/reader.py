@@ -129,6 +129,9 @@ def result_json(
             else:
                 batches = [b for b in _root_batches(reading, transaction, root) if b.num_rows]
                 _some_row(root, batches)
+                if root.form == "count":
+                    yield key + msgspec.json.encode(batches[0].column(0)[0].as_py())
+                    continue
                 yield key + (object_text(batches[0], root.members) if batches else b"null")
 
 
@@ -172,6 +175,8 @@ def _some_row(root: RootPlan, batches: list[pa.RecordBatch]) -> None:
 def _as_column(reading: Reading, transaction: Transaction, root: Any) -> pa.Array:
     """A root's whole result as one value."""
     batches = list(_root_batches(reading, transaction, root))
+    if root.form == "count":
+        return batches[0].column(0)
     rows = pa.Table.from_batches(batches, root.schema).combine_chunks()
     values = _as_structs(rows, root)
     if root.form == "list":
@@ -212,7 +217,13 @@ def _page(reading: Reading, transaction: Transaction, root: RootPlan) -> pa.Reco
         cursors.append(flat.column(page.cursor))
         batches.append(batch)
     rows = pa.Table.from_batches(batches, arrow_schema(root.rows.members))
-    return page_of(page, rows, pa.chunked_array(cursors))
+    total = None if page.total is None else _total(transaction, page.total, root.values)
+    return page_of(page, rows, pa.chunked_array(cursors), total)
+
+
+def _total(transaction: Transaction, sql: str, values: Sequence[str]) -> int:
+    [batch] = [one for one in transaction.batches(sql, values) if one.num_rows]
+    return batch.column(0)[0].as_py()
 
 
 def _assembled(

@@ -17,8 +17,13 @@ from flight_service.graphql.arrow.shapes import (
 )
 from flight_service.graphql.planning.plan import Page
 
+Facts = tuple[bool | int | str | None, ...]
+"""What is known of a page beside its rows, in the order of `planning.compile.FACTS`."""
 
-def page_of(page: Page, rows: pa.Table, cursors: pa.ChunkedArray) -> pa.RecordBatch:
+
+def page_of(
+    page: Page, rows: pa.Table, cursors: pa.ChunkedArray, total: int | None = None
+) -> pa.RecordBatch:
     """The connection, as the one row of a batch. `rows` have a column for each `edges`."""
     count = len(cursors)
     more = page.size is not None and count > page.size
@@ -33,6 +38,7 @@ def page_of(page: Page, rows: pa.Table, cursors: pa.ChunkedArray) -> pa.RecordBa
         more if page.backward else page.continued,
         cursors[0].as_py() if count else None,
         cursors[count - 1].as_py() if count else None,
+        total,
     )
     arrays: list[pa.Array] = []
     for member in page.members:
@@ -52,7 +58,7 @@ def _list(shape: ListOf, items: pa.ChunkedArray, count: int) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, values, type=arrow_type(shape))
 
 
-def _fact(shape: Shape, facts: tuple[bool | str | None, ...]) -> pa.Array:
+def _fact(shape: Shape, facts: Facts) -> pa.Array:
     match shape:
         case Constant(value):
             return pa.array([value], pa.string())
@@ -63,7 +69,7 @@ def _fact(shape: Shape, facts: tuple[bool | str | None, ...]) -> pa.Array:
     raise AssertionError("a page has no other facts")
 
 
-def _struct(members: tuple[Member, ...], facts: tuple[bool | str | None, ...]) -> pa.Array:
+def _struct(members: tuple[Member, ...], facts: Facts) -> pa.Array:
     if not members:
         return pa.array([{}], pa.struct([]))
     return pa.StructArray.from_arrays(

@@ -39,6 +39,9 @@ from flight_service.graphql.sources.values import NotCovered
 
 AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", "last", "before"))
 
+FACTS = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "totalCount")
+"""What a page tells beside its rows, in the order of `execution.relay.page_of`."""
+
 
 def compile_plan(
     schema: Schema,
@@ -177,6 +180,10 @@ class _Root:
             "nullable": not isinstance(self._root.selected.type, GraphQLNonNull),
             "choice": Choice(source.name, source.how, left_out),
         }
+        if query.returns_count:
+            rows = Struct((Member(self._root.key, self._count_of(statement), nullable=False),))
+            finished = {**statement.finished(rows), "table": None}
+            return RootPlan(form="count", **finished, **common)
         if query.relay:
             return self._paged(statement, common)
         if (written := self._root.written.get("orderBy")) is not None:
@@ -210,6 +217,8 @@ class _Root:
         backward = last is not None
         after, before = self._root.arguments.get("after"), self._root.arguments.get("before")
         cursor = self._query.relay_cursor_column or "id"
+        is_counted = any(one.fields[0][1] == "totalCount" for one in self._root.selected.children)
+        total = statement.total() if is_counted else None
         text = statement.page(self._type, cursor, after, before, backward=backward)
         statement.limit = None if size is None else size + 1
         edges = [one for one in self._root.selected.children if one.fields[0][1] == "edges"]
@@ -223,8 +232,12 @@ class _Root:
             (before if backward else after) is not None,
             statement.projector.emit_row(text),
             members,
+            total,
         )
         return RootPlan(form="page", page=page, **statement.finished(rows), **common)
+
+    def _count_of(self, statement: Statement) -> Leaf:
+        return Leaf(statement.projector.emit_row("count(*)"), pa.int64())
 
     def _count(self, name: str) -> int | None:
         given = self._root.arguments.get(name)
@@ -251,6 +264,9 @@ def _connection(
             members.append(Member(one.key, ListOf(0, item), nullable=False))
         elif name == "pageInfo":
             members.append(Member(one.key, _page_info(one), nullable=False))
+        elif name == "totalCount":
+            leaf = Leaf(FACTS.index(name), pa.int64())
+            members.append(Member(one.key, leaf, nullable=True))
         else:
             connection = get_named_type(selected.type).name
             members.append(Member(one.key, Constant(connection), nullable=False))
@@ -260,7 +276,6 @@ def _connection(
 
 def _page_info(selected: Selected) -> Struct:
     """Columns here are places among the page's own facts; see `execution.relay`."""
-    facts = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
     members: list[Member] = []
     for one in selected.children:
         name = one.fields[0][1]
@@ -268,6 +283,6 @@ def _page_info(selected: Selected) -> Struct:
             members.append(Member(one.key, Constant("PageInfo"), nullable=False))
         else:
             kind = pa.bool_() if name.startswith("has") else pa.string()
-            leaf = Leaf(facts.index(name), kind)
+            leaf = Leaf(FACTS.index(name), kind)
             members.append(Member(one.key, leaf, nullable=not name.startswith("has")))
     return Struct(tuple(members))

@@ -3,31 +3,21 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
-
-import msgspec
 
 from flight_service.graphql.errors import QueryRefused
 from flight_service.graphql.planning.access import Access
+from flight_service.graphql.planning.comparisons import Comparisons
 from flight_service.graphql.postgres.sql import Parameters
 from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.schema.inputs import COMBINATORS, OPERATORS, UNORDERED
+from flight_service.graphql.schema.inputs import UNORDERED
+from flight_service.graphql.schema.operators import BY_NAME, COMBINATORS
 from flight_service.graphql.schema.scalars import Kind, kind_of
 from flight_service.graphql.sources.values import (
-    JSON,
-    Built,
     Column,
-    Document,
     Value,
-    as_document,
     member,
-    text_of,
-    typed,
 )
-
-COMPARED = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +41,7 @@ class Conditions:
         self._schema = schema
         self._parameters = parameters
         self._access = access
-        self._on_document = False
+        self._comparisons = Comparisons(parameters)
 
     def where(self, type_name: str, value: Value, given: Mapping[str, Any]) -> Iterator[Condition]:
         """The conditions of a `where`, all of which must hold."""
@@ -69,34 +59,35 @@ class Conditions:
         def made() -> str:
             if isinstance(value, Column):
                 return f"{value.sql} = {self._parameters.bind(text, sql_type)}"
-            return f"{self._read(value, kind_of('String'))} = {self._parameters.bind(text, 'text')}"
+            own = self._comparisons.read(value, kind_of("String"))
+            return f"{own} = {self._parameters.bind(text, 'text')}"
 
         return self._noted(made)
 
     def order(self, type_name: str, value: Value, written: Any) -> tuple[list[str], bool]:
         """The items of ORDER BY, and whether a document that is built is read for them."""
-        self._on_document = False
+        self._comparisons.on_document = False
         items: list[str] = []
         for entry in written if isinstance(written, list) else [written]:
             items += self._order_items(type_name, value, entry, ("orderBy",))
-        return items, self._on_document
+        return items, self._comparisons.on_document
 
     def scalar(self, type_name: str, value: Value, dotted: str) -> tuple[str, Kind, bool]:
         """A scalar field by its name, or by a path with dots: its SQL, its kind, and whether a
         document that is built is read for it."""
-        self._on_document = False
+        self._comparisons.on_document = False
         sql, kind = self._scalar_at(type_name, value, dotted, (dotted,))
-        return sql, kind, self._on_document
+        return sql, kind, self._comparisons.on_document
 
     def _noted(self, make: Callable[[], str]) -> Condition:
-        self._on_document = False
+        self._comparisons.on_document = False
         sql = make()
-        return Condition(sql, self._on_document)
+        return Condition(sql, self._comparisons.on_document)
 
     def _conjuncts(
         self, type_name: str, value: Value, key: str, asked: Any, path: tuple[str, ...]
     ) -> Iterator[Condition]:
-        if key == "_and" and asked is not None:
+        if self._combinator(type_name, key) == "_and" and asked is not None:
             for each in asked if isinstance(asked, list) else [asked]:
                 for inner, one in each.items():
                     yield from self._conjuncts(type_name, value, inner, one, (*path, key))
@@ -110,12 +101,16 @@ class Conditions:
         parts: list[str] = []
         for key, asked in given.items():
             here = (*path, key)
-            if key in COMBINATORS:
-                parts.append(self._combined(type_name, value, key, asked, here))
+            if (combinator := self._combinator(type_name, key)) is not None:
+                parts.append(self._combined(type_name, value, combinator, asked, here))
             else:
                 field = self._field(type_name, key, here)
                 parts.append(self._on_field(type_name, field, value, asked, here))
         return _all(parts)
+
+    def _combinator(self, type_name: str, key: str) -> str | None:
+        """What a key combines conditions by; None of a field's name."""
+        return None if key in self._schema.fields(type_name) else COMBINATORS.get(key)
 
     def _combined(
         self, type_name: str, value: Value, key: str, asked: Any, path: tuple[str, ...]
@@ -136,78 +131,21 @@ class Conditions:
         self._authorise_field(type_name, field)
         found = member(value, field.name)
         base = field.field_type.base
-        if field.field_type.of is not None:
-            raise QueryRefused(f"{'.'.join(path)} is a list, which no condition can be on.")
-        if base in self._schema.types or base in self._schema.interfaces:
+        is_list = field.field_type.of is not None
+        if not is_list and (base in self._schema.types or base in self._schema.interfaces):
             if not isinstance(asked, Mapping):
                 raise QueryRefused(f"{'.'.join(path)} is an object: give conditions on its fields.")
             return self._object_condition(base, found, asked, path)
-        kind = kind_of(base)
-        if isinstance(asked, Mapping) and (kind.name != "Json" or _is_filter(asked)):
+        kind = kind_of("JSON" if is_list else base)
+        if isinstance(asked, Mapping) and (kind.name != "JSON" or _is_filter(asked)):
             return _all(
                 [
-                    self._operator(found, kind, key.removeprefix("_"), one, (*path, key))
+                    self._comparisons.compare(found, kind, key, one, (*path, key))
                     for key, one in asked.items()
                 ]
             )
-        operator = "in" if isinstance(asked, list) and kind.name != "Json" else "eq"
-        return self._operator(found, kind, operator, asked, path)
-
-    def _operator(
-        self, value: Value, kind: Kind, name: str, asked: Any, path: tuple[str, ...]
-    ) -> str:
-        if name not in OPERATORS:
-            raise QueryRefused(
-                f"{'.'.join(path)} is no operator. There are: {', '.join(sorted(OPERATORS))}."
-            )
-        if name == "isnull" or (asked is None and name in ("eq", "neq")):
-            null = asked is not False if name == "isnull" else name == "eq"
-            return f"{self._nullable(value, kind)} IS {'' if null else 'NOT '}NULL"
-        if asked is None:
-            raise QueryRefused(f"{'.'.join(path)} is null, and nothing compares with null.")
-        if name in ("in", "nin"):
-            return self._in(value, kind, name, asked if isinstance(asked, list) else [asked])
-        if name in COMPARED:
-            return self._compared(value, kind, name, asked)
-        pattern = asked if name in ("like", "ilike") else _escaped(str(asked))
-        if name in ("contains", "endswith"):
-            pattern = f"%{pattern}"
-        if name in ("contains", "startswith"):
-            pattern = f"{pattern}%"
-        how = "ILIKE" if name == "ilike" else "LIKE"
-        return f"{self._read(value, kind)} {how} {self._parameters.bind(pattern, 'text')}"
-
-    def _compared(self, value: Value, kind: Kind, name: str, asked: Any) -> str:
-        sign = COMPARED[name]
-        native = _native(value, kind) if name in ("eq", "neq") else None
-        if native is None:
-            bound = self._parameters.bind(_text(asked, kind), _sql_type(kind))
-            return f"{self._read(value, kind)} {sign} {bound}"
-        column, text = native, _text(asked, kind)
-        if not _fits(text, column.type):
-            # No value of the column has this text.
-            return "FALSE" if name == "eq" else f"{column.sql} IS NOT NULL"
-        return f"{column.sql} {sign} {self._parameters.bind(text, column.type)}"
-
-    def _in(self, value: Value, kind: Kind, name: str, asked: Sequence[Any]) -> str:
-        texts = [_text(one, kind) for one in asked]
-        if (column := _native(value, kind)) is not None:
-            fitting = [text for text in texts if _fits(text, column.type)]
-            sql, array = column.sql, self._parameters.bind_list(fitting, column.type)
-        else:
-            sql, array = self._read(value, kind), self._parameters.bind_list(texts, _sql_type(kind))
-        return f"{sql} = ANY ({array})" if name == "in" else f"NOT ({sql} = ANY ({array}))"
-
-    def _read(self, value: Value, kind: Kind) -> str:
-        if isinstance(value, Document | Built):
-            self._on_document = self._on_document or as_document(value).computed
-        return text_of(value) if kind.sql == "text" else typed(value, kind)
-
-    def _nullable(self, value: Value, kind: Kind) -> str:
-        """What is null where the value is, read without a cast that might fail."""
-        if isinstance(value, Column) and value.type not in JSON:
-            return value.sql
-        return self._read(value, kind if kind.sql == "jsonb" else kind_of("String"))
+        name = "in" if isinstance(asked, list) and kind.name != "JSON" else "eq"
+        return self._comparisons.compare(found, kind, name, asked, path)
 
     def _order_items(
         self, type_name: str, value: Value, entry: Mapping[str, Any], path: tuple[str, ...]
@@ -248,7 +186,7 @@ class Conditions:
         if field.field_type.of is not None or is_object or base in UNORDERED:
             raise QueryRefused(f"{'.'.join(path)} is no scalar that has an order.")
         kind = kind_of(base)
-        return self._read(found, kind), kind
+        return self._comparisons.read(found, kind), kind
 
     def _field(self, type_name: str, name: str, path: tuple[str, ...]) -> Field:
         fields = self._schema.fields(type_name)
@@ -281,49 +219,11 @@ def _all(parts: Sequence[str]) -> str:
 
 
 def _is_filter(asked: Mapping[str, Any]) -> bool:
-    return bool(asked) and all(key.removeprefix("_") in OPERATORS for key in asked)
-
-
-def _sql_type(kind: Kind) -> str:
-    """Wide enough for whatever may be asked for."""
-    return "int8" if kind.sql == "int4" else kind.sql
-
-
-def _text(asked: Any, kind: Kind) -> str:
-    if kind.sql == "jsonb":
-        return msgspec.json.encode(asked).decode()
-    if isinstance(asked, bool):
-        return "true" if asked else "false"
-    return repr(asked) if isinstance(asked, float) else str(asked)
-
-
-def _native(value: Value, kind: Kind) -> Column | None:
-    """A column that is compared in its own type though the field is a text: its index serves."""
-    if kind.sql == "text" and isinstance(value, Column) and value.type in ("uuid", *INTEGERS):
-        return value
-    return None
-
-
-def _fits(text: str, column_type: str) -> bool:
-    """Whether a text is exactly how a column's type writes some value."""
-    try:
-        if column_type == "uuid":
-            return str(UUID(text)) == text
-        number = int(text)
-    except ValueError:
-        return False
-    most = INTEGERS[column_type]
-    return str(number) == text and -most <= number < most
-
-
-def _escaped(text: str) -> str:
-    """A text in which no character is a wildcard of LIKE."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return bool(asked) and all(key in BY_NAME for key in asked)
 
 
 def _direction(asked: Any, path: tuple[str, ...]) -> str:
-    if asked in (None, "ASC"):
-        return "ASC"
-    if asked == "DESC":
-        return "DESC"
+    written = "ASC" if asked is None else str(asked).upper()
+    if written in ("ASC", "DESC"):
+        return written
     raise QueryRefused(f"{'.'.join(path)}: the direction is ASC or DESC, not {asked!r}.")

@@ -21,6 +21,8 @@ class Page:
     """The column of the cursors."""
     members: tuple[Member, ...]
     """What is selected of the connection; `edges` are made of the rows."""
+    total: str | None = None
+    """The statement that counts the rows of all pages, where that is selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class RootPlan:
     """One root field: its statement, and what becomes of the rows."""
 
     key: str
-    form: Literal["list", "single", "page"]
+    form: Literal["list", "single", "page", "count"]
     sql: str
     rows_sql: str
     """The rows that it projects, without the projection."""
@@ -63,6 +65,8 @@ class RootPlan:
     @property
     def member(self) -> Member:
         """Its result as one column beside other roots'."""
+        if self.form == "count":
+            return self.members[0]
         one = Struct(self.members)
         if self.form == "list":
             return Member(self.key, ListOf(0, Member("item", one, False)), self.nullable)

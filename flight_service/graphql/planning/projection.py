@@ -268,7 +268,7 @@ class Projector:
         return Leaf(
             self.emit(level, sql),
             arrow,
-            json=kind.name == "Json",
+            json=kind.name == "JSON",
             from_document=isinstance(value, Document) and kind.sql == "text",
             read_as=read_as(value, kind, wide=wide),
         )

@@ -14,7 +14,7 @@ from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.postgres.sql import Parameters
 from flight_service.graphql.schema.compiled import Injected
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.schema.inputs import COMBINATORS
+from flight_service.graphql.schema.operators import COMBINATORS
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
@@ -59,11 +59,30 @@ class Statement:
         if isinstance(given, Mapping) and _is_where(self._schema, type_name, name, given):
             self.where(type_name, given)
             return
-        field = self._field(type_name, name) or name
-        self._where.append(self._conditions.equal(type_name, self._value, field, given))
+        field = self._field(type_name, name)
+        if field is None and not isinstance(given, Mapping | list):
+            # FraiseQL compares such an argument with whatever the documents hold under its name.
+            self._where.append(self._beside(name, given))
+            return
+        self._where.append(self._conditions.equal(type_name, self._value, field or name, given))
+
+    def _beside(self, name: str, given: Any) -> Condition:
+        value = self.source.beside("s", name)
+        if value is None:
+            raise NotCovered(f"it has no column for {name}")
+        if given is None:
+            return Condition("FALSE", on_document=False)
+        text = str(given).lower() if isinstance(given, bool) else str(given)
+        sql_type = value.type if isinstance(value, Column) else "text"
+        return self._conditions.equal_text(value, text, sql_type)
 
     def inject(self, type_name: str, name: str, injected: Injected) -> None:
         """The condition that a claim of the principal sets."""
+        if injected.source != "jwt":
+            raise QueryRefused(
+                f"{name} comes from what FraiseQL looks up of a principal. Only a FraiseQL server "
+                "can answer this query."
+            )
         claim = self._principal.claims.get(injected.claim)
         if claim is None or isinstance(claim, list | dict):
             raise NotAuthorised(f"This needs a token with the claim {injected.claim!r}.")
@@ -101,6 +120,10 @@ class Statement:
         self._order = [f"{sql} {'DESC' if backward else 'ASC'}"]
         self._order_on_document = on_document
         return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
+
+    def total(self) -> str:
+        """The statement that counts the rows that have been asked for so far."""
+        return f"SELECT count(*) AS c0 FROM ({self._rows_sql()}) AS d"
 
     def finished(self, rows: Struct) -> dict[str, Any]:
         """The statement, as `RootPlan` has it."""

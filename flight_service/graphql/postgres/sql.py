@@ -51,7 +51,7 @@ class Parameters:
         self._values.append(value)
         return f"(SELECT current_setting('{SETTING}{len(self._values)}')::{sql_type})"
 
-    def bind_list(self, values: Sequence[str], sql_type: str) -> str:
+    def bind_list(self, values: Sequence[str | None], sql_type: str) -> str:
         """The SQL that stands for an array of values of that type."""
         array = self.bind(msgspec.json.encode(list(values)).decode(), "jsonb")
         return f"ARRAY(SELECT jsonb_array_elements_text({array})::{sql_type})"

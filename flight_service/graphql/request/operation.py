@@ -6,7 +6,6 @@ was written: aliases are keys, `@include` and `@skip` have been decided.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -19,17 +18,13 @@ from graphql import (
     GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLOutputType,
-    GraphQLSchema,
     GraphQLSkipDirective,
-    GraphQLSyntaxError,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
     get_named_type,
     is_composite_type,
-    parse,
     print_ast,
-    validate,
     value_from_ast_untyped,
 )
 from graphql.execution.execute import get_field_def
@@ -39,13 +34,11 @@ from graphql.execution.values import (
     get_variable_values,
 )
 
-from flight_service.graphql.errors import LimitExceeded, QueryRefused, QueryUnparsable
+from flight_service.graphql.errors import LimitExceeded, QueryRefused
+from flight_service.graphql.request.document import read_document
 from flight_service.graphql.schema.graphql_schema import Schema
 
 TOKENS_PER_FIELD = 20
-MOST_ERRORS = 20
-REMEMBERED_CHARACTERS = 2**16
-"""Longer documents are read anew each time."""
 TYPENAME = "__typename"
 
 
@@ -122,46 +115,15 @@ def read_operation(
         QueryUnparsable, QueryRefused: with all that is wrong.
         LimitExceeded: it is larger than a limit, which the message names.
     """
-    read = _validated if len(text) < REMEMBERED_CHARACTERS else _validated.__wrapped__
-    document, errors = read(schema.graphql, text, limits.fields * TOKENS_PER_FIELD)
-    if errors:
-        raise QueryRefused.of(errors)
-    definition = _chosen(document, operation_name)
+    read = read_document(schema.graphql, text, limits.fields * TOKENS_PER_FIELD)
+    document = read.document
+    definition = _chosen(read.typed, operation_name)
     coerced = get_variable_values(
         schema.graphql, definition.variable_definitions or (), dict(variables or {})
     )
     if isinstance(coerced, list):
         raise QueryRefused.of(coerced)
     return _Reader(schema, document, coerced, dict(variables or {}), limits).read(definition)
-
-
-@lru_cache(maxsize=256)
-def _validated(
-    schema: GraphQLSchema, text: str, tokens: int
-) -> tuple[DocumentNode, list[GraphQLError]]:
-    """The document, which is not changed by its readers, and all that is wrong with it."""
-    document = _parse(text, tokens)
-    return document, validate(schema, document, max_errors=MOST_ERRORS)
-
-
-def _parse(text: str, tokens: int) -> DocumentNode:
-    try:
-        return parse(text, max_tokens=tokens)
-    except GraphQLSyntaxError as error:
-        failure = LimitExceeded if "Parsing aborted" in error.message else QueryUnparsable
-        message = error.message
-        if failure is LimitExceeded:
-            message = (
-                f"The document has more than {tokens:,} tokens. "
-                "FRAISEQL_GRAPHQL_MAX_FIELDS allows no larger one."
-            )
-        raise failure(
-            message, locations=[(place.line, place.column) for place in error.locations or ()]
-        ) from error
-    except RecursionError as error:
-        raise LimitExceeded(
-            "The document is nested too deeply. FRAISEQL_GRAPHQL_MAX_DEPTH says how deep it may be."
-        ) from error
 
 
 def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

@@ -1,13 +1,16 @@
 """The compiled schema as a graphql-core schema: what clients validate against and introspect."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from graphql import (
+    DirectiveLocation,
     GraphQLArgument,
-    GraphQLEnumType,
+    GraphQLDirective,
     GraphQLEnumValue,
+    GraphQLError,
     GraphQLField,
     GraphQLInputField,
     GraphQLInputObjectType,
@@ -18,6 +21,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     Undefined,
+    specified_directives,
     validate_schema,
 )
 
@@ -40,7 +44,7 @@ from flight_service.graphql.schema.compiled import (
 )
 from flight_service.graphql.schema.inputs import InputTypes
 from flight_service.graphql.schema.naming import Naming
-from flight_service.graphql.schema.scalars import make_scalar
+from flight_service.graphql.schema.scalars import OpenEnum, make_scalar
 
 PAGE_INFO_FIELDS = {
     "hasNextPage": ("Boolean", True),
@@ -91,7 +95,10 @@ def build_schema(compiled: Compiled) -> Schema:
     Raises:
         SchemaInvalid: the whole is no valid GraphQL schema, though its parts are well-formed.
     """
-    graphql = _Builder(compiled).build()
+    try:
+        graphql = _Builder(compiled).build()
+    except (TypeError, KeyError, GraphQLError) as error:
+        raise SchemaInvalid(str(error)) from error
     if problems := validate_schema(graphql):
         raise SchemaInvalid("; ".join(problem.message for problem in problems))
     return Schema(
@@ -137,7 +144,21 @@ class _Builder:
             mutation=self._root("Mutation", self._compiled.mutations),
             subscription=self._root("Subscription", self._compiled.subscriptions),
             types=[self.named(name) for name in self._defined],
+            directives=[*specified_directives, *self._directives()],
         )
+
+    def _directives(self) -> Iterator[GraphQLDirective]:
+        """The schema's own, which clients may write and which change nothing."""
+        known = {one.name for one in specified_directives}
+        for one in self._compiled.directives:
+            if one.name not in known:
+                yield GraphQLDirective(
+                    one.name,
+                    [DirectiveLocation[place] for place in one.locations],
+                    {argument.name: self._argument(argument) for argument in one.arguments},
+                    one.is_repeatable,
+                    one.description,
+                )
 
     def _root(self, name: str, operations: tuple[Query, ...] | tuple[Operation, ...]) -> Any:
         if not operations:
@@ -152,8 +173,10 @@ class _Builder:
             # A claim decides these, whatever a client would say.
             arguments = {n: a for n, a in arguments.items() if n not in one.inject_params}
             arguments = self._inputs.automatic(one) | arguments
-        if isinstance(one, Query) and one.relay:
+        if isinstance(one, Query) and one.relay and not one.returns_count:
             made: Any = self._connection(one.return_type.name)
+        elif isinstance(one, Query) and one.returns_count:
+            made = self.named("Int")
         else:
             made = self.output(one.return_type)
             if one.returns_list:
@@ -241,10 +264,12 @@ class _Builder:
     def _connection(self, node: str) -> Any:
         """The page type of a relay query, with its edges and page information."""
         name = f"{node}Connection"
-        if name in self._made:
-            return self._made[name]
+        if name in self._made or name in self._defined:
+            return self.named(name)
         page_info: Any = self._made.get("PageInfo")
-        if page_info is None:
+        if "PageInfo" in self._defined:
+            page_info = self.named("PageInfo")
+        elif page_info is None:
             page_info = self._made["PageInfo"] = GraphQLObjectType(
                 "PageInfo",
                 lambda: {
@@ -266,6 +291,7 @@ class _Builder:
             lambda: {
                 "edges": GraphQLField(GraphQLNonNull(GraphQLList(GraphQLNonNull(edge)))),
                 "pageInfo": GraphQLField(GraphQLNonNull(page_info)),
+                "totalCount": GraphQLField(self.named("Int")),
             },
         )
         self._made[name] = made
@@ -274,7 +300,7 @@ class _Builder:
 
 def _enum(one: Enum) -> Any:
     values = [EnumValue(v) if isinstance(v, str) else v for v in one.values]
-    return GraphQLEnumType(
+    return OpenEnum(
         one.name,
         {
             value.name: GraphQLEnumValue(

@@ -5,7 +5,6 @@ from typing import Any
 
 from graphql import (
     GraphQLArgument,
-    GraphQLEnumType,
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLList,
@@ -13,19 +12,26 @@ from graphql import (
     is_leaf_type,
 )
 
-from flight_service.graphql.schema.compiled import Field, Interface, Query, Type
-from flight_service.graphql.schema.scalars import kind_of
+from flight_service.graphql.schema.compiled import Field, InputType, Interface, Query, Ref, Type
+from flight_service.graphql.schema.operators import (
+    COMBINATORS,
+    JSON,
+    LIST,
+    OPERATORS,
+    SCALAR,
+    TEXT,
+    Family,
+    Operator,
+)
+from flight_service.graphql.schema.scalars import OpenEnum, kind_of
 
-COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")
-LISTS = ("in", "nin")
-PATTERNS = ("like", "ilike", "contains", "startswith", "endswith")
-OPERATORS = frozenset((*COMPARISONS, *LISTS, *PATTERNS, "isnull"))
-COMBINATORS = ("_and", "_or", "_not")
-UNORDERED = frozenset(("Json",))
+UNORDERED = frozenset(("JSON",))
+PAGE = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
 
 
 class InputTypes:
-    """Makes the input types of automatic arguments, one set per object type."""
+    """Makes the input types of automatic arguments, one set per object type, under FraiseQL's
+    names. A type that the compiled schema itself defines under such a name is taken instead."""
 
     def __init__(self, defined: Mapping[str, Any], named: Callable[[str], Any]) -> None:
         self._defined = defined
@@ -38,15 +44,12 @@ class InputTypes:
         made: dict[str, GraphQLArgument] = {}
         if params.has_where:
             made["where"] = GraphQLArgument(self._where(of))
-        if query.relay:
-            for name, scalar in (
-                ("first", "Int"),
-                ("after", "String"),
-                ("last", "Int"),
-                ("before", "String"),
-            ):
-                made[name] = GraphQLArgument(self._named(scalar))
+        if query.returns_count:
             return made
+        if query.relay:
+            return made | {
+                name: GraphQLArgument(self._named(scalar)) for name, scalar in PAGE.items()
+            }
         if params.has_order_by:
             made["orderBy"] = GraphQLArgument(GraphQLList(GraphQLNonNull(self._order(of))))
         if params.has_limit:
@@ -55,66 +58,93 @@ class InputTypes:
             made["offset"] = GraphQLArgument(self._named("Int"))
         return made
 
-    def _free(self, name: str) -> str:
-        """A type name that the compiled schema does not define itself."""
+    def _type(
+        self, name: str, fields: Callable[[], dict[str, GraphQLInputField]]
+    ) -> GraphQLInputObjectType:
+        if isinstance(self._defined.get(name), InputType):
+            return self._named(name)
         while name in self._defined:
             name += "_"
-        return name
+        if name not in self._made:
+            self._made[name] = GraphQLInputObjectType(name, fields)
+        return self._made[name]
 
     def _fields(self, of: str) -> tuple[Field, ...]:
         one = self._defined[of]
         return one.fields if isinstance(one, Type | Interface) else ()
 
     def _where(self, of: str) -> Any:
-        name = self._free(f"{of}WhereInput")
-        if name not in self._made:
-            self._made[name] = GraphQLInputObjectType(name, lambda: self._where_fields(of))
-        return self._made[name]
+        return self._type(f"{of}WhereInput", lambda: self._where_fields(of))
 
     def _where_fields(self, of: str) -> dict[str, GraphQLInputField]:
+        own = self._where(of)
+        combined = {
+            name: GraphQLInputField(
+                own if meant == "_not" else GraphQLList(GraphQLNonNull(own)),
+            )
+            for name, meant in COMBINATORS.items()
+        }
         fields: dict[str, GraphQLInputField] = {}
         for field in self._fields(of):
-            if (made := self._filter(field)) is not None:
+            if (made := self._filter(field.field_type)) is not None:
                 fields[field.name] = GraphQLInputField(made)
-        own = self._where(of)
-        return fields | {
-            "_and": GraphQLInputField(GraphQLList(GraphQLNonNull(own))),
-            "_or": GraphQLInputField(GraphQLList(GraphQLNonNull(own))),
-            "_not": GraphQLInputField(own),
-        }
+        return combined | fields
 
-    def _filter(self, field: Field) -> Any:
-        if field.field_type.of is not None:
+    def _filter(self, ref: Ref) -> Any:
+        """What a field's conditions are written as; None of what has none."""
+        if ref.of is not None:
+            return self._list_filter(ref)
+        if isinstance(self._defined.get(ref.name), Type | Interface):
+            return self._where(ref.name)
+        value = self._named(ref.name)
+        if not is_leaf_type(value):
             return None
-        name = field.field_type.name
-        if isinstance(self._defined.get(name), Type | Interface):
-            return self._where(name)
-        return self._operators(name) if is_leaf_type(self._named(name)) else None
+        families = TEXT if kind_of(ref.name).text else SCALAR
+        if ref.name in UNORDERED:
+            families = JSON
+        return self._operators(ref.name, value, families)
 
-    def _operators(self, scalar: str) -> Any:
-        name = self._free(f"{scalar}Filter")
-        if name not in self._made:
-            self._made[name] = GraphQLInputObjectType(name, lambda: self._operator_fields(scalar))
-        return self._made[name]
+    def _list_filter(self, ref: Ref) -> Any:
+        """The conditions on a list as a whole; of a list of objects, by their JSON."""
+        base = self._named(ref.base)
+        depth, of = 0, ref.of
+        while of is not None:
+            depth, of = depth + 1, of.of
+        value: Any = self._named("JSON")
+        if is_leaf_type(base):
+            value = base
+            for _ in range(depth):
+                value = GraphQLList(value)
+        return self._operators(f"{ref.base}{'List' * depth}", value, LIST)
 
-    def _operator_fields(self, scalar: str) -> dict[str, GraphQLInputField]:
-        value: Any = self._named(scalar)
-        kinds: dict[str, Any] = {"isnull": self._named("Boolean")}
-        if scalar not in UNORDERED:
-            kinds |= dict.fromkeys(COMPARISONS, value)
-            kinds |= dict.fromkeys(LISTS, GraphQLList(GraphQLNonNull(value)))
-        else:
-            kinds |= dict.fromkeys(("eq", "neq"), value)
-        if kind_of(scalar).text:
-            kinds |= dict.fromkeys(PATTERNS, self._named("String"))
-        fields = {name: GraphQLInputField(kind) for name, kind in kinds.items()}
-        return fields | {f"_{name}": GraphQLInputField(kind) for name, kind in kinds.items()}
+    def _operators(self, key: str, value: Any, families: frozenset[Family]) -> Any:
+        return self._type(
+            f"{key}Filter",
+            lambda: {
+                name: GraphQLInputField(self._operand(one, value))
+                for one in OPERATORS
+                if one.family in families
+                for name in one.names
+            },
+        )
+
+    def _operand(self, one: Operator, value: Any) -> Any:
+        match one.operand:
+            case "value":
+                return value
+            case "list":
+                return GraphQLList(value)
+            case "boolean":
+                return self._named("Boolean")
+            case "text":
+                return self._named("String")
+            case "count":
+                return self._named("Int")
+            case "json":
+                return self._named("JSON")
 
     def _order(self, of: str) -> Any:
-        name = self._free(f"{of}OrderBy")
-        if name not in self._made:
-            self._made[name] = GraphQLInputObjectType(name, lambda: self._order_fields(of))
-        return self._made[name]
+        return self._type(f"{of}OrderByInput", lambda: self._order_fields(of))
 
     def _order_fields(self, of: str) -> dict[str, GraphQLInputField]:
         fields: dict[str, GraphQLInputField] = {}
@@ -131,7 +161,9 @@ class InputTypes:
         }
 
     def _direction(self) -> Any:
-        name = self._free("OrderDirection")
+        name = "SortDirection"
+        if name in self._defined:
+            return self._named(name)
         if name not in self._made:
-            self._made[name] = GraphQLEnumType(name, {"ASC": "ASC", "DESC": "DESC"})
+            self._made[name] = OpenEnum(name, {"ASC": "ASC", "DESC": "DESC"})
         return self._made[name]

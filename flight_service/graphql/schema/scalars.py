@@ -14,8 +14,10 @@ from uuid import UUID
 
 import pyarrow as pa
 from graphql import (
+    EnumValueNode,
     FloatValueNode,
     GraphQLBoolean,
+    GraphQLEnumType,
     GraphQLError,
     GraphQLFloat,
     GraphQLID,
@@ -27,6 +29,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+WHOLE = re.compile(r"-?[0-9]{1,19}\Z")
 UNKNOWN = "String"
 """What a scalar that nobody knows is treated as."""
 DECIMAL = pa.decimal128(38, 10)
@@ -58,7 +61,7 @@ KINDS = {
         Kind("Date", "date", pa.date32()),
         Kind("Time", "time", pa.time64("us")),
         Kind("Decimal", "numeric", DECIMAL),
-        Kind("Json", "jsonb", pa.string()),
+        Kind("JSON", "jsonb", pa.string()),
     )
 }
 
@@ -69,6 +72,8 @@ def kind_of(name: str) -> Kind:
 
 
 def _int(value: Any) -> int:
+    if isinstance(value, str) and WHOLE.match(value):
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -120,7 +125,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "DateTime": _text_of("DateTime", "an RFC 3339 time", _instant),
     "Date": _text_of("Date", "YYYY-MM-DD", lambda text: date.fromisoformat(text).isoformat()),
     "Time": _text_of("Time", "hh:mm:ss", lambda text: time.fromisoformat(text).isoformat()),
-    "Json": _json,
+    "JSON": _json,
 }
 DESCRIPTIONS = {
     "Int": "A whole number of up to 64 bits.",
@@ -129,7 +134,7 @@ DESCRIPTIONS = {
     "DateTime": "An instant, as in RFC 3339; without an offset it is UTC.",
     "Date": "A day, YYYY-MM-DD.",
     "Time": "A time of day, hh:mm:ss.ffffff.",
-    "Json": "Any JSON value.",
+    "JSON": "Any JSON value.",
 }
 
 
@@ -155,13 +160,37 @@ def make_scalar(name: str) -> Any:
             case FloatValueNode(value=text) | IntValueNode(value=text) if name == "Decimal":
                 return parse(text)
             case IntValueNode() | FloatValueNode() | StringValueNode():
-                if name == "Int" and not isinstance(node, IntValueNode):
+                if name == "Int" and isinstance(node, FloatValueNode):
                     raise GraphQLError(f"Int cannot represent non-integer value: {node.value}")
         return parse(value_from_ast_untyped(node, variables))
 
     return _Scalar(
         name, description=DESCRIPTIONS.get(name), parse_value=parse, parse_literal=parse_literal
     )
+
+
+class OpenEnum(GraphQLEnumType):
+    """An enum whose values are also taken as texts, in capitals or not, as FraiseQL takes them."""
+
+    def parse_value(self, input_value: Any, hide_suggestions: bool = False) -> Any:
+        return super().parse_value(self._value(input_value), hide_suggestions)
+
+    def parse_literal(
+        self,
+        value_node: ValueNode,
+        _variables: dict[str, Any] | None = None,
+        hide_suggestions: bool = False,
+    ) -> Any:
+        if isinstance(value_node, StringValueNode):
+            return self.parse_value(value_node.value, hide_suggestions)
+        if isinstance(value_node, EnumValueNode):
+            value_node = EnumValueNode(value=self._value(value_node.value), loc=value_node.loc)
+        return super().parse_literal(value_node, _variables, hide_suggestions)
+
+    def _value(self, given: Any) -> Any:
+        if isinstance(given, str) and given not in self.values and given.upper() in self.values:
+            return given.upper()
+        return given
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")

@@ -20,7 +20,7 @@ from flight_service.graphql.postgres.catalogue import (
     read_relations,
 )
 from flight_service.graphql.postgres.sql import quoted_path
-from flight_service.graphql.schema.compiled import Field
+from flight_service.graphql.schema.compiled import Field, Query
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.ctid_ranges import placed
@@ -45,6 +45,14 @@ from flight_service.graphql.sources.view_expansion import (
 
 PREFIX = re.compile(r"(?:v|tv)_(?=.)")
 DEFAULT_COLUMN = "data"
+
+
+def column_of(schema: Schema, query: Query) -> str:
+    """The column of a query's documents; empty where the schema says that there is none."""
+    if query.jsonb_column is not None:
+        return query.jsonb_column
+    own = schema.types.get(query.return_type.name)
+    return (own and own.jsonb_column) or DEFAULT_COLUMN
 
 
 def learn(schema: Schema, ask: Ask) -> Sources:
@@ -74,8 +82,7 @@ class _Learner:
         made: dict[tuple[str, str, str], tuple[tuple[Source, ...], tuple[str, ...]]] = {}
         by_query, notes = {}, {}
         for query in self._schema.queries.values():
-            own = self._schema.types.get(query.return_type.name)
-            column = query.jsonb_column or (own and own.jsonb_column) or DEFAULT_COLUMN
+            column = column_of(self._schema, query)
             key = (relation_of(self._schema, query), column, query.return_type.name)
             if key not in made:
                 made[key] = self._sources(*key)
@@ -232,7 +239,7 @@ class _Learner:
         """Whether a column of a field's name can be the field."""
         base = one.field_type.base
         is_object = base in self._schema.types or self._schema.is_abstract(base)
-        if is_object or kind_of(base).name == "Json":
+        if is_object or kind_of(base).name == "JSON":
             return info.type in JSON
         if one.field_type.of is not None:
             return info.type in JSON or info.type.startswith("_")

@@ -12,7 +12,7 @@ from time import monotonic
 
 from flight_service.graphql.errors import DatabaseFailed, SchemaInvalid, SchemaUnavailable
 from flight_service.graphql.postgres.catalogue import Ask
-from flight_service.graphql.schema.compiled import read
+from flight_service.graphql.schema.decoding import read
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from flight_service.graphql.sources.discovery import learn
 from flight_service.graphql.sources.source import Sources

@@ -54,6 +54,8 @@ def single_batch(root: RootPlan, value: msgspec.Raw) -> pa.RecordBatch:
                 f"{root.key} is null, and the schema says it never is.", path=(root.key,)
             )
         return _batch(root, [])
+    if root.form == "count":
+        value = msgspec.Raw(msgspec.json.encode({root.key: value}))
     return _batch(root, _decoded(root, [value], 0))
 
 
@@ -68,6 +70,8 @@ def as_column(root: RootPlan, value: msgspec.Raw) -> pa.Array:
     batch = single_batch(root, value)
     if not batch.num_rows:
         return pa.nulls(1, kind)
+    if root.form == "count":
+        return batch.column(0)
     return pa.StructArray.from_arrays(batch.columns, fields=list(root.schema))
 
 
