@@ -20,11 +20,15 @@ from flight_service.http import HttpServer, application
 from flight_service.registry import registry
 from fraiseql_assets.settings import Settings
 
-SLOW = """CREATE OR REPLACE VIEW graphql_tests.v_thing AS
-SELECT n AS id, jsonb_build_object('id', n, 'needed', pg_sleep(100)::text) AS data
+FAST = """CREATE OR REPLACE FUNCTION graphql_tests.work() RETURNS text LANGUAGE plpgsql
+AS 'BEGIN RETURN 1; END'"""
+SLOW = """CREATE OR REPLACE FUNCTION graphql_tests.work() RETURNS text LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_sleep(100) ; RETURN 1; END'"""
+VIEW = """CREATE OR REPLACE VIEW graphql_tests.v_thing AS
+SELECT n AS id, jsonb_build_object('id', n, 'needed', graphql_tests.work()) AS data
 FROM generate_series(1, 1) AS n"""
 RUNNING = """SELECT count(*) FROM pg_stat_activity
-WHERE state = 'active' AND query LIKE 'COPY%pg_sleep(%' AND pid <> pg_backend_pid()"""
+WHERE state = 'active' AND query LIKE 'COPY%work()%' AND pid <> pg_backend_pid()"""
 QUERY = {"query": "{ things { id needed } }"}
 
 
@@ -32,8 +36,7 @@ QUERY = {"query": "{ things { id needed } }"}
 def settings(database_url: str, tmp_path: Path) -> Settings:
     shop.create(database_url)
     path = shop.create_endless(database_url, tmp_path)
-    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
-        run.execute(SLOW)
+    execute(database_url, FAST, VIEW)
     return Settings(
         database_url=SecretStr(database_url),
         schema_path=path,
@@ -42,12 +45,23 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     )
 
 
+def execute(database_url: str, *statements: str) -> None:
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        for statement in statements:
+            run.execute(statement)
+
+
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
     web = HttpServer(bound, application(registry(settings).routes))
     try:
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}/graphql"
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/graphql"
+        if settings.jwt_secret is None:
+            # The catalogue is read before anything is slow.
+            assert httpx.post(url, json=QUERY, timeout=60).json()["data"]["things"]
+            execute(settings.database_url.get_secret_value(), SLOW)
+        yield url
     finally:
         web.stop(5)
 

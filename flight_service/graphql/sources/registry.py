@@ -50,11 +50,21 @@ class Loaded:
         Raises:
             DatabaseFailed: it cannot be asked.
         """
-        with self._lock:
-            known = self._sources
-            if known is None or (query in known.missing and self._age >= LOOK_SECONDS):
-                known = self._learn()
-            return known
+        known = self._sources
+        if known is None:
+            with self._lock:
+                return self._sources or self._learn()
+        # Others go on with what is known while one asks the database again.
+        if (
+            query in known.missing
+            and self._age >= LOOK_SECONDS
+            and self._lock.acquire(blocking=False)
+        ):
+            try:
+                return self._learn()
+            finally:
+                self._lock.release()
+        return known
 
     def settle(self) -> None:
         """Learns again, ever more rarely, while some relation has no document that would tell under
@@ -62,13 +72,15 @@ class Loaded:
         known = self._sources
         if known is None or not known.unsettled or self._age < self._wait:
             return
-        with self._lock:
-            if self._age < self._wait:
-                return
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
             self._wait = min(2 * self._wait, MOST_LOOK_SECONDS)
             # What was known before stays, where the database cannot be asked.
             with suppress(DatabaseFailed):
                 self._learn()
+        finally:
+            self._lock.release()
 
     @property
     def _age(self) -> float:

@@ -186,13 +186,14 @@ class _Endpoint:
     async def _send(self, answer: Answer, send: Send) -> None:
         pieces = answer.body
         headers = {"content-type": _content_type(answer.kind), **answer.headers}
-        if isinstance(pieces, list):
+        is_made = isinstance(pieces, list)
+        if is_made:
             headers["content-length"] = str(sum(map(len, pieces)))
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
         iterator = iter(pieces)
         try:
-            while (piece := await self._next(iterator)) is not None:
+            while (piece := await self._next(iterator, is_made=is_made)) is not None:
                 if piece:
                     with anyio.fail_after(self._stall_seconds):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -209,7 +210,9 @@ class _Endpoint:
             if close:
                 await self._cancel(close)
 
-    async def _next(self, pieces: Iterator[bytes]) -> bytes | None:
+    async def _next(self, pieces: Iterator[bytes], *, is_made: bool) -> bytes | None:
+        if is_made:
+            return next(pieces, None)
         async with self._working:
             return await run_sync(next, pieces, None, limiter=self._threads)
 
