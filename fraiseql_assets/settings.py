@@ -96,6 +96,17 @@ class Settings(BaseSettings):
         ge=1,
         description="A query's fields, each counted ten times for every list within a list.",
     )
+    graphql_max_conditions: int = Field(
+        default=1000,
+        ge=1,
+        description="How many values the arguments of a field may hold, such as the conditions of "
+        "`where`; a list of values counts as one.",
+    )
+    graphql_cache_bytes: int = Field(
+        default=64 * 2**20,
+        ge=2**20,
+        description="About how much memory planned queries may take that are remembered.",
+    )
     graphql_max_rows: int = Field(
         default=10_000_000, ge=1, description="How many rows a query may give."
     )

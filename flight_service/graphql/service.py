@@ -1,7 +1,5 @@
 """GraphQL as Flight and HTTP use it: prepare a request, then read its result."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +23,7 @@ from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import Plan
 from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.request.cache import ByteCache
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
@@ -33,7 +32,9 @@ from flight_service.graphql.upstream.client import FraiseqlServer
 from flight_service.graphql.upstream.forwarding import Forwarding
 from fraiseql_assets.settings import Settings
 
-CACHED_PLANS = 512
+BYTES_PER_CHARACTER = 300
+"""About how much memory a character of a query takes once it is planned, at most: of its syntax
+tree, its shapes and its checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class GraphQL:
             settings.graphql_max_depth,
             settings.graphql_max_fields,
             settings.graphql_max_complexity,
+            settings.graphql_max_conditions,
         )
         self._reading = Reading(self.database, settings.batch_rows, settings.graphql_max_rows)
         self.snapshots = Snapshots(
@@ -108,8 +110,7 @@ class GraphQL:
                 batch_rows=settings.batch_rows,
                 max_rows=settings.graphql_max_rows,
             )
-        self._plans: OrderedDict[Any, tuple[Operation, Plan]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
 
     @property
     def forwards(self) -> bool:
@@ -126,16 +127,12 @@ class GraphQL:
         loaded = self.registry.current()
         loaded.settle()
         key = self._key(loaded, request, principal)
-        with self._lock:
-            found = self._plans.get(key)
-            if found is not None:
-                self._plans.move_to_end(key)
+        found = self._plans.get(key)
         if found is None:
             found = self._planned(loaded, request, principal)
-            with self._lock:
-                self._plans[key] = found
-                while len(self._plans) > CACHED_PLANS:
-                    self._plans.popitem(last=False)
+            operation, plan = found
+            if not any(root.name.startswith("__") for root in operation.roots):
+                self._plans.put(key, found, _size(request, plan))
         return Prepared(*found, principal, loaded)
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
@@ -217,10 +214,7 @@ class GraphQL:
 
     def forget(self) -> int:
         """Forgets the remembered plans; returns how many they were."""
-        with self._lock:
-            count = len(self._plans)
-            self._plans.clear()
-            return count
+        return self._plans.clear()
 
     def close(self) -> None:
         """Closes the database's connections."""
@@ -260,3 +254,12 @@ class GraphQL:
 def _settings(prepared: Prepared) -> dict[str, str]:
     variables = prepared.loaded.schema.compiled.session_variables
     return session_settings(variables, prepared.principal)
+
+
+def _size(request: Request, plan: Plan) -> int:
+    """About how many bytes a planned query takes."""
+    texts = sum(
+        len(root.sql) + len(root.rows_sql) + sum(map(len, root.values)) for root in plan.statements
+    )
+    variables = len(msgspec.json.encode(dict(request.variables)))
+    return 1000 + len(request.query) * BYTES_PER_CHARACTER + 4 * (texts + 2 * variables)

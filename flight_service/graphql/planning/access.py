@@ -65,6 +65,18 @@ class Access:
         if self._lacks_scope(field) and not (shown and field.on_deny == "mask"):
             raise NotAuthorised(f"{name} needs the scope {field.requires_scope!r}.")
 
+    def check_declarations(
+        self, schema: Schema, type_name: str, name: str, *, shown: bool = False
+    ) -> None:
+        """Refuses a field that the principal may not see by any of its declarations: a type's, and
+        those of the interfaces that it implements. Only a type's own can be masked.
+
+        Raises:
+            NotAuthorised: naming the roles or the scope.
+        """
+        for owner, field in schema.declaring(type_name, name).items():
+            self.check_field(owner, field, shown=shown and owner in schema.types)
+
     def is_masked(self, field: Field | None) -> bool:
         """Whether null is shown in the place of a field."""
         return field is not None and field.on_deny == "mask" and self._lacks_scope(field)

@@ -6,13 +6,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 from graphql import (
-    DocumentNode,
-    FragmentDefinitionNode,
     GraphQLNonNull,
-    OperationDefinitionNode,
-    OperationType,
-    SelectionSetNode,
-    execute_sync,
     get_named_type,
 )
 
@@ -27,6 +21,7 @@ from flight_service.graphql.arrow.shapes import (
 )
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import access_of
+from flight_service.graphql.planning.introspection import introspect
 from flight_service.graphql.planning.plan import Choice, Page, Plan, RootPlan
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.planning.statement import Statement
@@ -64,33 +59,12 @@ def compile_plan(
         if root.name == TYPENAME:
             roots.append(Member(root.key, Constant("Query"), nullable=False))
         elif root.name.startswith("__"):
-            introspected = introspected or _introspected(schema, operation)
+            introspected = introspected or introspect(schema, operation, principal)
             text = msgspec.json.encode(introspected[root.key]).decode()
             roots.append(Member(root.key, Constant(text, json=True), nullable=False))
         else:
             roots.append(_Root(schema, sources(root.name), root, principal, max_rows, pages).plan())
     return Plan(tuple(roots))
-
-
-def _introspected(schema: Schema, operation: Operation) -> dict[str, Any]:
-    """What introspection answers, by key, without the operation's other roots."""
-    nodes = [node for root in operation.roots if root.name.startswith("__") for node in root.nodes]
-    fragments = [
-        one for one in operation.document.definitions if isinstance(one, FragmentDefinitionNode)
-    ]
-    alone = OperationDefinitionNode(
-        operation=OperationType.QUERY,
-        variable_definitions=operation.definition.variable_definitions,
-        selection_set=SelectionSetNode(selections=tuple(nodes)),
-    )
-    result = execute_sync(
-        schema.graphql,
-        DocumentNode(definitions=(alone, *fragments)),
-        variable_values=dict(operation.variables),
-    )
-    if result.errors:
-        raise QueryRefused.of(result.errors)
-    return result.data or {}
 
 
 class _Root:
@@ -158,7 +132,7 @@ class _Root:
         field = self._schema.fields(owner).get(name)
         if field is None:
             return
-        self._access.check_field(owner, field, shown=True)
+        self._access.check_declarations(self._schema, owner, name, shown=True)
         if not self._access.is_masked(field):
             for target in sorted(self._schema.possible(field.field_type.base)):
                 self._access.check_type(self._schema, target)

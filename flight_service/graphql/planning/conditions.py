@@ -203,10 +203,7 @@ class Conditions:
 
     def _authorise_field(self, type_name: str, field: Field) -> None:
         """Refuses a field that may not be seen, of a type or of any type that a row may be of."""
-        for owner in sorted({type_name, *self._schema.possible(type_name)}):
-            own = self._schema.fields(owner).get(field.name)
-            if own is not None:
-                self._access.check_field(owner, own)
+        self._access.check_declarations(self._schema, type_name, field.name)
         base = field.field_type.base
         if base in self._schema.types or self._schema.is_abstract(base):
             self._authorise(base)

@@ -1,16 +1,17 @@
 """A request's document: parsed, its spellings made the schema's, and validated."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse, validate
 
 from flight_service.graphql.errors import LimitExceeded, QueryRefused, QueryUnparsable
+from flight_service.graphql.request.cache import ByteCache
 from flight_service.graphql.request.spelling import with_names_of, with_types_of
 
 MOST_ERRORS = 20
-REMEMBERED_CHARACTERS = 2**16
-"""Longer documents are read anew each time."""
+REMEMBERED_BYTES = 32 * 2**20
+BYTES_PER_CHARACTER = 300
+"""About how much memory a character of a document takes once it is read, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,20 @@ def read_document(schema: GraphQLSchema, text: str, tokens: int) -> Document:
         QueryUnparsable, QueryRefused: with all that is wrong.
         LimitExceeded: it is too long, or nested too deeply.
     """
-    read = _read if len(text) < REMEMBERED_CHARACTERS else _read.__wrapped__
-    found, errors = read(schema, text, tokens)
+    key = schema, text, tokens
+    read = _documents.get(key)
+    if read is None:
+        read = _read(schema, text, tokens)
+        _documents.put(key, read, len(text) * BYTES_PER_CHARACTER)
+    found, errors = read
     if errors:
         raise QueryRefused.of(errors)
     return found
 
 
-@lru_cache(maxsize=256)
+_documents: ByteCache[tuple[Document, list[GraphQLError]]] = ByteCache(REMEMBERED_BYTES)
+
+
 def _read(schema: GraphQLSchema, text: str, tokens: int) -> tuple[Document, list[GraphQLError]]:
     document = with_names_of(schema, _parse(text, tokens))
     typed = with_types_of(schema, document)

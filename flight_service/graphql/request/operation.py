@@ -49,6 +49,8 @@ class Limits:
     depth: int
     fields: int
     complexity: int
+    conditions: int = 1000
+    """The values that arguments may hold; a list of scalars in them counts as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,37 @@ def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode
     )
 
 
+def check_conditions(arguments: Mapping[str, Any], most: int, depth: int) -> None:
+    """Refuses arguments that hold too many conditions or nest them too deeply.
+
+    Raises:
+        LimitExceeded: naming the setting.
+    """
+    count = 0
+    waiting: list[tuple[Any, int]] = [(one, 1) for one in arguments.values()]
+    while waiting:
+        one, level = waiting.pop()
+        if isinstance(one, Mapping):
+            inner = list(one.values())
+        elif isinstance(one, list) and any(isinstance(each, Mapping | list) for each in one):
+            inner = one
+        else:
+            count += 1
+            inner = []
+        if count > most:
+            raise LimitExceeded(
+                f"The arguments hold more than {most:,} conditions, lists of values counted as "
+                "one. FRAISEQL_GRAPHQL_MAX_CONDITIONS allows no more."
+            )
+        # A condition takes two levels: the field, and its operator.
+        if level > 2 * depth + 2:
+            raise LimitExceeded(
+                "The arguments are nested too deeply. FRAISEQL_GRAPHQL_MAX_DEPTH says how deep "
+                "they may be."
+            )
+        waiting += [(each, level + 1) for each in inner]
+
+
 class _Reader:
     def __init__(
         self,
@@ -199,6 +232,7 @@ class _Reader:
             argument.name.value: value_from_ast_untyped(argument.value, self._raw_variables)
             for argument in node.arguments
         }
+        check_conditions(arguments, self._limits.conditions, self._limits.depth)
         return Root(selected, arguments, written, tuple(one for _, one in nodes))
 
     def _selected(
@@ -219,7 +253,10 @@ class _Reader:
             self._same_composite(definition, types, one)
         children: tuple[Selected, ...] = ()
         named = get_named_type(definition.type)
-        if is_composite_type(named) and not named.name.startswith("__"):
+        if named.name.startswith("__"):
+            for _, one in nodes:
+                self._count_introspection(named, one)
+        elif is_composite_type(named):
             possible = self._possible(named)
             sets = [one.selection_set for _, one in nodes if one.selection_set]
             children = tuple(
@@ -233,6 +270,15 @@ class _Reader:
             children,
             _location(node),
         )
+
+    def _count_introspection(self, named: Any, node: FieldNode) -> None:
+        """Holds what introspection selects against the limit; graphql-core executes it."""
+        if node.selection_set is None:
+            return
+        owner = frozenset((named.name,))
+        for _, child in self._fields(node.selection_set, owner):
+            kind = get_named_type(self._definition(named.name, child).type)
+            self._count_introspection(kind, child)
 
     def _same_composite(self, first: GraphQLField, types: frozenset[str], node: FieldNode) -> None:
         """Members may select objects of two types under one key; a column cannot be of both."""

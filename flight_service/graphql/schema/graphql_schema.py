@@ -68,6 +68,8 @@ class Schema:
     """The rule from fields to the keys of documents."""
     scopes: frozenset[str] = frozenset()
     """The scopes that fields need."""
+    visible: dict[Any, GraphQLSchema] = field(default_factory=dict, compare=False)
+    """As principals may use it, by what they may ask for; see `planning.introspection`."""
 
     def possible(self, name: str) -> frozenset[str]:
         """The object types that a value of that type can be."""
@@ -76,6 +78,16 @@ class Schema:
         if name in self.interfaces:
             return frozenset(t.name for t in self.types.values() if name in t.implements)
         return frozenset((name,))
+
+    def declaring(self, name: str, field: str) -> dict[str, Field]:
+        """Every declaration that a field of a value of that type has, by the type or interface: of
+        the types that the value can be of, and of the interfaces that these implement."""
+        owners = {name, *self.possible(name)}
+        for one in tuple(owners):
+            if one in self.types:
+                owners.update(self.types[one].implements)
+        found = {owner: self.fields(owner).get(field) for owner in sorted(owners)}
+        return {owner: one for owner, one in found.items() if one is not None}
 
     def is_abstract(self, name: str) -> bool:
         return name in self.unions or name in self.interfaces

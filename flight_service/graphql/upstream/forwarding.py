@@ -148,11 +148,15 @@ def _open(schema: Schema) -> Schema:
         )
         for name, one in schema.types.items()
     }
+    interfaces = {
+        name: msgspec.structs.replace(one, fields=tuple(map(_open_field, one.fields)))
+        for name, one in schema.interfaces.items()
+    }
     queries = {
         name: msgspec.structs.replace(one, requires_role=None, requires_actor=(), inject_params={})
         for name, one in schema.queries.items()
     }
-    return replace(schema, types=types, queries=queries)
+    return replace(schema, types=types, interfaces=interfaces, queries=queries, visible={})
 
 
 def _open_field(field: Field) -> Field:

@@ -1,0 +1,183 @@
+"""Introspection: the schema as a principal may use it, within limits."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    execute_sync,
+)
+
+from flight_service.authentication import Principal
+from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
+from flight_service.graphql.planning.access import Access, access_of
+from flight_service.graphql.request.operation import Operation, Root
+from flight_service.graphql.schema.compiled import Compiled, Field, Ref
+from flight_service.graphql.schema.graphql_schema import Schema, build_schema
+
+MOST_BYTES = 16 * 2**20
+"""How large the introspection of one operation may be."""
+REMEMBERED = 32
+"""For how many kinds of principals a schema is remembered as they may use it."""
+
+
+def introspect(schema: Schema, operation: Operation, principal: Principal) -> dict[str, Any]:
+    """What introspection answers, by key, without the operation's other roots.
+
+    Raises:
+        QueryRefused: graphql-core finds a mistake that only executing it shows.
+        LimitExceeded: the answer is too large.
+        NotAuthorised: the principal may use nothing of the schema.
+    """
+    seen = visible(schema, access_of(schema, principal))
+    answer: dict[str, Any] = {}
+    size = 0
+    for root in operation.roots:
+        if root.name.startswith("__") and root.name != "__typename":
+            answer |= _executed(seen, operation, root)
+            size += len(msgspec.json.encode(answer[root.key]))
+            if size > MOST_BYTES:
+                raise LimitExceeded(
+                    f"Introspection answers at most {MOST_BYTES:,} bytes in one operation."
+                )
+    return answer
+
+
+def visible(schema: Schema, access: Access) -> GraphQLSchema:
+    """The schema without what the principal may not use.
+
+    Raises:
+        NotAuthorised: nothing is left.
+    """
+    found = schema.visible.get(access)
+    if found is None:
+        found = _visible(schema, access)
+        if len(schema.visible) >= REMEMBERED:
+            schema.visible.clear()
+        schema.visible[access] = found
+    return found
+
+
+def _executed(schema: GraphQLSchema, operation: Operation, root: Root) -> dict[str, Any]:
+    fragments = [
+        one for one in operation.document.definitions if isinstance(one, FragmentDefinitionNode)
+    ]
+    alone = OperationDefinitionNode(
+        operation=OperationType.QUERY,
+        variable_definitions=operation.definition.variable_definitions,
+        selection_set=SelectionSetNode(selections=root.nodes),
+    )
+    result = execute_sync(
+        schema,
+        DocumentNode(definitions=(alone, *fragments)),
+        variable_values=dict(operation.variables),
+    )
+    if result.errors:
+        raise QueryRefused.of(result.errors)
+    return result.data or {}
+
+
+def _visible(schema: Schema, access: Access) -> GraphQLSchema:
+    compiled = schema.compiled
+    hidden = {one.name for one in compiled.types if not _permits_type(schema, access, one.name)}
+    # Who asks for an interface or union must be permitted every member.
+    hidden |= {
+        one.name
+        for one in (*compiled.interfaces, *compiled.unions)
+        if not hidden.isdisjoint(schema.possible(one.name))
+    }
+
+    def fields(owner: str, every: Iterable[Field]) -> tuple[Field, ...]:
+        return tuple(
+            one
+            for one in every
+            if one.field_type.base not in hidden and _permits_field(schema, access, owner, one.name)
+        )
+
+    # Hiding a type's last field hides the type, and with it the fields that are of it.
+    while emptied := {
+        one.name
+        for one in (*compiled.types, *compiled.interfaces)
+        if one.name not in hidden and not fields(one.name, one.fields)
+    } | {
+        one.name
+        for one in compiled.unions
+        if one.name not in hidden and hidden.issuperset(one.member_types)
+    }:
+        hidden |= emptied
+    if not hidden and all(
+        len(fields(one.name, one.fields)) == len(one.fields)
+        for one in (*compiled.types, *compiled.interfaces)
+    ):
+        # Names of queries alone may be hidden.
+        left = _permitted(schema, access, hidden)
+        if left == compiled:
+            return schema.graphql
+    left = _permitted(schema, access, hidden)
+    if not left.queries:
+        raise NotAuthorised("Nothing of this schema is for this principal.")
+    left = msgspec.structs.replace(
+        left,
+        types=tuple(
+            msgspec.structs.replace(
+                one,
+                fields=fields(one.name, one.fields),
+                implements=tuple(name for name in one.implements if name not in hidden),
+            )
+            for one in compiled.types
+            if one.name not in hidden
+        ),
+        interfaces=tuple(
+            msgspec.structs.replace(one, fields=fields(one.name, one.fields))
+            for one in compiled.interfaces
+            if one.name not in hidden
+        ),
+        unions=tuple(
+            msgspec.structs.replace(
+                one, member_types=tuple(name for name in one.member_types if name not in hidden)
+            )
+            for one in compiled.unions
+            if one.name not in hidden
+        ),
+    )
+    return build_schema(left).graphql
+
+
+def _permitted(schema: Schema, access: Access, hidden: set[str]) -> Compiled:
+    compiled = schema.compiled
+
+    def usable(of: Ref) -> bool:
+        return of.base not in hidden
+
+    return msgspec.structs.replace(
+        compiled,
+        queries=tuple(
+            one
+            for one in compiled.queries
+            if usable(one.return_type) and _permits(access.check_query, schema.queries[one.name])
+        ),
+        mutations=tuple(one for one in compiled.mutations if usable(one.return_type)),
+        subscriptions=tuple(one for one in compiled.subscriptions if usable(one.return_type)),
+    )
+
+
+def _permits_type(schema: Schema, access: Access, name: str) -> bool:
+    return _permits(access.check_type, schema, name)
+
+
+def _permits_field(schema: Schema, access: Access, owner: str, name: str) -> bool:
+    return _permits(lambda: access.check_declarations(schema, owner, name, shown=True))
+
+
+def _permits(check: Any, *given: Any) -> bool:
+    try:
+        check(*given)
+    except NotAuthorised:
+        return False
+    return True
