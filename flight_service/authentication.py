@@ -1,5 +1,7 @@
 """Who calls: the claims of a bearer token, checked on every call before anything else."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -11,6 +13,8 @@ from pydantic import SecretStr
 from flight_service.errors import Unauthenticated, answered
 
 ALGORITHM = "HS256"
+HOLDS_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""In JSON, U+0000 is always escaped."""
 ROLES = ("roles", "role", "fraiseql_roles")
 """The claims that hold roles."""
 
@@ -51,7 +55,9 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
     try:
         # Whom a token is for, and what kind of text names its subject, is the issuer's to say.
         options: Any = {"verify_aud": False, "verify_sub": False}
-        return jwt.decode(token, secret, algorithms=[ALGORITHM], options=options)
+        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], options=options)
+        _check_texts(claims)
+        return claims
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated("The token has expired. Get a new one.") from error
     except jwt.ImmatureSignatureError as error:
@@ -64,6 +70,17 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
         raise Unauthenticated(f"The token must be signed with {ALGORITHM}.") from error
     except jwt.InvalidTokenError as error:
         raise Unauthenticated(f"The token is not a valid JWT: {error}.") from error
+
+
+def _check_texts(claims: dict[str, Any]) -> None:
+    """Refuses claims with a text that neither JSON in UTF-8 nor a database can hold."""
+    try:
+        text = json.dumps(claims, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unauthenticated("The token holds half of a surrogate pair.") from error
+    if HOLDS_NUL.search(text):
+        raise Unauthenticated("The token holds the character U+0000.")
 
 
 def _principal(claims: dict[str, Any]) -> Principal:

@@ -46,6 +46,13 @@ class InvalidArgument(_Bare, pa.ArrowInvalid):
     """INVALID_ARGUMENT, on its way to the client."""
 
 
+class Unclassified(_Bare, pa.ArrowException):
+    """UNKNOWN, on its way to the client, with the sentence of an error.
+
+    pyarrow gives a Flight error of GetSchema no status of its own, but a traceback.
+    """
+
+
 class Unimplemented(_Bare, pa.ArrowNotImplementedError):
     """UNIMPLEMENTED, on its way to the client."""
 
@@ -136,6 +143,16 @@ def answered() -> Iterator[None]:
         yield
     except Exception as error:
         raise as_flight_error(error) from None
+
+
+@contextmanager
+def answered_by_sentence() -> Iterator[None]:
+    """As `answered`, for GetSchema, which knows no Flight error."""
+    try:
+        with answered():
+            yield
+    except flight.FlightError as error:
+        raise Unclassified(str(error)) from None
 
 
 def sentence_of(error: BaseException) -> str:

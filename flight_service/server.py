@@ -16,7 +16,13 @@ from flight_service import actions
 from flight_service.addresses import Address, locations
 from flight_service.authentication import Authentication, Principal, principal_of
 from flight_service.cancellation import Cancellation, Cancellations
-from flight_service.errors import Stopping, Unimplemented, answered, as_flight_error
+from flight_service.errors import (
+    Stopping,
+    Unimplemented,
+    answered,
+    answered_by_sentence,
+    as_flight_error,
+)
 from flight_service.flights import Extent, Flight, Part
 from flight_service.registry import Registry
 from flight_service.tickets import Ticket, TicketReader
@@ -100,7 +106,7 @@ class FlightServer(flight.FlightServerBase):
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.SchemaResult:
         """The schema of what a descriptor stands for. Asks no other server."""
-        with answered():
+        with answered_by_sentence():
             ticket = self._reader.read_descriptor(descriptor)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 

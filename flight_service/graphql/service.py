@@ -21,6 +21,7 @@ from flight_service.graphql.execution.reader import (
 from flight_service.graphql.execution.session import session_settings
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.compile import compile_plan
+from flight_service.graphql.planning.introspection import usable_queries
 from flight_service.graphql.planning.plan import Plan
 from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.request.cache import ByteCache
@@ -102,6 +103,8 @@ class GraphQL:
                 settings.graphql_timeout_seconds,
                 settings.graphql_forward_bytes,
             )
+        self.is_guarded = settings.jwt_secret is not None
+        """Whether principals are known by their tokens."""
         self._forwarding: Forwarding | None = None
         if self.server and forwards:
             self._forwarding = Forwarding(
@@ -195,14 +198,15 @@ class GraphQL:
             ]
         }
 
-    def versions(self) -> list[dict[str, Any]]:
-        """The relations that the schema in use reads, with its version.
+    def versions(self, principal: Principal) -> list[dict[str, Any]]:
+        """The relations that the schema in use reads for a principal, with its version.
 
         Raises:
             SchemaUnavailable: there is none.
         """
         loaded = self.registry.current()
-        names = {relation_of(loaded.schema, query) for query in loaded.schema.queries.values()}
+        usable = usable_queries(loaded.schema, access_of(loaded.schema, principal))
+        names = {relation_of(loaded.schema, query) for query in usable}
         return [
             {
                 "view_name": name,

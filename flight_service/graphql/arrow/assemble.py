@@ -46,6 +46,10 @@ INFINITIES = {
 """What PostgreSQL's infinities have become, counted from 1970 with an overflow."""
 
 
+SHOWN = 80
+"""How many characters of a value are shown."""
+
+
 class _Level:
     """The columns at some level of nesting: a value for each row, or for each element of a list."""
 
@@ -133,6 +137,8 @@ def _leaf(leaf: Leaf, level: _Level, path: tuple[str, ...]) -> pa.Array:
     values = level.column(leaf.column)
     if leaf.read_as is not None:
         values = read_texts(values, leaf.type, leaf.read_as, level.ask)
+    if leaf.one_of is not None:
+        _one_of(values, leaf.one_of, path)
     if values.type.equals(leaf.type):
         if pa.types.is_temporal(leaf.type):
             _within_years(values, path)
@@ -143,12 +149,24 @@ def _leaf(leaf: Leaf, level: _Level, path: tuple[str, ...]) -> pa.Array:
         return pa.concat_arrays([_one_by_one(leaf, values, n, path) for n in range(len(values))])
 
 
+def _one_of(values: pa.Array, allowed: frozenset[str], path: tuple[str, ...]) -> None:
+    fits = pc.or_kleene(pc.is_null(values), pc.is_in(values, pa.array(sorted(allowed))))
+    if (place := pc.index(fits, False).as_py()) >= 0:
+        known = ", ".join(sorted(allowed))
+        raise Unfit(f"{_shown(values[place].as_py())} is none of its types, {known}", path, place)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def _one_by_one(leaf: Leaf, values: pa.Array, place: int, path: tuple[str, ...]) -> pa.Array:
     """Finds the value that a whole column failed on."""
     try:
         return pc.cast(values.slice(place, 1), leaf.type)
     except pa.ArrowInvalid:
-        why = f"{values[place].as_py()!r} does not fit {leaf.type}"
+        why = f"{_shown(values[place].as_py())} does not fit {leaf.type}"
         raise Unfit(why, path, place) from None
 
 
@@ -189,7 +207,11 @@ def _struct(struct: Struct, level: _Level, path: tuple[str, ...]) -> pa.Array:
 def _list(shape: ListOf, level: _Level, path: tuple[str, ...]) -> pa.Array:
     lengths = level.column(shape.lengths)
     if len(lengths) and (pc.min(lengths).as_py() or 0) < 0:
-        raise Unfit("it is no list", path, pc.index(pc.less(lengths, 0), True).as_py())
+        raise Unfit(
+            "it is no list, or one of several dimensions",
+            path,
+            pc.index(pc.less(lengths, 0), True).as_py(),
+        )
     ends = pc.cumulative_sum(pc.cast(pc.fill_null(lengths, 0), pa.int32()))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
     try:

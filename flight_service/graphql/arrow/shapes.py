@@ -39,6 +39,8 @@ class Leaf:
     """Whether its text is JSON itself."""
     from_document: bool = False
     """Whether a text may turn out to be an object or a list that a document holds instead."""
+    one_of: frozenset[str] | None = None
+    """The only texts that it may have: of a `__typename`, the members of its interface or union."""
     read_as: str | None = None
     """PostgreSQL's name of its type, where a document's text is sent and read afterwards."""
 

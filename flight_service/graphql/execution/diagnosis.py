@@ -3,13 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flight_service.graphql.errors import BadDocument, DatabaseFailed
+import msgspec
+
+from flight_service.graphql.errors import BadDocument, DatabaseFailed, QueryRefused
 from flight_service.graphql.planning.plan import RootPlan
 from flight_service.graphql.planning.projection import Check
 from flight_service.graphql.postgres.database import Transaction
 
 FIRST_VERSION = 160000
 """The first PostgreSQL that can say whether a text is valid for a type."""
+UNCHECKED = ("text", "jsonb")
+INVALID = """
+SELECT left(given->>'value', 80) AS value, given->>'type' AS type
+FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS each (given, place)
+WHERE NOT pg_input_is_valid(given->>'value', given->>'type')
+ORDER BY place LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +30,41 @@ class Found:
     text: str
 
 
+def bad_argument(transaction: Transaction, plan: RootPlan) -> QueryRefused | None:
+    """The first value of the client's that cannot be read as the type that it is compared with;
+    None where there is none.
+
+    Raises:
+        DatabaseFailed: PostgreSQL cannot say.
+    """
+    if not _can_tell(transaction):
+        return None
+    given: list[dict[str, str]] = []
+    for value, kind in zip(plan.values, plan.value_types, strict=True):
+        element = kind.removesuffix("[]")
+        texts = [value] if element == kind else msgspec.json.decode(value)
+        if element not in UNCHECKED:
+            given += [{"value": one, "type": element} for one in texts if one is not None]
+    asked = msgspec.json.encode(given).decode()
+    for row in transaction.table(INVALID, [asked]).to_pylist():
+        return QueryRefused(
+            f"{row['value']!r} in an argument is no {row['type']}.", path=(plan.key,)
+        )
+    return None
+
+
+def _can_tell(transaction: Transaction) -> bool:
+    version = transaction.table("SELECT current_setting('server_version_num')::int AS v")
+    return version["v"][0].as_py() >= FIRST_VERSION
+
+
 def bad_value(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
     """The first value that a typed field cannot be read from; None when there is none to be found.
 
     Raises:
         DatabaseFailed: PostgreSQL cannot say.
     """
-    version = transaction.table("SELECT current_setting('server_version_num')::int AS v")
-    if version["v"][0].as_py() < FIRST_VERSION:
+    if not _can_tell(transaction):
         return None
     for check in plan.checks:
         if check.kind.sql in ("text", "jsonb"):

@@ -15,7 +15,9 @@ from flight_service.graphql.arrow.assemble import assemble
 from flight_service.graphql.arrow.shapes import (
     Constant,
     Leaf,
+    ListOf,
     Member,
+    Shape,
     Struct,
     arrow_schema,
     arrow_type,
@@ -23,7 +25,7 @@ from flight_service.graphql.arrow.shapes import (
 from flight_service.graphql.arrow.to_json import object_text, rows_text
 from flight_service.graphql.errors import BadDocument, GraphQLFailure, LimitExceeded, QueryRefused
 from flight_service.graphql.execution.admission import LargeResults
-from flight_service.graphql.execution.diagnosis import bad_value, no_text
+from flight_service.graphql.execution.diagnosis import bad_argument, bad_value, no_text
 from flight_service.graphql.execution.relay import page_of
 from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.database import Database, Transaction
@@ -261,9 +263,10 @@ def _assembled(
 
 
 def _found(transaction: Transaction, root: RootPlan) -> GraphQLFailure | None:
-    """The value that the statement failed on, looked for in a transaction of its own."""
+    """The value that the statement failed on, looked for in a transaction of its own: one that the
+    client gave, or one in a row."""
     with transaction.another() as other:
-        return bad_value(other, root)
+        return bad_argument(other, root) or bad_value(other, root)
 
 
 def _no_text(transaction: Transaction, root: RootPlan) -> None:
@@ -279,15 +282,17 @@ def _looks_nested(column: pa.Array) -> bool:
     return bool(pc.any(nested).as_py())
 
 
-def _leaves(shape: Any) -> Iterator[Leaf]:
+def _leaves(shape: Shape) -> Iterator[Leaf]:
     match shape:
         case Leaf():
             yield shape
         case Struct(members):
             for one in members:
                 yield from _leaves(one.shape)
-        case _ if hasattr(shape, "item"):
-            yield from _leaves(shape.item.shape)
+        case ListOf(item=item):
+            yield from _leaves(item.shape)
+        case Constant():
+            pass
 
 
 def _cut(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

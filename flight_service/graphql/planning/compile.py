@@ -1,7 +1,7 @@
 """Compiles an operation: each root field to one SQL statement over the fastest source there is."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
@@ -22,7 +22,7 @@ from flight_service.graphql.arrow.shapes import (
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.introspection import introspect
-from flight_service.graphql.planning.plan import Choice, Page, Plan, RootPlan
+from flight_service.graphql.planning.plan import Choice, Head, Page, Plan, RootPlan
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.planning.statement import Statement
 from flight_service.graphql.request.operation import Operation, Root, Selected
@@ -149,17 +149,12 @@ class _Root:
                 statement.where(self._type, given or {})
             elif name not in AUTOMATIC:
                 statement.equal(self._type, name, given)
-        common: dict[str, Any] = {
-            "key": self._root.key,
-            "nullable": not isinstance(self._root.selected.type, GraphQLNonNull),
-            "choice": Choice(source.name, source.how, left_out),
-        }
+        choice = Choice(source.name, source.how, left_out)
         if query.returns_count:
             rows = Struct((Member(self._root.key, self._count_of(statement), nullable=False),))
-            finished = {**statement.finished(rows), "table": None}
-            return RootPlan(form="count", **finished, **common)
+            return statement.plan(self._head("count", choice), rows)
         if query.relay:
-            return self._paged(statement, common)
+            return self._paged(statement, choice)
         if (written := self._root.written.get("orderBy")) is not None:
             statement.order(self._type, written)
         if query.returns_list:
@@ -172,13 +167,13 @@ class _Root:
         else:
             statement.limit = 1
         rows = statement.projector.rows(self._root.selected.children, self._type, source.value("d"))
-        return RootPlan(
-            form="list" if query.returns_list else "single",
-            **statement.finished(rows),
-            **common,
-        )
+        return statement.plan(self._head("list" if query.returns_list else "single", choice), rows)
 
-    def _paged(self, statement: Statement, common: dict[str, Any]) -> RootPlan:
+    def _head(self, form: Literal["list", "single", "page", "count"], choice: Choice) -> Head:
+        nullable = not isinstance(self._root.selected.type, GraphQLNonNull)
+        return Head(self._root.key, form, nullable, choice)
+
+    def _paged(self, statement: Statement, choice: Choice) -> RootPlan:
         first, last = self._count("first"), self._count("last")
         if first is not None and last is not None:
             raise QueryRefused("first and last contradict each other; give one of them.")
@@ -208,7 +203,7 @@ class _Root:
             members,
             total,
         )
-        return RootPlan(form="page", page=page, **statement.finished(rows), **common)
+        return statement.plan(self._head("page", choice), rows, page)
 
     def _count_of(self, statement: Statement) -> Leaf:
         return Leaf(statement.projector.emit_row("count(*)"), pa.int64())

@@ -18,7 +18,7 @@ from flight_service.authentication import Principal
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access, access_of
 from flight_service.graphql.request.operation import Operation, Root
-from flight_service.graphql.schema.compiled import Compiled, Field, Ref
+from flight_service.graphql.schema.compiled import Compiled, Field, Query, Ref
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 
 MOST_BYTES = 16 * 2**20
@@ -64,6 +64,16 @@ def visible(schema: Schema, access: Access) -> GraphQLSchema:
     return found
 
 
+def usable_queries(schema: Schema, access: Access) -> list[Query]:
+    """The queries that a principal may ask."""
+    hidden = _hidden_by_role(schema, access)
+    return [
+        one
+        for one in schema.queries.values()
+        if one.return_type.base not in hidden and _permits(access.check_query, one)
+    ]
+
+
 def _executed(schema: GraphQLSchema, operation: Operation, root: Root) -> dict[str, Any]:
     fragments = [
         one for one in operation.document.definitions if isinstance(one, FragmentDefinitionNode)
@@ -85,13 +95,7 @@ def _executed(schema: GraphQLSchema, operation: Operation, root: Root) -> dict[s
 
 def _visible(schema: Schema, access: Access) -> GraphQLSchema:
     compiled = schema.compiled
-    hidden = {one.name for one in compiled.types if not _permits_type(schema, access, one.name)}
-    # Who asks for an interface or union must be permitted every member.
-    hidden |= {
-        one.name
-        for one in (*compiled.interfaces, *compiled.unions)
-        if not hidden.isdisjoint(schema.possible(one.name))
-    }
+    hidden = _hidden_by_role(schema, access)
 
     def fields(owner: str, every: Iterable[Field]) -> tuple[Field, ...]:
         return tuple(
@@ -149,6 +153,16 @@ def _visible(schema: Schema, access: Access) -> GraphQLSchema:
     return build_schema(left).graphql
 
 
+def _hidden_by_role(schema: Schema, access: Access) -> set[str]:
+    """The types that a principal may not see; an interface or union with such a member is one."""
+    hidden = {name for name in schema.types if not _permits(access.check_type, schema, name)}
+    return hidden | {
+        name
+        for name in (*schema.interfaces, *schema.unions)
+        if not hidden.isdisjoint(schema.possible(name))
+    }
+
+
 def _permitted(schema: Schema, access: Access, hidden: set[str]) -> Compiled:
     compiled = schema.compiled
 
@@ -165,10 +179,6 @@ def _permitted(schema: Schema, access: Access, hidden: set[str]) -> Compiled:
         mutations=tuple(one for one in compiled.mutations if usable(one.return_type)),
         subscriptions=tuple(one for one in compiled.subscriptions if usable(one.return_type)),
     )
-
-
-def _permits_type(schema: Schema, access: Access, name: str) -> bool:
-    return _permits(access.check_type, schema, name)
 
 
 def _permits_field(schema: Schema, access: Access, owner: str, name: str) -> bool:

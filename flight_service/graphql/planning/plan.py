@@ -35,6 +35,16 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What a root field is, whatever its statement."""
+
+    key: str
+    form: Literal["list", "single", "page", "count"]
+    nullable: bool
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
 class RootPlan:
     """One root field: its statement, and what becomes of the rows."""
 
@@ -44,6 +54,8 @@ class RootPlan:
     rows_sql: str
     """The rows that it projects, without the projection."""
     values: tuple[str, ...]
+    value_types: tuple[str, ...]
+    """PostgreSQL's type of each value."""
     rows: Struct
     nullable: bool
     checks: tuple[Check, ...]

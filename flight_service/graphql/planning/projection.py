@@ -145,7 +145,7 @@ class Projector:
         whole = self._used(as_document(value))
         everyone = self._schema.possible(type_name)
         name = whole.member(TYPENAME)
-        typename = Leaf(self.emit(level, name.text), pa.string())
+        typename = Leaf(self.emit(level, name.text), pa.string(), one_of=everyone)
         shown = [n for n, one in enumerate(selected) if one.key == TYPENAME]
         by = selected[shown[0]].types if shown else everyone
         members = [
@@ -282,7 +282,9 @@ class Projector:
         level: Level,
         path: tuple[str, ...],
     ) -> ListOf:
-        if isinstance(value, Column) and value.type in ARRAYS and not level.tables:
+        inner = item.of_type if isinstance(item, GraphQLNonNull) else item
+        flat = not isinstance(inner, GraphQLList)
+        if flat and isinstance(value, Column) and value.type in ARRAYS and not level.tables:
             return self._array(selected, owner, item, value, path)
         whole = self._used(as_document(value))
         array = f"CASE WHEN jsonb_typeof({whole.sql}) = 'array' THEN {whole.sql} END"
@@ -314,7 +316,9 @@ class Projector:
         kind = kind_of(get_named_type(item).name)
         arrow = self._arrow_types.get((owner, selected.fields[0][1]), kind.arrow)
         sql_type = "int8" if pa.types.is_int64(arrow) else kind.sql
-        lengths = self.emit(Level(), f"cardinality({value.sql})")
+        # An array of several dimensions is no list of scalars, whatever its column is declared as.
+        length = f"CASE WHEN array_ndims({value.sql}) > 1 THEN -1 ELSE cardinality({value.sql}) END"
+        lengths = self.emit(Level(), length)
         column = self.emit(Level(), f"({value.sql})::{sql_type}[]")
         leaf = Leaf(column, arrow)
         return ListOf(lengths, Member("item", leaf, not isinstance(item, GraphQLNonNull)))

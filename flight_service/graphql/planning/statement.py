@@ -3,21 +3,35 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from flight_service.authentication import Principal
 from flight_service.graphql.arrow.shapes import Struct
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
+from flight_service.graphql.planning.plan import Head, Page, RootPlan
 from flight_service.graphql.planning.projection import Projector
-from flight_service.graphql.postgres.sql import Parameters
+from flight_service.graphql.postgres.sql import Parameters, quoted
 from flight_service.graphql.schema.compiled import Injected
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.operators import COMBINATORS
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What rows are ordered by: its SQL, its type there, and the text of a row's own."""
+
+    sql: str
+    sql_type: str
+    shown: str
+    on_document: bool
 
 
 class Statement:
@@ -100,44 +114,90 @@ class Statement:
         )
 
     def page(self, type_name: str, cursor: str, after: Any, before: Any, *, backward: bool) -> str:
-        """Orders by the cursor and begins behind it; returns the SQL of a row's own cursor."""
-        field = self._field(type_name, cursor)
+        """Orders by the cursor and begins behind it; returns the SQL of a row's own cursor.
+
+        Where the cursor's column may hold a value twice, or null, the row's `id` is a part of the
+        cursor: a page then ends and begins at a row, not at a value. Nulls come last.
+        """
+        own = self._key(type_name, cursor)
+        tie = None if self._schema.is_unique(type_name, cursor) else self._key(type_name, "id")
+        for given, name in ((after, "after"), (before, "before")):
+            if given is not None:
+                sql = self._beyond(own, tie, _cursor_texts(given, name, tie is not None), name)
+                on_document = own.on_document or (tie is not None and tie.on_document)
+                self._where.append(Condition(sql, on_document))
+        direction = "DESC" if backward else "ASC"
+        keys = [own] if tie is None else [own, tie]
+        self._order = [f"{key.sql} {direction}" for key in keys]
+        self._order_on_document = any(key.on_document for key in keys)
+        shown = own.shown
+        if tie is not None:
+            shown = f"jsonb_build_array({own.shown}, {tie.shown})::text"
+        return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
+
+    def _key(self, type_name: str, name: str) -> "_Key":
+        """A field or column that rows are ordered by.
+
+        Raises:
+            NotCovered: the source does not have it.
+        """
+        field = self._field(type_name, name)
         if field is not None:
             sql, kind, on_document = self._conditions.scalar(type_name, self._value, field)
             found = member(self._value, field)
             shown = text_of(member(self.source.value("d"), field))
-            sql_type = found.type if isinstance(found, Column) else kind.sql
-        else:
-            beside = self.source.beside("s", cursor)
-            if not isinstance(beside, Column):
-                raise NotCovered(f"it has no column for the cursor {cursor}")
-            sql, sql_type, on_document = beside.sql, beside.type, False
-            shown = f"(d.{beside.sql.removeprefix('s.')})::text"
-        for given, sign, name in ((after, ">", "after"), (before, "<", "before")):
-            if given is not None:
-                bound = self._parameters.bind(_cursor_text(given, name), f'"{sql_type}"')
-                self._where.append(Condition(f"{sql} {sign} {bound}", on_document))
-        self._order = [f"{sql} {'DESC' if backward else 'ASC'}"]
-        self._order_on_document = on_document
-        return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
+            sql_type = kind.sql
+            if isinstance(found, Column) and found.type == "uuid":
+                # Its own order is that of its text, and has an index.
+                sql, sql_type = found.sql, found.type
+            elif isinstance(found, Column) and sql == found.sql:
+                sql_type = found.type
+            return _Key(sql, sql_type, shown, on_document)
+        beside = self.source.beside("s", name)
+        if not isinstance(beside, Column):
+            raise NotCovered(f"it has no column for the cursor {name}")
+        shown = f"(d.{beside.sql.removeprefix('s.')})::text"
+        return _Key(beside.sql, beside.type, shown, on_document=False)
+
+    def _beyond(
+        self, own: "_Key", tie: "_Key | None", given: tuple[str | None, str], side: str
+    ) -> str:
+        """The condition of the rows after a cursor, or before it."""
+        sign = ">" if side == "after" else "<"
+        value, tie_value = given
+        if tie is None:
+            return f"{own.sql} {sign} {self._parameters.bind(value or '', quoted(own.sql_type))}"
+        same = f"{tie.sql} {sign} {self._parameters.bind(tie_value, quoted(tie.sql_type))}"
+        if value is None:
+            beside = f"({own.sql} IS NULL AND {same})"
+            return beside if side == "after" else f"({own.sql} IS NOT NULL OR {beside})"
+        bound = self._parameters.bind(value, quoted(own.sql_type))
+        last = f" OR {own.sql} IS NULL" if side == "after" else ""
+        return f"({own.sql} {sign} {bound} OR ({own.sql} = {bound} AND {same}){last})"
 
     def total(self) -> str:
         """The statement that counts the rows that have been asked for so far."""
         return f"SELECT count(*) AS c0 FROM ({self._rows_sql()}) AS d"
 
-    def finished(self, rows: Struct) -> dict[str, Any]:
-        """The statement, as `RootPlan` has it."""
+    def plan(self, head: Head, rows: Struct, page: Page | None = None) -> RootPlan:
+        """The plan of a root field whose rows the statement reads."""
         rows_sql = self._rows_sql()
         columns = ",\n    ".join(f"{sql} AS c{n}" for n, sql in enumerate(self.projector.columns))
         laterals = "".join(f"\n{level.sql}" for level in self.projector.levels)
-        return {
-            "sql": f"SELECT\n    {columns}\nFROM ({rows_sql}) AS d{laterals}",
-            "rows_sql": rows_sql,
-            "values": self._parameters.values,
-            "rows": rows,
-            "checks": tuple(self.projector.checks),
-            "table": self._divisible(),
-        }
+        return RootPlan(
+            key=head.key,
+            form=head.form,
+            sql=f"SELECT\n    {columns}\nFROM ({rows_sql}) AS d{laterals}",
+            rows_sql=rows_sql,
+            values=self._parameters.values,
+            value_types=self._parameters.types,
+            rows=rows,
+            nullable=head.nullable,
+            checks=tuple(self.projector.checks),
+            choice=head.choice,
+            table=self._divisible() if head.form == "list" else None,
+            page=page,
+        )
 
     def _divisible(self) -> str | None:
         """The table by whose places the rows can be divided, where all of them in any order are
@@ -183,8 +243,12 @@ def _is_where(schema: Schema, type_name: str, name: str, given: Mapping[str, Any
     return name not in fields and all(key in fields or key in COMBINATORS for key in given)
 
 
-def _cursor_text(given: str, name: str) -> str:
+def _cursor_texts(given: str, name: str, is_pair: bool) -> tuple[str | None, str]:
+    """The texts in a cursor: of its column, and of the row's id where that is a part of it."""
     try:
-        return base64.b64decode(given, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise QueryRefused(f"{name} is {given!r}, which is no cursor of this query.") from None
+        text = base64.b64decode(given, validate=True).decode()
+        if not is_pair:
+            return text, ""
+        return msgspec.json.decode(text, type=tuple[str | None, str])
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise QueryRefused(f"{name} is {given[:80]!r}, which is no cursor of this query.") from None

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.cancellation import Cancellation
-from flight_service.graphql.errors import Cancelled, DatabaseFailed, SnapshotGone
+from flight_service.graphql.errors import Cancelled, GraphQLFailure, SnapshotGone
 from flight_service.graphql.postgres.driver import (
     READ_BYTES,
     DriverError,
@@ -266,7 +266,7 @@ class Transaction:
         if lease is not None and is_mine:
             lease.release(usable=usable)
 
-    def _failure(self, error: BaseException) -> DatabaseFailed | Cancelled:
+    def _failure(self, error: BaseException) -> GraphQLFailure:
         return failure_of(
             error,
             is_cancelled=self._is_cancelled,

@@ -18,6 +18,7 @@ from flight_service.graphql.errors import (
     DatabaseFailed,
     DatabaseUnavailable,
     DeadlinePassed,
+    QueryRefused,
 )
 
 READ_BYTES = 2**20
@@ -28,6 +29,8 @@ DriverError = (adbc_driver_manager.Error, OSError, pa.ArrowException)
 QUERY_CANCELED = "57014"
 INSUFFICIENT_PRIVILEGE = "42501"
 DATA_EXCEPTION = "22"
+PATTERN_STATES = ("22025", "2201B")
+"""Of a pattern of LIKE, or a regular expression, that is none. Only clients write such."""
 CONNECTION_EXCEPTION = "08"
 OPERATOR_INTERVENTION = "57P"
 INSUFFICIENT_RESOURCES = "53"
@@ -91,7 +94,7 @@ def is_broken(error: BaseException) -> bool:
 
 def failure_of(
     error: BaseException, *, is_cancelled: bool, is_late: bool, timeout_seconds: float
-) -> DatabaseFailed | Cancelled:
+) -> DatabaseFailed | Cancelled | QueryRefused:
     """What a driver's error means. `is_cancelled` says that the client went away meanwhile, and
     `is_late` that the statement has run for its timeout."""
     state, sentence = state_of(error), sentence_of(error)
@@ -102,6 +105,8 @@ def failure_of(
             f"The query ran longer than the {timeout_seconds:g} s that "
             "FRAISEQL_GRAPHQL_TIMEOUT_SECONDS allows. Narrow it, or raise the limit."
         )
+    if state in PATTERN_STATES:
+        return QueryRefused(f"PostgreSQL cannot read a pattern: {sentence}")
     if state.startswith(DATA_EXCEPTION):
         return BadValue(f"PostgreSQL cannot read a value: {sentence}")
     if is_broken(error):

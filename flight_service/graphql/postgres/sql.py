@@ -5,6 +5,7 @@ statement before it, as settings of the transaction, and the streamed statement 
 there, each once: PostgreSQL evaluates the sub-select ahead of the scan and can use it in an index.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +14,9 @@ from flight_service.graphql.errors import QueryRefused
 from flight_service.graphql.schema.scalars import storable
 
 SETTING = "fraiseql.p"
+NO_TEXT = "A text holds U+0000 or half a surrogate pair, which no row can."
+ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""U+0000 in JSON, where it is always escaped."""
 
 
 def quoted(name: str) -> str:
@@ -35,10 +39,16 @@ class Parameters:
 
     def __init__(self) -> None:
         self._values: list[str] = []
+        self._types: list[str] = []
 
     @property
     def values(self) -> tuple[str, ...]:
         return tuple(self._values)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """PostgreSQL's type of each value; `int8[]` of a list of texts as JSON."""
+        return tuple(self._types)
 
     def bind(self, value: str, sql_type: str) -> str:
         """The SQL that stands for a value of that type.
@@ -47,11 +57,18 @@ class Parameters:
             QueryRefused: PostgreSQL cannot hold the text.
         """
         if not storable(value):
-            raise QueryRefused("A text holds U+0000 or half a surrogate pair, which no row can.")
+            raise QueryRefused(NO_TEXT)
+        if sql_type == "jsonb" and ESCAPED_NUL.search(value):
+            raise QueryRefused("A text holds U+0000, which no row can.")
         self._values.append(value)
+        self._types.append(sql_type)
         return f"(SELECT current_setting('{SETTING}{len(self._values)}')::{sql_type})"
 
     def bind_list(self, values: Sequence[str | None], sql_type: str) -> str:
         """The SQL that stands for an array of values of that type."""
+        for each in values:
+            if each is not None and not storable(each):
+                raise QueryRefused(NO_TEXT)
         array = self.bind(msgspec.json.encode(list(values)).decode(), "jsonb")
+        self._types[-1] = f"{sql_type}[]"
         return f"ARRAY(SELECT jsonb_array_elements_text({array})::{sql_type})"

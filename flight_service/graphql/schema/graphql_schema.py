@@ -89,6 +89,11 @@ class Schema:
         found = {owner: self.fields(owner).get(field) for owner in sorted(owners)}
         return {owner: one for owner, one in found.items() if one is not None}
 
+    def is_unique(self, type_name: str, cursor: str) -> bool:
+        """Whether a cursor's column is by FraiseQL's rules a row's own: its id or primary key."""
+        snake = self.naming.snake
+        return snake(cursor) in ("id", f"pk_{snake(type_name)}")
+
     def is_abstract(self, name: str) -> bool:
         return name in self.unions or name in self.interfaces
 
@@ -113,7 +118,7 @@ def build_schema(compiled: Compiled) -> Schema:
         raise SchemaInvalid(str(error)) from error
     if problems := validate_schema(graphql):
         raise SchemaInvalid("; ".join(problem.message for problem in problems))
-    return Schema(
+    schema = Schema(
         compiled,
         graphql,
         {one.name: one for one in compiled.types},
@@ -128,6 +133,24 @@ def build_schema(compiled: Compiled) -> Schema:
             if one.requires_scope is not None
         ),
     )
+    _check_pages(schema)
+    return schema
+
+
+def _check_pages(schema: Schema) -> None:
+    """Refuses pages whose rows cannot be told apart.
+
+    Raises:
+        SchemaInvalid: naming the query.
+    """
+    for n, one in enumerate(schema.compiled.queries):
+        cursor = one.relay_cursor_column or "id"
+        name = one.return_type.name
+        if one.relay and not schema.is_unique(name, cursor) and "id" not in schema.fields(name):
+            raise SchemaInvalid(
+                f"{cursor} may be the same in several rows, and {name} has no field id that tells "
+                f"them apart - at `$.queries[{n}].relay_cursor_column`"
+            )
 
 
 class _Builder:

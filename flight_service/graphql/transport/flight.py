@@ -9,10 +9,14 @@ import pyarrow as pa
 from flight_service.actions import Action
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
+from flight_service.errors import Forbidden
 from flight_service.flights import Extent, Flight, Part
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from flight_service.graphql.transport.shorthand import saved_query
 from flight_service.tickets import Named, Ticket
+
+ADMIN = "admin"
+"""The scope that changing the service takes."""
 
 
 class GraphQLQuery(Ticket, frozen=True):
@@ -90,28 +94,35 @@ class GraphQLFlights:
             Action(
                 "RefreshSchemaRegistry",
                 "Reads the compiled schema and the database's catalogue again: success, message.",
-                lambda body, principal: self._refresh(),
+                lambda body, principal: self._refresh(principal),
             ),
             Action(
                 "GetSchemaVersions",
                 "The relations that the compiled schema in use reads: schemas, count.",
-                lambda body, principal: self._versions(),
+                lambda body, principal: self._versions(principal),
             ),
             Action(
                 "ClearCache",
                 "Forgets the queries that have been planned: success, message.",
-                lambda body, principal: self._clear(),
+                lambda body, principal: self._clear(principal),
             ),
         )
 
-    def _refresh(self) -> dict[str, Any]:
+    def _refresh(self, principal: Principal) -> dict[str, Any]:
+        self._check_admin(principal)
         success, message = self._graphql.registry.refresh()
         return {"success": success, "message": message}
 
-    def _versions(self) -> dict[str, Any]:
-        schemas = self._graphql.versions()
+    def _versions(self, principal: Principal) -> dict[str, Any]:
+        schemas = self._graphql.versions(principal)
         return {"schemas": schemas, "count": len(schemas)}
 
-    def _clear(self) -> dict[str, Any]:
+    def _clear(self, principal: Principal) -> dict[str, Any]:
+        self._check_admin(principal)
         count = self._graphql.forget()
         return {"success": True, "message": f"{count} planned queries are forgotten."}
+
+    def _check_admin(self, principal: Principal) -> None:
+        """Refuses who may not change the service. Without a secret nobody can be told apart."""
+        if self._graphql.is_guarded and ADMIN not in principal.scopes:
+            raise Forbidden(f"This needs a token with the scope {ADMIN!r}.")

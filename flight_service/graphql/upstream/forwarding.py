@@ -91,7 +91,9 @@ class Forwarding:
         plan = compile_plan(known, lambda _: sources, asked, principal, self._max_rows)
         return Plan(
             tuple(
-                root if isinstance(root, Member) else replace(root, sql="", rows_sql="", values=())
+                root
+                if isinstance(root, Member)
+                else replace(root, sql="", rows_sql="", values=(), value_types=())
                 for root in plan.roots
             )
         )

@@ -1,0 +1,293 @@
+"""Pages that lose no row, lists of the right depth, and errors that say whose they are."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_postgresql.dbapi as postgresql
+import jwt
+import pyarrow as pa
+import pytest
+from graphql_shop import AUTO, field, write_schema
+from pyarrow import flight
+from pydantic import SecretStr
+
+from flight_service.addresses import Address
+from flight_service.authentication import ANYONE
+from flight_service.graphql.errors import BadDocument, QueryRefused
+from flight_service.graphql.service import GraphQL, Request
+from flight_service.registry import registry
+from flight_service.server import FlightServer
+from fraiseql_assets.settings import Settings
+
+SCHEMA = "graphql_exact"
+SECRET = "a secret that is long enough for HS256"
+RANKS = [0, 1, 1, None, 1, None, 7, -3]
+SQL = f"""
+DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.tv_item (pk_item int PRIMARY KEY, id uuid NOT NULL, rank int, data jsonb);
+INSERT INTO {SCHEMA}.tv_item
+SELECT n, ('00000000-0000-0000-0000-' || lpad((n * 7 % 10)::text, 12, '0'))::uuid, rank,
+    jsonb_build_object('id', ('00000000-0000-0000-0000-' || lpad((n * 7 % 10)::text, 12, '0')),
+        'rank', rank, 'name', CASE WHEN rank > 0 THEN 'name ' || rank END)
+FROM unnest(ARRAY{RANKS}::int[]) WITH ORDINALITY AS given (rank, n);
+CREATE TABLE {SCHEMA}.ta_grid (id int PRIMARY KEY, flat int[], deep int[]);
+INSERT INTO {SCHEMA}.ta_grid VALUES
+    (1, '{{1,2}}', '{{{{1,2}},{{3,4}}}}'), (2, '{{}}', NULL), (3, NULL, '{{{{5}},{{6}}}}');
+CREATE TABLE {SCHEMA}.ta_wrong (id int PRIMARY KEY, flat int[], deep int[]);
+INSERT INTO {SCHEMA}.ta_wrong VALUES (1, '{{1}}', NULL), (2, '{{{{1,2}},{{3,4}}}}', NULL);
+CREATE TABLE {SCHEMA}.tv_pet (id int PRIMARY KEY, data jsonb);
+INSERT INTO {SCHEMA}.tv_pet VALUES
+    (1, '{{"__typename": "Dog", "id": 1}}'), (2, '{{"__typename": "Wolf", "id": 2}}')
+""".replace("None", "NULL")
+
+
+def query(name: str, of: str, source: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "return_type": of,
+        "returns_list": True,
+        "nullable": False,
+        "sql_source": f"{SCHEMA}.{source}",
+        "auto_params": AUTO,
+        **more,
+    }
+
+
+COMPILED = {
+    "types": [
+        {
+            "name": "Item",
+            "fields": [
+                field("id", "ID", nullable=False),
+                field("rank", "Int"),
+                field("name", "String"),
+                field("exact", "Decimal"),
+                field("at", "DateTime"),
+                field("any", "JSON"),
+            ],
+        },
+        {
+            "name": "Grid",
+            "fields": [
+                field("id", "Int", nullable=False),
+                field("flat", {"List": "Int"}),
+                field("deep", {"List": {"List": "Int"}}),
+            ],
+        },
+        {"name": "Dog", "fields": [field("id", "Int")]},
+        {"name": "Cat", "fields": [field("id", "Int")]},
+    ],
+    "unions": [{"name": "Pet", "member_types": ["Dog", "Cat"]}],
+    "queries": [
+        query("byRank", "Item", "tv_item", relay=True, relay_cursor_column="rank"),
+        query("byName", "Item", "tv_item", relay=True, relay_cursor_column="name"),
+        query("byKey", "Item", "tv_item", relay=True, relay_cursor_column="pk_item"),
+        query("items", "Item", "tv_item"),
+        query("secrets", "Item", "tv_item", requires_role="admin"),
+        query("grids", "Grid", "ta_grid", jsonb_column=""),
+        query("wrongGrids", "Grid", "ta_wrong", jsonb_column=""),
+        query("pets", "Pet", "tv_pet"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        for statement in SQL.split(";\n"):
+            if statement.strip():
+                run.execute(statement)
+    path = write_schema(tmp_path_factory.mktemp("schema"), COMPILED)
+    return Settings(database_url=SecretStr(database_url), schema_path=path)
+
+
+@pytest.fixture(scope="module")
+def graphql(settings: Settings) -> Iterator[GraphQL]:
+    made = GraphQL(settings)
+    yield made
+    made.close()
+
+
+def ask(graphql: GraphQL, text: str, **variables: Any) -> Any:
+    prepared = graphql.prepare(Request(text, variables), ANYONE)
+    return json.loads(b"{" + b"".join(graphql.json(prepared)) + b"}")
+
+
+FORWARD = """query ($n: Int, $at: String) { page: %s(first: $n, after: $at) {
+    edges { cursor node { id } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
+BACKWARD = FORWARD.replace("first", "last").replace("after", "before")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("name", ["byRank", "byName", "byKey"])
+def test_pages_hold_every_row_once_in_both_directions(
+    graphql: GraphQL, name: str, size: int
+) -> None:
+    def walk(text: str, more: str, edge: str) -> list[list[str]]:
+        pages: list[list[str]] = []
+        at: str | None = None
+        while len(pages) <= len(RANKS):
+            page = ask(graphql, text % name, n=size, at=at)["page"]
+            pages.append([one["node"]["id"] for one in page["edges"]])
+            at = page["pageInfo"][edge]
+            if not page["pageInfo"][more]:
+                return pages
+        raise AssertionError("the pages do not end")
+
+    forward = [one for page in walk(FORWARD, "hasNextPage", "endCursor") for one in page]
+    backward = walk(BACKWARD, "hasPreviousPage", "startCursor")
+    assert len(set(forward)) == len(forward) == len(RANKS)
+    assert [one for page in reversed(backward) for one in page] == forward
+
+
+def test_nulls_come_last_and_ties_are_ordered_by_id(graphql: GraphQL) -> None:
+    text = "{ byRank(first: 9) { edges { node { rank id } } } }"
+    rows = [one["node"] for one in ask(graphql, text)["byRank"]["edges"]]
+    assert [row["rank"] for row in rows] == [-3, 0, 1, 1, 1, 7, None, None]
+    ones = [row["id"] for row in rows if row["rank"] == 1]
+    assert ones == sorted(ones)
+
+
+def test_lists_have_the_depth_that_the_schema_says(graphql: GraphQL) -> None:
+    assert ask(graphql, "{ grids(orderBy: {id: ASC}) { flat deep } }")["grids"] == [
+        {"flat": [1, 2], "deep": [[1, 2], [3, 4]]},
+        {"flat": [], "deep": None},
+        {"flat": None, "deep": [[5], [6]]},
+    ]
+    prepared = graphql.prepare(Request("{ grids { flat deep } }"), ANYONE)
+    assert graphql.schema(prepared).field("deep").type == pa.list_(
+        pa.field("item", pa.list_(pa.field("item", pa.int32())))
+    )
+
+
+def test_an_array_of_too_many_dimensions_is_an_error_with_its_path(graphql: GraphQL) -> None:
+    with pytest.raises(BadDocument, match="several dimensions") as wrong:
+        ask(graphql, "{ wrongGrids(orderBy: {id: ASC}) { flat } }")
+    assert list(wrong.value.path or ()) == ["wrongGrids", 1, "flat"]
+
+
+@pytest.mark.parametrize("text", ["{ pets { __typename } }", "{ pets { ... on Dog { id } } }"])
+def test_a_typename_that_is_no_member_is_an_error_with_its_path(
+    graphql: GraphQL, text: str
+) -> None:
+    with pytest.raises(BadDocument, match=r"'Wolf' is none of its types, Cat, Dog") as wrong:
+        ask(graphql, text)
+    assert list(wrong.value.path or ()) == ["pets", 1, "__typename"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{ byKey(after: "eA==") { edges { cursor } } }',
+        '{ byRank(after: "eA==") { edges { cursor } } }',
+        '{ byRank(after: "WyJ4IiwgIngiXQ==") { edges { cursor } } }',
+        r'{ items(where: {name: {like: "\\"}}) { id } }',
+        '{ items(where: {name: {matches: "("}}) { id } }',
+        r'{ items(where: {name: {in: ["a", "\u0000"]}}) { id } }',
+        r'{ items(where: {any: {eq: {a: "\u0000"}}}) { id } }',
+        '{ items(where: {exact: {gt: "1e200000"}}) { id } }',
+        '{ items(where: {exact: {in: ["1", "1e200000"]}}) { id } }',
+        '{ items(where: {at: {gt: "2026-01-01T99"}}) { id } }',
+        '{ items(where: {at: {in: ["2026-01-01T99"]}}) { id } }',
+    ],
+)
+def test_what_a_client_sends_wrongly_is_its_own_to_mend(graphql: GraphQL, text: str) -> None:
+    with pytest.raises(QueryRefused) as refused:
+        ask(graphql, text)
+    assert len(str(refused.value)) < 500
+
+
+def test_a_long_text_of_a_client_is_cut_in_messages(graphql: GraphQL) -> None:
+    with pytest.raises(QueryRefused) as refused:
+        ask(graphql, f'{{ byRank(after: "{"x" * 16_000}") {{ edges {{ cursor }} }} }}')
+    assert len(str(refused.value)) < 2000
+
+
+@pytest.fixture(scope="module")
+def guarded(settings: Settings) -> Iterator[flight.FlightClient]:
+    changed = settings.model_copy(update={"jwt_secret": SecretStr(SECRET)})
+    yield from serving(changed)
+
+
+def serving(settings: Settings) -> Iterator[flight.FlightClient]:
+    address = Address.parse("grpc://127.0.0.1:0", "", "grpc")
+    server = FlightServer(address, settings, registry(settings))
+    try:
+        with flight.connect(str(server.address)) as client:
+            yield client
+    finally:
+        server.stop(5)
+
+
+def bearing(**claims: Any) -> flight.FlightCallOptions:
+    token = jwt.encode({"sub": "a", **claims}, SECRET, algorithm="HS256")
+    return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
+
+
+def described(text: str) -> flight.FlightDescriptor:
+    ticket = {"type": "GraphQLQuery", "query": text}
+    return flight.FlightDescriptor.for_command(json.dumps(ticket).encode())
+
+
+def test_get_schema_answers_with_one_sentence(guarded: flight.FlightClient) -> None:
+    with pytest.raises(pa.ArrowException) as error:
+        guarded.get_schema(described("{ secrets { id } }"), bearing())
+    assert "secrets needs the role 'admin'" in str(error.value)
+    assert "Traceback" not in str(error.value)
+    assert ".py" not in str(error.value)
+
+
+def test_get_schema_without_a_database_answers_with_one_sentence(settings: Settings) -> None:
+    gone = settings.model_copy(
+        update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none")}
+    )
+    for client in serving(gone):
+        with pytest.raises(pa.ArrowException) as error:
+            client.get_schema(described("{ items { id } }"))
+        assert "FRAISEQL_DATABASE_URL" in str(error.value)
+        assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["RefreshSchemaRegistry", "ClearCache"])
+def test_what_changes_the_service_needs_the_admin_scope(
+    guarded: flight.FlightClient, name: str
+) -> None:
+    with pytest.raises(flight.FlightUnauthorizedError, match="scope 'admin'"):
+        list(guarded.do_action(flight.Action(name, b""), bearing()))
+    assert list(guarded.do_action(flight.Action(name, b""), bearing(scope="admin")))
+
+
+def test_schema_versions_show_what_the_principal_may_read(guarded: flight.FlightClient) -> None:
+    def names(**claims: Any) -> set[str]:
+        action = flight.Action("GetSchemaVersions", b"")
+        [result] = guarded.do_action(action, bearing(**claims))
+        found = json.loads(result.body.to_pybytes())
+        return {one["view_name"] for one in found["schemas"]}
+
+    assert names() == names(roles=["admin"])
+    assert names()
+
+
+def test_a_claim_that_is_no_unicode_is_unauthenticated(guarded: flight.FlightClient) -> None:
+    for text in ("\ud800", "\0"):
+        with pytest.raises(flight.FlightUnauthenticatedError):
+            guarded.get_flight_info(described("{ items { id } }"), bearing(tenant=text))
+
+
+def test_a_page_without_an_id_to_tell_rows_apart_is_refused_with_the_schema(
+    tmp_path: Path, settings: Settings
+) -> None:
+    nameless = {"name": "Bare", "fields": [field("rank", "Int")]}
+    pages = query("pages", "Bare", "tv_item", relay=True, relay_cursor_column="rank")
+    path = write_schema(tmp_path, {"types": [nameless], "queries": [pages]})
+    made = GraphQL(settings.model_copy(update={"schema_path": path}))
+    assert made.registry.refresh() == (
+        False,
+        "The compiled schema cannot be used: " + (made.registry.problem or "").partition(": ")[2],
+    )
+    assert "$.queries[0].relay_cursor_column" in (made.registry.problem or "")
+    made.close()
