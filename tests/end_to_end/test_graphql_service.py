@@ -1,5 +1,6 @@
 """GraphQL as clients meet it: over Flight and over HTTP, from one service and a real database."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -294,3 +295,27 @@ def test_a_changed_schema_file_is_taken_up_and_a_broken_one_is_not(
         [result] = service.client.do_action(flight.Action("RefreshSchemaRegistry", b""))
         assert json.loads(result.body.to_pybytes())["success"] is True
         assert service.table({"query": "{ writers(limit: 1) { id } }"}).num_rows == 1
+
+
+def test_a_query_is_sent_once_and_then_asked_by_its_hash(service: Service) -> None:
+    query = "{ authors(limit: 1) { mood } }"
+    digest = hashlib.sha256(query.encode()).hexdigest()
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
+    first = service.web.post("/graphql", json={"extensions": extensions})
+    assert first.status_code == 200
+    [error] = first.json()["errors"]
+    assert error["message"] == "PersistedQueryNotFound"
+    assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    expected = {"authors": [{"mood": "WILD"}]}
+    assert service.json(query, extensions=extensions)["data"] == expected
+    by_hash = service.web.post("/graphql", json={"extensions": extensions})
+    assert by_hash.json()["data"] == expected
+    over_get = service.web.get("/graphql", params={"extensions": json.dumps(extensions)})
+    assert over_get.json()["data"] == expected
+
+
+def test_a_query_of_another_hash_is_refused(service: Service) -> None:
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    answer = service.json("{ authors(limit: 1) { mood } }", extensions=extensions)
+    assert "another SHA-256 hash" in answer["errors"][0]["message"]
+    assert service.web.post("/graphql", json={"variables": {}}).status_code == 400

@@ -43,6 +43,8 @@ from flight_service.graphql.sources.values import (
 
 ArrowTypes = Mapping[tuple[str, str], pa.DataType]
 """The types of fields whose source column says more than the schema: by type and field."""
+ITEM = ""
+"""What stands in a check's path where an element of a list has its number."""
 ARRAYS = frozenset(("_text", "_int4", "_int8", "_float8", "_bool"))
 """Column types that are lists of scalars as they are."""
 
@@ -260,7 +262,8 @@ class Projector:
         kind = kind_of(scalar)
         arrow = self._arrow_types.get((owner, name), kind.arrow)
         if isinstance(value, Document) or (isinstance(value, Column) and value.type in JSON):
-            self.checks.append(Check(path, as_document(value), kind, level.tables))
+            checked = replace(kind, sql="int8") if pa.types.is_int64(arrow) else kind
+            self.checks.append(Check(path, as_document(value), checked, level.tables))
         wide = pa.types.is_int64(arrow)
         sql = transferred(value, kind, wide=wide)
         if not isinstance(value, Column) or value.type in JSON:
@@ -296,7 +299,7 @@ class Projector:
         alias = f"e{self._elements}"
         inner = Level((*level.tables, f"jsonb_array_elements({array}) AS {alias}(v)"))
         shape, nullable = self._shape(
-            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, path
+            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, (*path, ITEM)
         )
         if not inner.alias:
             raise AssertionError("an element always has a column")

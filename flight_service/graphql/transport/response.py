@@ -18,6 +18,7 @@ from flight_service.graphql.errors import (
     DeadlinePassed,
     GraphQLFailure,
     NotAuthorised,
+    PersistedQueryNotFound,
     QueryRefused,
     SchemaUnavailable,
     ServerFailed,
@@ -140,6 +141,8 @@ def _status(failure: GraphQLFailure, kind: str) -> int:
             return 502
         case DeadlinePassed():
             return 504
+        case PersistedQueryNotFound():
+            return 200
         case QueryRefused():
             # A plain JSON client expects the errors of a well-formed request under 200.
             return 200 if kind == JSON else 400
