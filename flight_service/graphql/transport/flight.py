@@ -1,7 +1,8 @@
 """GraphQL over Flight: the ticket, its flight, and the actions on the compiled schema."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from flight_service.actions import Action
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest
-from flight_service.flights import Extent, Flight, Part
+from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.graphql.errors import (
     Cancelled,
     DatabaseUnavailable,
@@ -24,8 +25,10 @@ from flight_service.graphql.errors import (
     ServerUnavailable,
 )
 from flight_service.graphql.service import GraphQL, Prepared, Request
-from flight_service.graphql.transport.shorthand import saved_query
-from flight_service.tickets import Named, Ticket
+from flight_service.graphql.transport.shorthand import NAME as SHORT
+from flight_service.graphql.transport.shorthand import shorthand
+from flight_service.tickets import Named, Ticket, shown
+from fraiseql_assets.catalogue import BY_KEY
 
 
 class GraphQLQuery(Ticket, frozen=True):
@@ -99,13 +102,37 @@ class GraphQLFlights:
         def named(name: str, variables: Mapping[str, Any]) -> Ticket:
             if "{" in name:
                 return GraphQLQuery(query=name, variables=dict(variables))
+            names = shorthand(self._graphql.registry) if SHORT.match(name) else None
             with as_call_errors():
-                saved = saved_query(self._graphql.registry, name, variables)
-            if saved is None:
-                return otherwise(name, variables)
-            return GraphQLQuery(query=saved, variables=dict(variables))
+                document = names and names.document(name, variables)
+            if document:
+                return GraphQLQuery(query=document, variables=dict(variables))
+            if names and name not in BY_KEY:
+                raise InvalidRequest(
+                    f"There is no {shown(name)}. {names.told()} Assets: {', '.join(BY_KEY)}."
+                )
+            return otherwise(name, variables)
 
         return named
+
+    def listing(self, principal: Principal) -> list[Listed]:
+        """Every query that the principal may ask as it is, and every relation that one lists. None
+        while there is no schema, or the database cannot be asked."""
+        names = shorthand(self._graphql.registry)
+        if names is None:
+            return []
+        listed: list[Listed] = []
+        for name in (*names.queries, *names.relations):
+            # What a principal may not ask, or not without arguments, is not offered.
+            with suppress(InvalidRequest, Forbidden, flight.FlightInternalError):
+                ticket = GraphQLQuery(query=names.document(name, {}) or "")
+                try:
+                    found = self.resolve(ticket, principal)
+                except flight.FlightUnavailableError:
+                    break
+                # How large each is, is not looked at here.
+                listed.append(Listed((name,), ticket, replace(found, extent=Extent)))
+        return listed
 
     def actions(self) -> tuple[Action, ...]:
         """What may be asked of the compiled schema."""
