@@ -246,6 +246,7 @@ def test_a_health_check_has_the_keys_that_clients_know(client: flight.FlightClie
     assert health["status"] == "healthy"
     assert isinstance(health["timestamp"], int)
     assert abs(health["timestamp"] - time.time()) < 60
+    assert [action.type for action in client.list_actions()] == ["HealthCheck"]
 
 
 def test_an_unknown_action_is_told_the_known_ones(client: flight.FlightClient) -> None:
