@@ -46,6 +46,8 @@ from flight_service.graphql.schema.inputs import InputTypes
 from flight_service.graphql.schema.naming import Naming
 from flight_service.graphql.schema.scalars import OpenEnum, make_scalar
 
+NODE = "Node"
+"""The interface of what has a global ID."""
 PAGE_INFO_FIELDS = {
     "hasNextPage": ("Boolean", True),
     "hasPreviousPage": ("Boolean", True),
@@ -164,8 +166,19 @@ class _Builder:
         if not operations:
             return None
         return GraphQLObjectType(
-            name, lambda: {one.name: self._operation(one) for one in operations}
+            name,
+            lambda: {
+                **(self._node() if name == "Query" else {}),
+                **{one.name: self._operation(one) for one in operations},
+            },
         )
+
+    def _node(self) -> dict[str, GraphQLField]:
+        """The query of any object by its global ID, where the schema has the interface for it."""
+        if not isinstance(self._defined.get(NODE), Interface):
+            return {}
+        argument = GraphQLArgument(GraphQLNonNull(self.named("ID")))
+        return {"node": GraphQLField(self.named(NODE), args={"id": argument})}
 
     def _operation(self, one: Query | Operation) -> GraphQLField:
         arguments = {argument.name: self._argument(argument) for argument in one.arguments}
