@@ -23,6 +23,9 @@ CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.tv_user AS SELECT n AS pk_user, jsonb_build_object('id',
     '00000000-0000-4000-8000-00000000000' || n, 'pk_user', n, 'first_name', 'Ann ' || n,
     'tenant_id', 't' || n % 2) AS data FROM generate_series(1, 4) AS n;
+CREATE TABLE {SCHEMA}.tv_item AS SELECT n AS pk_item, jsonb_build_object('id', n, 'size',
+    CASE WHEN n % 4 > 0 THEN n % 3 END, 'made_at', '2026-01-01'::date + n % 2) AS data
+    FROM generate_series(1, 23) AS n;
 CREATE TABLE {SCHEMA}.tv_team AS SELECT 1 AS pk_team, jsonb_build_object('id',
     '10000000-0000-4000-8000-000000000001', 'team_size', 7) AS data
 """
@@ -98,6 +101,8 @@ COMPILED = {
         relay_type("User", field("firstName", "String", nullable=False)),
         relay_type("Team", field("teamSize", "Int")),
         relay_type("Secret"),
+        relay_type("Item", field("size", "Int"), field("madeAt", "Date")),
+        *generated("Item"),
         PAGE_INFO,
         *generated("User"),
         *generated("Team"),
@@ -105,6 +110,7 @@ COMPILED = {
     "interfaces": [{"name": "Node", "fields": [ID]}],
     "queries": [
         pages("users", "User", "tv_user", inject_params=INJECT),
+        pages("items", "Item", "tv_item"),
         pages("teams", "Team", "tv_team"),
         pages("secrets", "Secret", "tv_team", requires_role="admin"),
     ],
@@ -195,3 +201,47 @@ def test_what_is_no_global_id_is_refused(graphql: GraphQL, written: str) -> None
         asked(graphql, TEXT, id=global_id(written))
     with pytest.raises(QueryRefused, match="the ID of no object"):
         asked(graphql, TEXT, id="no base64!")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "",
+        "orderBy: {size: ASC}",
+        "orderBy: {size: DESC}",
+        "orderBy: [{madeAt: DESC}, {size: ASC}]",
+        'orderBy: [{field: "size", direction: DESC}, {field: "madeAt"}]',
+    ],
+)
+@pytest.mark.parametrize("size", [1, 4, 23, 50])
+@pytest.mark.parametrize("backward", [False, True])
+def test_pages_in_any_order_are_the_whole(
+    graphql: GraphQL, order: str, size: int, backward: bool
+) -> None:
+    whole = read_page(graphql, order, "first: 100")[0]
+    assert sorted(whole, key=int) == [str(n) for n in range(1, 24)]
+    found: list[str] = []
+    place = ""
+    while True:
+        window = f"last: {size} {place}" if backward else f"first: {size} {place}"
+        ids, info = read_page(graphql, order, window)
+        found = ids + found if backward else found + ids
+        if not info["hasPreviousPage" if backward else "hasNextPage"]:
+            break
+        name, cursor = ("before", "startCursor") if backward else ("after", "endCursor")
+        place = f'{name}: "{info[cursor]}"'
+    assert found == whole
+
+
+def read_page(graphql: GraphQL, order: str, window: str) -> tuple[list[str], Any]:
+    info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+    text = f"{{ items({window} {order}) {{ edges {{ node {{ id }} }} {info} }} }}"
+    _, shown = asked(graphql, text)
+    page = shown["items"]
+    return [edge["node"]["id"] for edge in page["edges"]], page["pageInfo"]
+
+
+def test_a_cursor_of_another_order_is_refused(graphql: GraphQL) -> None:
+    _, info = read_page(graphql, "orderBy: {size: ASC}", "first: 2")
+    with pytest.raises(QueryRefused, match="no cursor of this query"):
+        read_page(graphql, "orderBy: [{size: ASC}, {madeAt: ASC}]", f'after: "{info["endCursor"]}"')

@@ -231,7 +231,14 @@ class _Root:
         cursor = self._query.relay_cursor_column or "id"
         is_counted = any(one.fields[0][1] == "totalCount" for one in self._root.selected.children)
         total = statement.total() if is_counted else None
-        text = statement.page(self._type, cursor, after, before, backward=backward)
+        text = statement.page(
+            self._type,
+            cursor,
+            after,
+            before,
+            backward=backward,
+            written=self._root.written.get("orderBy"),
+        )
         statement.limit = None if size is None else size + 1
         edges = [one for one in self._root.selected.children if one.fields[0][1] == "edges"]
         value = statement.source.value("d")

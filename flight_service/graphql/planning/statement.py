@@ -1,7 +1,5 @@
 """One statement over one source, while its conditions and columns are collected."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +8,7 @@ from flight_service.graphql.arrow.shapes import Struct
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
+from flight_service.graphql.planning.keyset import Key, beyond, cursor_of, ordered, values_of
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.postgres.sql import Parameters
 from flight_service.graphql.schema.compiled import Injected
@@ -99,27 +98,50 @@ class Statement:
             type_name, self._value, written
         )
 
-    def page(self, type_name: str, cursor: str, after: Any, before: Any, *, backward: bool) -> str:
-        """Orders by the cursor and begins behind it; returns the SQL of a row's own cursor."""
+    def page(
+        self,
+        type_name: str,
+        cursor: str,
+        after: Any,
+        before: Any,
+        *,
+        backward: bool,
+        written: Any = None,
+    ) -> str:
+        """Orders by what the client says and then the cursor, and begins behind a cursor; returns
+        the SQL of a row's own cursor."""
+        key, shown, on_document = self._cursor(type_name, cursor)
+        keys, texts = [key], [shown]
+        if written is not None:
+            own, reads_document = self._conditions.keys(type_name, self._value, written)
+            projected, _ = self._conditions.keys(type_name, self.source.value("d"), written)
+            keys = [*own, key]
+            texts = [*(f"({one.sql})::text" for one in projected), shown]
+            on_document = on_document or reads_document
+        for given, name in ((after, "after"), (before, "before")):
+            if given is not None:
+                values = values_of(given, len(keys), name)
+                sql = beyond(keys, values, self._parameters, forward=name == "after")
+                self._where.append(Condition(sql, on_document))
+        self._order = ordered(keys, backward=backward)
+        self._order_on_document = on_document
+        return cursor_of(texts)
+
+    def _cursor(self, type_name: str, cursor: str) -> tuple[Key, str, bool]:
+        """The schema's cursor, its text in the projection, and whether a document that is built is
+        read for it."""
         field = self._field(type_name, cursor)
         if field is not None:
             sql, kind, on_document = self._conditions.scalar(type_name, self._value, field)
             found = member(self._value, field)
             shown = text_of(member(self.source.value("d"), field))
             sql_type = found.type if isinstance(found, Column) else kind.sql
-        else:
-            beside = self.source.beside("s", cursor)
-            if not isinstance(beside, Column):
-                raise NotCovered(f"it has no column for the cursor {cursor}")
-            sql, sql_type, on_document = beside.sql, beside.type, False
-            shown = f"(d.{beside.sql.removeprefix('s.')})::text"
-        for given, sign, name in ((after, ">", "after"), (before, "<", "before")):
-            if given is not None:
-                bound = self._parameters.bind(_cursor_text(given, name), f'"{sql_type}"')
-                self._where.append(Condition(f"{sql} {sign} {bound}", on_document))
-        self._order = [f"{sql} {'DESC' if backward else 'ASC'}"]
-        self._order_on_document = on_document
-        return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
+            return Key(sql, f'"{sql_type}"'), shown, on_document
+        beside = self.source.beside("s", cursor)
+        if not isinstance(beside, Column):
+            raise NotCovered(f"it has no column for the cursor {cursor}")
+        shown = f"(d.{beside.sql.removeprefix('s.')})::text"
+        return Key(beside.sql, f'"{beside.type}"'), shown, False
 
     def total(self) -> str:
         """The statement that counts the rows that have been asked for so far."""
@@ -181,10 +203,3 @@ def _is_where(schema: Schema, type_name: str, name: str, given: Mapping[str, Any
     """Whether an argument that is no field holds conditions on fields, under whatever name."""
     fields = schema.fields(type_name)
     return name not in fields and all(key in fields or key in COMBINATORS for key in given)
-
-
-def _cursor_text(given: str, name: str) -> str:
-    try:
-        return base64.b64decode(given, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise QueryRefused(f"{name} is {given!r}, which is no cursor of this query.") from None
