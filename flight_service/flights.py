@@ -68,6 +68,8 @@ class Listed:
 
     path: tuple[str, ...]
     ticket: Ticket
+    flight: Flight | None = None
+    """The flight itself, where it is shown without what the ticket's would be asked for."""
 
 
 Listing = Callable[[Principal], list[Listed]]

@@ -56,7 +56,7 @@ def registry(settings: Settings) -> Registry:
             GraphQLPart: queries.resolve_part,
         },
         named=queries.named(named),
-        listings=(assets.listing,),
+        listings=(assets.listing, queries.listing),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
         routes=(graphql_route(graphql, settings),),
     )

@@ -77,17 +77,17 @@ class FlightServer(flight.FlightServerBase):
         with answered():
             principal, wanted = principal_of(context), criteria.decode(errors="replace")
             listed = [
-                (flight.FlightDescriptor.for_path(*item.path), item.ticket)
+                (flight.FlightDescriptor.for_path(*item.path), item)
                 for listing in self._registry.listings
                 for item in listing(principal)
                 if "/".join(item.path).startswith(wanted)
             ]
-            flights = [self._resolve(ticket, principal) for _, ticket in listed]
+            flights = [item.flight or self._resolve(item.ticket, principal) for _, item in listed]
             extents = _all_within(self._patience, [found.extent for found in flights])
             return iter(
                 [
-                    self._info(descriptor, ticket, found, extent)
-                    for (descriptor, ticket), found, extent in zip(
+                    self._info(descriptor, item.ticket, found, extent)
+                    for (descriptor, item), found, extent in zip(
                         listed, flights, extents, strict=True
                     )
                 ]

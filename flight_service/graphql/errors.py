@@ -4,6 +4,7 @@ GraphQLFailure
 ├── QueryRefused           the document or its variables are wrong: the client's to mend
 │   ├── QueryUnparsable    it is no GraphQL at all
 │   ├── NotAQuery          a mutation or subscription, which is not executed here
+│   ├── PersistedQueryNotFound  a hash stands for no query yet: the client sends the query
 │   ├── SnapshotGone       an endpoint is read after its snapshot was given up
 │   └── LimitExceeded      right, but larger than a setting allows; names the setting
 ├── SchemaUnavailable      there is no compiled schema to answer by
@@ -134,6 +135,16 @@ class LimitExceeded(QueryRefused):
     """The query is valid, but asks for more than a setting allows; the message names it."""
 
     code = "LIMIT_EXCEEDED"
+
+
+class PersistedQueryNotFound(QueryRefused):
+    """No query of the hash is remembered. Clients know the message, and send the query."""
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+    status = Status(INVALID_ARGUMENT.flight, 200)
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotFound")
 
 
 class SnapshotGone(QueryRefused):

@@ -49,7 +49,7 @@ SCALARS: dict[str, tuple[type, ...]] = {
     "Float": (int, Decimal),
     "Decimal": (int, Decimal),
     "Boolean": (bool,),
-    "Json": (dict,),
+    "JSON": (dict,),
 }
 """What a scalar is in a document; all others are texts."""
 COLUMNS = {

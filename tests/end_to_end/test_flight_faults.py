@@ -161,6 +161,7 @@ def test_health_is_told_over_flight_and_http_whatever_is_down(alone: Service) ->
     over_flight = json.loads(answer.body.to_pybytes())
     assert (over_http.status_code, over_http.json()["status"]) == (200, "healthy")
     assert over_http.json().keys() == over_flight.keys() == {"status", "version", "timestamp"}
+    assert abs(over_flight["timestamp"] - time.time()) < 2 * SECONDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -347,9 +347,9 @@ def test_a_limit_that_is_passed_is_named(base: Settings, limit: Any, query: str)
         ({"inner": {"whole": "x"}}, "inner { whole }", "inner.whole", "'x'"),
         ({"many": {}}, "many { text }", "many", "no list"),
         ({"many": [{"needed": "y"}, 3]}, "many { text }", "many.1", "no object"),
-        ({"many": [{}, {"whole": "x"}]}, "many { whole }", "many.whole", "'x'"),
+        ({"many": [{}, {"whole": "x"}]}, "many { whole }", "many.1.whole", "'x'"),
         ({"many": [{"needed": "y"}, {}]}, "many { needed }", "many.1.needed", "never is"),
-        ({"grid": [[1], ["x"]]}, "grid", "grid", "'x'"),
+        ({"grid": [[1], ["x"]]}, "grid", "grid.1.0", "'x'"),
         ({"grid": [[1], 2]}, "grid", "grid.1", "no list"),
         ({"needed": None}, "needed", "needed", "never is"),
     ],
@@ -364,6 +364,8 @@ def test_a_document_of_the_wrong_type_is_found_by_path_and_row(
             read(graphql, query)
         assert f"things, row 8, {path}: " in str(error.value)
         assert value in str(error.value)
+        parts = (int(one) if one.isdigit() else one for one in path.split("."))
+        assert error.value.path == ("things", 8, *parts)
 
 
 @pytest.mark.parametrize(

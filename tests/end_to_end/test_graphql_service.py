@@ -1,5 +1,6 @@
 """GraphQL as clients meet it: over Flight and over HTTP, from one service and a real database."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -294,3 +295,62 @@ def test_a_changed_schema_file_is_taken_up_and_a_broken_one_is_not(
         [result] = service.client.do_action(flight.Action("RefreshSchemaRegistry", b""))
         assert json.loads(result.body.to_pybytes())["success"] is True
         assert service.table({"query": "{ writers(limit: 1) { id } }"}).num_rows == 1
+
+
+def test_a_query_is_sent_once_and_then_asked_by_its_hash(service: Service) -> None:
+    query = "{ authors(limit: 1) { mood } }"
+    digest = hashlib.sha256(query.encode()).hexdigest()
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
+    first = service.web.post("/graphql", json={"extensions": extensions})
+    assert first.status_code == 200
+    [error] = first.json()["errors"]
+    assert error["message"] == "PersistedQueryNotFound"
+    assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    expected = {"authors": [{"mood": "WILD"}]}
+    assert service.json(query, extensions=extensions)["data"] == expected
+    by_hash = service.web.post("/graphql", json={"extensions": extensions})
+    assert by_hash.json()["data"] == expected
+    over_get = service.web.get("/graphql", params={"extensions": json.dumps(extensions)})
+    assert over_get.json()["data"] == expected
+
+
+def test_a_query_of_another_hash_is_refused(service: Service) -> None:
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    answer = service.json("{ authors(limit: 1) { mood } }", extensions=extensions)
+    assert "another SHA-256 hash" in answer["errors"][0]["message"]
+    assert service.web.post("/graphql", json={"variables": {}}).status_code == 400
+
+
+def read(service: Service, ticket: Any) -> pa.Table:
+    data = ticket if isinstance(ticket, str) else json.dumps(ticket)
+    return service.client.do_get(flight.Ticket(data.encode())).read_all()
+
+
+@pytest.mark.parametrize("name", ["posts", "v_post", "graphql_tests.v_post"])
+def test_a_query_or_its_view_is_asked_by_its_name(service: Service, name: str) -> None:
+    found = read(service, {"query": name, "variables": {"limit": 2}})
+    assert found.column_names == ["id", "title", "words", "price"]
+    assert found.num_rows == 2
+    assert read(service, name).num_rows == 200
+
+
+def test_a_name_of_nothing_is_told_what_there_is(service: Service) -> None:
+    with pytest.raises(pa.ArrowInvalid) as error:
+        read(service, {"query": "ghosts"})
+    for known in ("There is no 'ghosts'", "Queries: authors, ", "graphql_tests.v_post", "Assets: "):
+        assert known in str(error.value)
+
+
+def test_queries_and_their_views_are_listed(service: Service) -> None:
+    listed = {
+        b"/".join(one.descriptor.path).decode(): one for one in service.client.list_flights(b"p")
+    }
+    assert {"posts", "pets"} <= listed.keys()
+    info = listed["posts"]
+    assert info.schema.names == ["id", "title", "words", "price"]
+    assert service.client.do_get(info.endpoints[0].ticket).read_all().num_rows == 200
+    views = [one.descriptor.path for one in service.client.list_flights(b"graphql_tests.")]
+    assert [b"graphql_tests.v_post"] in views
+    # What needs a role, a claim or an argument is not offered to everybody.
+    names = {one.descriptor.path[0] for one in service.client.list_flights()}
+    assert names.isdisjoint({b"adminAuthors", b"myAuthors", b"author", b"secrets"})

@@ -28,6 +28,12 @@ BASE: dict[str, Any] = {
         {"name": "Order", "sql_source": "v_order", "fields": FIELDS},
         {"name": "Line", "sql_source": "", "fields": [{"name": "sku", "field_type": "String"}]},
         {"name": "Opaque", "sql_source": "", "fields": []},
+        {
+            "name": "OrderError",
+            "sql_source": "",
+            "is_error": True,
+            "fields": [{"name": "message", "field_type": "String"}],
+        },
     ],
     "enums": [
         {
@@ -68,6 +74,26 @@ BASE: dict[str, Any] = {
             "inject_params": {"tenant_id": {"source": "enrichment", "claim": "tenant"}},
         },
     ],
+    "mutations": [
+        {
+            "name": "createOrder",
+            "return_type": "OrderResult",
+            "sql_source": "fn_create_order",
+            "operation": {"Insert": {"table": "tb_order"}},
+            "inject_params": {"user_id": {"source": "jwt", "claim": "sub"}},
+            "arguments": [
+                # In GraphQL what must be given cannot be deprecated.
+                {"name": "note", "arg_type": "String", "deprecation": {"reason": "no"}},
+                {"name": "filter", "arg_type": {"Input": "OrderFilter"}, "nullable": True},
+            ],
+        }
+    ],
+    "unions": [{"name": "OrderResult", "member_types": ["Order", "OrderError"]}],
+    "fact_tables": {"tf_sales": {"table_name": "tf_sales", "measures": []}},
+    "observers": [{"name": "onOrder", "entity": "Order", "event": "INSERT", "actions": []}],
+    "federation": {"enabled": True},
+    "schema_sdl": "type Order { id: ID! }",
+    "_content_hash": "0123456789abcdef0123456789abcdef",
     "directives": [
         {
             "name": "trace",

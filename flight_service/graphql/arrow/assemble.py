@@ -73,7 +73,7 @@ class _Level:
 class Unfit(Exception):
     """A value that is not what the schema says, at a place in a level's values."""
 
-    def __init__(self, why: str, path: tuple[str, ...], place: int) -> None:
+    def __init__(self, why: str, path: tuple[str | int, ...], place: int) -> None:
         super().__init__(why)
         self.why = why
         self.path = path
@@ -96,7 +96,7 @@ def assemble(
         columns = [_member(member, _Level(batch, ask), None, ()) for member in rows.members]
     except Unfit as unfit:
         row = first_row + unfit.place
-        where = ".".join(unfit.path)
+        where = ".".join(map(str, unfit.path))
         raise BadDocument(
             f"{root}, row {row}, {where}: {unfit.why}", path=(root, row, *unfit.path)
         ) from unfit
@@ -106,7 +106,7 @@ def assemble(
 
 
 def _member(
-    member: Member, level: _Level, present: pa.Array | None, path: tuple[str, ...]
+    member: Member, level: _Level, present: pa.Array | None, path: tuple[str | int, ...]
 ) -> pa.Array:
     """A member's values; `present` says which of the objects around it are there."""
     path = (*path, member.key)
@@ -121,7 +121,7 @@ def _member(
     return made
 
 
-def _shape(shape: Shape, level: _Level, path: tuple[str, ...]) -> pa.Array:
+def _shape(shape: Shape, level: _Level, path: tuple[str | int, ...]) -> pa.Array:
     match shape:
         case Constant(value):
             return pa.repeat(pa.scalar(value), level.length)
@@ -133,7 +133,7 @@ def _shape(shape: Shape, level: _Level, path: tuple[str, ...]) -> pa.Array:
             return _list(shape, level, path)
 
 
-def _leaf(leaf: Leaf, level: _Level, path: tuple[str, ...]) -> pa.Array:
+def _leaf(leaf: Leaf, level: _Level, path: tuple[str | int, ...]) -> pa.Array:
     values = level.column(leaf.column)
     if leaf.read_as is not None:
         values = read_texts(values, leaf.type, leaf.read_as, level.ask)
@@ -149,7 +149,7 @@ def _leaf(leaf: Leaf, level: _Level, path: tuple[str, ...]) -> pa.Array:
         return pa.concat_arrays([_one_by_one(leaf, values, n, path) for n in range(len(values))])
 
 
-def _one_of(values: pa.Array, allowed: frozenset[str], path: tuple[str, ...]) -> None:
+def _one_of(values: pa.Array, allowed: frozenset[str], path: tuple[str | int, ...]) -> None:
     fits = pc.or_kleene(pc.is_null(values), pc.is_in(values, pa.array(sorted(allowed))))
     if (place := pc.index(fits, False).as_py()) >= 0:
         known = ", ".join(sorted(allowed))
@@ -161,7 +161,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _one_by_one(leaf: Leaf, values: pa.Array, place: int, path: tuple[str, ...]) -> pa.Array:
+def _one_by_one(leaf: Leaf, values: pa.Array, place: int, path: tuple[str | int, ...]) -> pa.Array:
     """Finds the value that a whole column failed on."""
     try:
         return pc.cast(values.slice(place, 1), leaf.type)
@@ -170,7 +170,7 @@ def _one_by_one(leaf: Leaf, values: pa.Array, place: int, path: tuple[str, ...])
         raise Unfit(why, path, place) from None
 
 
-def _within_years(values: pa.Array, path: tuple[str, ...]) -> None:
+def _within_years(values: pa.Array, path: tuple[str | int, ...]) -> None:
     """Refuses what PostgreSQL has and a calendar of the years 1 to 9999 has not: its infinities,
     which arrive as numbers beyond, the years BC, the hour 24."""
     kind = values.type
@@ -187,7 +187,7 @@ def _within_years(values: pa.Array, path: tuple[str, ...]) -> None:
     raise Unfit(f"{shown} is beyond {most_of}", path, place)
 
 
-def _struct(struct: Struct, level: _Level, path: tuple[str, ...]) -> pa.Array:
+def _struct(struct: Struct, level: _Level, path: tuple[str | int, ...]) -> pa.Array:
     present = None
     if struct.presence is not None:
         present = level.column(struct.presence)
@@ -204,7 +204,7 @@ def _struct(struct: Struct, level: _Level, path: tuple[str, ...]) -> pa.Array:
     return pa.StructArray.from_arrays(arrays, fields=fields, mask=mask)
 
 
-def _list(shape: ListOf, level: _Level, path: tuple[str, ...]) -> pa.Array:
+def _list(shape: ListOf, level: _Level, path: tuple[str | int, ...]) -> pa.Array:
     lengths = level.column(shape.lengths)
     if len(lengths) and (pc.min(lengths).as_py() or 0) < 0:
         raise Unfit(
@@ -221,6 +221,6 @@ def _list(shape: ListOf, level: _Level, path: tuple[str, ...]) -> pa.Array:
         place = pc.sum(pc.less_equal(ends, unfit.place)).as_py()
         number = unfit.place - offsets[place].as_py()
         within = unfit.path[len(path) + 1 :]
-        raise Unfit(unfit.why, (*path, str(number), *within), place) from None
+        raise Unfit(unfit.why, (*path, number, *within), place) from None
     mask = pc.is_null(lengths) if lengths.null_count else None
     return pa.ListArray.from_arrays(offsets, item, type=arrow_type(shape), mask=mask)

@@ -1,5 +1,6 @@
 """Finding the value that a statement failed on, or that is no text though the schema says so."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,9 +8,11 @@ import msgspec
 
 from flight_service.graphql.errors import BadDocument, DatabaseFailed, QueryRefused
 from flight_service.graphql.planning.plan import RootPlan
-from flight_service.graphql.planning.projection import Check
+from flight_service.graphql.planning.projection import ITEM, Check
 from flight_service.graphql.postgres.database import Transaction
 
+LISTED = re.compile(r" AS (\w+)\(v\)\Z")
+NUMBERED = r" WITH ORDINALITY AS \1(v, place)"
 FIRST_VERSION = 160000
 """The first PostgreSQL that can say whether a text is valid for a type."""
 UNCHECKED = ("text", "jsonb")
@@ -25,7 +28,7 @@ ORDER BY place LIMIT 1
 class Found:
     """A value that is not of its type."""
 
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     row: int
     text: str
 
@@ -90,23 +93,30 @@ def no_text(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
 
 
 def _found(transaction: Transaction, plan: RootPlan, check: Check, wrong: str) -> Iterator[Found]:
-    tables = "".join(f", {one}" for one in check.tables)
+    # The places in the lists that the value lies in are told beside it.
+    tables = "".join(f", {LISTED.sub(NUMBERED, one)}" for one in check.tables)
+    places = ", ".join(
+        f"{found[1]}.place - 1" for found in map(LISTED.search, check.tables) if found
+    )
     sql = (
-        f"SELECT d.number, left({check.value.text}, 80) AS value FROM "
+        f"SELECT d.number, left({check.value.text}, 80) AS value, "
+        f"ARRAY[{places}]::bigint[] AS places FROM "
         f"(SELECT r.*, row_number() OVER () - 1 AS number FROM ({plan.rows_sql}) AS r) AS d"
         f"{tables} WHERE {wrong} ORDER BY d.number LIMIT 1"
     )
     try:
         for batch in transaction.batches(sql, plan.values):
             for row in batch.to_pylist():
-                yield Found(check.path, row["number"], row["value"])
+                places = iter(row["places"])
+                path = tuple(next(places) if one == ITEM else one for one in check.path)
+                yield Found(path, row["number"], row["value"])
     except DatabaseFailed:
         # A condition or an order fails on the value itself: then it cannot be found this way.
         return
 
 
 def _failure(plan: RootPlan, found: Found, why: str) -> BadDocument:
-    where = ".".join(found.path)
+    where = ".".join(map(str, found.path))
     return BadDocument(
         f"{plan.key}, row {found.row}, {where}: {why}, as the schema says it is.",
         path=(plan.key, found.row, *found.path),

@@ -122,7 +122,7 @@ class Comparisons:
                 array = self._parameters.bind_list(texts, "text")
                 quantity = "ANY" if name == "eq" else "ALL"
                 return f"{self.read(value, kind)} {sign} {quantity} ({array})"
-            bound = self._parameters.bind(_text(asked, kind), _sql_type(kind))
+            bound = self._parameters.bind(_text(asked, kind), sql_type(kind))
             return f"{self.read(value, kind)} {sign} {bound}"
         text = _as_in(native.type, _text(asked, kind))
         if text is None:
@@ -148,7 +148,7 @@ class Comparisons:
             ]
             sql, array = (
                 self.read(value, kind),
-                self._parameters.bind_list(spelled, _sql_type(kind)),
+                self._parameters.bind_list(spelled, sql_type(kind)),
             )
         return f"{sql} = ANY ({array})" if name == "in" else f"NOT ({sql} = ANY ({array}))"
 
@@ -159,7 +159,7 @@ class Comparisons:
         return self.read(value, kind if kind.sql == "jsonb" else kind_of("String"))
 
 
-def _sql_type(kind: Kind) -> str:
+def sql_type(kind: Kind) -> str:
     """Wide enough for whatever may be asked for."""
     return "int8" if kind.sql == "int4" else kind.sql
 

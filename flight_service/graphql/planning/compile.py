@@ -22,12 +22,13 @@ from flight_service.graphql.arrow.shapes import (
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.introspection import introspect
+from flight_service.graphql.planning.node import FIELD, Node, node_of
 from flight_service.graphql.planning.plan import Choice, Head, Page, Plan, RootPlan
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.planning.statement import Statement
 from flight_service.graphql.request.operation import Operation, Root, Selected
 from flight_service.graphql.schema.compiled import Query
-from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.schema.graphql_schema import NODE, Schema
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.source import Source, Sources, relation_of
 from flight_service.graphql.sources.values import NotCovered
@@ -62,6 +63,10 @@ def compile_plan(
             introspected = introspected or introspect(schema, operation, principal)
             text = msgspec.json.encode(introspected[root.key]).decode()
             roots.append(Member(root.key, Constant(text, json=True), nullable=False))
+        elif root.name == FIELD and FIELD not in schema.queries:
+            node = node_of(schema, root)
+            known = sources(node.query.name)
+            roots.append(_Root(schema, known, node.root, principal, max_rows, None, node).plan())
         else:
             roots.append(_Root(schema, sources(root.name), root, principal, max_rows, pages).plan())
     return Plan(tuple(roots))
@@ -76,15 +81,17 @@ class _Root:
         principal: Principal,
         max_rows: int,
         pages: Pages | None,
+        node: Node | None = None,
     ) -> None:
         self._schema = schema
+        self._node = node
         self._sources = sources
         self._root = root
         self._principal = principal
         self._access = access_of(schema, principal)
         self._max_rows = max_rows
         self._pages = pages
-        self._query: Query = schema.queries[root.name]
+        self._query: Query = node.query if node else schema.queries[root.name]
         self._type = self._query.return_type.name
 
     def plan(self) -> RootPlan:
@@ -118,7 +125,8 @@ class _Root:
         self._access.check_query(self._query)
         for name in sorted(self._schema.possible(self._type)):
             self._access.check_type(self._schema, name)
-        self._authorise_selected(self._root.selected.children)
+        children = self._node.selected if self._node else self._root.selected.children
+        self._authorise_selected(children)
 
     def _authorise_selected(self, selected: Sequence[Selected]) -> None:
         for one in selected:
@@ -166,7 +174,11 @@ class _Root:
             statement.limit, statement.offset = limit, self._count("offset") or 0
         else:
             statement.limit = 1
-        rows = statement.projector.rows(self._root.selected.children, self._type, source.value("d"))
+        selected, value = self._root.selected.children, source.value("d")
+        if self._node:
+            rows = statement.projector.node(selected, NODE, self._type, value)
+        else:
+            rows = statement.projector.rows(selected, self._type, value)
         return statement.plan(self._head("list" if query.returns_list else "single", choice), rows)
 
     def _head(self, form: Literal["list", "single", "page", "count"], choice: Choice) -> Head:
@@ -188,7 +200,14 @@ class _Root:
         cursor = self._query.relay_cursor_column or "id"
         is_counted = any(one.fields[0][1] == "totalCount" for one in self._root.selected.children)
         total = statement.total() if is_counted else None
-        text = statement.page(self._type, cursor, after, before, backward=backward)
+        text = statement.page(
+            self._type,
+            cursor,
+            after,
+            before,
+            backward=backward,
+            written=self._root.written.get("orderBy"),
+        )
         statement.limit = None if size is None else size + 1
         edges = [one for one in self._root.selected.children if one.fields[0][1] == "edges"]
         value = statement.source.value("d")

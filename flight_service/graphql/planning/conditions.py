@@ -6,7 +6,8 @@ from typing import Any
 
 from flight_service.graphql.errors import QueryRefused
 from flight_service.graphql.planning.access import Access
-from flight_service.graphql.planning.comparisons import Comparisons
+from flight_service.graphql.planning.comparisons import Comparisons, sql_type
+from flight_service.graphql.planning.keyset import Direction, Key, ordered
 from flight_service.graphql.postgres.sql import Parameters
 from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -66,11 +67,16 @@ class Conditions:
 
     def order(self, type_name: str, value: Value, written: Any) -> tuple[list[str], bool]:
         """The items of ORDER BY, and whether a document that is built is read for them."""
+        keys, on_document = self.keys(type_name, value, written)
+        return ordered(keys, backward=False), on_document
+
+    def keys(self, type_name: str, value: Value, written: Any) -> tuple[list[Key], bool]:
+        """The keys of an order, and whether a document that is built is read for them."""
         self._comparisons.on_document = False
-        items: list[str] = []
+        keys: list[Key] = []
         for entry in written if isinstance(written, list) else [written]:
-            items += self._order_items(type_name, value, entry, ("orderBy",))
-        return items, self._comparisons.on_document
+            keys += self._order_keys(type_name, value, entry, ("orderBy",))
+        return keys, self._comparisons.on_document
 
     def scalar(self, type_name: str, value: Value, dotted: str) -> tuple[str, Kind, bool]:
         """A scalar field by its name, or by a path with dots: its SQL, its kind, and whether a
@@ -147,16 +153,16 @@ class Conditions:
         name = "in" if isinstance(asked, list) and kind.name != "JSON" else "eq"
         return self._comparisons.compare(found, kind, name, asked, path)
 
-    def _order_items(
+    def _order_keys(
         self, type_name: str, value: Value, entry: Mapping[str, Any], path: tuple[str, ...]
-    ) -> Iterator[str]:
+    ) -> Iterator[Key]:
         if isinstance(entry.get("field"), str) and entry["field"] not in ("ASC", "DESC"):
             if extra := set(entry) - {"field", "direction"}:
                 raise QueryRefused(
                     f"orderBy has {', '.join(sorted(extra))} beside field; use one form at a time."
                 )
-            sql, _ = self._scalar_at(type_name, value, entry["field"], (*path, entry["field"]))
-            yield f"{sql} {_direction(entry.get('direction'), path)}"
+            sql, kind = self._scalar_at(type_name, value, entry["field"], (*path, entry["field"]))
+            yield Key(sql, sql_type(kind), _direction(entry.get("direction"), path))
             return
         self._authorise(type_name)
         for name, asked in entry.items():
@@ -164,12 +170,10 @@ class Conditions:
             field = self._field(type_name, name, here)
             if isinstance(asked, Mapping):
                 self._authorise_field(type_name, field)
-                yield from self._order_items(
-                    field.field_type.base, member(value, name), asked, here
-                )
+                yield from self._order_keys(field.field_type.base, member(value, name), asked, here)
             elif asked is not None:
-                sql, _ = self._scalar_at(type_name, value, name, here)
-                yield f"{sql} {_direction(asked, here)}"
+                sql, kind = self._scalar_at(type_name, value, name, here)
+                yield Key(sql, sql_type(kind), _direction(asked, here))
 
     def _scalar_at(
         self, type_name: str, value: Value, dotted: str, path: tuple[str, ...]
@@ -219,8 +223,10 @@ def _is_filter(asked: Mapping[str, Any]) -> bool:
     return bool(asked) and all(key in BY_NAME for key in asked)
 
 
-def _direction(asked: Any, path: tuple[str, ...]) -> str:
-    written = "ASC" if asked is None else str(asked).upper()
-    if written in ("ASC", "DESC"):
-        return written
+def _direction(asked: Any, path: tuple[str, ...]) -> Direction:
+    match "ASC" if asked is None else str(asked).upper():
+        case "ASC":
+            return "ASC"
+        case "DESC":
+            return "DESC"
     raise QueryRefused(f"{'.'.join(path)}: the direction is ASC or DESC, not {asked!r}.")

@@ -1,7 +1,7 @@
 """From what was selected to the columns that PostgreSQL sends, and the shape of the result."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 from graphql import (
@@ -22,10 +22,11 @@ from flight_service.graphql.arrow.shapes import (
     Struct,
 )
 from flight_service.graphql.planning.access import Access
+from flight_service.graphql.planning.levels import ARRAYS, ITEM, ArrowTypes, Check, Level
 from flight_service.graphql.postgres.sql import literal
-from flight_service.graphql.request.operation import Selected
+from flight_service.graphql.request.selection import Selected, narrowed
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.schema.scalars import Kind, kind_of
+from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.values import (
     JSON,
     NULL,
@@ -40,38 +41,6 @@ from flight_service.graphql.sources.values import (
     read_as,
     transferred,
 )
-
-ArrowTypes = Mapping[tuple[str, str], pa.DataType]
-"""The types of fields whose source column says more than the schema: by type and field."""
-ARRAYS = frozenset(("_text", "_int4", "_int8", "_float8", "_bool"))
-"""Column types that are lists of scalars as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A value of a document whose type the schema promises, for finding where it is not."""
-
-    path: tuple[str, ...]
-    value: Document
-    kind: Kind
-    tables: tuple[str, ...]
-    """The lists that it lies in, as functions in FROM."""
-
-
-@dataclass(slots=True)
-class Level:
-    """Where values are read: once for every row, or for every element of lists in it."""
-
-    tables: tuple[str, ...] = ()
-    alias: str = ""
-    aggregates: list[str] = field(default_factory=list)
-
-    @property
-    def sql(self) -> str:
-        """The lateral sub-select that makes one array for each of its values."""
-        columns = ", ".join(f"array_agg({sql}) AS a{n}" for n, sql in enumerate(self.aggregates))
-        select = f"SELECT {columns} FROM {', '.join(self.tables)}"
-        return f"LEFT JOIN LATERAL ({select}) AS {self.alias} ON TRUE"
 
 
 class Projector:
@@ -94,6 +63,32 @@ class Projector:
             # A row without a column is still to be counted.
             self.emit(Level(), "TRUE")
         return shape
+
+    def node(
+        self, selected: Sequence[Selected], interface: str, type_name: str, value: Value
+    ) -> Struct:
+        """The shape of a row of an interface whose type is known: as of any row of the interface,
+        the fields that the type does not have being null."""
+        everyone = self._schema.possible(interface)
+        shown = [n for n, one in enumerate(selected) if one.key == TYPENAME]
+        place = shown[0] if shown else None
+        members = [Member(TYPENAME, Constant(type_name), nullable=False, place=place)]
+        for place, one in enumerate(selected):
+            if one.key == TYPENAME:
+                continue
+            own = narrowed(one, type_name)
+            if own is not None and own.fields[0][1] == TYPENAME:
+                made = Member(one.key, Constant(type_name), nullable=False)
+            elif own is not None:
+                made = self._of_type(own, type_name, value, Level(), ())
+            else:
+                made = self._member(one, min(one.fields[0][0]), NULL, Level(), ())
+            if one.types != everyone:
+                made = replace(made, nullable=True, types=one.types)
+            members.append(replace(made, place=place))
+        if not self.columns:
+            self.emit(Level(), "TRUE")
+        return Struct(tuple(members))
 
     def edge(self, selected: Selected, type_name: str, value: Value, cursor: str) -> Struct:
         """The shape of an edge of a page, whose node is a row."""
@@ -260,7 +255,8 @@ class Projector:
         kind = kind_of(scalar)
         arrow = self._arrow_types.get((owner, name), kind.arrow)
         if isinstance(value, Document) or (isinstance(value, Column) and value.type in JSON):
-            self.checks.append(Check(path, as_document(value), kind, level.tables))
+            checked = replace(kind, sql="int8") if pa.types.is_int64(arrow) else kind
+            self.checks.append(Check(path, as_document(value), checked, level.tables))
         wide = pa.types.is_int64(arrow)
         sql = transferred(value, kind, wide=wide)
         if not isinstance(value, Column) or value.type in JSON:
@@ -298,7 +294,7 @@ class Projector:
         alias = f"e{self._elements}"
         inner = Level((*level.tables, f"jsonb_array_elements({array}) AS {alias}(v)"))
         shape, nullable = self._shape(
-            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, path
+            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, (*path, ITEM)
         )
         if not inner.alias:
             raise AssertionError("an element always has a column")

@@ -1,18 +1,14 @@
 """One statement over one source, while its conditions and columns are collected."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from flight_service.authentication import Principal
 from flight_service.graphql.arrow.shapes import Struct
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
+from flight_service.graphql.planning.keyset import Key, beyond, cursor_of, ordered, values_of
 from flight_service.graphql.planning.plan import Head, Page, RootPlan
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.postgres.sql import Parameters, quoted
@@ -22,16 +18,6 @@ from flight_service.graphql.schema.operators import COMBINATORS
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """What rows are ordered by: its SQL, its type there, and the text of a row's own."""
-
-    sql: str
-    sql_type: str
-    shown: str
-    on_document: bool
 
 
 class Statement:
@@ -113,35 +99,49 @@ class Statement:
             type_name, self._value, written
         )
 
-    def page(self, type_name: str, cursor: str, after: Any, before: Any, *, backward: bool) -> str:
-        """Orders by the cursor and begins behind it; returns the SQL of a row's own cursor.
-
-        Where the cursor's column may hold a value twice, or null, the row's `id` is a part of the
-        cursor: a page then ends and begins at a row, not at a value. Nulls come last.
-        """
-        own = self._key(type_name, cursor)
-        tie = None if self._schema.is_unique(type_name, cursor) else self._key(type_name, "id")
+    def page(
+        self,
+        type_name: str,
+        cursor: str,
+        after: Any,
+        before: Any,
+        *,
+        backward: bool,
+        written: Any = None,
+    ) -> str:
+        """Orders by what the client says and then the cursor, and begins behind a cursor; returns
+        the SQL of a row's own cursor. Where the schema's cursor may be the same in several rows, or
+        null, the row's id is the last key: a page ends at a row, not at a value."""
+        names = [cursor]
+        if not self._schema.is_unique(type_name, cursor):
+            names.append("id")
+        found = [self._cursor(type_name, name) for name in names]
+        keys = [key for key, _, _ in found]
+        texts = [shown for _, shown, _ in found]
+        on_document = any(reads for _, _, reads in found)
+        if written is not None:
+            own, reads_document = self._conditions.keys(type_name, self._value, written)
+            projected, _ = self._conditions.keys(type_name, self.source.value("d"), written)
+            keys = [*own, *keys]
+            texts = [*(f"({one.sql})::text" for one in projected), *texts]
+            on_document = on_document or reads_document
         for given, name in ((after, "after"), (before, "before")):
             if given is not None:
-                sql = self._beyond(own, tie, _cursor_texts(given, name, tie is not None), name)
-                on_document = own.on_document or (tie is not None and tie.on_document)
+                values = values_of(given, len(keys), name)
+                sql = beyond(keys, values, self._parameters, forward=name == "after")
                 self._where.append(Condition(sql, on_document))
-        direction = "DESC" if backward else "ASC"
-        keys = [own] if tie is None else [own, tie]
-        self._order = [f"{key.sql} {direction}" for key in keys]
-        self._order_on_document = any(key.on_document for key in keys)
-        shown = own.shown
-        if tie is not None:
-            shown = f"jsonb_build_array({own.shown}, {tie.shown})::text"
-        return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
+        self._order = ordered(keys, backward=backward)
+        self._order_on_document = on_document
+        return cursor_of(texts)
 
-    def _key(self, type_name: str, name: str) -> "_Key":
-        """A field or column that rows are ordered by.
+    def _cursor(self, type_name: str, cursor: str) -> tuple[Key, str, bool]:
+        """A key of the rows, its text in the projection, and whether a document that is built is
+        read for it.
 
         Raises:
             NotCovered: the source does not have it.
         """
-        field = self._field(type_name, name)
+        field = self._field(type_name, cursor)
         if field is not None:
             sql, kind, on_document = self._conditions.scalar(type_name, self._value, field)
             found = member(self._value, field)
@@ -152,28 +152,12 @@ class Statement:
                 sql, sql_type = found.sql, found.type
             elif isinstance(found, Column) and sql == found.sql:
                 sql_type = found.type
-            return _Key(sql, sql_type, shown, on_document)
-        beside = self.source.beside("s", name)
+            return Key(sql, quoted(sql_type)), shown, on_document
+        beside = self.source.beside("s", cursor)
         if not isinstance(beside, Column):
-            raise NotCovered(f"it has no column for the cursor {name}")
+            raise NotCovered(f"it has no column for the cursor {cursor}")
         shown = f"(d.{beside.sql.removeprefix('s.')})::text"
-        return _Key(beside.sql, beside.type, shown, on_document=False)
-
-    def _beyond(
-        self, own: "_Key", tie: "_Key | None", given: tuple[str | None, str], side: str
-    ) -> str:
-        """The condition of the rows after a cursor, or before it."""
-        sign = ">" if side == "after" else "<"
-        value, tie_value = given
-        if tie is None:
-            return f"{own.sql} {sign} {self._parameters.bind(value or '', quoted(own.sql_type))}"
-        same = f"{tie.sql} {sign} {self._parameters.bind(tie_value, quoted(tie.sql_type))}"
-        if value is None:
-            beside = f"({own.sql} IS NULL AND {same})"
-            return beside if side == "after" else f"({own.sql} IS NOT NULL OR {beside})"
-        bound = self._parameters.bind(value, quoted(own.sql_type))
-        last = f" OR {own.sql} IS NULL" if side == "after" else ""
-        return f"({own.sql} {sign} {bound} OR ({own.sql} = {bound} AND {same}){last})"
+        return Key(beside.sql, quoted(beside.type)), shown, False
 
     def total(self) -> str:
         """The statement that counts the rows that have been asked for so far."""
@@ -241,14 +225,3 @@ def _is_where(schema: Schema, type_name: str, name: str, given: Mapping[str, Any
     """Whether an argument that is no field holds conditions on fields, under whatever name."""
     fields = schema.fields(type_name)
     return name not in fields and all(key in fields or key in COMBINATORS for key in given)
-
-
-def _cursor_texts(given: str, name: str, is_pair: bool) -> tuple[str | None, str]:
-    """The texts in a cursor: of its column, and of the row's id where that is a part of it."""
-    try:
-        text = base64.b64decode(given, validate=True).decode()
-        if not is_pair:
-            return text, ""
-        return msgspec.json.decode(text, type=tuple[str | None, str])
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise QueryRefused(f"{name} is {given[:80]!r}, which is no cursor of this query.") from None

@@ -5,7 +5,6 @@ was written: aliases are keys, `@include` and `@skip` have been decided.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -17,7 +16,6 @@ from graphql import (
     GraphQLField,
     GraphQLIncludeDirective,
     GraphQLObjectType,
-    GraphQLOutputType,
     GraphQLSkipDirective,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -36,72 +34,11 @@ from graphql.execution.values import (
 
 from flight_service.graphql.errors import LimitExceeded, QueryRefused
 from flight_service.graphql.request.document import read_document
+from flight_service.graphql.request.selection import Limits, Operation, Root, Selected
 from flight_service.graphql.schema.graphql_schema import Schema
 
 TOKENS_PER_FIELD = 20
 TYPENAME = "__typename"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large an operation may be."""
-
-    depth: int
-    fields: int
-    complexity: int
-    conditions: int = 1000
-    """The values that arguments may hold; a list of scalars in them counts as one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """One column of a result: a response key, and the field or fields that fill it."""
-
-    key: str
-    type: GraphQLOutputType
-    fields: tuple[tuple[frozenset[str], str], ...]
-    """Which field fills it, by the object types that a value may be of; one for most."""
-    children: tuple["Selected", ...]
-    location: tuple[int, int]
-
-    @property
-    def types(self) -> frozenset[str]:
-        """The object types that have it."""
-        return frozenset().union(*(types for types, _ in self.fields))
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """One field of the operation itself."""
-
-    selected: Selected
-    arguments: Mapping[str, Any]
-    """Coerced; those that were not given and have no default are absent."""
-    written: Mapping[str, Any]
-    """As the client wrote them, which alone keeps the order of an object's keys."""
-    nodes: tuple[FieldNode, ...]
-
-    @property
-    def key(self) -> str:
-        return self.selected.key
-
-    @property
-    def name(self) -> str:
-        return self.selected.fields[0][1]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What a request asks for."""
-
-    kind: str
-    """`query`, `mutation` or `subscription`."""
-    roots: tuple[Root, ...]
-    document: DocumentNode
-    definition: OperationDefinitionNode
-    """The operation itself, of those that the document has."""
-    variables: Mapping[str, Any]
-    """As they were given."""
 
 
 def read_operation(

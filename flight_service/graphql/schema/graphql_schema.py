@@ -46,6 +46,8 @@ from flight_service.graphql.schema.inputs import InputTypes
 from flight_service.graphql.schema.naming import Naming
 from flight_service.graphql.schema.scalars import OpenEnum, make_scalar
 
+NODE = "Node"
+"""The interface of what has a global ID."""
 PAGE_INFO_FIELDS = {
     "hasNextPage": ("Boolean", True),
     "hasPreviousPage": ("Boolean", True),
@@ -199,8 +201,19 @@ class _Builder:
         if not operations:
             return None
         return GraphQLObjectType(
-            name, lambda: {one.name: self._operation(one) for one in operations}
+            name,
+            lambda: {
+                **(self._node() if name == "Query" else {}),
+                **{one.name: self._operation(one) for one in operations},
+            },
         )
+
+    def _node(self) -> dict[str, GraphQLField]:
+        """The query of any object by its global ID, where the schema has the interface for it."""
+        if not isinstance(self._defined.get(NODE), Interface):
+            return {}
+        argument = GraphQLArgument(GraphQLNonNull(self.named("ID")))
+        return {"node": GraphQLField(self.named(NODE), args={"id": argument})}
 
     def _operation(self, one: Query | Operation) -> GraphQLField:
         arguments = {argument.name: self._argument(argument) for argument in one.arguments}
@@ -277,24 +290,30 @@ class _Builder:
         return GraphQLList(inner if ref.of_nullable else GraphQLNonNull(inner))
 
     def _argument(self, argument: Argument) -> GraphQLArgument:
-        made = self.output(argument.arg_type)
-        default = argument.default_value
         return GraphQLArgument(
-            made if argument.nullable or default is not msgspec.UNSET else GraphQLNonNull(made),
-            default_value=Undefined if default is msgspec.UNSET else default,
+            *self._input(argument, argument.arg_type),
             description=argument.description,
-            deprecation_reason=deprecation(argument.deprecated),
+            deprecation_reason=self._input_deprecation(argument),
         )
 
     def _input_field(self, field: InputField) -> GraphQLInputField:
-        made = self.output(field.field_type)
-        default = field.default_value
         return GraphQLInputField(
-            made if field.nullable or default is not msgspec.UNSET else GraphQLNonNull(made),
-            default_value=Undefined if default is msgspec.UNSET else default,
+            *self._input(field, field.field_type),
             description=field.description,
-            deprecation_reason=deprecation(field.deprecated),
+            deprecation_reason=self._input_deprecation(field),
         )
+
+    def _input(self, one: Argument | InputField, ref: Ref) -> tuple[Any, Any]:
+        """The type and the default of what a client gives."""
+        made = self.output(ref)
+        return (
+            GraphQLNonNull(made) if _is_required(one) else made,
+            Undefined if one.default_value is msgspec.UNSET else one.default_value,
+        )
+
+    def _input_deprecation(self, one: Argument | InputField) -> str | None:
+        """Why it is deprecated. GraphQL has no word for that of what must be given."""
+        return None if _is_required(one) else deprecation(one.deprecated)
 
     def _connection(self, node: str) -> Any:
         """The page type of a relay query, with its edges and page information."""
@@ -331,6 +350,10 @@ class _Builder:
         )
         self._made[name] = made
         return made
+
+
+def _is_required(one: Argument | InputField) -> bool:
+    return not one.nullable and one.default_value is msgspec.UNSET
 
 
 def _enum(one: Enum) -> Any:

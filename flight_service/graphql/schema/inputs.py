@@ -46,12 +46,12 @@ class InputTypes:
             made["where"] = GraphQLArgument(self._where(of))
         if query.returns_count:
             return made
+        if params.has_order_by:
+            made["orderBy"] = GraphQLArgument(GraphQLList(GraphQLNonNull(self._order(of))))
         if query.relay:
             return made | {
                 name: GraphQLArgument(self._named(scalar)) for name, scalar in PAGE.items()
             }
-        if params.has_order_by:
-            made["orderBy"] = GraphQLArgument(GraphQLList(GraphQLNonNull(self._order(of))))
         if params.has_limit:
             made["limit"] = GraphQLArgument(self._named("Int"))
         if params.has_offset:

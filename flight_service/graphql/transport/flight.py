@@ -1,6 +1,7 @@
 """GraphQL over Flight: the ticket, its flight, and the actions on the compiled schema."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,11 +10,13 @@ import pyarrow as pa
 from flight_service.actions import Action
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import Forbidden
-from flight_service.flights import Extent, Flight, Part
+from flight_service.errors import UNAVAILABLE, Forbidden, InvalidRequest, ServiceError
+from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.graphql.service import GraphQL, Prepared, Request
-from flight_service.graphql.transport.shorthand import saved_query
-from flight_service.tickets import Named, Ticket
+from flight_service.graphql.transport.shorthand import NAME as SHORT
+from flight_service.graphql.transport.shorthand import shorthand
+from flight_service.tickets import Named, Ticket, shown
+from fraiseql_assets.catalogue import BY_KEY
 
 ADMIN = "admin"
 """The scope that changing the service takes."""
@@ -81,12 +84,37 @@ class GraphQLFlights:
         def named(name: str, variables: Mapping[str, Any]) -> Ticket:
             if "{" in name:
                 return GraphQLQuery(query=name, variables=dict(variables))
-            saved = saved_query(self._graphql.registry, name, variables)
-            if saved is None:
-                return otherwise(name, variables)
-            return GraphQLQuery(query=saved, variables=dict(variables))
+            names = shorthand(self._graphql.registry) if SHORT.match(name) else None
+            document = names and names.document(name, variables)
+            if document:
+                return GraphQLQuery(query=document, variables=dict(variables))
+            if names and name not in BY_KEY:
+                raise InvalidRequest(
+                    f"There is no {shown(name)}. {names.told()} Assets: {', '.join(BY_KEY)}."
+                )
+            return otherwise(name, variables)
 
         return named
+
+    def listing(self, principal: Principal) -> list[Listed]:
+        """Every query that the principal may ask as it is, and every relation that one lists. None
+        while there is no schema, or the database cannot be asked."""
+        names = shorthand(self._graphql.registry)
+        if names is None:
+            return []
+        listed: list[Listed] = []
+        for name in (*names.queries, *names.relations):
+            try:
+                ticket = GraphQLQuery(query=names.document(name, {}) or "")
+                found = self.resolve(ticket, principal)
+            except ServiceError as error:
+                if error.status is UNAVAILABLE:
+                    break
+                # What a principal may not ask, or not without arguments, is not offered.
+                continue
+            # How large each is, is not looked at here.
+            listed.append(Listed((name,), ticket, replace(found, extent=Extent)))
+        return listed
 
     def actions(self) -> tuple[Action, ...]:
         """What may be asked of the compiled schema."""

@@ -20,6 +20,7 @@ from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Unauthenticated
 from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
+from flight_service.graphql.request.persisted import PersistedQueries
 from flight_service.graphql.service import GraphQL, Request
 from flight_service.graphql.transport.response import (
     ARROW,
@@ -54,7 +55,8 @@ class BadRequest(Exception):
 class _Body(msgspec.Struct):
     """A request as it is sent."""
 
-    query: str
+    query: str | None = None
+    """Left out where `extensions` hold the hash of a query that was sent before."""
     variables: dict[str, Any] | None = None
     operationName: str | None = None  # noqa: N815 [the protocol's name]
     extensions: dict[str, Any] | None = None
@@ -71,7 +73,7 @@ class Asked:
 
     @property
     def request(self) -> Request:
-        return Request(self.body.query, self.body.variables or {}, self.body.operationName)
+        return Request(self.body.query or "", self.body.variables or {}, self.body.operationName)
 
 
 def graphql_route(graphql: GraphQL, settings: Settings) -> Route:
@@ -91,6 +93,7 @@ class _Endpoint:
         self._working = anyio.CapacityLimiter(THREADS)
         self._cancelling = anyio.CapacityLimiter(THREADS)
         self._threads = anyio.CapacityLimiter(math.inf)
+        self._persisted = PersistedQueries()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
@@ -152,6 +155,7 @@ class _Endpoint:
         self, asked: Asked, principal: Principal, cancellation: Cancellation, method: str
     ) -> Answer:
         try:
+            asked.body.query = self._persisted.resolve(asked.body.query, asked.body.extensions)
             prepared = self._graphql.prepare(asked.request, principal)
             if asked.kind == ARROW:
                 schema = self._graphql.schema(prepared, asked.field)
@@ -259,6 +263,8 @@ async def _asked(request: HttpRequest, kind: str) -> Asked:
         body = msgspec.convert(raw, _Body)
     except msgspec.ValidationError as error:
         raise BadRequest(400, f"This is no GraphQL request: {error}.") from error
+    if body.query is None and "persistedQuery" not in (body.extensions or {}):
+        raise BadRequest(400, "This is no GraphQL request: it has no `query`.")
     field = request.query_params.get("field")
     return Asked(body, field, kind, request.headers.get("authorization"))
 

@@ -1,4 +1,5 @@
-"""The short form: a query of the schema by its name, its variables the arguments."""
+"""The short form: a query of the schema by its name or by its relation's, its variables the
+arguments."""
 
 import re
 from collections.abc import Mapping
@@ -8,36 +9,75 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 
 from flight_service.graphql.errors import QueryRefused, SchemaUnavailable
 from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.schema.naming import camel
 from flight_service.graphql.sources.registry import SchemaRegistry
+from flight_service.graphql.sources.source import relation_of
 
-NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*\Z")
+NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(\.[_A-Za-z][_0-9A-Za-z]*)?\Z")
+SHOWN = 20
+"""The names of each kind that an error tells."""
 
 
-def saved_query(registry: SchemaRegistry, name: str, variables: Mapping[str, Any]) -> str | None:
-    """The document that a query's name stands for, with all scalar fields of its type; None where
-    the schema has no such query.
+class Shorthand:
+    """The names of a schema's queries, and of the relations that they read."""
 
-    Raises:
-        QueryRefused: the variables are not its arguments.
-    """
-    if not NAME.match(name):
-        return None
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self.queries = [name for name, one in schema.queries.items() if not one.relay]
+        self.relations: dict[str, str] = {}
+        """A query for each relation: the first that lists its rows."""
+        for name in self.queries:
+            if schema.queries[name].returns_list:
+                self.relations.setdefault(relation_of(schema, schema.queries[name]), name)
+
+    def document(self, name: str, variables: Mapping[str, Any]) -> str | None:
+        """The query that a name stands for, with all scalar fields of its type; None of a name that
+        the schema has not.
+
+        Raises:
+            QueryRefused: the variables are not its arguments.
+        """
+        known = self._query(name)
+        if known is None:
+            return None
+        root = self._schema.graphql.query_type
+        assert root is not None, "a schema has queries"
+        query = root.fields[known]
+        for key in variables:
+            if key not in query.args:
+                arguments = ", ".join(query.args) or "none"
+                raise QueryRefused(f"{known} has no argument {key!r}; it has {arguments}.")
+        definitions = ", ".join(f"${key}: {query.args[key].type}" for key in variables)
+        arguments = ", ".join(f"{key}: ${key}" for key in variables)
+        head, call = (f"query ({definitions}) ", f"({arguments})") if variables else ("", "")
+        if self._schema.queries[known].returns_count:
+            return f"{head}{{ {known}{call} }}"
+        fields = " ".join(_scalars(self._schema, self._schema.queries[known].return_type.name))
+        return f"{head}{{ {known}{call} {{ {fields} }} }}"
+
+    def told(self) -> str:
+        """What there is of each kind, for a message."""
+        return f"Queries: {_some(self.queries)}. Views: {_some(list(self.relations))}."
+
+    def _query(self, name: str) -> str | None:
+        for one in (name, self._schema.naming.snake(name), camel(name)):
+            if one in self.queries:
+                return one
+        bare = {one.rpartition(".")[2]: query for one, query in self.relations.items()}
+        return self.relations.get(name) or bare.get(name)
+
+
+def shorthand(registry: SchemaRegistry) -> Shorthand | None:
+    """The names of the schema in use; None where there is none."""
     try:
-        schema = registry.current().schema
+        return Shorthand(registry.current().schema)
     except SchemaUnavailable:
         return None
-    query = schema.graphql.query_type.fields.get(name) if schema.graphql.query_type else None
-    if query is None or schema.queries[name].relay:
-        return None
-    for key in variables:
-        if key not in query.args:
-            known = ", ".join(query.args) or "none"
-            raise QueryRefused(f"{name} has no argument {key!r}; it has {known}.")
-    definitions = ", ".join(f"${key}: {query.args[key].type}" for key in variables)
-    arguments = ", ".join(f"{key}: ${key}" for key in variables)
-    fields = " ".join(_scalars(schema, schema.queries[name].return_type.name))
-    head, call = (f"query ({definitions}) ", f"({arguments})") if variables else ("", "")
-    return f"{head}{{ {name}{call} {{ {fields} }} }}"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN]) or 'none'}{more}"
 
 
 def _scalars(schema: Schema, type_name: str) -> list[str]:

@@ -31,6 +31,7 @@ from flight_service.graphql.errors import (
     GraphQLFailure,
     LimitExceeded,
     NotAuthorised,
+    QueryRefused,
     ServerFailed,
     ServerUnavailable,
 )
@@ -46,6 +47,17 @@ from flight_service.graphql.sources.source import Source, Sources
 from flight_service.graphql.upstream.client import FraiseqlServer, Reply
 from flight_service.graphql.upstream.from_json import as_column, list_batches, single_batch
 
+CLIENTS = frozenset(
+    (
+        "VALIDATION_ERROR",
+        "PARSE_ERROR",
+        "REQUEST_ERROR",
+        "BAD_USER_INPUT",
+        "GRAPHQL_VALIDATION_FAILED",
+        "GRAPHQL_PARSE_FAILED",
+    )
+)
+"""The codes of errors that are the client's to mend."""
 FORBIDDEN = frozenset(("FORBIDDEN", "UNAUTHENTICATED", "UNAUTHORIZED"))
 
 
@@ -257,6 +269,8 @@ def _as_failure(server: FraiseqlServer, reply: Reply, errors: list[_Error]) -> G
     codes = {one.code or (one.extensions or {}).get("code") for one in errors}
     if reply.status in (401, 403) or codes & FORBIDDEN:
         return NotAuthorised(messages)
+    if codes and codes <= CLIENTS:
+        return QueryRefused(messages)
     return ServerFailed(f"The FraiseQL server at {server.url} answers: {messages}")
 
 
