@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraiseql_assets.operational.json_text import escaped, objects, rfc3339, value_buffer, words
+from fraiseql_assets.json_escaping import escaped, value_buffer
+from fraiseql_assets.operational.json_text import objects, rfc3339, words
 
 LONGEST_ID = 512
 """Bytes that Elasticsearch takes as a document's id."""

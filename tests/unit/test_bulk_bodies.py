@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.json_escaping import escaped
 from fraiseql_assets.operational.bodies import LONGEST_ID, bodies, document_ids, documents
-from fraiseql_assets.operational.json_text import escaped, rfc3339
+from fraiseql_assets.operational.json_text import rfc3339
 
 INDEX = "fraiseql-events-2026.03.14"
 

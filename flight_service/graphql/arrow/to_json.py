@@ -9,12 +9,7 @@ import pyarrow.compute as pc
 
 from flight_service.graphql.arrow.shapes import Constant, Leaf, ListOf, Member, Shape, Struct
 from flight_service.graphql.errors import BadDocument
-
-TO_ESCAPE = r'["\\\x00-\x1f]'
-CONTROLS = {
-    chr(code): {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"}.get(code, f"\\u{code:04x}")
-    for code in range(0x20)
-}
+from fraiseql_assets.json_escaping import escaped
 
 
 def rows_text(batch: pa.RecordBatch, members: Sequence[Member]) -> pa.Buffer:
@@ -106,7 +101,7 @@ def _null_where_absent(text: pa.Array, values: pa.Array) -> pa.Array:
 def _scalar(values: pa.Array, key: str) -> pa.Array:
     kind = values.type
     if pa.types.is_string(kind):
-        return _quoted(_escaped(values))
+        return _quoted(escaped(values))
     if pa.types.is_floating(kind):
         finite = pc.is_finite(values)
         if (place := pc.index(finite, False).as_py()) >= 0:
@@ -136,17 +131,6 @@ def _decimal(texts: pa.Array, scale: int) -> pa.Array:
 
 def _quoted(texts: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise('"', texts, '"', "")
-
-
-def _escaped(values: pa.Array) -> pa.Array:
-    if not pc.any(pc.match_substring_regex(values, TO_ESCAPE)).as_py():
-        return values
-    values = pc.replace_substring(values, "\\", "\\\\")
-    values = pc.replace_substring(values, '"', '\\"')
-    if pc.any(pc.match_substring_regex(values, r"[\x00-\x1f]")).as_py():
-        for character, escape in CONTROLS.items():
-            values = pc.replace_substring(values, character, escape)
-    return values
 
 
 def _quote(text: str) -> str:

@@ -214,10 +214,8 @@ class Snapshots:
             for batch in batches:
                 held.rows[number] += batch.num_rows
                 if sum(held.rows.copy().values()) > self._reading.max_rows:
-                    raise LimitExceeded(
-                        f"The endpoints together have more than {self._reading.max_rows:,} rows. "
-                        "FRAISEQL_GRAPHQL_MAX_ROWS allows no more; narrow it, or give a limit."
-                    )
+                    most = self._reading.max_rows
+                    raise LimitExceeded.of_rows("The endpoints together have", most)
                 yield batch
         with self._lock:
             held.unread.discard(number)

@@ -24,7 +24,7 @@ from flight_service.graphql.arrow.shapes import (
 )
 from flight_service.graphql.arrow.to_json import object_text, rows_text
 from flight_service.graphql.errors import BadDocument, GraphQLFailure, LimitExceeded, QueryRefused
-from flight_service.graphql.execution.admission import LargeResults
+from flight_service.graphql.execution.admission import MANY_ROWS, SmallResults
 from flight_service.graphql.execution.diagnosis import bad_argument, bad_value, no_text
 from flight_service.graphql.execution.relay import page_of
 from flight_service.graphql.planning.plan import Plan, RootPlan
@@ -41,7 +41,7 @@ class Reading:
     database: Database
     batch_rows: int
     max_rows: int
-    large: LargeResults = field(default_factory=LargeResults)
+    small: SmallResults = field(default_factory=SmallResults)
 
     def transaction(
         self,
@@ -51,8 +51,14 @@ class Reading:
         snapshot: str | None = None,
     ) -> Transaction:
         """The transaction that a plan is read in. Of a shared snapshot each reads a large part."""
-        large = snapshot is not None or any(one.sql in self.large for one in plan.statements)
+        large = snapshot is not None or any(self._may_be_large(one) for one in plan.statements)
         return self.database.transaction(settings, cancellation, snapshot, large=large)
+
+    def _may_be_large(self, root: RootPlan) -> bool:
+        """Whether a result is not known to be small: by what it may have, or had when last read."""
+        if root.most_rows is not None and root.most_rows < MANY_ROWS:
+            return False
+        return root.sql not in self.small
 
 
 def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
@@ -243,11 +249,7 @@ def _assembled(
     try:
         for flat in batches:
             if row + flat.num_rows > reading.max_rows:
-                raise LimitExceeded(
-                    f"{root.key} has more than {reading.max_rows:,} rows. "
-                    "FRAISEQL_GRAPHQL_MAX_ROWS allows no more; narrow it, or give a limit.",
-                    path=(root.key,),
-                )
+                raise LimitExceeded.of_rows(f"{root.key} has", reading.max_rows, (root.key,))
             if not checked and any(_looks_nested(flat.column(n)) for n in texts):
                 checked = True
                 _no_text(transaction, root)
@@ -259,7 +261,7 @@ def _assembled(
         raise _found(transaction, root) or error from error
     finally:
         batches.close()
-        reading.large.note(root.sql, row, whole=whole)
+        reading.small.note(root.sql, row, whole=whole)
 
 
 def _found(transaction: Transaction, root: RootPlan) -> GraphQLFailure | None:

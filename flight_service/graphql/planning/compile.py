@@ -166,12 +166,7 @@ class _Root:
         if (written := self._root.written.get("orderBy")) is not None:
             statement.order(self._type, written)
         if query.returns_list:
-            limit = self._count("limit")
-            if limit is not None and limit > self._max_rows:
-                raise LimitExceeded(
-                    f"limit is {limit:,}. FRAISEQL_GRAPHQL_MAX_ROWS allows {self._max_rows:,}."
-                )
-            statement.limit, statement.offset = limit, self._count("offset") or 0
+            statement.limit, statement.offset = self._rows("limit"), self._count("offset") or 0
         else:
             statement.limit = 1
         selected, value = self._root.selected.children, source.value("d")
@@ -186,15 +181,10 @@ class _Root:
         return Head(self._root.key, form, nullable, choice)
 
     def _paged(self, statement: Statement, choice: Choice) -> RootPlan:
-        first, last = self._count("first"), self._count("last")
+        first, last = self._rows("first"), self._rows("last")
         if first is not None and last is not None:
             raise QueryRefused("first and last contradict each other; give one of them.")
         size = first if last is None else last
-        if size is not None and size > self._max_rows:
-            raise LimitExceeded(
-                f"A page of {size:,} is asked for. FRAISEQL_GRAPHQL_MAX_ROWS allows "
-                f"{self._max_rows:,}."
-            )
         backward = last is not None
         after, before = self._root.arguments.get("after"), self._root.arguments.get("before")
         cursor = self._query.relay_cursor_column or "id"
@@ -226,6 +216,15 @@ class _Root:
 
     def _count_of(self, statement: Statement) -> Leaf:
         return Leaf(statement.projector.emit_row("count(*)"), pa.int64())
+
+    def _rows(self, name: str) -> int | None:
+        """How many rows an argument asks for."""
+        given = self._count(name)
+        if given is not None and given > self._max_rows:
+            raise LimitExceeded(
+                f"{name} is {given:,}. FRAISEQL_GRAPHQL_MAX_ROWS allows {self._max_rows:,}."
+            )
+        return given
 
     def _count(self, name: str) -> int | None:
         given = self._root.arguments.get(name)

@@ -126,10 +126,35 @@ class Conditions:
         if key == "_not":
             return f"NOT ({self._object_condition(type_name, value, asked, path)})"
         each = asked if isinstance(asked, list) else [asked]
+        if key == "_or":
+            each = self._joined(type_name, each)
         parts = [self._object_condition(type_name, value, one, path) for one in each]
         if key == "_and":
             return _all(parts)
         return f"({' OR '.join(parts)})" if parts else "FALSE"
+
+    def _joined(
+        self, type_name: str, alternatives: Sequence[Mapping[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        """The same alternatives, those that one scalar field equals a value as one `in`: its values
+        are bound as one array, where each would be a sub-select of its own."""
+        others: list[Mapping[str, Any]] = []
+        equal: dict[str, list[Any]] = {}
+        for one in alternatives:
+            name, found = _equality(one)
+            if name is not None and self._is_scalar(type_name, name):
+                equal.setdefault(name, []).append(found)
+            else:
+                others.append(one)
+        return [*({name: {"in": found}} for name, found in equal.items()), *others]
+
+    def _is_scalar(self, type_name: str, name: str) -> bool:
+        field = self._schema.fields(type_name).get(name)
+        if field is None or field.field_type.of is not None:
+            return False
+        base = field.field_type.base
+        is_object = base in self._schema.types or self._schema.is_abstract(base)
+        return not is_object and kind_of(base).name != "JSON"
 
     def _on_field(
         self, type_name: str, field: Field, value: Value, asked: Any, path: tuple[str, ...]
@@ -217,6 +242,17 @@ def _all(parts: Sequence[str]) -> str:
     if not parts:
         return "TRUE"
     return parts[0] if len(parts) == 1 else f"({' AND '.join(parts)})"
+
+
+def _equality(alternative: Mapping[str, Any]) -> tuple[str | None, Any]:
+    """The field and the value, where an alternative is that a field equals a scalar."""
+    if len(alternative) == 1:
+        [(name, asked)] = alternative.items()
+        if isinstance(asked, Mapping) and set(asked) == {"eq"}:
+            asked = asked["eq"]
+        if asked is not None and not isinstance(asked, Mapping | list):
+            return name, asked
+    return None, None
 
 
 def _is_filter(asked: Mapping[str, Any]) -> bool:

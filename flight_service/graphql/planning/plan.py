@@ -60,6 +60,8 @@ class RootPlan:
     nullable: bool
     checks: tuple[Check, ...]
     choice: Choice
+    most_rows: int | None = None
+    """How many rows there can be at most, where the statement says so."""
     table: str | None = None
     """The table by whose pages its rows can be divided, where they can."""
     page: Page | None = None

@@ -179,6 +179,7 @@ class Statement:
             nullable=head.nullable,
             checks=tuple(self.projector.checks),
             choice=head.choice,
+            most_rows=1 if head.form == "count" else self.limit,
             table=self._divisible() if head.form == "list" else None,
             page=page,
         )

@@ -144,11 +144,7 @@ class Forwarding:
         for batch in list_batches(root, value, self._batch_rows):
             rows += batch.num_rows
             if rows > self._max_rows:
-                raise LimitExceeded(
-                    f"{root.key} has more than {self._max_rows:,} rows. "
-                    "FRAISEQL_GRAPHQL_MAX_ROWS allows no more; narrow it, or give a limit.",
-                    path=(root.key,),
-                )
+                raise LimitExceeded.of_rows(f"{root.key} has", self._max_rows, (root.key,))
             yield batch
 
 
