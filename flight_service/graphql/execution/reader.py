@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.arrow.assemble import assemble
+from flight_service.graphql.arrow.batching import batches_of
 from flight_service.graphql.arrow.shapes import (
     Constant,
     Leaf,
@@ -240,7 +241,7 @@ def _assembled(
     """Each batch as PostgreSQL sent it, and as it was asked for."""
     row, checked, whole = 0, False, False
     texts = [leaf.column for leaf in _leaves(root.rows) if leaf.from_document]
-    batches = _cut(transaction.batches(root.sql, root.values), reading.batch_rows)
+    batches = batches_of(transaction.batches(root.sql, root.values), reading.batch_rows)
 
     def ask(sql: str, values: Sequence[str]) -> pa.Table:
         with transaction.another() as other:
@@ -295,29 +296,3 @@ def _leaves(shape: Shape) -> Iterator[Leaf]:
             yield from _leaves(item.shape)
         case Constant():
             pass
-
-
-def _cut(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of so many."""
-    waiting: list[pa.RecordBatch] = []
-    count = 0
-    try:
-        for batch in batches:
-            start = 0
-            while start < batch.num_rows:
-                piece = batch.slice(start, rows - count)
-                waiting.append(piece)
-                start, count = start + piece.num_rows, count + piece.num_rows
-                if count == rows:
-                    yield _one(waiting)
-                    waiting, count = [], 0
-        if waiting:
-            yield _one(waiting)
-    finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
-
-
-def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)

@@ -33,6 +33,7 @@ from graphql.execution.values import (
 )
 
 from flight_service.graphql.errors import LimitExceeded, QueryRefused
+from flight_service.graphql.request.arguments import check_conditions
 from flight_service.graphql.request.document import read_document
 from flight_service.graphql.request.selection import Limits, Operation, Root, Selected
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -80,37 +81,6 @@ def _chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode
     raise QueryRefused(
         f"The document has no operation {name!r}; there is {names or 'an unnamed one'}."
     )
-
-
-def check_conditions(arguments: Mapping[str, Any], most: int, depth: int) -> None:
-    """Refuses arguments that hold too many conditions or nest them too deeply.
-
-    Raises:
-        LimitExceeded: naming the setting.
-    """
-    count = 0
-    waiting: list[tuple[Any, int]] = [(one, 1) for one in arguments.values()]
-    while waiting:
-        one, level = waiting.pop()
-        if isinstance(one, Mapping):
-            inner = list(one.values())
-        elif isinstance(one, list) and any(isinstance(each, Mapping | list) for each in one):
-            inner = one
-        else:
-            count += 1
-            inner = []
-        if count > most:
-            raise LimitExceeded(
-                f"The arguments hold more than {most:,} conditions, lists of values counted as "
-                "one. FRAISEQL_GRAPHQL_MAX_CONDITIONS allows no more."
-            )
-        # A condition takes two levels: the field, and its operator.
-        if level > 2 * depth + 2:
-            raise LimitExceeded(
-                "The arguments are nested too deeply. FRAISEQL_GRAPHQL_MAX_DEPTH says how deep "
-                "they may be."
-            )
-        waiting += [(each, level + 1) for each in inner]
 
 
 class _Reader:

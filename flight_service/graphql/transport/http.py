@@ -3,9 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import anyio
 import msgspec
@@ -21,7 +19,13 @@ from flight_service.cancellation import Cancellation
 from flight_service.errors import Unauthenticated
 from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.request.persisted import PersistedQueries
-from flight_service.graphql.service import GraphQL, Request
+from flight_service.graphql.service import GraphQL
+from flight_service.graphql.transport.http_request import (
+    Asked,
+    BadRequest,
+    accepted,
+    read_request,
+)
 from flight_service.graphql.transport.response import (
     ARROW,
     GRAPHQL,
@@ -33,47 +37,10 @@ from flight_service.graphql.transport.response import (
 )
 from fraiseql_assets.settings import Settings
 
-MOST_BYTES = 2**20
-"""The largest request body."""
-BODY_SECONDS = 30
-"""How long a client may take to send it."""
 THREADS = 40
 """How many requests are worked on at once."""
 
 logger = logging.getLogger(__name__)
-
-
-class BadRequest(Exception):
-    """The HTTP request is no GraphQL request; carries the status."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-
-
-class _Body(msgspec.Struct):
-    """A request as it is sent."""
-
-    query: str | None = None
-    """Left out where `extensions` hold the hash of a query that was sent before."""
-    variables: dict[str, Any] | None = None
-    operationName: str | None = None  # noqa: N815 [the protocol's name]
-    extensions: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, and what the answer is to look like."""
-
-    body: _Body
-    field: str | None
-    kind: str
-    authorization: str | None
-
-    @property
-    def request(self) -> Request:
-        return Request(self.body.query or "", self.body.variables or {}, self.body.operationName)
 
 
 def graphql_route(graphql: GraphQL, settings: Settings) -> Route:
@@ -100,7 +67,7 @@ class _Endpoint:
         try:
             authorization = request.headers.get("authorization")
             principal = authenticate(authorization, self._settings.jwt_secret)
-            asked = await _asked(request, _accepted(request.headers.get("accept")))
+            asked = await read_request(request, accepted(request.headers.get("accept")))
         except BadRequest as bad:
             await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             return
@@ -228,83 +195,3 @@ def _content_type(kind: str) -> str:
 def _error(status: int, message: str, headers: Mapping[str, str]) -> Response:
     content = msgspec.json.encode({"errors": [{"message": message}]})
     return Response(content, status, dict(headers), "application/json; charset=utf-8")
-
-
-def _accepted(accept: str | None) -> str:
-    """The kind of content that the client likes best.
-
-    Raises:
-        BadRequest: it takes none of those there are.
-    """
-    best, weight = None, 0.0
-    for part in (accept or "*/*").lower().split(","):
-        kind, *parameters = (one.strip() for one in part.split(";"))
-        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        try:
-            found = float(quality)
-        except ValueError:
-            continue
-        offered = {GRAPHQL: GRAPHQL, JSON: JSON, ARROW: ARROW, "*/*": JSON, "application/*": JSON}
-        if kind in offered and found > weight:
-            best, weight = offered[kind], found
-    if best is None:
-        raise BadRequest(406, f"There are {GRAPHQL}, {JSON} and {ARROW}.")
-    return best
-
-
-async def _asked(request: HttpRequest, kind: str) -> Asked:
-    if request.method in ("GET", "HEAD"):
-        raw: Any = _from_url(request.query_params)
-    elif request.method == "POST":
-        raw = await _from_body(request)
-    else:
-        raise BadRequest(405, "GraphQL is asked with GET or POST.", Allow="GET, POST")
-    try:
-        body = msgspec.convert(raw, _Body)
-    except msgspec.ValidationError as error:
-        raise BadRequest(400, f"This is no GraphQL request: {error}.") from error
-    if body.query is None and "persistedQuery" not in (body.extensions or {}):
-        raise BadRequest(400, "This is no GraphQL request: it has no `query`.")
-    field = request.query_params.get("field")
-    return Asked(body, field, kind, request.headers.get("authorization"))
-
-
-def _from_url(parameters: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        name: parameters[name] for name in ("query", "operationName") if name in parameters
-    }
-    for name in ("variables", "extensions"):
-        if parameters.get(name):
-            found[name] = _decoded(parameters[name].encode(), f"The parameter {name}")
-    return found
-
-
-async def _from_body(request: HttpRequest) -> Any:
-    kind, *parameters = (
-        one.strip() for one in request.headers.get("content-type", "").lower().split(";")
-    )
-    charset = next((p for p in parameters if p.startswith("charset=")), "charset=utf-8")
-    if kind != JSON or charset.removeprefix("charset=").strip('"') not in ("utf-8", "utf8"):
-        raise BadRequest(415, f"The body must be {JSON} in UTF-8.")
-    try:
-        with anyio.fail_after(BODY_SECONDS):
-            return _decoded(await _read(request), "The body")
-    except TimeoutError:
-        raise BadRequest(408, f"The body was not there after {BODY_SECONDS} s.") from None
-
-
-async def _read(request: HttpRequest) -> bytes:
-    size, pieces = 0, []
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise BadRequest(413, f"The body has more than {MOST_BYTES:,} bytes.")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _decoded(text: bytes, what: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest(400, f"{what} is no JSON: {error}.") from error

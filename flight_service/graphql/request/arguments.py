@@ -1,0 +1,37 @@
+"""How much the arguments of a field may hold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flight_service.graphql.errors import LimitExceeded
+
+
+def check_conditions(arguments: Mapping[str, Any], most: int, depth: int) -> None:
+    """Refuses arguments that hold too many conditions or nest them too deeply.
+
+    Raises:
+        LimitExceeded: naming the setting.
+    """
+    count = 0
+    waiting: list[tuple[Any, int]] = [(one, 1) for one in arguments.values()]
+    while waiting:
+        one, level = waiting.pop()
+        if isinstance(one, Mapping):
+            inner = list(one.values())
+        elif isinstance(one, list) and any(isinstance(each, Mapping | list) for each in one):
+            inner = one
+        else:
+            count += 1
+            inner = []
+        if count > most:
+            raise LimitExceeded(
+                f"The arguments hold more than {most:,} conditions, lists of values counted as "
+                "one. FRAISEQL_GRAPHQL_MAX_CONDITIONS allows no more."
+            )
+        # A condition takes two levels: the field, and its operator.
+        if level > 2 * depth + 2:
+            raise LimitExceeded(
+                "The arguments are nested too deeply. FRAISEQL_GRAPHQL_MAX_DEPTH says how deep "
+                "they may be."
+            )
+        waiting += [(each, level + 1) for each in inner]
