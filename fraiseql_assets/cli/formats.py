@@ -100,14 +100,18 @@ def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
     """What `data` of the response over HTTP holds under the root's key; `data` itself of several
     roots."""
     members = members_of(schema)
-    is_list = (schema.metadata or {}).get(FORM) == b"list"
+    form = (schema.metadata or {}).get(FORM)
+    is_list = form == b"list"
     written = 0
     if is_list:
         sink.write(b"[")
     for batch in batches:
         if batch.num_rows:
             sink.write(b"," if written else b"")
-            sink.write(memoryview(rows_text(batch, members)))
+            if form == b"count":
+                sink.write(str(batch.column(0)[0]).encode())
+            else:
+                sink.write(memoryview(rows_text(batch, members)))
             written += batch.num_rows
     if is_list:
         sink.write(b"]")

@@ -127,6 +127,15 @@ def test_a_paging_query_has_a_connection() -> None:
     )
 
 
+def test_two_paging_queries_of_a_type_share_its_connection() -> None:
+    paging = [query(name=name, returns_list=True, relay=True) for name in ("users", "others")]
+    schema = build_schema(decode(compiled(queries=paging))).graphql
+    assert schema.query_type is not None
+    one, other = (field.type for field in schema.query_type.fields.values())
+    assert str(one) == str(other) == "UserConnection!"
+    assert "totalCount: Int" in print_type(schema.type_map["UserConnection"])
+
+
 def test_an_injected_argument_is_hidden_from_clients() -> None:
     injected = query(
         arguments=[{"name": "id", "arg_type": "ID"}],

@@ -18,7 +18,7 @@ from flight_service.graphql.arrow.shapes import (
 from flight_service.graphql.planning.plan import Page
 
 Facts = tuple[bool | int | str | None, ...]
-"""What is known of a page beside its rows, in the order of `planning.compile.FACTS`."""
+"""What is known of a page beside its rows, in the order of `planning.connection.FACTS`."""
 
 
 def page_of(

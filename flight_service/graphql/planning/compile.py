@@ -7,7 +7,6 @@ import msgspec
 import pyarrow as pa
 from graphql import (
     GraphQLNonNull,
-    get_named_type,
 )
 
 from flight_service.authentication import Principal
@@ -15,16 +14,15 @@ from flight_service.graphql.arrow.shapes import (
     TYPENAME,
     Constant,
     Leaf,
-    ListOf,
     Member,
     Struct,
 )
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import access_of
+from flight_service.graphql.planning.connection import connection
 from flight_service.graphql.planning.introspection import introspect
 from flight_service.graphql.planning.node import FIELD, Node, node_of
 from flight_service.graphql.planning.plan import Choice, Head, Page, Plan, RootPlan
-from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.planning.statement import Statement
 from flight_service.graphql.request.operation import Operation, Root, Selected
 from flight_service.graphql.schema.compiled import Query
@@ -34,9 +32,6 @@ from flight_service.graphql.sources.source import Source, Sources, relation_of
 from flight_service.graphql.sources.values import NotCovered
 
 AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", "last", "before"))
-
-FACTS = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "totalCount")
-"""What a page tells beside its rows, in the order of `execution.relay.page_of`."""
 
 
 def compile_plan(
@@ -201,7 +196,7 @@ class _Root:
         statement.limit = None if size is None else size + 1
         edges = [one for one in self._root.selected.children if one.fields[0][1] == "edges"]
         value = statement.source.value("d")
-        rows, members = _connection(
+        rows, members = connection(
             statement.projector, self._root.selected, edges, self._type, value, text
         )
         page = Page(
@@ -231,45 +226,3 @@ class _Root:
         if given is not None and given < 0:
             raise QueryRefused(f"{name} is {given}, and cannot be less than 0.")
         return given
-
-
-def _connection(
-    projector: Projector,
-    selected: Selected,
-    edges: Sequence[Selected],
-    type_name: str,
-    value: Any,
-    cursor: str,
-) -> tuple[Struct, tuple[Member, ...]]:
-    """The shape of the rows, one column for each `edges`, and of the connection made of them."""
-    columns = {one.key: projector.edge(one, type_name, value, cursor) for one in edges}
-    members: list[Member] = []
-    for one in selected.children:
-        name = one.fields[0][1]
-        if name == "edges":
-            item = Member("item", columns[one.key], nullable=False)
-            members.append(Member(one.key, ListOf(0, item), nullable=False))
-        elif name == "pageInfo":
-            members.append(Member(one.key, _page_info(one), nullable=False))
-        elif name == "totalCount":
-            leaf = Leaf(FACTS.index(name), pa.int64())
-            members.append(Member(one.key, leaf, nullable=True))
-        else:
-            connection = get_named_type(selected.type).name
-            members.append(Member(one.key, Constant(connection), nullable=False))
-    rows = Struct(tuple(Member(key, shape, nullable=False) for key, shape in columns.items()))
-    return rows, tuple(members)
-
-
-def _page_info(selected: Selected) -> Struct:
-    """Columns here are places among the page's own facts; see `execution.relay`."""
-    members: list[Member] = []
-    for one in selected.children:
-        name = one.fields[0][1]
-        if name == TYPENAME:
-            members.append(Member(one.key, Constant("PageInfo"), nullable=False))
-        else:
-            kind = pa.bool_() if name.startswith("has") else pa.string()
-            leaf = Leaf(FACTS.index(name), kind)
-            members.append(Member(one.key, leaf, nullable=not name.startswith("has")))
-    return Struct(tuple(members))

@@ -24,7 +24,7 @@ from flight_service.graphql.arrow.shapes import (
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.levels import ARRAYS, ITEM, ArrowTypes, Check, Level
 from flight_service.graphql.postgres.sql import literal
-from flight_service.graphql.request.selection import Selected, narrowed
+from flight_service.graphql.request.selection import Selected
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.values import (
@@ -47,7 +47,7 @@ class Projector:
     """Collects the columns of one statement while shapes are made."""
 
     def __init__(self, schema: Schema, arrow_types: ArrowTypes, access: Access) -> None:
-        self._schema = schema
+        self.schema = schema
         self._access = access
         self._arrow_types = arrow_types
         self._elements = 0
@@ -58,52 +58,11 @@ class Projector:
 
     def rows(self, selected: Sequence[Selected], type_name: str, value: Value) -> Struct:
         """The shape of the rows themselves, which are always present."""
-        shape = Struct(self._members(selected, type_name, value, Level(), ()))
+        shape = Struct(self.members_of(selected, type_name, value, Level(), ()))
         if not self.columns:
             # A row without a column is still to be counted.
             self.emit(Level(), "TRUE")
         return shape
-
-    def node(
-        self, selected: Sequence[Selected], interface: str, type_name: str, value: Value
-    ) -> Struct:
-        """The shape of a row of an interface whose type is known: as of any row of the interface,
-        the fields that the type does not have being null."""
-        everyone = self._schema.possible(interface)
-        shown = [n for n, one in enumerate(selected) if one.key == TYPENAME]
-        place = shown[0] if shown else None
-        members = [Member(TYPENAME, Constant(type_name), nullable=False, place=place)]
-        for place, one in enumerate(selected):
-            if one.key == TYPENAME:
-                continue
-            own = narrowed(one, type_name)
-            if own is not None and own.fields[0][1] == TYPENAME:
-                made = Member(one.key, Constant(type_name), nullable=False)
-            elif own is not None:
-                made = self._of_type(own, type_name, value, Level(), ())
-            else:
-                made = self._member(one, min(one.fields[0][0]), NULL, Level(), ())
-            if one.types != everyone:
-                made = replace(made, nullable=True, types=one.types)
-            members.append(replace(made, place=place))
-        if not self.columns:
-            self.emit(Level(), "TRUE")
-        return Struct(tuple(members))
-
-    def edge(self, selected: Selected, type_name: str, value: Value, cursor: str) -> Struct:
-        """The shape of an edge of a page, whose node is a row."""
-        members: list[Member] = []
-        for one in selected.children:
-            match one.fields[0][1]:
-                case "cursor":
-                    leaf = Leaf(self.emit_row(cursor), pa.string())
-                    members.append(Member(one.key, leaf, nullable=False))
-                case "node":
-                    parts = self._members(one.children, type_name, value, Level(), (one.key,))
-                    members.append(Member(one.key, Struct(parts), nullable=False))
-                case _:
-                    members.append(Member(one.key, Constant(f"{type_name}Edge"), nullable=False))
-        return Struct(tuple(members))
 
     def emit_row(self, sql: str) -> int:
         """Adds a column of the rows themselves; returns its place."""
@@ -122,7 +81,7 @@ class Projector:
             self.columns.append(sql)
         return self.columns.index(sql)
 
-    def _members(
+    def members_of(
         self,
         selected: Sequence[Selected],
         type_name: str,
@@ -130,15 +89,16 @@ class Projector:
         level: Level,
         path: tuple[str, ...],
     ) -> tuple[Member, ...]:
-        if not self._schema.is_abstract(type_name):
+        """What is selected of an object."""
+        if not self.schema.is_abstract(type_name):
             return tuple(
                 Member(one.key, Constant(type_name), nullable=False)
                 if one.fields[0][1] == TYPENAME
-                else self._of_type(one, type_name, value, level, path)
+                else self.of_type(one, type_name, value, level, path)
                 for one in selected
             )
         whole = self._used(as_document(value))
-        everyone = self._schema.possible(type_name)
+        everyone = self.schema.possible(type_name)
         name = whole.member(TYPENAME)
         typename = Leaf(self.emit(level, name.text), pa.string(), one_of=everyone)
         shown = [n for n, one in enumerate(selected) if one.key == TYPENAME]
@@ -169,11 +129,11 @@ class Projector:
             whole_choice = everywhere and not hidden and len(choices) == 1
             found = NULL if not choices else choices[0][1] if whole_choice else any_of(choices)
             owner = min(one.fields[0][0])
-            made = self._member(one, owner, found, level, path, everywhere)
+            made = self.member_of(one, owner, found, level, path, everywhere)
             members.append(replace(made, place=place, nullable=made.nullable or hidden))
         return tuple(members)
 
-    def _of_type(
+    def of_type(
         self,
         selected: Selected,
         owner: str,
@@ -183,10 +143,10 @@ class Projector:
     ) -> Member:
         """A selected field of an object type; null, whatever it holds, where it is masked."""
         name = selected.fields[0][1]
-        if self._access.is_masked(self._schema.fields(owner).get(name)):
-            made = self._member(selected, owner, NULL, level, path)
+        if self._access.is_masked(self.schema.fields(owner).get(name)):
+            made = self.member_of(selected, owner, NULL, level, path)
             return replace(made, nullable=True)
-        return self._member(selected, owner, member(value, name), level, path)
+        return self.member_of(selected, owner, member(value, name), level, path)
 
     def _choices(
         self, selected: Selected, whole: Document, name: Document
@@ -199,14 +159,14 @@ class Projector:
             shown = frozenset(
                 one
                 for one in types
-                if not self._access.is_masked(self._schema.fields(one).get(source))
+                if not self._access.is_masked(self.schema.fields(one).get(source))
             )
             hidden = hidden or shown != types
             if shown:
                 choices.append((_is_one_of(name.text, shown), whole.member(source)))
         return choices, hidden
 
-    def _member(
+    def member_of(
         self,
         selected: Selected,
         owner: str,
@@ -238,7 +198,7 @@ class Projector:
         if is_composite_type(of):
             presence = self._presence(value, level)
             name = get_named_type(of).name
-            members = self._members(selected.children, name, value, level, path)
+            members = self.members_of(selected.children, name, value, level, path)
             return Struct(members, presence), True
         name = selected.fields[0][1]
         return self._leaf(owner, name, get_named_type(of).name, value, level, path), True

@@ -10,7 +10,7 @@ from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
 from flight_service.graphql.planning.keyset import Key, beyond, cursor_of, ordered, values_of
 from flight_service.graphql.planning.plan import Head, Page, RootPlan
-from flight_service.graphql.planning.projection import Projector
+from flight_service.graphql.planning.relay_projection import RelayProjector
 from flight_service.graphql.postgres.sql import Parameters, quoted
 from flight_service.graphql.schema.compiled import Injected
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -33,7 +33,7 @@ class Statement:
         pages: Pages | None = None,
     ) -> None:
         self.source = source
-        self.projector = Projector(schema, sources.arrow_types, access)
+        self.projector = RelayProjector(schema, sources.arrow_types, access)
         self.limit: int | None = None
         self.offset = 0
         self._schema = schema

@@ -42,18 +42,13 @@ from flight_service.graphql.schema.compiled import (
     Union,
     deprecation,
 )
+from flight_service.graphql.schema.connections import Connections
 from flight_service.graphql.schema.inputs import InputTypes
 from flight_service.graphql.schema.naming import Naming
 from flight_service.graphql.schema.scalars import OpenEnum, make_scalar
 
 NODE = "Node"
 """The interface of what has a global ID."""
-PAGE_INFO_FIELDS = {
-    "hasNextPage": ("Boolean", True),
-    "hasPreviousPage": ("Boolean", True),
-    "startCursor": ("String", False),
-    "endCursor": ("String", False),
-}
 
 
 @dataclass(frozen=True)
@@ -174,6 +169,7 @@ class _Builder:
         # graphql-core types its constructors as their base.
         self._made: dict[str, Any] = {}
         self._inputs = InputTypes(self._defined, self.named)
+        self._connections = Connections(self._defined, self.named)
 
     def build(self) -> GraphQLSchema:
         return GraphQLSchema(
@@ -222,7 +218,7 @@ class _Builder:
             arguments = {n: a for n, a in arguments.items() if n not in one.inject_params}
             arguments = self._inputs.automatic(one) | arguments
         if isinstance(one, Query) and one.relay and not one.returns_count:
-            made: Any = self._connection(one.return_type.name)
+            made: Any = self._connections.of(one.return_type.name)
         elif isinstance(one, Query) and one.returns_count:
             made = self.named("Int")
         else:
@@ -314,42 +310,6 @@ class _Builder:
     def _input_deprecation(self, one: Argument | InputField) -> str | None:
         """Why it is deprecated. GraphQL has no word for that of what must be given."""
         return None if _is_required(one) else deprecation(one.deprecated)
-
-    def _connection(self, node: str) -> Any:
-        """The page type of a relay query, with its edges and page information."""
-        name = f"{node}Connection"
-        if name in self._made or name in self._defined:
-            return self.named(name)
-        page_info: Any = self._made.get("PageInfo")
-        if "PageInfo" in self._defined:
-            page_info = self.named("PageInfo")
-        elif page_info is None:
-            page_info = self._made["PageInfo"] = GraphQLObjectType(
-                "PageInfo",
-                lambda: {
-                    field: GraphQLField(
-                        GraphQLNonNull(self.named(scalar)) if required else self.named(scalar)
-                    )
-                    for field, (scalar, required) in PAGE_INFO_FIELDS.items()
-                },
-            )
-        edge: Any = GraphQLObjectType(
-            f"{node}Edge",
-            lambda: {
-                "cursor": GraphQLField(GraphQLNonNull(self.named("String"))),
-                "node": GraphQLField(GraphQLNonNull(self.named(node))),
-            },
-        )
-        made = GraphQLObjectType(
-            name,
-            lambda: {
-                "edges": GraphQLField(GraphQLNonNull(GraphQLList(GraphQLNonNull(edge)))),
-                "pageInfo": GraphQLField(GraphQLNonNull(page_info)),
-                "totalCount": GraphQLField(self.named("Int")),
-            },
-        )
-        self._made[name] = made
-        return made
 
 
 def _is_required(one: Argument | InputField) -> bool:

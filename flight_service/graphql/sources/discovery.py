@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import pyarrow as pa
-
 from flight_service.graphql.errors import DatabaseFailed
 from flight_service.graphql.postgres.catalogue import (
     Ask,
@@ -23,6 +21,7 @@ from flight_service.graphql.postgres.sql import quoted_path
 from flight_service.graphql.schema.compiled import Field, Query
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
+from flight_service.graphql.sources.columns import arrow_type_of
 from flight_service.graphql.sources.ctid_ranges import placed
 from flight_service.graphql.sources.document_keys import DocumentKeys
 from flight_service.graphql.sources.evidence import merged
@@ -98,7 +97,7 @@ class _Learner:
         types = {
             (type_name, one): kind
             for (type_name, one, scalar), infos in self._facts.items()
-            if (kind := _arrow_type(scalar, infos))
+            if (kind := arrow_type_of(scalar, infos))
         }
         missing = frozenset(
             one.name
@@ -293,15 +292,3 @@ def _flat_names(relation: str) -> tuple[str, ...]:
         return ()
     stem = PREFIX.sub("", name, count=1)
     return tuple(f"{schema}{dot}{prefix}_{stem}" for prefix in ("ta", "va"))
-
-
-def _arrow_type(scalar: str, infos: list[ColumnInfo]) -> pa.DataType | None:
-    """The type that holds the values of all these columns; None where the schema's own does."""
-    if scalar == "Int" and any(info.type in ("int8", "_int8") for info in infos):
-        return pa.int64()
-    sizes = [info.decimal for info in infos]
-    if scalar != "Decimal" or not all(sizes):
-        return None
-    whole = max(size[0] - size[1] for size in sizes if size)
-    scale = max(size[1] for size in sizes if size)
-    return pa.decimal128(whole + scale, scale) if whole + scale <= 38 else None
