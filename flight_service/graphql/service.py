@@ -10,7 +10,7 @@ import pyarrow as pa
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import NotAQuery
-from flight_service.graphql.execution.parallel import Parts, Snapshots
+from flight_service.graphql.execution.parallel import Offer, Snapshots
 from flight_service.graphql.execution.reader import (
     Reading,
     picked,
@@ -109,7 +109,7 @@ class GraphQL:
         if self.server and forwards:
             self._forwarding = Forwarding(
                 self.server,
-                knows_callers=settings.jwt_secret is not None,
+                knows_principals=settings.jwt_secret is not None,
                 batch_rows=settings.batch_rows,
                 max_rows=settings.graphql_max_rows,
             )
@@ -159,7 +159,7 @@ class GraphQL:
             self._reading, prepared.plan, _settings(prepared), field, cancellation
         )
 
-    def parts(self, prepared: Prepared, field: str | None = None) -> Parts | None:
+    def parts(self, prepared: Prepared, field: str | None = None) -> Offer | None:
         """What a large list is offered as; see `flight_service.graphql.execution.parallel`."""
         root = picked(prepared.plan, field)
         if root is None or root.table is None:
@@ -216,8 +216,8 @@ class GraphQL:
             for name in sorted(names)
         ]
 
-    def forget(self) -> int:
-        """Forgets the remembered plans; returns how many they were."""
+    def clear_cache(self) -> int:
+        """Clears the planned queries; returns how many they were."""
         return self._plans.clear()
 
     def close(self) -> None:
@@ -247,7 +247,7 @@ class GraphQL:
         variables = msgspec.json.encode([dict(request.variables), claims])
         return (
             loaded.version,
-            loaded.lessons,
+            loaded.catalogue_version,
             request.query,
             request.operation_name,
             variables,

@@ -129,7 +129,7 @@ def test_others_go_on_while_the_catalogue_is_read_again_for_a_missing_relation(
     slow = threading.Thread(target=refused)
     slow.start()
     assert asking.wait(30)
-    graphql.forget()
+    graphql.clear_cache()
     assert ids(graphql, "here") == [1]
     refused()
     goes_on.set()
@@ -147,7 +147,7 @@ def test_a_query_whose_relation_is_there_asks_the_catalogue_once(
     ids(graphql, "here")
     first = len(asked)
     moments(LOOK_SECONDS)
-    graphql.forget()
+    graphql.clear_cache()
     ids(graphql, "here")
     assert len(asked) == first
 

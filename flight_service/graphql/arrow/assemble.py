@@ -71,13 +71,13 @@ class _Level:
 
 
 class Unfit(Exception):
-    """A value that is not what the schema says, at a place in a level's values."""
+    """A value that is not what the schema says, at an index of a level's values."""
 
-    def __init__(self, why: str, path: tuple[str | int, ...], place: int) -> None:
+    def __init__(self, why: str, path: tuple[str | int, ...], index: int) -> None:
         super().__init__(why)
         self.why = why
         self.path = path
-        self.place = place
+        self.index = index
 
 
 def assemble(
@@ -95,7 +95,7 @@ def assemble(
     try:
         columns = [_member(member, _Level(batch, ask), None, ()) for member in rows.members]
     except Unfit as unfit:
-        row = first_row + unfit.place
+        row = first_row + unfit.index
         where = ".".join(map(str, unfit.path))
         raise BadDocument(
             f"{root}, row {row}, {where}: {unfit.why}", path=(root, row, *unfit.path)
@@ -218,8 +218,8 @@ def _list(shape: ListOf, level: _Level, path: tuple[str | int, ...]) -> pa.Array
         item = _member(shape.item, _Level(level.batch, level.ask, offsets[-1].as_py()), None, path)
     except Unfit as unfit:
         # An element belongs to the first list that ends behind it.
-        place = pc.sum(pc.less_equal(ends, unfit.place)).as_py()
-        number = unfit.place - offsets[place].as_py()
+        place = pc.sum(pc.less_equal(ends, unfit.index)).as_py()
+        number = unfit.index - offsets[place].as_py()
         within = unfit.path[len(path) + 1 :]
         raise Unfit(unfit.why, (*path, number, *within), place) from None
     mask = pc.is_null(lengths) if lengths.null_count else None

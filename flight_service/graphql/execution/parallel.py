@@ -55,8 +55,8 @@ SELECT pg_export_snapshot() AS snapshot,
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a result is offered as."""
+class Offer:
+    """A large result as several endpoints."""
 
     handle: str
     count: int
@@ -107,7 +107,7 @@ class Snapshots:
         principal: Principal,
         settings: Mapping[str, str],
         compile_part: Callable[[Pages], Plan],
-    ) -> Parts | None:
+    ) -> Offer | None:
         """Holds a snapshot for a large result and divides it; None where it stays in one.
 
         Asks the database only about tables that are large, or that it was not asked about lately.
@@ -155,7 +155,7 @@ class Snapshots:
         known = self._known(table, -1)
         if known < 0:
             found = self._database.ask(SIZE, [quoted_path(table)])["rows"].to_pylist()
-            known = self._learn(table, found[0] if found else 0)
+            known = self._remember(table, found[0] if found else 0)
         return known
 
     def _known(self, key: str, otherwise: int) -> int:
@@ -163,7 +163,7 @@ class Snapshots:
             at, rows = self._estimates.get(key, (0.0, 0))
         return rows if at and time.monotonic() - at < KNOWN_SECONDS else otherwise
 
-    def _learn(self, key: str, rows: int) -> int:
+    def _remember(self, key: str, rows: int) -> int:
         with self._lock:
             self._estimates[key] = time.monotonic(), rows
             while len(self._estimates) > KNOWN:
@@ -177,18 +177,18 @@ class Snapshots:
         principal: Principal,
         settings: Mapping[str, str],
         compile_part: Callable[[Pages], Plan],
-    ) -> Parts | None:
+    ) -> Offer | None:
         idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
         with ExitStack() as stack:
             transaction = stack.enter_context(self._database.transaction({**settings, **idle}))
             rows = _estimate(transaction.explained(root.sql, root.values))
             # The planner does not see the values, so this holds for all of them.
-            if self._learn(root.sql, rows) < self._rows:
+            if self._remember(root.sql, rows) < self._rows:
                 return None
             [found] = transaction.table(EXPORT, [quoted_path(table)]).to_pylist()
             plans = tuple(compile_part(pages) for pages in divided(found["pages"], self._endpoints))
             if any(one.statements[0].schema != root.schema for one in plans):
-                # The database was learned anew meanwhile.
+                # The catalogue was read again meanwhile.
                 return None
             handle = secrets.token_urlsafe(18)
             timer = threading.Timer(self._seconds, self._give_up, [handle])
@@ -201,7 +201,7 @@ class Snapshots:
             self._held[handle] = held
         timer.start()
         expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
-        return Parts(handle, len(plans), expires, rows)
+        return Offer(handle, len(plans), expires, rows)
 
     def _read(
         self, handle: str, held: _Held, number: int, cancellation: Cancellation | None

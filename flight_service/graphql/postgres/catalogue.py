@@ -1,4 +1,4 @@
-"""What the database says of the relations that the compiled schema names, learned once."""
+"""What PostgreSQL's catalogue says of the relations that a compiled schema names."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

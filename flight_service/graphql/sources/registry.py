@@ -34,18 +34,18 @@ class Loaded:
     digest: str
     loaded_at: datetime
     ask: Ask
-    lessons: int = 0
-    """How often the database has been learned."""
+    catalogue_version: int = 0
+    """How often the catalogue has been read."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sources: Sources | None = None
-    _learned_at: float = 0.0
+    _read_at: float = 0.0
     _wait: float = LOOK_SECONDS
 
     def sources(self, query: str) -> Sources:
-        """What the database has for it, learned when first asked for.
+        """What the database has for it, read when first asked for.
 
-        It is learned again while it lacks what the query reads, at most once a second: a relation
-        may be made at any time.
+        The catalogue is read again while it lacks what the query reads, at most once a second: a
+        relation may be made at any time.
 
         Raises:
             DatabaseFailed: it cannot be asked.
@@ -53,7 +53,7 @@ class Loaded:
         known = self._sources
         if known is None:
             with self._lock:
-                return self._sources or self._learn()
+                return self._sources or self._introspect()
         # Others go on with what is known while one asks the database again.
         if (
             query in known.missing
@@ -61,14 +61,14 @@ class Loaded:
             and self._lock.acquire(blocking=False)
         ):
             try:
-                return self._learn()
+                return self._introspect()
             finally:
                 self._lock.release()
         return known
 
     def settle(self) -> None:
-        """Learns again, ever more rarely, while some relation has no document that would tell under
-        which keys its fields lie."""
+        """Reads the catalogue again, ever more rarely, while some relation has no document that
+        would tell under which keys its fields lie."""
         known = self._sources
         if known is None or not known.unsettled or self._age < self._wait:
             return
@@ -78,18 +78,18 @@ class Loaded:
             self._wait = min(2 * self._wait, MOST_LOOK_SECONDS)
             # What was known before stays, where the database cannot be asked.
             with suppress(DatabaseFailed):
-                self._learn()
+                self._introspect()
         finally:
             self._lock.release()
 
     @property
     def _age(self) -> float:
-        return monotonic() - self._learned_at
+        return monotonic() - self._read_at
 
-    def _learn(self) -> Sources:
-        self._learned_at = monotonic()
+    def _introspect(self) -> Sources:
+        self._read_at = monotonic()
         self._sources = learn(self.schema, self.ask)
-        self.lessons += 1
+        self.catalogue_version += 1
         return self._sources
 
     @cached_property

@@ -131,7 +131,7 @@ class GraphQLFlights:
             ),
             Action(
                 "ClearCache",
-                "Forgets the queries that have been planned: success, message.",
+                "Clears the planned queries: success, message.",
                 lambda body, principal: self._clear(principal),
             ),
         )
@@ -147,8 +147,8 @@ class GraphQLFlights:
 
     def _clear(self, principal: Principal) -> dict[str, Any]:
         self._check_admin(principal)
-        count = self._graphql.forget()
-        return {"success": True, "message": f"{count} planned queries are forgotten."}
+        count = self._graphql.clear_cache()
+        return {"success": True, "message": f"{count} planned queries are cleared."}
 
     def _check_admin(self, principal: Principal) -> None:
         """Refuses who may not change the service. Without a secret nobody can be told apart."""

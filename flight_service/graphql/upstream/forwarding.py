@@ -78,10 +78,10 @@ class Forwarding:
     """Plans and reads queries as a FraiseQL server answers them."""
 
     def __init__(
-        self, server: FraiseqlServer, *, knows_callers: bool, batch_rows: int, max_rows: int
+        self, server: FraiseqlServer, *, knows_principals: bool, batch_rows: int, max_rows: int
     ) -> None:
         self._server = server
-        self._knows_callers = knows_callers
+        self._knows_principals = knows_principals
         self._batch_rows = batch_rows
         self._max_rows = max_rows
 
@@ -92,7 +92,7 @@ class Forwarding:
             QueryRefused, NotAuthorised: see `flight_service.graphql.planning.compile.compile_plan`.
         """
         # Who calls, a service without a secret cannot tell: the server decides.
-        known = schema if self._knows_callers else _open(schema)
+        known = schema if self._knows_principals else _open(schema)
         sources = _sources(schema, self._server.url)
         # Cursors are the server's own to read.
         roots = tuple(
