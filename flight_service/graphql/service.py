@@ -266,4 +266,4 @@ def _size(request: Request, plan: Plan) -> int:
         len(root.sql) + len(root.rows_sql) + sum(map(len, root.values)) for root in plan.statements
     )
     variables = len(msgspec.json.encode(dict(request.variables)))
-    return 1000 + len(request.query) * BYTES_PER_CHARACTER + 4 * (texts + 2 * variables)
+    return 10_000 + len(request.query) * BYTES_PER_CHARACTER + 4 * (texts + 2 * variables)
