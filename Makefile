@@ -39,11 +39,12 @@ lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster de
 lock: ## Pins the newest versions that pyproject.toml allows
 	.ci/lock
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml local_stack/elasticsearch/elasticsearch.lock.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and sys.version)' || \
 		{ echo "Python 3.11 or newer is needed: name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Installing into .venv; the first time this takes a minute."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m local_stack.elasticsearch.fetch
 	@touch $@
