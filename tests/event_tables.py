@@ -58,7 +58,7 @@ def entry(first: int, last: int, *, state: Any = "begun", **fields: Any) -> Ledg
             "range": SequenceRange(first, last),
             "day": DAY,
             "state": state,
-            "cut": BATCHING,
+            "batching": BATCHING,
             "attempt": 1,
             "run_id": "run-1",
             "at": datetime.now(UTC),
