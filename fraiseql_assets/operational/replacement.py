@@ -1,9 +1,10 @@
 """Rebuilding a day of the operational plane beside the live one, and swapping it in."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
-from elasticsearch import Elasticsearch
+from elasticsearch import Elasticsearch, NotFoundError
 
 from fraiseql_assets.operational.availability import refresh, require_available
 from fraiseql_assets.operational.client import translated
@@ -49,7 +50,9 @@ class DayReplacement:
             drop(self._client, *before)
 
     def _writable_index(self) -> str:
-        require_available(self._client, self._index)
+        # Where another rebuild has dropped it, the swap finds too few events in what is made anew.
+        with suppress(NotFoundError):
+            require_available(self._client, self._index)
         return self._index
 
     def abandon(self) -> None:

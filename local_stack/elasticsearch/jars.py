@@ -87,14 +87,17 @@ def _lock_text(engine: Engine) -> str:
 def _lay_out(engine: Engine, home: Path, downloads: Path) -> None:
     from local_stack.elasticsearch.maven import central
 
-    maven = central(downloads)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for folder, jars in read_lock(engine).items():
-            (home / folder).mkdir(parents=True)
-            for path in pool.map(
-                partial(_fetched, engine, maven), *zip(*jars.items(), strict=True)
-            ):
-                shutil.copy(path, home / folder)
+    fetch = partial(_fetched, engine, central(downloads))
+    for folder, jars in read_lock(engine).items():
+        (home / folder).mkdir(parents=True)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for path in pool.map(fetch, jars.keys(), jars.values()):
+                    shutil.copy(path, home / folder)
+            except EngineMissing:
+                # Where one cannot be had, the others need not be waited for.
+                pool.shutdown(cancel_futures=True)
+                raise
     (home / "plugins").mkdir()
     for name, plugin in engine.plugins.items():
         descriptor = home / "modules" / name / "plugin-descriptor.properties"

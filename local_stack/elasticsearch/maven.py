@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from jgo.maven import MavenContext
 
-SECONDS = 60
+SECONDS = 20
 _ENVIRONMENT = re.compile(r"\$\{env\.([A-Za-z0-9_]+)\}")
 
 
