@@ -10,10 +10,10 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos bench lint lock
+.PHONY: help install demo test test-search chaos bench lint lock
 
 help: ## Says what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Makes .venv with everything in it, at the locked versions
 
@@ -22,6 +22,9 @@ demo: $(INSTALLED) ## Starts everything on this machine, with events flowing; Ct
 
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-search: $(INSTALLED) ## Runs the operational plane's contract on OpenSearch too
+	$(BIN)/pytest tests/contract -k operational --search opensearch
 
 chaos: $(INSTALLED) ## Kills, freezes and cuts real stacks in a hundred trials, and counts what they hold
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md
