@@ -10,10 +10,10 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos bench lint lock
+.PHONY: help install demo test test-search chaos bench lint lock
 
 help: ## Says what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Makes .venv with everything in it, at the locked versions
 
@@ -22,6 +22,9 @@ demo: $(INSTALLED) ## Starts everything on this machine, with events flowing; Ct
 
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-search: $(INSTALLED) ## Runs the operational plane's contract on OpenSearch too
+	$(BIN)/pytest tests/contract -k operational --search opensearch
 
 chaos: $(INSTALLED) ## Kills, freezes and cuts real stacks in a hundred trials, and counts what they hold
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md
@@ -39,11 +42,12 @@ lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster de
 lock: ## Pins the newest versions that pyproject.toml allows
 	.ci/lock
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml local_stack/elasticsearch/elasticsearch.lock.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and sys.version)' || \
 		{ echo "Python 3.11 or newer is needed: name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Installing into .venv; the first time this takes a minute."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m local_stack.elasticsearch.fetch
 	@touch $@

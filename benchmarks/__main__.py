@@ -22,6 +22,7 @@ BENCHMARKS = {
     "graphql_limits": "N4, N10: memory of a large result; how soon a query answers and stops",
     "ingest": "N5, N6, N7: events out of the log, into Arrow and into ClickHouse",
     "bulk": "N8: bodies for Elasticsearch",
+    "indexing": "N15: documents into Elasticsearch",
     "latency": "N11: from published to visible",
     "backlog": "a backlog drained in bounded memory; how cost grows with the number of events",
 }

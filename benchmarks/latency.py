@@ -110,7 +110,7 @@ def watch(look: Look, markers: Markers, published: threading.Event) -> None:
             deadline = deadline or time.monotonic() + PATIENCE_SECONDS
             if not markers.waiting or time.monotonic() > deadline:
                 return
-        # The embedded search server reads all documents for a look: it must not be the load.
+        # The looks must not be the load.
         time.sleep(max(LOOK_SECONDS, PAUSE * (time.monotonic() - began)))
 
 

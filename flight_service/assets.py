@@ -15,6 +15,7 @@ from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Listed
 from flight_service.tickets import Ticket, explained, shown
 from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.planes import PlaneOff
 
 
 class Asset(Ticket, frozen=True):
@@ -63,6 +64,8 @@ class AssetFlights:
     def resolve(self, ticket: Asset, principal: Principal) -> Flight:
         """The flight of an asset; see `flight_service.flights.Resolver`."""
         source = self._sources.get(ticket.asset)
+        if source is None and ticket.asset in BY_KEY:
+            raise PlaneOff(BY_KEY[ticket.asset].plane)
         if source is None:
             raise InvalidRequest(
                 f"There is no asset {shown(ticket.asset)}. There are: {', '.join(self._sources)}."

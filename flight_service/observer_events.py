@@ -14,6 +14,7 @@ from flight_service.flights import Flight
 from flight_service.tickets import Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS
+from fraiseql_assets.planes import PlaneOff
 
 MOST = 2**63 - 1
 
@@ -34,11 +35,14 @@ class ObserverEvents(Ticket, frozen=True):
 class ObserverEventFlights:
     """The flights of `ObserverEvents` tickets."""
 
-    def __init__(self, reader: AnalyticsReader) -> None:
+    def __init__(self, reader: AnalyticsReader | None) -> None:
         self._reader = reader
 
     def resolve(self, ticket: ObserverEvents, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
+        reader = self._reader
+        if reader is None:
+            raise PlaneOff(ANALYTICS_EVENTS.plane)
         start = beginning(ticket.start_date, "start_date")
         end = ending(ticket.end_date, "end_date")
         if start and end and start >= end and ticket.start_date != ticket.end_date:
@@ -52,7 +56,7 @@ class ObserverEventFlights:
             )
 
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-            return self._reader.batches(
+            return reader.batches(
                 ANALYTICS_EVENTS.key,
                 entity_type=ticket.entity_type,
                 start=start,
@@ -61,4 +65,4 @@ class ObserverEventFlights:
                 newest=bool(ticket.newest),
             )
 
-        return Flight(schema=self._reader.schema(ANALYTICS_EVENTS.key), stream=stream)
+        return Flight(schema=reader.schema(ANALYTICS_EVENTS.key), stream=stream)

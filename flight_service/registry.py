@@ -40,9 +40,10 @@ class Registry:
 
 def registry(settings: Settings) -> Registry:
     """Everything that is served under these settings. No server is asked for anything yet."""
-    analytics, operational = AnalyticsReader(settings), OperationalReader(settings)
+    analytics = AnalyticsReader(settings) if settings.analytics_plane else None
+    operational = OperationalReader(settings) if settings.operational_plane else None
     sources: dict[str, AssetSource] = {STREAM_EVENTS.key: LogSource(settings)}
-    for reader in (analytics, operational):
+    for reader in filter(None, (analytics, operational)):
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
     graphql = GraphQL(settings)

@@ -27,6 +27,15 @@ class PlaneNotSetUp(PlaneError):
     """The server answers but the tables or indices are missing: run `fraiseql-assets setup`."""
 
 
+class PlaneOff(PlaneError):
+    """The plane is switched off by a setting."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The {name} plane is switched off. FRAISEQL_{name.upper()}_PLANE switches it on."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Batching:
     """How a range is cut into blocks. The same range with the same cut gives the same blocks."""

@@ -43,7 +43,8 @@ class Settings(BaseSettings):
     )
     elasticsearch_url: SecretStr = Field(
         default=SecretStr("http://127.0.0.1:9200"),
-        description="Elasticsearch 8, `http[s]://[user:password@]host:port`.",
+        description="Elasticsearch 8 or 9, or OpenSearch 2 or 3, "
+        "`http[s]://[user:password@]host:port`.",
     )
     database_url: SecretStr = Field(
         default=SecretStr("postgresql://postgres@127.0.0.1:5432/postgres"),
@@ -185,11 +186,24 @@ class Settings(BaseSettings):
         description="The JetStream stream of messages that could not be used.",
     )
 
-    # The operational plane.
+    # The planes.
+    analytics_plane: bool = Field(
+        default=True, description="Whether there is an analytics plane; `false` switches it off."
+    )
+    operational_plane: bool = Field(
+        default=True, description="Whether there is an operational plane; `false` switches it off."
+    )
     index_prefix: str = Field(
         default="fraiseql",
         pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        # An index's name has 255 bytes at most, and the day and number of one stand behind this.
+        max_length=200,
         description="What the names of indices, aliases and templates in Elasticsearch begin with.",
+    )
+    elasticsearch_heap: str = Field(
+        default="512m",
+        pattern=r"^[1-9][0-9]*[mg]$",
+        description="The memory of the search engine that `dev` starts, as Java's heap.",
     )
 
     # How much at once.
@@ -232,6 +246,10 @@ class Settings(BaseSettings):
     probe_timeout_seconds: float = Field(
         default=3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
     )
+
+    def has_plane(self, name: str) -> bool:
+        """Whether the plane of this name is switched on."""
+        return bool(getattr(self, f"{name}_plane"))
 
     @classmethod
     def settings_customise_sources(

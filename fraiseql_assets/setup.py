@@ -2,28 +2,52 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
+from typing import Any, cast
 
-from fraiseql_assets.planes import Plane
+from fraiseql_assets.planes import LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.setup import setup_streams
 
+PLANES = ("analytics", "operational")
+
 
 def open_planes(settings: Settings) -> Sequence[Plane]:
-    """Both planes, unconnected until they are asked for something."""
-    from fraiseql_assets.analytics.plane import AnalyticsPlane
-    from fraiseql_assets.operational.plane import OperationalPlane
-
-    return AnalyticsPlane(settings), OperationalPlane(settings)
+    """The planes that are switched on, unconnected until they are asked for something."""
+    return [_open(name, settings) for name in PLANES if settings.has_plane(name)]
 
 
 def other_plane(plane: Plane, settings: Settings) -> Plane:
     """The plane that `plane` is not."""
-    [other] = (candidate for candidate in open_planes(settings) if candidate.name != plane.name)
-    return other
+    [name] = (name for name in PLANES if name != plane.name)
+    return _open(name, settings) if settings.has_plane(name) else cast(Plane, SwitchedOff(name))
+
+
+class SwitchedOff:
+    """A plane that is switched off: it holds nothing, and can be asked for nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def ledger(self, stream: str, day: date | None = None) -> list[LedgerEntry]:
+        return []
+
+    def close(self) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise PlaneOff(self.name)
+
+
+def _open(name: str, settings: Settings) -> Plane:
+    from fraiseql_assets.analytics.plane import AnalyticsPlane
+    from fraiseql_assets.operational.plane import OperationalPlane
+
+    kinds = {kind.name: kind for kind in (AnalyticsPlane, OperationalPlane)}
+    return kinds[name](settings)
 
 
 def setup_all(settings: Settings) -> list[str]:
-    """Creates or migrates the streams and both planes; idempotent. Returns what was done, in lines.
+    """Creates or migrates the streams and the planes; idempotent. Returns what was done, in lines.
 
     Raises:
         LogError: NATS cannot be reached or refuses.
@@ -35,4 +59,5 @@ def setup_all(settings: Settings) -> list[str]:
             done += [f"{plane.name} {line}" for line in plane.setup()]
         finally:
             plane.close()
+    done += [str(PlaneOff(name)) for name in PLANES if not settings.has_plane(name)]
     return done

@@ -26,13 +26,21 @@ class PortTaken(StackError):
     """Another program listens on a port that the stack needs."""
 
 
-def default_ports() -> dict[str, int]:
-    """The ports in the settings' defaults.
+SERVES = {"clickhouse_url": "analytics", "elasticsearch_url": "operational"}
+"""The plane that a server is there for."""
+
+
+def default_ports(settings: Settings) -> dict[str, int]:
+    """The ports in the settings' defaults, without those of planes that are switched off.
 
     Raises:
         PortTaken: another program has some of them; the message names each.
     """
-    ports = {setting: _port_of(Settings.model_fields[setting].default) for setting in TITLES}
+    ports = {
+        name: _port_of(Settings.model_fields[name].default)
+        for name in TITLES
+        if name not in SERVES or settings.has_plane(SERVES[name])
+    }
     taken = [f"{port} ({TITLES[name]})" for name, port in ports.items() if _is_taken(port)]
     if taken:
         raise PortTaken(

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -38,6 +39,23 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def is_settled(port: int) -> bool:
+    """Whether a search engine has started the indices that it holds, as far as it can."""
+    try:
+        with closing(HTTPConnection(HOST, port, timeout=SECONDS)) as connection:
+            connection.request("GET", "/_cluster/health")
+            health = json.loads(connection.getresponse().read())
+            # One that cannot be started must not keep the others from being used.
+            under_way = (
+                "initializing_shards",
+                "number_of_in_flight_fetch",
+                "number_of_pending_tasks",
+            )
+            return health["status"] != "red" or not any(health[name] for name in under_way)
+    except (OSError, HTTPException, ValueError, KeyError):
+        return False
 
 
 def agrees(port: int, question: str, holds: Callable[[Any], bool]) -> bool:

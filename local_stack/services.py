@@ -2,7 +2,7 @@
 
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,6 @@ from local_stack.demo import COMPILED_SCHEMA
 from local_stack.probes import HOST, accepts, agrees, answers
 from local_stack.programs import Program
 
-SERVERS = ("nats", "clickhouse", "elasticsearch", "postgresql")
 DEFINITIONS = "fraiseql_assets.defs.definitions"
 
 WORKSPACE = """\
@@ -26,14 +25,15 @@ load_from:
 DAEMON_HEALTH = "{instance {daemonHealth {allDaemonStatuses {required healthy}}}}"
 
 
-def setup() -> Program:
-    """`fraiseql-assets setup`."""
+def setup(servers: Sequence[str], *, off: Sequence[str]) -> Program:
+    """`fraiseql-assets setup` on the servers, with planes switched off."""
     return Program(
         name="setup",
         title="Streams, tables and templates",
         command=(_script("fraiseql-assets"), "setup"),
         is_ready=lambda: False,
-        needs=SERVERS,
+        settings={f"{plane}_plane": "false" for plane in off},
+        needs=tuple(servers),
         once=True,
     )
 

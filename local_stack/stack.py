@@ -1,13 +1,16 @@
 """A local stack: its folder, its programs, and their addresses."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fraiseql_assets.settings import variable
+from fraiseql_assets.settings import Settings, variable
+from fraiseql_assets.setup import PLANES
 from local_stack import servers, services
+from local_stack.elasticsearch.engines import ELASTICSEARCH, Engine
+from local_stack.elasticsearch.jars import EngineMissing, ensure_home, home_of
 from local_stack.folder import FolderInUse, hold_folder
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, StackError, said
@@ -53,17 +56,44 @@ def logs_of(folder: Path) -> Path:
     return folder / "logs"
 
 
-def layers(folder: Path, ports: Mapping[str, int], *, demo: bool) -> Layers:
+def available_planes(
+    settings: Settings, engine: Engine, report: Callable[[str], None]
+) -> tuple[str, ...]:
+    """The planes that are switched on and whose servers are on this machine or can be fetched;
+    what cannot is reported in a sentence."""
+    on = tuple(name for name in PLANES if settings.has_plane(name))
+    if "operational" not in on:
+        return on
+    try:
+        if not home_of(engine).exists():
+            report(f"{engine.title} {engine.version} is fetched, once.")
+        ensure_home(engine)
+    except EngineMissing as error:
+        report(f"{error} Until then there is no operational plane.")
+        return tuple(name for name in on if name != "operational")
+    return on
+
+
+def layers(
+    folder: Path,
+    ports: Mapping[str, int],
+    *,
+    demo: bool,
+    planes: Collection[str] = PLANES,
+    engine: Engine = ELASTICSEARCH,
+) -> Layers:
     """Everything that `dev` runs, each knowing where all the others are.
 
     Raises:
         ServerMissing: an embedded server is not installed.
     """
     [code_port] = distinct_free_ports(1)
-    below = embedded_servers(folder, ports)
+    below = embedded_servers(folder, ports, planes=planes, engine=engine)
     above = [
         *services.dagster(folder / "dagster", ports["dagster_url"], code_port),
-        services.setup(),
+        services.setup(
+            [server.name for server in below], off=[name for name in PLANES if name not in planes]
+        ),
         services.flight(ports["flight_url"], ports["http_url"]),
         *([services.demo(folder / "demo.loaded")] if demo else []),
     ]
@@ -74,18 +104,25 @@ def layers(folder: Path, ports: Mapping[str, int], *, demo: bool) -> Layers:
     ]
 
 
-def embedded_servers(folder: Path, ports: Mapping[str, int]) -> list[Program]:
-    """The servers alone.
+def embedded_servers(
+    folder: Path,
+    ports: Mapping[str, int],
+    *,
+    planes: Collection[str] = PLANES,
+    engine: Engine = ELASTICSEARCH,
+) -> list[Program]:
+    """The servers alone, without those of planes that are off.
 
     Raises:
         ServerMissing: one is not installed.
     """
-    return [
-        servers.nats(folder / "nats", ports["nats_url"]),
-        servers.clickhouse(folder / "clickhouse", ports["clickhouse_url"]),
-        servers.elasticsearch(folder / "elasticsearch", ports["elasticsearch_url"]),
-        servers.postgresql(folder / "postgresql", ports["database_url"]),
-    ]
+    programs = [servers.nats(folder / "nats", ports["nats_url"])]
+    if "analytics" in planes:
+        programs.append(servers.clickhouse(folder / "clickhouse", ports["clickhouse_url"]))
+    if "operational" in planes:
+        search = servers.search(engine, folder / engine.name, ports["elasticsearch_url"])
+        programs.append(search)
+    return [*programs, servers.postgresql(folder / "postgresql", ports["database_url"])]
 
 
 def addresses(programs: Layers) -> dict[str, str]:

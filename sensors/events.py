@@ -79,11 +79,13 @@ def events_sensor(
         description=f"Asks for a run whenever the log holds events that {asset.key} does not.",
     )
     def from_the_log(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        from fraiseql_assets.planes import PlaneError
+        from fraiseql_assets.planes import PlaneError, PlaneOff
         from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.connection import LogError
 
         settings = get_settings()
+        if not settings.has_plane(asset.plane):
+            return dg.SkipReason(f"{PlaneOff(asset.plane)} Events wait in the log.")
         try:
             return _tick(context, asset, op, plane(), settings)
         except LogError as error:

@@ -22,7 +22,14 @@ def heal_schedule(plane: str, op: str, job: str) -> dg.ScheduleDefinition:
         description="Verifies yesterday's partition against the log and rebuilds it if it is not "
         "whole; drops days past their retention where the server does not.",
     )
-    def verify_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def verify_yesterday(
+        context: dg.ScheduleEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        from fraiseql_assets.planes import PlaneOff
+        from fraiseql_assets.settings import get_settings
+
+        if not get_settings().has_plane(plane):
+            return dg.SkipReason(str(PlaneOff(plane)))
         yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
         return dg.RunRequest(
             run_key=f"{plane}:verify:{yesterday}",

@@ -18,6 +18,7 @@ from stacks import Stack, own_folder, wait_until, whole
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from local_stack import servers
+from local_stack.elasticsearch.engines import Search
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
@@ -70,9 +71,19 @@ def clickhouse_url() -> Iterator[str]:
         yield url
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--search",
+        choices=[*Search],
+        default=Search.elasticsearch,
+        help="The engine of the operational plane.",
+    )
+
+
 @pytest.fixture(scope="session")
-def elasticsearch_url() -> Iterator[str]:
-    with running(servers.elasticsearch) as url:
+def elasticsearch_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The engine of the operational plane, Elasticsearch unless another was asked for."""
+    with running(getattr(servers, request.config.getoption("--search"))) as url:
         yield url
 
 

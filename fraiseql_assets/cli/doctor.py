@@ -8,9 +8,9 @@ from typing import Literal
 import requests
 
 from fraiseql_assets.cli.flight_client import FlightProblem, health
-from fraiseql_assets.planes import Plane, PlaneError
+from fraiseql_assets.planes import Plane, PlaneError, PlaneOff
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.setup import open_planes
+from fraiseql_assets.setup import PLANES, open_planes
 from fraiseql_assets.stream.connection import LogError, public_address
 from fraiseql_assets.stream.log import Log
 
@@ -30,6 +30,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _log(settings)
     for plane in open_planes(settings):
         yield from _plane(plane)
+    for name in PLANES:
+        if not settings.has_plane(name):
+            yield Finding(f"{name} plane", "ok", str(PlaneOff(name)))
     yield _probe("Flight service", lambda: _flight(settings))
     yield _probe("Dagster", lambda: _dagster(settings))
     yield _probe("PostgreSQL", lambda: _postgres(settings))

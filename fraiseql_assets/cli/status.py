@@ -11,7 +11,7 @@ from fraiseql_assets.pipeline.pending import different_log, never_assigned, uncl
 from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, merge
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.setup import open_planes
+from fraiseql_assets.setup import PLANES, open_planes
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
@@ -50,6 +50,8 @@ class PlaneStatus:
     begun: tuple[str, ...] = ()
     last_commit: str | None = None
     error: str | None = None
+    off: bool = False
+    """Switched off by a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,14 @@ def look(settings: Settings) -> Status:
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         healthy=not any(wrong),
         log=log,
-        planes=tuple(found),
+        planes=(*found, *_switched_off(settings)),
         runs=under_way,
         dagster_error=dagster_error,
     )
+
+
+def _switched_off(settings: Settings) -> list[PlaneStatus]:
+    return [PlaneStatus(name, off=True) for name in PLANES if not settings.has_plane(name)]
 
 
 def _look_at_log(settings: Settings) -> LogStatus:

@@ -14,6 +14,7 @@ from fraiseql_assets.defs.materialise import (
     column_schema,
     materialise,
     metadata_of,
+    require_plane,
 )
 from fraiseql_assets.defs.partitions import DAILY, day_of
 
@@ -28,6 +29,7 @@ def open_plane() -> "AnalyticsPlane":
     from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.settings import get_settings
 
+    require_plane(GROUP)
     return AnalyticsPlane(get_settings())
 
 

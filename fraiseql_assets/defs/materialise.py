@@ -67,6 +67,19 @@ def materialise(
     return report
 
 
+def require_plane(name: str) -> None:
+    """Returns when a plane is switched on.
+
+    Raises:
+        dagster.Failure: it is switched off, which no retry changes.
+    """
+    from fraiseql_assets.planes import PlaneOff
+    from fraiseql_assets.settings import get_settings
+
+    if not get_settings().has_plane(name):
+        raise dg.Failure(description=str(PlaneOff(name)), allow_retries=False)
+
+
 def enforce_retention(context: dg.AssetExecutionContext, plane: "Plane") -> None:
     """Drops what is past its retention: a part of the daily look back."""
     from datetime import UTC, datetime

@@ -13,6 +13,7 @@ from fraiseql_assets.defs.materialise import (
     column_schema,
     materialise,
     metadata_of,
+    require_plane,
 )
 from fraiseql_assets.defs.partitions import DAILY, day_of
 
@@ -27,6 +28,7 @@ def open_plane() -> "OperationalPlane":
     from fraiseql_assets.operational.plane import OperationalPlane
     from fraiseql_assets.settings import get_settings
 
+    require_plane(GROUP)
     return OperationalPlane(get_settings())
 
 

@@ -37,7 +37,7 @@ class Body:
     """Consecutive events of a block as one request."""
 
     first: int
-    """The place of its first event in the table."""
+    """The row of its first event in the table."""
     documents: pa.StringArray
     """Per event its action line and its document, each with its newline."""
 
@@ -45,9 +45,14 @@ class Body:
         """All of it as it goes over the wire."""
         return value_buffer(self.documents).to_pybytes()
 
-    def take(self, places: list[int]) -> "Body":
-        """The events at these places of the body, as a body of their own."""
-        return Body(self.first, self.documents.take(pa.array(places, pa.int64())))
+    @property
+    def bytes(self) -> int:
+        """How long it is."""
+        return value_buffer(self.documents).size
+
+    def take(self, rows: list[int]) -> "Body":
+        """The events in these rows of the body, as a body of their own."""
+        return Body(self.first, self.documents.take(pa.array(rows, pa.int64())))
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -58,16 +63,16 @@ def bodies(events: pa.Table, index: str, most: int, *, with_objects: bool = True
     rows = max(1, int(events.num_rows * most / (_TEXT_FACTOR * max(1, events.nbytes))))
     for start in range(0, events.num_rows, rows):
         part = events.slice(start, rows).combine_chunks().to_batches()[0]
-        yield from _cut(Body(start, documents(part, index, with_objects=with_objects)), most)
+        yield from _batched(Body(start, documents(part, index, with_objects=with_objects)), most)
 
 
-def _cut(body: Body, most: int) -> Iterator[Body]:
+def _batched(body: Body, most: int) -> Iterator[Body]:
     lengths = pc.binary_length(body.documents).to_pylist()
     start = size = 0
-    for place, length in enumerate(lengths):
+    for row, length in enumerate(lengths):
         if size and size + length > most:
-            yield Body(body.first + start, body.documents.slice(start, place - start))
-            start, size = place, 0
+            yield Body(body.first + start, body.documents.slice(start, row - start))
+            start, size = row, 0
         size += length
     yield Body(body.first + start, body.documents.slice(start))
 

@@ -1,4 +1,4 @@
-"""Talking to Elasticsearch: the connection, the files of `mappings/`, and its errors in the
+"""Talking to the search engine: the connection, the files of `mappings/`, and its errors in the
 plane's words."""
 
 import json
@@ -11,12 +11,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from elastic_transport import JsonSerializer, TransportError
+from elastic_transport import ConnectionTimeout, JsonSerializer, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
+from fraiseql_assets.operational.availability import DayUnavailable, closed_day
+from fraiseql_assets.operational.engine import EngineNode
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
+_JSON = ("application/json", "application/vnd.elasticsearch+json")
 _OVERLOADED = (408, 429, 502, 503, 504, 507)
 
 
@@ -63,7 +66,8 @@ def connect(settings: Settings, *, timeout: float) -> Elasticsearch:
         else None,
         request_timeout=timeout,
         max_retries=0,
-        serializers={_Json.mimetype: _Json()},
+        serializers={mimetype: _Json() for mimetype in _JSON},
+        node_class=EngineNode,
     )
 
 
@@ -75,10 +79,16 @@ def translated(settings: Settings) -> Iterator[None]:
         yield
     except UnsupportedProductError as error:
         raise PlaneError(
-            f"{where} is no Elasticsearch 8. Check FRAISEQL_ELASTICSEARCH_URL. ({error})"
+            f"{where} is neither Elasticsearch nor OpenSearch. Check FRAISEQL_ELASTICSEARCH_URL. "
+            f"({error})"
         ) from error
     except ApiError as error:
         raise _explained(where, error) from error
+    except ConnectionTimeout as error:
+        raise PlaneUnavailable(
+            f"{where} has not answered in time. Try again when it has less to do, or raise "
+            f"FRAISEQL_REQUEST_TIMEOUT_SECONDS. ({one_line(error)[:300]})"
+        ) from error
     except TransportError as error:
         raise PlaneUnavailable(
             f"{where} does not answer. Check that the server runs and that "
@@ -97,14 +107,22 @@ def _explained(where: str, error: ApiError) -> PlaneError:
         return PlaneNotSetUp(
             f"{where} lacks the indices. Run `fraiseql-assets setup`. ({text[:300]})"
         )
+    if "index_closed_exception" in text:
+        return DayUnavailable(closed_day(_index_of(error)))
     if status in _OVERLOADED or "cluster_block_exception" in text:
         return PlaneUnavailable(f"{where} has no room for this now: {text[:300]}")
     if status == 413:
         return PlaneError(f"{where} takes no request this large. Lower FRAISEQL_BULK_BYTES.")
     return PlaneError(
-        f"{where} refuses: {text[:1000]} Check that FRAISEQL_ELASTICSEARCH_URL names an "
-        "Elasticsearch 8, and that its indices are this project's."
+        f"{where} refuses: {text[:1000]} Check that FRAISEQL_ELASTICSEARCH_URL names "
+        "Elasticsearch 8 or 9, or OpenSearch 2 or 3, and that its indices are this project's."
     )
+
+
+def _index_of(error: ApiError) -> str:
+    """The index that an error names."""
+    body = error.body if isinstance(error.body, dict) else {}
+    return str((body.get("error") or {}).get("index", "of the day"))
 
 
 def one_line(error: object) -> str:

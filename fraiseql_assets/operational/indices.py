@@ -8,10 +8,14 @@ of them names is a leftover.
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
+from fraiseql_assets.operational.availability import (
+    IndexState,
+    index_states,
+    require_available,
+)
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
 
@@ -83,24 +87,29 @@ def indices_of_day(client: Elasticsearch, names: Names, day: date) -> DayIndices
     )
 
 
-def live_days(client: Elasticsearch, names: Names) -> dict[date, str]:
-    """The days that hold an index, and which it is, ascending."""
+def live_days(client: Elasticsearch, names: Names) -> dict[date, IndexState]:
+    """The days that hold an index, ascending, and their indices."""
     try:
-        found: dict[str, Any] = client.indices.get_alias(name=names.events).body
+        indices = index_states(client, names.events)
     except NotFoundError:
         # Before the first event there is no alias; without a ledger there is no plane.
         client.indices.get(index=names.ledger)
         return {}
-    days = ((names.day_of(index), index) for index in found)
-    return dict(sorted((day, index) for day, index in days if day))
+    days = ((names.day_of(held.name), held) for held in indices)
+    return dict(sorted(((day, held) for day, held in days if day), key=lambda pair: pair[0]))
 
 
 def ensure_day(client: Elasticsearch, names: Names, day: date) -> str:
-    """The alias of a day's live index, which is created when there is none."""
+    """The alias of a day's live index, which is created when there is none.
+
+    Raises:
+        DayUnavailable: the index cannot be written to now.
+    """
     alias = names.day(day)
     for _ in range(TRIES):
         indices = indices_of_day(client, names, day)
         if len(indices.live) == 1:
+            require_available(client, alias)
             return alias
         if indices.live:
             raise PlaneError(

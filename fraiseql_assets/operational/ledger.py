@@ -6,7 +6,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from fraiseql_assets.operational.indices import Names
-from fraiseql_assets.planes import Batching, LedgerEntry, in_force
+from fraiseql_assets.planes import Batching, LedgerEntry, PlaneUnavailable, in_force
 from fraiseql_assets.ranges import SequenceRange
 
 PAGE = 10_000
@@ -64,21 +64,43 @@ def write_entry(client: Elasticsearch, names: Names, entry: LedgerEntry) -> None
     )  # fmt: skip
 
 
-def forget(client: Elasticsearch, names: Names, entries: list[LedgerEntry]) -> None:
-    """Removes entries."""
-    operations = [
-        {"delete": {"_id": _id(entry.stream, entry.day, entry.range)}} for entry in entries
-    ]
-    for start in range(0, len(operations), PAGE):
-        client.bulk(index=names.ledger, operations=operations[start : start + PAGE], refresh=True)
+def delete_entries(client: Elasticsearch, names: Names, entries: list[LedgerEntry]) -> None:
+    """Deletes entries."""
+    ids = [_id(entry.stream, entry.day, entry.range) for entry in entries]
+    for start in range(0, len(ids), PAGE):
+        _delete(client, names, ids[start : start + PAGE])
 
 
-def forget_before(client: Elasticsearch, names: Names, day: date) -> int:
-    """Removes the entries of the days before a day. Returns how many there were."""
+def delete_entries_before(client: Elasticsearch, names: Names, day: date) -> int:
+    """Deletes the entries of the days before a day. Returns how many there were."""
     query = {"range": {"day": {"lt": f"{day}"}}}
-    return client.delete_by_query(
-        index=names.ledger, query=query, refresh=True, conflicts="proceed"
-    )["deleted"]
+    deleted = 0
+    while True:
+        found = client.search(
+            index=names.ledger, query=query, size=PAGE, source=False, filter_path="hits.hits._id"
+        )
+        ids = [hit["_id"] for hit in found.get("hits", {}).get("hits", [])]
+        if not ids:
+            return deleted
+        _delete(client, names, ids)
+        deleted += len(ids)
+
+
+def _delete(client: Elasticsearch, names: Names, ids: list[str]) -> None:
+    """Deletes documents of the ledger, at once for every search from now on.
+
+    Raises:
+        PlaneUnavailable: the server has not deleted them all.
+    """
+    answer = client.bulk(
+        index=names.ledger, operations=[{"delete": {"_id": each}} for each in ids], refresh=True
+    )
+    failed = [item["delete"] for item in answer["items"] if "error" in item["delete"]]
+    if failed:
+        raise PlaneUnavailable(
+            f"Elasticsearch has not deleted {len(failed)} of {len(ids)} entries of the ledger: "
+            f"{failed[0]['error'].get('reason')}. Try again."
+        )
 
 
 def committed_at(client: Elasticsearch, names: Names) -> dict[date, datetime]:
@@ -98,6 +120,16 @@ def committed_at(client: Elasticsearch, names: Names) -> dict[date, datetime]:
         date.fromisoformat(bucket["key"]): EPOCH + timedelta(microseconds=bucket["at"]["value"])
         for bucket in days
     }
+
+
+def committed_rows(client: Elasticsearch, names: Names, day: date) -> int:
+    """How many rows of a day are committed, of all streams together."""
+    hits = client.search(
+        index=names.ledger,
+        query={"bool": {"filter": [{"term": {"day": f"{day}"}}, {"term": {"state": "committed"}}]}},
+        size=PAGE,
+    )["hits"]["hits"]
+    return sum(entry.rows for entry in in_force(_entry(hit["_source"]) for hit in hits))
 
 
 def _microseconds(moment: datetime) -> int:

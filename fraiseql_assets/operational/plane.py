@@ -1,4 +1,4 @@
-"""The operational plane: what the pipeline asks of Elasticsearch."""
+"""The operational plane: what the pipeline asks of Elasticsearch or OpenSearch."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -7,9 +7,10 @@ from functools import cached_property, partial
 import pyarrow as pa
 from elasticsearch import Elasticsearch, NotFoundError
 
+from fraiseql_assets.operational.availability import refresh
 from fraiseql_assets.operational.client import address, connect, translated
 from fraiseql_assets.operational.indices import Names, ensure_day
-from fraiseql_assets.operational.ledger import forget, read_ledger, write_entry
+from fraiseql_assets.operational.ledger import delete_entries, read_ledger, write_entry
 from fraiseql_assets.operational.replacement import DayReplacement
 from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.operational.retention import drop_expired
@@ -54,8 +55,9 @@ class OperationalPlane:
 
     def describe(self) -> str:
         with translated(self._settings):
-            version = self._client.info()["version"]["number"]
-        return f"Elasticsearch {version} at {address(self._settings)}"
+            version = self._client.info()["version"]
+        title = "OpenSearch" if version.get("distribution") == "opensearch" else "Elasticsearch"
+        return f"{title} {version['number']} at {address(self._settings)}"
 
     def setup(self) -> list[str]:
         return setup_indices(self._settings)
@@ -80,7 +82,7 @@ class OperationalPlane:
         with translated(self._settings):
             others = read_ledger(self._client, self._names, entry.stream, entry.day)
             write_entry(self._client, self._names, entry)
-            forget(self._client, self._names, [e for e in others if e.range != entry.range])
+            delete_entries(self._client, self._names, [e for e in others if e.range != entry.range])
 
     def _refuse_lost_rows(self, entry: LedgerEntry) -> None:
         held = self._count_range(entry)
@@ -91,12 +93,12 @@ class OperationalPlane:
             )
 
     def _count_range(self, entry: LedgerEntry) -> int:
-        span = {"gte": entry.range.first, "lte": entry.range.last}
+        bounds = {"gte": entry.range.first, "lte": entry.range.last}
         alias = self._names.day(entry.day)
         try:
             # Also makes the rows visible to every search from now on.
-            self._client.indices.refresh(index=alias)
-            return self._client.count(index=alias, query={"range": {"stream_seq": span}})["count"]
+            refresh(self._client, alias)
+            return self._client.count(index=alias, query={"range": {"stream_seq": bounds}})["count"]
         except NotFoundError:
             return 0
 
@@ -114,7 +116,7 @@ class OperationalPlane:
         alias = self._names.day(day)
         with translated(self._settings):
             try:
-                self._client.indices.refresh(index=alias)
+                refresh(self._client, alias)
                 found = self._client.search(
                     index=alias,
                     size=0,

@@ -13,9 +13,11 @@ from elasticsearch import Elasticsearch
 
 from fraiseql_assets.catalogue import OPERATIONAL_EVENTS
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.operational.availability import IndexState
 from fraiseql_assets.operational.client import connect, translated
+from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names, live_days
-from fraiseql_assets.operational.ledger import committed_at
+from fraiseql_assets.operational.ledger import committed_at, committed_rows
 from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
@@ -41,27 +43,24 @@ class OperationalReader:
         return SCHEMAS[asset]
 
     def partitions(self, asset: str) -> list[PartitionStats]:
+        """As the protocol says, without closed days. Of a day whose shard is not started they say
+        what the ledger knows of it."""
         with translated(self._settings):
             days = live_days(self._client, self._names)
-            if not days:
-                return []
-            held = self._client.indices.stats(
-                index=self._names.events,
-                metric=["docs", "store"],
-                filter_path="indices.*.primaries",
-            )["indices"]
-            committed = committed_at(self._client, self._names)
-        # A day that was replaced meanwhile is looked up again under its new index.
-        if not set(days.values()) <= held.keys():
-            return self.partitions(asset)
-        counted = {day: held[index]["primaries"] for day, index in days.items()}
+            committed = committed_at(self._client, self._names) if days else {}
+            counted = [
+                (day, held, self._rows(day, held)) for day, held in days.items() if not held.closed
+            ]
         return [
-            PartitionStats(
-                day, found["docs"]["count"], found["store"]["size_in_bytes"], committed.get(day)
-            )
-            for day, found in counted.items()
-            if found["docs"]["count"]
+            PartitionStats(day, rows, held.bytes, committed.get(day))
+            for day, held, rows in counted
+            if rows
         ]
+
+    def _rows(self, day: date, held: IndexState) -> int:
+        if held.rows is not None:
+            return held.rows
+        return committed_rows(self._client, self._names, day)
 
     def batches(
         self,
@@ -73,15 +72,20 @@ class OperationalReader:
         end: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
+        """As the protocol says. Closed days are read when they are asked for, which fails; reading
+        all days passes them over."""
         del asset
         with translated(self._settings):
-            held = live_days(self._client, self._names)
-        wanted = held if days is None else sorted(set(days) & set(held))
+            found = live_days(self._client, self._names)
+        if days is None:
+            wanted = [day for day, held in found.items() if not held.closed]
+        else:
+            wanted = sorted(set(days) & set(found))
         filters = _filters(entity_type, start, end)
         left = limit
         for day in wanted:
-            for found in stream_day(self._client, self._settings, day, filters):
-                batch = _within(found, start, end)
+            for batch in stream_day(self._client, self._settings, day, filters):
+                batch = _narrowed(batch, entity_type, start, end)
                 if left is not None:
                     batch = batch.slice(0, left)
                     left -= batch.num_rows
@@ -94,10 +98,10 @@ class OperationalReader:
 def _filters(
     entity_type: str | None, start: datetime | None, end: datetime | None
 ) -> list[dict[str, Any]]:
-    """What the server leaves out. It knows times to the millisecond, so `_within` is exact."""
+    """What the server leaves out, if not always exactly: `_narrowed` sees to the rest."""
     filters: list[dict[str, Any]] = []
     if entity_type is not None:
-        filters.append({"term": {"entity_type": entity_type}})
+        filters.append(term("entity_type", entity_type))
     if start is not None:
         filters.append({"range": {"timestamp": {"gte": _text(start)}}})
     if end is not None:
@@ -106,14 +110,17 @@ def _filters(
 
 
 def _text(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    """A time as the server reads it, with four digits for the year; it rounds to milliseconds."""
+    return moment.astimezone(UTC).isoformat()
 
 
-def _within(batch: pa.RecordBatch, start: datetime | None, end: datetime | None) -> pa.RecordBatch:
-    times = batch["timestamp"]
+def _narrowed(
+    batch: pa.RecordBatch, entity_type: str | None, start: datetime | None, end: datetime | None
+) -> pa.RecordBatch:
+    if entity_type is not None:
+        batch = batch.filter(pc.equal(batch["entity_type"], entity_type))
     if start is not None:
-        batch = batch.filter(pc.greater_equal(times, pa.scalar(start, TIMESTAMP)))
-        times = batch["timestamp"]
+        batch = batch.filter(pc.greater_equal(batch["timestamp"], pa.scalar(start, TIMESTAMP)))
     if end is not None:
-        batch = batch.filter(pc.less(times, pa.scalar(end, TIMESTAMP)))
+        batch = batch.filter(pc.less(batch["timestamp"], pa.scalar(end, TIMESTAMP)))
     return batch

@@ -1,13 +1,15 @@
 """Rebuilding a day of the operational plane beside the live one, and swapping it in."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
-from elasticsearch import Elasticsearch
+from elasticsearch import Elasticsearch, NotFoundError
 
+from fraiseql_assets.operational.availability import refresh, require_available
 from fraiseql_assets.operational.client import translated
 from fraiseql_assets.operational.indices import Names, create, drop, indices_of_day
-from fraiseql_assets.operational.ledger import forget, read_ledger, write_entry
+from fraiseql_assets.operational.ledger import delete_entries, read_ledger, write_entry
 from fraiseql_assets.operational.writer import Writer
 from fraiseql_assets.planes import Block, LedgerEntry, PlaneError, Written
 from fraiseql_assets.settings import Settings
@@ -29,7 +31,7 @@ class DayReplacement:
         drop(client, *indices.leftover)
         self._index = indices.next
         create(client, self._names, self._index)
-        self._writer = Writer(client, settings, lambda: self._index, through_alias=False)
+        self._writer = Writer(client, settings, self._writable_index, through_alias=False)
 
     def write(self, block: Block) -> Written:
         return self._writer.write(block)
@@ -43,8 +45,15 @@ class DayReplacement:
             self._client.indices.update_aliases(actions=self._in_place_of(before))
             write_entry(self._client, self._names, entry)
             # An entry that came since then stays: its run finds out by itself that its rows do not.
-            forget(self._client, self._names, [e for e in others if e.range != entry.range])
+            others = [other for other in others if other.range != entry.range]
+            delete_entries(self._client, self._names, others)
             drop(self._client, *before)
+
+    def _writable_index(self) -> str:
+        # Where another rebuild has dropped it, the swap finds too few events in what is made anew.
+        with suppress(NotFoundError):
+            require_available(self._client, self._index)
+        return self._index
 
     def abandon(self) -> None:
         with translated(self._settings):
@@ -60,7 +69,7 @@ class DayReplacement:
 
     def _refuse_to_lose_events(self, entry: LedgerEntry) -> None:
         """A server that was killed in between may have lost what it had acknowledged."""
-        self._client.indices.refresh(index=self._index)
+        refresh(self._client, self._index)
         held = self._client.count(index=self._index)["count"]
         if held != entry.rows:
             raise PlaneError(

@@ -8,7 +8,9 @@ import pyarrow as pa
 from elasticsearch import Elasticsearch, NotFoundError
 
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.operational.availability import refresh
 from fraiseql_assets.operational.client import address, translated
+from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
@@ -19,7 +21,7 @@ PAGE_BYTES = 8 * 2**20
 """What a page should hold, as far as its size can be told from the one before."""
 KEEP_ALIVE = "2m"
 TRIES = 3
-"""How often the server may forget a point in time before anything of it is read."""
+"""How often a point in time may expire before anything of it is read."""
 ORDER = ["stream_seq", "stream_row"]
 
 _STORED_AS = {"data": "data_json", "changes": "changes_json"}
@@ -31,8 +33,8 @@ def stream_day(
 ) -> Iterator[pa.RecordBatch]:
     """Yields a day's events that pass the filters, in record batches of `EVENT_SCHEMA`.
 
-    What is read is the day as it was when the reading began. Where the server forgets that point in
-    time (the day was replaced, or the reader slept), reading goes on behind the last event read.
+    What is read is the day as it was when the reading began. Where that point in time expires (the
+    day was replaced, or the reader slept), reading goes on behind the last event read.
     Closing the iterator ends it.
 
     Raises:
@@ -47,15 +49,15 @@ def stream_day(
                 behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
                 tries = 0
             return
-        except _PointForgotten:
+        except _PointExpired:
             tries += 1
     raise PlaneUnavailable(
-        f"Elasticsearch at {address(settings)} forgets a point in time of {day} before it can be "
+        f"Elasticsearch at {address(settings)} closes a point in time of {day} before it can be "
         "read. Try again when it has less to do."
     )
 
 
-class _PointForgotten(Exception):
+class _PointExpired(Exception):
     """The server no longer knows the point in time."""
 
 
@@ -89,15 +91,15 @@ def _pages(
             rows = max(1, min(LARGEST_PAGE, PAGE_BYTES * rows // batch.nbytes))
     finally:
         with translated(settings):
-            client.options(ignore_status=404).close_point_in_time(id=point)
+            close_point(client, point)
 
 
 def _open_point(client: Elasticsearch, settings: Settings, alias: str) -> str | None:
     """A day at the present point in time, None when there is no such day."""
     with translated(settings):
         try:
-            client.indices.refresh(index=alias)
-            return client.open_point_in_time(index=alias, keep_alive=KEEP_ALIVE)["id"]
+            refresh(client, alias)
+            return open_point(client, alias, KEEP_ALIVE)
         except NotFoundError:
             return None
 
@@ -121,7 +123,7 @@ def _search(
             filter_path="pit_id,hits.hits._source,hits.hits.sort",
         ).body
     except NotFoundError as error:
-        raise _PointForgotten from error
+        raise _PointExpired from error
 
 
 def _behind(sequence: int, row: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import date
 from elasticsearch import Elasticsearch
 
 from fraiseql_assets.operational.indices import Names, drop
-from fraiseql_assets.operational.ledger import forget_before
+from fraiseql_assets.operational.ledger import delete_entries_before
 
 
 def drop_expired(client: Elasticsearch, names: Names, oldest: date) -> list[str]:
@@ -19,7 +19,7 @@ def drop_expired(client: Elasticsearch, names: Names, oldest: date) -> list[str]
         if day and day < oldest and not managed:
             drop(client, index)
             done.append(f"index {index}: dropped, it is past its retention")
-    forgotten = forget_before(client, names, oldest)
-    if forgotten:
-        done.append(f"index {names.ledger}: {forgotten} entries of dropped days forgotten")
+    deleted = delete_entries_before(client, names, oldest)
+    if deleted:
+        done.append(f"index {names.ledger}: {deleted} entries of dropped days deleted")
     return done

@@ -1,5 +1,6 @@
-"""Template, lifecycle policy and ledger: creating them, and widening older ones in place."""
+"""Template, lifecycle policy and ledger: created, and older ones migrated in place."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator
@@ -8,13 +9,17 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from fraiseql_assets.operational.client import connect, definition, translated
+from fraiseql_assets.operational.engine import is_opensearch
 from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.operational.state_management import (
+    NO_SUCH_API,
+    ensure_policy,
+    has_state_management,
+)
 from fraiseql_assets.settings import Settings
 
 PRIORITY = 500
 """Above the templates that Elasticsearch brings along."""
-
-_NO_SUCH_API = (400, 404, 405, 410)
 
 
 def setup_indices(settings: Settings) -> list[str]:
@@ -38,31 +43,51 @@ def _ensure(client: Elasticsearch, names: Names, settings: Settings) -> Iterator
     if managed:
         policy = definition("lifecycle", retention_raw_days=settings.retention_raw_days)
         client.ilm.put_lifecycle(name=names.events, policy=policy)
+    elif is_opensearch(client) and has_state_management(client):
+        ensure_policy(client, names.events, settings.retention_raw_days)
+        managed = True
+    if managed:
         yield f"lifecycle {names.events}: keeps {settings.retention_raw_days} days"
-    yield _ensure_template(client, names, managed=managed)
+    mapping = events_mapping(client)
+    yield _ensure_template(client, names, mapping, managed=managed)
     # An index of a day that is there already takes new fields from here, others from the template.
     client.indices.put_mapping(
         index=f"{names.events}-*",
         allow_no_indices=True,
-        properties=definition("events")["mappings"]["properties"],
+        properties=mapping["properties"],
     )
     yield _ensure_ledger(client, names)
 
 
 def has_lifecycles(client: Elasticsearch) -> bool:
-    """Whether the server drops old indices by itself: the embedded one and some hosts do not."""
+    """Whether the server has Elasticsearch's lifecycle policies."""
+    if is_opensearch(client):
+        return False
     try:
         client.ilm.get_status()
     except ApiError as error:
-        if error.status_code in _NO_SUCH_API:
+        if error.status_code in NO_SUCH_API:
             return False
         raise
     return True
 
 
-def _ensure_template(client: Elasticsearch, names: Names, *, managed: bool) -> str:
-    template = json.loads(json.dumps(definition("events")))
-    if managed:
+def events_mapping(client: Elasticsearch) -> dict[str, Any]:
+    """The mapping of events in the terms of the client's server."""
+    mapping = copy.deepcopy(definition("events")["mappings"])
+    if is_opensearch(client):
+        for name, field in mapping["properties"].items():
+            if field["type"] == "flattened":
+                # It knows none of the limits that `flattened` has.
+                mapping["properties"][name] = {"type": "flat_object"}
+    return mapping
+
+
+def _ensure_template(
+    client: Elasticsearch, names: Names, mapping: dict[str, Any], *, managed: bool
+) -> str:
+    template = {**copy.deepcopy(definition("events")), "mappings": mapping}
+    if managed and not is_opensearch(client):
         # The day in an index's name is its age's beginning, also when it was rebuilt later.
         template["settings"]["index"]["lifecycle"] = {
             "name": names.events,

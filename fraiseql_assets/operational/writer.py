@@ -1,21 +1,27 @@
 """Writing blocks into an index, exactly once however often a block is written.
 
 An event's document has the event's id and is only ever created, never overwritten. A document that
-is there already is the block's own, from an earlier attempt, when it comes from the same place of
-the log, and a duplicate when it comes from another.
+is there already is the block's own, from an earlier attempt, when it has the same position in the
+log, and a duplicate when it has another.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import pyarrow as pa
-from elasticsearch import Elasticsearch
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from elasticsearch import ApiError, Elasticsearch
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from fraiseql_assets.events.encode import observer_messages
 from fraiseql_assets.events.messages import Reject
+from fraiseql_assets.operational.availability import (
+    STARTING_SECONDS,
+    DayUnavailable,
+    closed_day,
+)
 from fraiseql_assets.operational.bodies import Body, bodies, document_ids
 from fraiseql_assets.operational.client import one_line, translated
 from fraiseql_assets.planes import Block, PlaneError, PlaneUnavailable, Written
@@ -24,10 +30,12 @@ from fraiseql_assets.settings import Settings
 TRIES = 6
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 8.0
+GROWTH = 32
+"""After a request that was too large, each that is taken lets the next be larger by this part."""
 
 PAGE = 10_000
 """Events that are looked up together."""
-PLACE = ("stream_seq", "stream_row")
+LOG_POSITION = ("stream_seq", "stream_row")
 
 _NDJSON = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
 _ANSWER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
@@ -47,9 +55,22 @@ _REFUSED = (
 )
 
 
+_CLOSED = "index_closed_exception"
+_INDEX_GONE = ("index_not_found_exception", "unavailable_shards_exception")
+
+
+class _NoRoom(PlaneUnavailable):
+    """The server refuses a request as a whole: it has too much to do, or the request is larger
+    than it ever takes."""
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, PlaneUnavailable) and not isinstance(error, DayUnavailable)
+
+
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a body's events, by their places in the table."""
+    """What became of a body's events, by their rows in the table."""
 
     rows: int = 0
     there: list[int] = field(default_factory=list)
@@ -75,6 +96,8 @@ class Writer:
     ) -> None:
         self._client, self._settings, self._target = client, settings, target
         self._index = ""
+        self._largest = settings.bulk_bytes
+        """Bytes of a request, as far as the server has room."""
         # The server would create a missing index by itself, without its aliases.
         self._require_alias = {"require_alias": "true"} if through_alias else {}
 
@@ -91,20 +114,20 @@ class Writer:
         self._send_all(events, outcome, with_objects=True)
         if outcome.refused:
             # What a server refuses of an event is one of its objects; the text it never does.
-            places = sorted(outcome.refused)
+            rows = sorted(outcome.refused)
             outcome.refused.clear()
             again = _Outcome()
-            self._send_all(events.take(places), again, with_objects=False)
+            self._send_all(events.take(rows), again, with_objects=False)
             outcome.rows += again.rows
-            outcome.there += [places[place] for place in again.there]
-            outcome.refused = {places[p]: reason for p, reason in again.refused.items()}
+            outcome.there += [rows[row] for row in again.there]
+            outcome.refused = {rows[row]: reason for row, reason in again.refused.items()}
         own = self._own(events, outcome.there)
         return Written(
             rows=outcome.rows + own,
             duplicates=len(outcome.there) - own,
             refused=[
-                _reject(events.slice(place, 1), reason, self._settings.subject_prefix)
-                for place, reason in sorted(outcome.refused.items())
+                _reject(events.slice(row, 1), reason, self._settings.subject_prefix)
+                for row, reason in sorted(outcome.refused.items())
             ],
         )
 
@@ -115,79 +138,121 @@ class Writer:
 
     def _send(self, body: Body, outcome: _Outcome) -> None:
         """Sends a body until every event of it has an answer that lasts."""
-        pending = list(range(len(body)))
+        parts = deque([list(range(len(body)))])
         for attempt in Retrying(
-            retry=retry_if_exception_type(PlaneUnavailable),
+            retry=retry_if_exception(_may_pass),
             stop=stop_after_attempt(TRIES),
             wait=wait_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS),
             reraise=True,
         ):
             with attempt:
-                part = body if len(pending) == len(body) else body.take(pending)
-                pending, why = self._send_once(part, body.first, pending, outcome)
-                if pending:
-                    raise PlaneUnavailable(
-                        f"Elasticsearch does not take {len(pending)} of {len(body)} events now: "
-                        f"{why}"
-                    )
+                while parts:
+                    self._send_part(body, parts, outcome)
+
+    def _send_part(self, body: Body, parts: deque[list[int]], outcome: _Outcome) -> None:
+        """Sends the first of the parts, or cuts it in two; what is not taken stays among them."""
+        rows = parts.popleft()
+        part = body if len(rows) == len(body) else body.take(rows)
+        if part.bytes > self._largest and len(rows) > 1:
+            middle = len(rows) // 2
+            parts.extendleft((rows[middle:], rows[:middle]))
+            return
+        try:
+            rows, why = self._send_once(part, body.first, rows, outcome)
+        except PlaneUnavailable as error:
+            parts.appendleft(rows)
+            if isinstance(error, _NoRoom):
+                self._largest = part.bytes // 2
+            raise
+        if rows:
+            parts.appendleft(rows)
+            raise PlaneUnavailable(
+                f"Elasticsearch does not take {len(rows)} of {len(body)} events now: {why}"
+            )
+        most = self._settings.bulk_bytes
+        self._largest = min(most, self._largest + most // GROWTH)
 
     def _send_once(
-        self, part: Body, first: int, places: list[int], outcome: _Outcome
+        self, part: Body, first: int, rows: list[int], outcome: _Outcome
     ) -> tuple[list[int], str]:
-        """Sends events once. Returns those to send again, and why."""
-        with translated(self._settings):
-            answer = self._client.perform_request(
-                "POST",
-                "/_bulk",
-                params={"filter_path": _ANSWER, **self._require_alias},
-                headers=_NDJSON,
-                body=part.payload(),
-            ).body
+        """Sends events once. Returns those to send again, and why.
+
+        Raises:
+            _NoRoom: the server refuses the request as a whole.
+            DayUnavailable: the day's index cannot be written to.
+        """
+        answer = self._answer_to(part)
         if not answer["errors"]:
-            outcome.rows += len(places)
+            outcome.rows += len(rows)
             return [], ""
         again: list[int] = []
         why = ""
-        for place, item in zip(places, answer["items"], strict=True):
+        for row, item in zip(rows, answer["items"], strict=True):
             [result] = item.values()
-            status = result["status"]
+            status, kind = result["status"], (result.get("error") or {}).get("type")
             if status == HTTPStatus.CREATED:
                 outcome.rows += 1
             elif status == HTTPStatus.CONFLICT:
-                outcome.there.append(first + place)
+                outcome.there.append(first + row)
             elif status in _TRY_AGAIN:
-                again.append(place)
+                again.append(row)
                 why = _reason(result)
-                if status == HTTPStatus.NOT_FOUND:
-                    # The index is gone; it is looked for, or made, anew.
-                    self._index = self._target()
-            elif (result.get("error") or {}).get("type") in _REFUSED:
-                outcome.refused[first + place] = _reason(result)
+            elif kind in _REFUSED:
+                outcome.refused[first + row] = _reason(result)
+            elif kind == _CLOSED:
+                raise DayUnavailable(closed_day(self._index))
             else:
                 raise PlaneError(f"Elasticsearch refuses to write an event: {_reason(result)}")
+        if any(kind in why for kind in _INDEX_GONE):
+            # It is looked for, or made, anew; one that is there and not started is said to be so.
+            with translated(self._settings):
+                self._index = self._target()
         return again, why
 
-    def _own(self, events: pa.Table, places: list[int]) -> int:
-        """How many events at these places the index holds from their own place of the log."""
+    def _answer_to(self, part: Body) -> dict[str, Any]:
+        with translated(self._settings):
+            try:
+                return self._client.perform_request(
+                    "POST",
+                    "/_bulk",
+                    params={
+                        "filter_path": _ANSWER,
+                        "timeout": f"{STARTING_SECONDS}s",
+                        **self._require_alias,
+                    },
+                    headers=_NDJSON,
+                    body=part.payload(),
+                ).body
+            except ApiError as error:
+                if error.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+                    raise
+                raise _NoRoom(
+                    f"Elasticsearch has no room for a request of {part.bytes:,} bytes now. Where "
+                    "that lasts, lower FRAISEQL_BULK_BYTES, or give the server more memory: it "
+                    f"takes a tenth of its heap at once. ({one_line(error)[:300]})"
+                ) from error
+
+    def _own(self, events: pa.Table, rows: list[int]) -> int:
+        """How many events in these rows the index holds from their own position in the log."""
         own = 0
-        for start in range(0, len(places), PAGE):
-            asked = events.take(places[start : start + PAGE]).combine_chunks()
+        for start in range(0, len(rows), PAGE):
+            asked = events.take(rows[start : start + PAGE]).combine_chunks()
             ids = document_ids(asked["event_id"].combine_chunks()).to_pylist()
             with translated(self._settings):
                 found = self._client.mget(
                     index=self._index,
                     ids=ids,
-                    source_includes=PLACE,
+                    source_includes=LOG_POSITION,
                     filter_path="docs._source",
                 )["docs"]
             if len(found) < len(ids):
                 raise PlaneUnavailable(
                     "Elasticsearch has lost events that it held a moment ago. Write them again."
                 )
-            rows = zip(*(asked[name].to_pylist() for name in PLACE), strict=True)
+            positions = zip(*(asked[name].to_pylist() for name in LOG_POSITION), strict=True)
             own += sum(
-                tuple(held["_source"][name] for name in PLACE) == row
-                for held, row in zip(found, rows, strict=True)
+                tuple(held["_source"][name] for name in LOG_POSITION) == position
+                for held, position in zip(found, positions, strict=True)
             )
         return own
 

@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.pipeline.ingest import default_batching
-from fraiseql_assets.planes import Block, LedgerEntry, Plane
+from fraiseql_assets.planes import Block, LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.setup import open_planes
+from fraiseql_assets.setup import PLANES, open_planes
 from fraiseql_assets.stream.connection import LogError, connect
 from fraiseql_assets.stream.dead_letters import DECODE
 from fraiseql_assets.stream.letters import Letter, publish_again, take_back, whole
@@ -70,6 +70,8 @@ def replay(settings: Settings, letters: Sequence[Letter]) -> Replayed:
 
 def _replay_into(settings: Settings, stage: str, letters: list[Letter], replayed: Replayed) -> None:
     planes = {plane.name: plane for plane in open_planes(settings)}
+    if stage in PLANES and stage not in planes:
+        raise PlaneOff(stage)
     if stage not in planes:
         raise LogError(f"the dead letters of {stage} are of no plane that there is")
     with closing(planes[stage]) as plane:

@@ -31,7 +31,7 @@ SMALL = {
 COMMANDS = {
     "nats": "nats-server",
     "clickhouse": "local_stack.clickhouse",
-    "elasticsearch": "noida-db",
+    "elasticsearch": "local_stack.elasticsearch",
     "postgresql": "bin/postgres -D",
     "daemon": "dagster-daemon",
     "code server": "fraiseql_assets.defs.code_server",

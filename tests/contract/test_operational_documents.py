@@ -9,6 +9,8 @@ from event_tables import DAY, MORNING, STREAM, block, entry, event
 from pydantic import SecretStr
 
 from fraiseql_assets.operational import results
+from fraiseql_assets.operational.client import connect
+from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.planes import PlaneError, PlaneUnavailable, Written
@@ -27,7 +29,7 @@ def plane_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def server(settings: Settings) -> Any:
     """The server itself."""
-    with Elasticsearch(settings.elasticsearch_url.get_secret_value()) as client:
+    with connect(settings, timeout=30) as client:
         yield client
 
 
@@ -218,47 +220,46 @@ def test_days_past_their_retention_are_dropped_with_their_entries(
     assert plane.enforce_retention(DAY) == []
 
 
-def test_reading_goes_on_where_it_was_when_the_server_forgets_the_point_in_time(
-    plane: OperationalPlane, server: Elasticsearch, settings: Settings
+def test_reading_goes_on_where_it_was_when_a_point_in_time_expires(
+    plane: OperationalPlane,
+    server: Elasticsearch,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many = 3 * results.FIRST_PAGE
     plane.write(block([event(number) for number in range(1, many + 1)]))
-    reader = OperationalReader(settings)
     points: list[str] = []
-    client = reader._client
-    opening = client.open_point_in_time
 
-    def open_and_note(**how: Any) -> Any:
-        answer = opening(**how)
-        points.append(answer["id"])
-        return answer
+    def open_and_note(*how: Any) -> str:
+        points.append(open_point(*how))
+        return points[-1]
 
-    client.open_point_in_time = open_and_note
-    batches = reader.batches(EVENTS)
+    monkeypatch.setattr(results, "open_point", open_and_note)
+    batches = OperationalReader(settings).batches(EVENTS)
     read = next(batches)["stream_seq"].to_pylist()
-    server.close_point_in_time(id=points[0])
+    close_point(server, points[0])
     for batch in batches:
         read += batch["stream_seq"].to_pylist()
     assert read == list(range(1, many + 1))
     assert len(points) == 2
 
 
-def test_a_server_that_forgets_at_once_is_unavailable(
-    plane: OperationalPlane, server: Elasticsearch, settings: Settings
+def test_a_server_whose_points_in_time_expire_at_once_is_unavailable(
+    plane: OperationalPlane,
+    server: Elasticsearch,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plane.write(block([event(1)]))
-    reader = OperationalReader(settings)
-    client = reader._client
-    opening = client.open_point_in_time
 
-    def open_and_forget(**how: Any) -> Any:
-        answer = opening(**how)
-        server.close_point_in_time(id=answer["id"])
-        return answer
+    def open_and_close(*how: Any) -> str:
+        point = open_point(*how)
+        close_point(server, point)
+        return point
 
-    client.open_point_in_time = open_and_forget
-    with pytest.raises(PlaneUnavailable, match="forgets"):
-        list(reader.batches(EVENTS))
+    monkeypatch.setattr(results, "open_point", open_and_close)
+    with pytest.raises(PlaneUnavailable, match="closes a point in time"):
+        list(OperationalReader(settings).batches(EVENTS))
 
 
 def test_an_address_that_is_no_elasticsearch_is_said_to_be_none(

@@ -53,6 +53,9 @@ def lost_on_the_way_back(request: bytes, pass_on: Callable[[bytes], tuple[int, b
     pass_on(request)
 
 
+PASSED = ("accept", "content-type")
+
+
 class Proxy(ThreadingHTTPServer):
     """Passes everything on, except that the next `_bulk` requests have the faults that wait."""
 
@@ -64,6 +67,7 @@ class Proxy(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
+    product: str | None = "Elasticsearch"
 
     def handle_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -73,9 +77,12 @@ class Handler(BaseHTTPRequestHandler):
                 self.command,
                 self.server.behind + self.path,
                 data=body,
-                headers={"Content-Type": self.headers.get("Content-Type") or "application/json"},
+                headers={
+                    name: value for name, value in self.headers.items() if name.lower() in PASSED
+                },
                 timeout=30,
             )
+            self.product = answer.headers.get("X-Elastic-Product")
             return answer.status_code, answer.content
 
         answer: tuple[int, bytes] | None
@@ -90,7 +97,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(answer[0])
         self.send_header("Content-Type", "application/json")
-        self.send_header("X-Elastic-Product", "Elasticsearch")
+        if self.product:
+            self.send_header("X-Elastic-Product", self.product)
         self.send_header("Content-Length", str(len(answer[1])))
         self.end_headers()
         if self.command != "HEAD":
@@ -141,7 +149,7 @@ def test_what_passes_by_is_waited_for(plane: OperationalPlane, proxy: Proxy, fau
     proxy.faults += [fault, fault]
     assert plane.write(block(EVENTS)) == Written(rows=20, duplicates=0, refused=[])
     assert plane.count(DAY).rows == 20
-    assert proxy.seen == 3
+    assert not proxy.faults
 
 
 def test_what_does_not_pass_by_is_unavailable_and_written_later(

@@ -42,8 +42,8 @@ def test_a_plane_that_is_not_set_up_says_so(
 
 
 def test_it_is_described_by_its_server_and_address_without_credentials(plane: Plane) -> None:
-    server = {"analytics": "ClickHouse", "operational": "Elasticsearch"}[plane.name]
-    assert plane.describe().startswith(f"{server} ")
+    servers = {"analytics": ("ClickHouse ",), "operational": ("Elasticsearch ", "OpenSearch ")}
+    assert plane.describe().startswith(servers[plane.name])
     assert " at http://127.0.0.1:" in plane.describe()
     assert "@" not in plane.describe()
 

@@ -23,7 +23,7 @@ STEPS = {
     ],
     "operational": [
         (operational, "write_entry", 1),
-        (operational, "forget", 1),
+        (operational, "delete_entries", 1),
         # The replacement itself drops first what was left behind.
         (operational, "drop", 2),
     ],

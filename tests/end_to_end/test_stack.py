@@ -99,7 +99,6 @@ def test_the_table_and_the_file_say_the_same_addresses(stack: Stack) -> None:
         "FRAISEQL_NATS_URL",
         "FRAISEQL_CLICKHOUSE_URL",
         "FRAISEQL_ELASTICSEARCH_URL",
-        "FRAISEQL_BULK_BYTES",
         "FRAISEQL_DATABASE_URL",
         "FRAISEQL_DAGSTER_URL",
         "FRAISEQL_FLIGHT_URL",

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(120)
 PROCESSES = {
     "NATS": ("nats-server",),
     "ClickHouse": ("local_stack.clickhouse",),
-    "Elasticsearch": ("noida-db",),
+    "Elasticsearch": ("local_stack.elasticsearch",),
     "PostgreSQL": ("bin/postgres", "-D"),
 }
 """Words by which each server's process is known."""

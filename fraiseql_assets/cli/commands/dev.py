@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Column, Table
 
-from fraiseql_assets.cli.console import err, out, said_plainly
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 from fraiseql_assets.settings import DEFAULT_DATA_DIR
+from local_stack.elasticsearch.engines import ENGINES, Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,14 +42,19 @@ def dev(
     ports: Annotated[
         Ports, typer.Option(help="The settings' default ports, or free ones chosen by the system.")
     ] = Ports.default,
+    search: Annotated[
+        Search, typer.Option(help="The engine of the operational plane.")
+    ] = Search.elasticsearch,
 ) -> None:
     """Start everything on this machine: servers, Dagster, the Flight service.
 
     Ctrl-C ends it; data are kept.
     """
-    from local_stack.stack import layers
+    from local_stack.stack import available_planes, layers
 
-    run(data_dir, ports, partial(layers, demo=demo))
+    engine = ENGINES[search]
+    planes = available_planes(read_settings(), engine, _say)
+    run(data_dir, ports, partial(layers, demo=demo, planes=planes, engine=engine))
 
 
 def run(
@@ -71,7 +77,7 @@ def run(
     began = time.monotonic()
     guard()
     with said_plainly(StackError), data_folder(data_dir) as folder:
-        chosen = free_ports() if ports is Ports.auto else default_ports()
+        chosen = free_ports() if ports is Ports.auto else default_ports(read_settings())
         programs = describe(folder, chosen)
         try:
             with Supervisor(programs, logs_of(folder), _say) as supervisor:

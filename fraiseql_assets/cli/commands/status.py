@@ -47,6 +47,9 @@ def _show(found: "Status") -> None:
     for column in table.columns[1:4]:
         column.justify, column.no_wrap = "right", True
     for plane in found.planes:
+        if plane.off:
+            table.add_row(plane.plane, *["–"] * 5, "[dim]switched off[/dim]")
+            continue
         table.add_row(
             plane.plane,
             f"{plane.position:,}",

@@ -1,0 +1,84 @@
+"""`python -m local_stack.elasticsearch`: one node on this machine, until SIGTERM."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraiseql_assets.settings import get_settings
+from local_stack.elasticsearch.engines import ENGINES, Search
+from local_stack.elasticsearch.jars import EngineMissing, ensure_home
+
+LOGGING = """\
+status = error
+
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %m%n
+
+rootLogger.level = warn
+# What they would use beyond Java itself is faster and not needed.
+logger.lucene.name = org.apache.lucene
+logger.lucene.level = error
+logger.native.name = {package}.nativeaccess
+logger.native.level = error
+rootLogger.appenderRef.console.ref = console
+"""
+
+
+def serve(
+    data_dir: Annotated[Path, typer.Option(help="Where the data are kept.")],
+    port: Annotated[int, typer.Option(help="Where HTTP is served.")],
+    host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
+    engine: Annotated[Search, typer.Option(help="Which engine.")] = Search.elasticsearch,
+) -> None:
+    """Serve a search engine on one node, without security, until SIGTERM or Ctrl-C."""
+    from local_stack.elasticsearch.node import start_java, start_node
+
+    chosen = ENGINES[engine]
+    try:
+        home = ensure_home(chosen)
+    except EngineMissing as error:
+        typer.echo(f"✗ {error}", err=True)
+        raise typer.Exit(1) from error
+    data_dir = data_dir.absolute()
+    configuration, logs = data_dir / "config", data_dir / "logs"
+    for folder in (configuration, logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    (configuration / "log4j2.properties").write_text(LOGGING.replace("{package}", chosen.package))
+    start_java(chosen, home, logs, get_settings().elasticsearch_heap)
+    ended = threading.Event()
+    # After Java, which has handlers of its own.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    close = start_node(
+        chosen,
+        {
+            "cluster.name": "fraiseql-local",
+            "node.name": "local",
+            "discovery.type": "single-node",
+            "network.host": host,
+            "http.port": str(port),
+            # Nobody connects there; any free port will do.
+            "transport.port": "0",
+            "path.home": str(home),
+            "path.data": str(data_dir / "data"),
+            "path.logs": str(logs),
+            # A disk that is nearly full by its percentage may have much room.
+            "cluster.routing.allocation.disk.watermark.low": "1gb",
+            "cluster.routing.allocation.disk.watermark.high": "512mb",
+            "cluster.routing.allocation.disk.watermark.flood_stage": "256mb",
+        },
+        configuration,
+    )
+    sys.stderr.write(f"{chosen.title} {chosen.version} at http://{host}:{port}\n")
+    ended.wait()
+    close()
+
+
+if __name__ == "__main__":
+    typer.run(serve)

@@ -1,0 +1,302 @@
+"""What a real search server does to a day: closed, not started, too small for a request."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from elasticsearch import Elasticsearch
+from event_tables import DAY, MORNING, STREAM, block, entry, event
+from pydantic import SecretStr, ValidationError
+from stacks import own_folder, wait_until
+
+from fraiseql_assets.operational.availability import DayUnavailable
+from fraiseql_assets.operational.client import connect
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.planes import PlaneUnavailable
+from fraiseql_assets.settings import Settings
+from local_stack import servers
+from local_stack.ports import distinct_free_ports
+from local_stack.programs import start
+
+EVENTS = "operational/events"
+TOMORROW = DAY + timedelta(days=1)
+
+
+@pytest.fixture
+def plane(settings: Settings) -> Iterator[OperationalPlane]:
+    """The plane, set up, with two days of three events each."""
+    with closing(OperationalPlane(settings)) as plane:
+        plane.setup()
+        fill(plane)
+        yield plane
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Elasticsearch]:
+    """The server itself."""
+    with connect(settings, timeout=30) as client:
+        yield client
+
+
+def fill(plane: OperationalPlane) -> None:
+    for first, day in ((1, DAY), (4, TOMORROW)):
+        moment = MORNING + (day - DAY)
+        events = [event(n, stream_time=moment) for n in range(first, first + 3)]
+        plane.record(entry(first, first + 2, day=day))
+        plane.write(block(events, day=day))
+        committed = entry(first, first + 2, day=day, state="committed", rows=3, messages=3)
+        plane.record(committed)
+
+
+def index_of(settings: Settings, day: Any) -> str:
+    return f"{settings.index_prefix}-events-{day:%Y.%m.%d}-000001"
+
+
+def read(reader: OperationalReader, *days: Any) -> list[int]:
+    batches = reader.batches(EVENTS, days or None)
+    return [n for batch in batches for n in batch["stream_seq"].to_pylist()]
+
+
+@pytest.fixture
+def closed(plane: OperationalPlane, server: Elasticsearch, settings: Settings) -> str:
+    """The index of the first day, which an operator has closed."""
+    index = index_of(settings, DAY)
+    server.indices.close(index=index)
+    return index
+
+
+@pytest.fixture
+def red(plane: OperationalPlane, server: Elasticsearch, settings: Settings) -> str:
+    """The index of the first day, whose shard cannot be started."""
+    index = index_of(settings, DAY)
+    server.indices.delete(index=index)
+    alias = f"{settings.index_prefix}-events"
+    server.indices.create(
+        index=index,
+        settings={"index.routing.allocation.require._name": "nobody"},
+        aliases={alias: {}, f"{alias}-{DAY:%Y.%m.%d}": {}},
+        wait_for_active_shards=0,
+    )
+    return index
+
+
+ASKS: dict[str, Callable[[OperationalPlane], object]] = {
+    "count": lambda plane: plane.count(DAY),
+    "events": lambda plane: list(plane.events(DAY, 9)),
+    "write": lambda plane: plane.write(block([event(9)])),
+    "record": lambda plane: plane.record(entry(1, 3, state="committed", rows=3)),
+}
+
+
+@pytest.mark.parametrize("ask", ASKS)
+class TestADayThatCannotBeUsed:
+    """Closed or red, it is said to be so, at once and by its index."""
+
+    def test_closed(self, plane: OperationalPlane, closed: str, ask: str) -> None:
+        with pytest.raises(DayUnavailable, match=rf"{closed} is closed.*POST /{closed}/_open"):
+            ASKS[ask](plane)
+
+    def test_red(self, plane: OperationalPlane, red: str, ask: str) -> None:
+        with pytest.raises(DayUnavailable, match=rf"not started the index {red}.*explain"):
+            ASKS[ask](plane)
+
+
+def test_a_closed_day_leaves_the_others_readable(
+    plane: OperationalPlane, closed: str, settings: Settings
+) -> None:
+    reader = OperationalReader(settings)
+    assert [stats.day for stats in reader.partitions(EVENTS)] == [TOMORROW]
+    assert read(reader) == read(reader, TOMORROW) == [4, 5, 6]
+    assert plane.count(TOMORROW).rows == 3
+    with pytest.raises(DayUnavailable, match="is closed"):
+        read(reader, DAY)
+
+
+def test_a_closed_day_is_there_again_when_it_is_opened(
+    plane: OperationalPlane, server: Elasticsearch, closed: str, settings: Settings
+) -> None:
+    server.indices.open(index=closed)
+    assert plane.write(block([event(1), event(9)])).rows == 2
+    assert read(OperationalReader(settings), DAY) == [1, 2, 3, 9]
+
+
+def test_a_red_day_is_listed_with_what_the_ledger_knows(
+    plane: OperationalPlane, red: str, settings: Settings
+) -> None:
+    reader = OperationalReader(settings)
+    found = [(stats.day, stats.rows) for stats in reader.partitions(EVENTS)]
+    assert found == [(DAY, 3), (TOMORROW, 3)]
+
+
+def test_a_red_day_is_never_read_as_if_it_were_empty(
+    plane: OperationalPlane, red: str, settings: Settings
+) -> None:
+    reader = OperationalReader(settings)
+    assert read(reader, TOMORROW) == [4, 5, 6]
+    with pytest.raises(DayUnavailable, match=red):
+        read(reader)
+
+
+@pytest.mark.parametrize("state", ["closed", "red"])
+def test_a_day_that_cannot_be_used_is_replaced_all_the_same(
+    plane: OperationalPlane, settings: Settings, state: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(state)
+    replacement = plane.replace(DAY, "run-2")
+    replacement.write(block([event(number) for number in range(1, 4)]))
+    replacement.swap(entry(1, 3, state="committed", kind="partition", rows=3, messages=3))
+    assert plane.count(DAY).rows == 3
+    assert read(OperationalReader(settings)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_entries_are_deleted_without_deleting_by_a_query(plane: OperationalPlane) -> None:
+    later = TOMORROW + timedelta(days=1000)
+    assert any("2 entries" in line for line in plane.enforce_retention(later))
+    assert plane.ledger(STREAM) == []
+
+
+@pytest.mark.parametrize("year", [1, 37, 999])
+def test_events_are_read_from_a_year_before_the_thousandth(
+    plane: OperationalPlane, settings: Settings, year: int
+) -> None:
+    old = event(7, timestamp=datetime(year, 6, 1, tzinfo=UTC))
+    plane.write(block([old]))
+    reader = OperationalReader(settings)
+
+    def between(start: datetime, end: datetime) -> list[int]:
+        batches = reader.batches(EVENTS, start=start, end=end)
+        return [n for batch in batches for n in batch["stream_seq"].to_pylist()]
+
+    start = datetime(year, 1, 1, tzinfo=UTC)
+    assert between(start, start.replace(month=12)) == [7]
+    assert between(start, start.replace(month=2)) == []
+
+
+@pytest.mark.parametrize("length", [8191, 8192, 20_000])
+def test_an_entity_type_too_long_to_be_indexed_is_found_by_its_filter(
+    plane: OperationalPlane, settings: Settings, length: int
+) -> None:
+    sought, other = ("é" * (length - 1) + last for last in "ab")
+    plane.write(block([event(7, entity_type=sought), event(8, entity_type=other)]))
+    batches = OperationalReader(settings).batches(EVENTS, entity_type=sought)
+    assert [n for batch in batches for n in batch["stream_seq"].to_pylist()] == [7]
+
+
+def test_a_prefix_too_long_for_an_index_is_refused_before_anything_is_set_up() -> None:
+    with pytest.raises(ValidationError, match="index_prefix"):
+        Settings(index_prefix="x" * 201)
+
+
+def test_the_longest_prefix_gives_names_that_the_server_takes(settings: Settings) -> None:
+    longest = settings.index_prefix + "x" * (200 - len(settings.index_prefix))
+    with closing(OperationalPlane(settings.model_copy(update={"index_prefix": longest}))) as plane:
+        plane.setup()
+        assert plane.write(block([event(1)])).rows == 1
+        assert plane.count(DAY).rows == 1
+
+
+SMALL_HEAP = "128m"
+
+
+@pytest.fixture(scope="module")
+def small_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A server whose heap is so small that it takes no more than some megabytes at once."""
+    with pytest.MonkeyPatch.context() as patch, own_folder() as folder:
+        patch.setenv("FRAISEQL_ELASTICSEARCH_HEAP", SMALL_HEAP)
+        with Restartable(request, folder) as server:
+            yield server.url
+
+
+def test_a_request_larger_than_the_server_takes_is_sent_in_halves(
+    small_server: str, settings: Settings
+) -> None:
+    small = settings.model_copy(
+        update={"elasticsearch_url": SecretStr(small_server), "bulk_bytes": 32 * 2**20}
+    )
+    wide = '{"note":"' + "w" * 30_000 + '"}'
+    events = [event(number, data=wide) for number in range(1, 401)]
+    with closing(OperationalPlane(small)) as plane:
+        plane.setup()
+        assert plane.write(block(events)).rows == len(events)
+        assert plane.count(DAY).rows == len(events)
+
+
+def test_an_event_larger_than_the_server_ever_takes_names_the_setting(
+    small_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fraiseql_assets.operational.writer.FIRST_WAIT_SECONDS", 0.01)
+    small = settings.model_copy(update={"elasticsearch_url": SecretStr(small_server)})
+    huge = '{"note":"' + "w " * (8 * 2**20) + '"}'
+    with closing(OperationalPlane(small)) as plane:
+        plane.setup()
+        with pytest.raises(PlaneUnavailable, match=r"bytes now.*FRAISEQL_BULK_BYTES.*tenth"):
+            plane.write(block([event(1, data=huge)]))
+
+
+class Restartable:
+    """A server of its own, to be ended and started again on the same data."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        [port] = distinct_free_ports(1)
+        describe = getattr(servers, request.config.getoption("--search"))
+        self._program, self._log = describe(folder / "data", port), folder / "log"
+        [self.url] = self._program.addresses.values()
+
+    def __enter__(self) -> "Restartable":
+        self.start()
+        return self
+
+    def start(self) -> None:
+        self._process: subprocess.Popen[bytes] = start(self._program, self._log)
+        wait_until(lambda: self._program.is_ready() or self._process.poll() is not None, self._log)
+        assert self._process.poll() is None, self._log.read_text()
+
+    def end(self) -> int:
+        self._process.send_signal(self._program.ends_by)
+        return self._process.wait(30)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def test_a_plane_is_whole_when_its_server_is_ended_or_killed_and_started_again(
+    settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    with own_folder() as folder, Restartable(request, folder) as server:
+        own = settings.model_copy(update={"elasticsearch_url": SecretStr(server.url)})
+        with closing(OperationalPlane(own)) as plane:
+            plane.setup()
+            fill(plane)
+            reader = OperationalReader(own)
+            before = reader.partitions(EVENTS), plane.ledger(STREAM), read(reader)
+            assert server.end() == 0
+            server.start()
+            after = reader.partitions(EVENTS), plane.ledger(STREAM), read(reader)
+            assert _without_bytes(after) == _without_bytes(before)
+            server.kill()
+            server.start()
+            after = reader.partitions(EVENTS), plane.ledger(STREAM), read(reader)
+            assert _without_bytes(after) == _without_bytes(before)
+
+
+def _without_bytes(found: tuple[list[Any], list[Any], list[int]]) -> tuple[Any, ...]:
+    partitions, *rest = found
+    return [(stats.day, stats.rows, stats.materialised_at) for stats in partitions], *rest
+
+
+def test_a_batch_of_a_narrowed_reading_has_the_schema_of_all(
+    plane: OperationalPlane, settings: Settings
+) -> None:
+    reader = OperationalReader(settings)
+    batches = list(reader.batches(EVENTS, entity_type="Order", limit=1))
+    assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS))

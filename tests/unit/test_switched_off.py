@@ -1,0 +1,108 @@
+"""A plane that a setting has switched off: nothing asks for it, and everything says so."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from flight_service.assets import Asset
+from flight_service.observer_events import ObserverEvents
+from flight_service.registry import registry
+from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
+from fraiseql_assets.defs.materialise import require_plane
+from fraiseql_assets.planes import Plane, PlaneOff
+from fraiseql_assets.settings import Settings, get_settings
+from fraiseql_assets.setup import PLANES, open_planes, other_plane
+from local_stack.elasticsearch.engines import ELASTICSEARCH
+from local_stack.stack import available_planes
+from sensors.events import events_sensor
+from sensors.yesterday import heal_schedule
+
+
+def without(plane: str) -> Settings:
+    return Settings().model_copy(update={f"{plane}_plane": False})
+
+
+@pytest.fixture(params=PLANES)
+def off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The plane that is switched off for this process."""
+    monkeypatch.setenv(f"FRAISEQL_{request.param.upper()}_PLANE", "false")
+    get_settings.cache_clear()
+    yield request.param
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_only_the_planes_that_are_on_are_opened(plane: str) -> None:
+    assert [opened.name for opened in open_planes(without(plane))] == [
+        name for name in PLANES if name != plane
+    ]
+
+
+def test_both_are_on_by_default() -> None:
+    assert [opened.name for opened in open_planes(Settings())] == list(PLANES)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_plane_that_is_off_holds_nothing_for_a_rebuild_of_the_other(plane: str) -> None:
+    settings = without(plane)
+    [on] = open_planes(settings)
+    with closing(other_plane(on, settings)) as other:
+        assert other.name == plane
+        assert other.ledger("log") == []
+        with pytest.raises(PlaneOff, match=f"The {plane} plane is switched off"):
+            other.ping()
+
+
+def test_a_run_of_it_fails_at_once_and_is_not_tried_again(off: str) -> None:
+    with pytest.raises(dg.Failure, match=f"{off} plane is switched off") as caught:
+        require_plane(off)
+    assert caught.value.allow_retries is False
+
+
+def test_its_sensor_skips_with_the_reason(off: str) -> None:
+    asset = {"analytics": ANALYTICS_EVENTS, "operational": OPERATIONAL_EVENTS}[off]
+
+    def nobody_asks() -> Plane:
+        raise AssertionError("the plane is off")
+
+    sensor = events_sensor(asset, "op", "job", nobody_asks)
+    with dg.DagsterInstance.ephemeral() as instance:
+        skipped = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(skipped, dg.SkipReason)
+    assert f"{off} plane is switched off" in str(skipped.skip_message)
+
+
+def test_its_daily_look_back_skips_with_the_reason(off: str) -> None:
+    schedule = heal_schedule(off, "op", "job")
+    skipped = schedule(dg.build_schedule_context())
+    assert isinstance(skipped, dg.SkipReason)
+    assert f"{off} plane is switched off" in str(skipped.skip_message)
+
+
+def test_its_assets_are_neither_listed_nor_served_and_why_is_said(off: str) -> None:
+    served = registry(without(off))
+    [list_assets] = served.listings
+    principal: Any = None
+    listed = {"/".join(each.path) for each in list_assets(principal)}
+    assert f"{off}/events" not in listed
+    assert "stream/events" in listed
+    with pytest.raises(PlaneOff, match=f"FRAISEQL_{off.upper()}_PLANE"):
+        served.resolvers[Asset](Asset(asset=f"{off}/events"), principal)
+
+
+def test_observer_events_say_that_the_analytics_plane_is_off() -> None:
+    served = registry(without("analytics"))
+    principal: Any = None
+    with pytest.raises(PlaneOff, match="analytics"):
+        served.resolvers[ObserverEvents](ObserverEvents(), principal)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_the_local_stack_does_without_it(plane: str) -> None:
+    said: list[str] = []
+    planes = available_planes(without(plane), ELASTICSEARCH, said.append)
+    assert planes == tuple(name for name in PLANES if name != plane)
+    assert said == []
