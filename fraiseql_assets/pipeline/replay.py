@@ -1,10 +1,10 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Replaying dead letters, once what kept them out is mended.
+"""Replaying dead-letter messages, once what kept them out is mended.
 
-What was no event is published again and both planes read it. What one plane refused is in the log
-and in the other plane already: it is written into the refusing plane alone, at the place and under
-the day that the log gave it, as a rebuild of that day would.
+What was no event is published again, and both planes read it. What one plane refused is in the log
+and in the other plane already: it is written into the refusing plane alone, at the position and
+under the day that the log gave it, as a rebuild of that day would.
 """
 
 import asyncio
@@ -27,9 +27,10 @@ from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.connection import LogError, connect
+from fraiseql_assets.stream.dead_letter_reader import DeadLetter, original_message
 from fraiseql_assets.stream.dead_letters import DECODE
-from fraiseql_assets.stream.letters import Letter, publish_again, take_back, whole
 from fraiseql_assets.stream.position import utc_day
+from fraiseql_assets.stream.republish import remove_dead_letters, republish
 
 SOURCE = "dead letters"
 TRIES = 20
@@ -38,81 +39,92 @@ WAIT_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Replayed:
-    """What became of the letters."""
+    """What became of the dead-letter messages."""
 
     published: int = 0
     """Published again: the planes take them as they take any message."""
     written: int = 0
     """Written into the plane that had refused them, or found there."""
     refused: tuple[str, ...] = ()
-    """Refused again, each with the reason; these letters stay."""
+    """Refused again, each with the reason; these messages stay."""
 
 
-def replay(settings: Settings, letters: Sequence[Letter]) -> Replayed:
-    """Replays letters and takes them back; exact however often it is repeated or breaks off.
+def replay(settings: Settings, dead_letters: Sequence[DeadLetter]) -> Replayed:
+    """Replays dead-letter messages and removes them, each once however often this is repeated.
 
     Raises:
-        LogError, PlaneError: the log or a plane failed; what was not replayed stays a letter.
+        LogError, PlaneError: the log or a plane failed; what was not replayed stays where it is.
     """
     replayed = Replayed()
-    undecoded = [letter for letter in letters if letter.stage == DECODE]
+    undecoded = [dead_letter for dead_letter in dead_letters if dead_letter.stage == DECODE]
     if undecoded:
-        asyncio.run(publish_again(settings, undecoded))
+        asyncio.run(republish(settings, undecoded))
         replayed.published = len(undecoded)
     refused = sorted(
-        (letter for letter in letters if letter.stage != DECODE),
-        key=lambda letter: (letter.stage, letter.stream, letter.sequence, letter.row),
+        (dead_letter for dead_letter in dead_letters if dead_letter.stage != DECODE),
+        key=lambda dead_letter: (
+            dead_letter.stage,
+            dead_letter.stream,
+            dead_letter.sequence,
+            dead_letter.row,
+        ),
     )
-    for stage, of_plane in groupby(refused, key=lambda letter: letter.stage):
+    for stage, of_plane in groupby(refused, key=lambda dead_letter: dead_letter.stage):
         _replay_into(settings, stage, list(of_plane), replayed)
     return replayed
 
 
-def _replay_into(settings: Settings, stage: str, letters: list[Letter], replayed: Replayed) -> None:
+def _replay_into(
+    settings: Settings, stage: str, dead_letters: list[DeadLetter], replayed: Replayed
+) -> None:
     planes = {plane.name: plane for plane in open_planes(settings)}
     if stage not in planes:
-        raise LogError(f"the dead letters of {stage} are of no plane that there is")
+        raise LogError(f"the dead-letter messages of {stage} are of no plane that there is")
     with closing(planes[stage]) as plane:
-        for (stream, sequence), group in groupby(letters, key=lambda e: (e.stream, e.sequence)):
+        for (stream, sequence), group in groupby(
+            dead_letters, key=lambda e: (e.stream, e.sequence)
+        ):
             rows = list(group)
             refused = _write(settings, plane, stream, sequence, rows)
             replayed.refused += tuple(refused.values())
-            done = [letter for letter in rows if letter.row not in refused]
+            done = [dead_letter for dead_letter in rows if dead_letter.row not in refused]
             replayed.written += len(done)
-            asyncio.run(_forget(settings, done))
+            asyncio.run(_remove(settings, done))
 
 
-async def _forget(settings: Settings, letters: list[Letter]) -> None:
+async def _remove(settings: Settings, dead_letters: list[DeadLetter]) -> None:
     async with connect(settings, name="fraiseql-assets dead-letters") as client:
-        await take_back(client, settings, letters)
+        await remove_dead_letters(client, settings, dead_letters)
 
 
 def _write(
-    settings: Settings, plane: Plane, stream: str, sequence: int, letters: list[Letter]
+    settings: Settings, plane: Plane, stream: str, sequence: int, dead_letters: list[DeadLetter]
 ) -> dict[int, str]:
     """Writes the rows of one message. Returns the reasons of those refused again, by row."""
-    table = pa.Table.from_batches([_event(settings, letter) for letter in letters], EVENT_SCHEMA)
-    sequences, day = SequenceRange(sequence, sequence), utc_day(letters[0].time)
-    names = "\n".join(letter.replay_id for letter in letters)
+    table = pa.Table.from_batches(
+        [_event(settings, dead_letter) for dead_letter in dead_letters], EVENT_SCHEMA
+    )
+    sequences, day = SequenceRange(sequence, sequence), utc_day(dead_letters[0].time)
+    names = "\n".join(dead_letter.replay_id for dead_letter in dead_letters)
     token = f"{SOURCE}:{hashlib.sha256(names.encode()).hexdigest()}"
     written = plane.write(Block(table, sequences, day, 0, token))
     _settle(settings, plane, stream, sequences, day, written.rows)
     return {reject.row: reject.reason for reject in written.refused}
 
 
-def _event(settings: Settings, letter: Letter) -> pa.RecordBatch:
-    """The one event of a letter, at its place in the log."""
-    message = whole(settings, letter)
+def _event(settings: Settings, dead_letter: DeadLetter) -> pa.RecordBatch:
+    """The one event of a dead-letter message, at its position in the log."""
+    message = original_message(settings, dead_letter)
     found = decode(message)
     for batch in found.batches:
-        if not letter.in_log:
-            # The letter holds the event alone, whichever row of its message it was.
-            return _at_row(batch, letter.row)
-        rows = batch.filter(pc.equal(batch["stream_row"], letter.row))
+        if not dead_letter.in_log:
+            # It holds the event alone, whichever row of its message it was.
+            return _at_row(batch, dead_letter.row)
+        rows = batch.filter(pc.equal(batch["stream_row"], dead_letter.row))
         if rows.num_rows:
             return rows
     why = found.rejects[0].reason if found.rejects else "the message has no such row"
-    raise LogError(f"dead letter {letter.number} holds no event: {why}")
+    raise LogError(f"dead-letter message {dead_letter.number} holds no event: {why}")
 
 
 def _at_row(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:

@@ -15,7 +15,7 @@ from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing
 DECODE = "decode"
 """The stage of what is no event; every other stage is a plane."""
 
-HEADER_PREFIX = "Fraiseql-Dead-Letter-"
+HEADER_PREFIX = "Fraiseql-Dead-DeadLetter-"
 IN_THE_LOG = "too large for a letter: it lies in the log alone"
 WINDOW = 500
 WINDOW_BYTES = 8 * 2**20
@@ -45,7 +45,7 @@ def headers_of(stream: str, stage: str, reject: Reject) -> dict[str, str]:
     }
 
 
-def letter_of(
+def message_of(
     stream: str, stage: str, reject: Reject, max_payload: int
 ) -> tuple[bytes, dict[str, str]]:
     """The letter's payload and headers, both of which count towards `max_payload`.
@@ -66,7 +66,7 @@ def _size(headers: dict[str, str]) -> int:
     return 64 + sum(len(name) + len(value.encode()) + 8 for name, value in headers.items())
 
 
-async def file_letters(
+async def store_dead_letters(
     client: Client, letters: str, stream: str, stage: str, rejects: Sequence[Reject]
 ) -> int:
     """Files rejects in the stream `letters`, each once however often it is filed.
@@ -83,7 +83,7 @@ async def file_letters(
     waiting: list[Awaitable[bool]] = []
     size = 0
     for reject in rejects:
-        payload, headers = letter_of(stream, stage, reject, client.max_payload)
+        payload, headers = message_of(stream, stage, reject, client.max_payload)
         waiting.append(
             _file(jetstream, subject_of(letters, stream, stage, reject), payload, headers)
         )

@@ -17,8 +17,8 @@ from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream import position
 from fraiseql_assets.stream.connection import connect
-from fraiseql_assets.stream.dead_letters import file_letters
-from fraiseql_assets.stream.position import Bounds, Place
+from fraiseql_assets.stream.dead_letters import store_dead_letters
+from fraiseql_assets.stream.position import Bounds, LogPosition
 from fraiseql_assets.stream.reader import read_range
 
 T = TypeVar("T")
@@ -82,9 +82,9 @@ class Log:
         """The bounds of another stream of the same server, such as the dead letters'."""
         return self._wait(position.bounds(self._client, stream))
 
-    def place_from(self, sequence: int) -> Place | None:
+    def position_from(self, sequence: int) -> LogPosition | None:
         """The first message at or after a sequence."""
-        return self._wait(position.place_from(self._client, self.stream, sequence))
+        return self._wait(position.position_from(self._client, self.stream, sequence))
 
     def first_of_day(self, day: date) -> int | None:
         """The sequence of the first message stored on or after a UTC day."""
@@ -98,10 +98,10 @@ class Log:
         """How many messages the log holds in a range."""
         return self._wait(position.count_messages(self._client, self.stream, sequences))
 
-    def file_letters(self, stage: str, rejects: Sequence[Reject]) -> int:
+    def store_dead_letters(self, stage: str, rejects: Sequence[Reject]) -> int:
         """Files dead letters, each once. Returns how many were new."""
         return self._wait(
-            file_letters(self._client, self.dead_letters, self.stream, stage, rejects)
+            store_dead_letters(self._client, self.dead_letters, self.stream, stage, rejects)
         )
 
     def read(

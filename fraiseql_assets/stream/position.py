@@ -38,7 +38,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPosition:
     """A message's sequence and the UTC day it was stored on."""
 
     sequence: int
@@ -73,7 +73,7 @@ async def bounds(client: Client, stream: str) -> Bounds:
     return Bounds(state.first_seq, state.last_seq, state.messages, state.bytes)
 
 
-async def place_from(client: Client, stream: str, sequence: int) -> Place | None:
+async def position_from(client: Client, stream: str, sequence: int) -> LogPosition | None:
     """The first message at or after a sequence, or None when there is none."""
     return await _direct_get(client, stream, {"seq": sequence, "next_by_subj": ">"})
 
@@ -120,7 +120,7 @@ async def _pending(client: Client, stream: str, sequence: int) -> int:
     return info.num_pending or 0
 
 
-async def _direct_get(client: Client, stream: str, request: dict[str, Any]) -> Place | None:
+async def _direct_get(client: Client, stream: str, request: dict[str, Any]) -> LogPosition | None:
     """One message by JetStream's direct get (ADR-31), of which only the headers are used."""
     try:
         reply = await client.request(
@@ -142,4 +142,4 @@ async def _direct_get(client: Client, stream: str, request: dict[str, Any]) -> P
     if "Status" in headers:
         raise LogError(f"NATS refuses a direct get on stream {stream}: {dict(headers)}")
     stored = datetime.fromisoformat(headers["Nats-Time-Stamp"][:19]).date()
-    return Place(int(headers["Nats-Sequence"]), stored)
+    return LogPosition(int(headers["Nats-Sequence"]), stored)

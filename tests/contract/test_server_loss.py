@@ -132,7 +132,7 @@ class Interrupted:
 
 def until_exact(plane: OperationalPlane, log: Log) -> None:
     """Asks for what is missing as the sensor does, then holds the plane against the log."""
-    place = log.place_from(1)
+    place = log.position_from(1)
     assert place is not None
     plane.setup()
     ingest_range(plane, log, ALL, place.day, JOB)
@@ -148,7 +148,7 @@ def until_exact(plane: OperationalPlane, log: Log) -> None:
 def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
     plane: OperationalPlane, server: Server, filled: Log, number: int
 ) -> None:
-    place = filled.place_from(1)
+    place = filled.position_from(1)
     assert place is not None
     dying: Any = Interrupted(plane, number, server.lose)
     with pytest.raises(PlaneError, match="again"):
@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
 def test_what_the_ledger_says_is_committed_was_not_lost(
     plane: OperationalPlane, server: Server, filled: Log, seconds: float
 ) -> None:
-    place = filled.place_from(1)
+    place = filled.position_from(1)
     assert place is not None
     ingest_range(plane, filled, ALL, place.day, JOB)
     time.sleep(seconds)
@@ -173,7 +173,7 @@ def test_what_the_ledger_says_is_committed_was_not_lost(
 def test_a_rebuild_that_goes_on_after_the_loss_does_not_take_the_days_place(
     plane: OperationalPlane, server: Server, filled: Log
 ) -> None:
-    place = filled.place_from(1)
+    place = filled.position_from(1)
     assert place is not None
     ingest = partial(ingest_range, plane, filled, ALL, place.day, JOB)
     ingest()

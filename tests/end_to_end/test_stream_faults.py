@@ -257,7 +257,7 @@ def test_a_missing_dead_letter_stream_is_said(nats_url: str) -> None:
         Log(settings, name="tests") as log,
         pytest.raises(StreamMissing, match=r"no stream for dead letters\. Run `fraiseql"),
     ):
-        log.file_letters("decode", [Reject(1, 1, "s", {}, b"", "reason")])
+        log.store_dead_letters("decode", [Reject(1, 1, "s", {}, b"", "reason")])
 
 
 def test_a_connection_is_closed_after_its_block(nats_url: str) -> None:
