@@ -11,7 +11,8 @@ from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.planes import Plane, PlaneError
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
-from fraiseql_assets.stream.connection import LogError, public_address
+from fraiseql_assets.stream.access import public_address
+from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
 

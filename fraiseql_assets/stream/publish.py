@@ -1,4 +1,4 @@
-"""Publishing with acknowledgement: nothing is said to be published before the log has stored it."""
+"""Publishing with acknowledgement: a message counts as published once the log has stored it."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ from fraiseql_assets.stream.connection import LogError, LogUnavailable, StreamMi
 
 WINDOW = 1_000
 WINDOW_BYTES = 8 * 2**20
-"""Messages that may be on their way without an acknowledgement yet, and how large together."""
+"""Messages, and bytes of them, that may wait for their acknowledgement together."""
 ACK_SECONDS = 10.0
 TRIES = 5
 CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
@@ -42,7 +42,7 @@ class Published:
     messages: int = 0
     events: int = 0
     duplicates: int = 0
-    """Messages that the log knew already by their `Nats-Msg-Id`, and stored once."""
+    """Messages that the log recognised by their `Nats-Msg-Id` and did not store again."""
     seconds: float = 0.0
 
 
@@ -55,13 +55,13 @@ async def publish(
 ) -> Published:
     """Publishes messages and waits for every acknowledgement.
 
-    An acknowledgement that does not come is asked for again under the same `Nats-Msg-Id`, so a
-    message is stored once. With `rate`, so many events per second at most.
+    A message without an acknowledgement is sent again under the same `Nats-Msg-Id`, so it is stored
+    once. `rate` limits the events per second.
 
     Raises:
         StreamMissing: no stream captures the subject.
         LogUnavailable: the server stopped acknowledging.
-        LogError: the server refuses a message, for one since it is too large.
+        LogError: the server refuses a message, for example because it is too large.
     """
     published, started = Published(), time.monotonic()
     jetstream = client.jetstream(timeout=ACK_SECONDS)
@@ -69,8 +69,8 @@ async def publish(
     size = 0
     for message in messages:
         if rate:
-            due = started + published.events / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            next_at = started + published.events / rate
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         waiting.append(asyncio.ensure_future(_store(client, jetstream, message)))
         published.messages += 1
         published.events += message.events
@@ -89,7 +89,7 @@ async def publish(
 
 
 async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing) -> bool:
-    """Publishes one message. Returns whether the log had it already."""
+    """Publishes one message. Returns whether the log had it before."""
     for attempt in range(1, TRIES + 1):
         try:
             ack = await jetstream.publish(
@@ -103,7 +103,7 @@ async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing)
             ) from error
         except NoStreamResponseError as error:
             raise StreamMissing(
-                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and see that "
+                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and check that "
                 "FRAISEQL_SUBJECTS covers it."
             ) from error
         except APIError as error:
@@ -127,7 +127,7 @@ async def publish_generated(
     """Publishes realistic events in one of the shapes `observer`, `cdc` or `arrow`.
 
     Raises:
-        LogError: as `publish` says, and when the server cannot be reached.
+        LogError: as for `publish`, and when the server cannot be reached.
     """
     chosen = random.SystemRandom().randrange(2**63) if seed is None else seed
     async with connect(settings, name="fraiseql-assets publish", reconnect_seconds=30) as client:
@@ -137,7 +137,7 @@ async def publish_generated(
 
 
 def cdc_subject(settings: Settings) -> str:
-    """The template of CDC subjects, under the root of which the stream captures them."""
+    """The template of the CDC subjects that the stream captures."""
     for subject in settings.subjects:
         if subject.endswith(NO_TENANT):
             return f"{subject.removesuffix(NO_TENANT)}.{{tenant_id}}.{{table}}"

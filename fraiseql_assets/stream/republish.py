@@ -19,7 +19,6 @@ from fraiseql_assets.stream.dead_letter_reader import (
     original_message,
 )
 from fraiseql_assets.stream.log import Log
-from fraiseql_assets.stream.position import bounds
 from fraiseql_assets.stream.publish import publish
 from fraiseql_assets.stream.reader import read_range
 
@@ -39,7 +38,7 @@ async def republish(settings: Settings, dead_letters: Sequence[DeadLetter]) -> N
         try:
             left = await jetstream.get_last_msg(settings.dead_letter_stream, note)
         except NotFoundError:
-            end = (await bounds(nats, settings.stream)).last
+            end = await asyncio.to_thread(_end_of_log, settings)
             await jetstream.publish(note, b"%d" % end)
             done: set[str] = set()
         else:
@@ -60,10 +59,14 @@ def _again(settings: Settings, dead_letter: DeadLetter) -> Outgoing:
     return Outgoing(dead_letter.subject, message.payloads[0], headers)
 
 
+def _end_of_log(settings: Settings) -> int:
+    with Log(settings, name="fraiseql-assets dead-letters") as log:
+        return log.bounds().last
+
+
 def _published_since(settings: Settings, end: int) -> set[str]:
     """The message ids of what the log has taken after a sequence."""
-    with Log(settings, name="fraiseql-assets dead-letters") as log:
-        last = log.bounds().last
+    last = _end_of_log(settings)
     if last <= end:
         return set()
     sequences = SequenceRange(end + 1, last)

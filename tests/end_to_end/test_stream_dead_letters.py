@@ -9,7 +9,7 @@ from log_server import ask, read, streams
 
 from fraiseql_assets.events.messages import Reject, parse_headers
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.dead_letters import IN_THE_LOG
+from fraiseql_assets.stream.dead_letters import ONLY_IN_LOG
 from fraiseql_assets.stream.log import Log
 
 
@@ -119,7 +119,7 @@ def test_a_dead_letter_message_may_be_as_large_as_any_message(settings: Settings
     left = [headers.get("Fraiseql-Dead-DeadLetter-Payload") for _, headers in found]
     fits = len([payload for payload in kept if payload])
     assert kept == [b""] * (9 - fits) + [dead_letter.payload for dead_letter in rejects[9 - fits :]]
-    assert left == [IN_THE_LOG] * (9 - fits) + [None] * fits
+    assert left == [ONLY_IN_LOG] * (9 - fits) + [None] * fits
     assert 1 <= fits <= 8
 
 
@@ -128,4 +128,4 @@ def test_headers_too_large_to_copy_stay_in_the_log(settings: Settings) -> None:
     assert file(settings, "decode", huge) == 1
     [(payload, headers)] = stored_dead_letters(settings)
     assert (payload, headers["Fraiseql-Dead-DeadLetter-Headers"]) == (b"", "{}")
-    assert headers["Fraiseql-Dead-DeadLetter-Payload"] == IN_THE_LOG
+    assert headers["Fraiseql-Dead-DeadLetter-Payload"] == ONLY_IN_LOG

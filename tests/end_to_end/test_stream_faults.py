@@ -182,7 +182,7 @@ def test_a_frozen_server_is_said(server: NatsServer) -> None:
 def test_a_server_that_goes_away_in_between_is_said(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests") as log:
         server.kill()
-        with pytest.raises(LogUnavailable, match="does not say what stream"):
+        with pytest.raises(LogUnavailable, match="did not tell the bounds of stream"):
             log.bounds()
     server.start()
 
@@ -255,7 +255,7 @@ def test_a_missing_dead_letter_stream_is_said(nats_url: str) -> None:
     settings = settings_for(nats_url)
     with (
         Log(settings, name="tests") as log,
-        pytest.raises(StreamMissing, match=r"no stream for dead letters\. Run `fraiseql"),
+        pytest.raises(StreamMissing, match=r"no stream for dead-letter messages\. Run `fraiseql"),
     ):
         log.store_dead_letters("decode", [Reject(1, 1, "s", {}, b"", "reason")])
 
