@@ -20,10 +20,18 @@ def parse_headers(block: bytes) -> dict[str, str]:
     return headers
 
 
+def header(block: bytes, name: str) -> str | None:
+    """One header of a block. Names are compared without case."""
+    wanted = name.lower()
+    for found, value in parse_headers(block).items():
+        if found.lower() == wanted:
+            return value
+    return None
+
+
 def message_id(block: bytes) -> str | None:
     """The deduplication id that the producer gave a message."""
-    headers = parse_headers(block)
-    return headers.get(OWN_ID) or headers.get("Nats-Msg-Id")
+    return header(block, OWN_ID) or header(block, "Nats-Msg-Id")
 
 
 def header_block(headers: dict[str, str] | None) -> bytes:

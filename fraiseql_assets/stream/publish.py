@@ -103,8 +103,8 @@ async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing)
             ) from error
         except NoStreamResponseError as error:
             raise StreamMissing(
-                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and check that "
-                "FRAISEQL_SUBJECTS covers it."
+                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and check "
+                "that FRAISEQL_SUBJECTS covers it."
             ) from error
         except APIError as error:
             raise LogError(f"NATS refuses a message: {error.description}") from error
