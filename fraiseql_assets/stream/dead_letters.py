@@ -15,6 +15,9 @@ from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing
 DECODE = "decode"
 """The stage of messages that are no events; every other stage is a plane."""
 
+ANY_SUBJECT = "*.*.*.*.*"
+"""Matches the subjects of dead-letter messages (`subject_of`), whatever their stream's name."""
+
 HEADER_PREFIX = "Fraiseql-Dead-DeadLetter-"
 ONLY_IN_LOG = "too large to be copied: only the log has it"
 WINDOW = 500

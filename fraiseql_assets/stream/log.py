@@ -24,7 +24,7 @@ from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, connect, translated
-from fraiseql_assets.stream.dead_letters import store_dead_letters
+from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
 from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
 
@@ -113,7 +113,12 @@ class Log:
 
     def count_messages(self, sequences: SequenceRange) -> int:
         """How many messages the log holds in a range; deleted ones do not count."""
-        return self._count_from(sequences.first) - self._count_from(sequences.last + 1)
+        first, behind = sequences.first, sequences.last + 1
+        return self._count_from(self.stream, first) - self._count_from(self.stream, behind)
+
+    def count_dead_letters(self) -> int:
+        """How many dead-letter messages there are; other messages of their stream do not count."""
+        return self._count_from(self._settings.dead_letter_stream, 1, ANY_SUBJECT)
 
     def read(
         self, sequences: SequenceRange, batching: Batching, *, ahead: int
@@ -144,22 +149,23 @@ class Log:
     def _jetstream(self) -> JetStreamContext:
         return self._client.jetstream(timeout=REQUEST_SECONDS)
 
-    def _count_from(self, sequence: int) -> int:
+    def _count_from(self, stream: str, sequence: int, filter_subject: str | None = None) -> int:
         """How many messages there are from a sequence on: what a consumer made there would get."""
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=sequence,
+            filter_subject=filter_subject,
             ack_policy=AckPolicy.NONE,
             mem_storage=True,
             inactive_threshold=5.0,
         )
 
         async def ask() -> int:
-            info = await self._jetstream.add_consumer(self.stream, config)
-            await self._jetstream.delete_consumer(self.stream, info.name)
+            info = await self._jetstream.add_consumer(stream, config)
+            await self._jetstream.delete_consumer(stream, info.name)
             return info.num_pending or 0
 
-        with translated(self.stream, "the number of messages"):
+        with translated(stream, "the number of messages"):
             return self._wait(ask())
 
     def _direct_get(self, request: dict[str, Any]) -> LogPosition | None:

@@ -11,7 +11,6 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError
 
 from fraiseql_assets.events.encode import (
@@ -64,14 +63,13 @@ async def publish(
         LogError: the server refuses a message, for example because it is too large.
     """
     published, started = Published(), time.monotonic()
-    jetstream = client.jetstream(timeout=ACK_SECONDS)
     waiting: list[asyncio.Task[bool]] = []
     size = 0
     for message in messages:
         if rate:
             next_at = started + published.events / rate
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
-        waiting.append(asyncio.ensure_future(_store(client, jetstream, message)))
+        waiting.append(asyncio.ensure_future(publish_one(client, message)))
         published.messages += 1
         published.events += message.events
         size += len(message.payload)
@@ -88,8 +86,13 @@ async def publish(
     return published
 
 
-async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing) -> bool:
-    """Publishes one message. Returns whether the log had it before."""
+async def publish_one(client: Client, message: Outgoing) -> bool:
+    """Publishes one message. Returns whether the log had it before.
+
+    Raises:
+        StreamMissing, LogUnavailable, LogError: as for `publish`.
+    """
+    jetstream = client.jetstream(timeout=ACK_SECONDS)
     for attempt in range(1, TRIES + 1):
         try:
             ack = await jetstream.publish(

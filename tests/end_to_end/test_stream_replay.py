@@ -13,12 +13,13 @@ from fraiseql_assets.cli import console
 from fraiseql_assets.cli.main import app
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.encode import Outgoing
-from fraiseql_assets.events.messages import message_id, parse_headers
+from fraiseql_assets.events.messages import Reject, message_id, parse_headers
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream import republish as republish_module
+from fraiseql_assets.stream.connection import LogUnavailable
 from fraiseql_assets.stream.dead_letter_reader import read_dead_letters
 from fraiseql_assets.stream.log import Log
-from fraiseql_assets.stream.republish import remove_dead_letters, republish
+from fraiseql_assets.stream.republish import remove_dead_letter, republish
 
 BAD = b'{"event_type": "INSERT"}'
 
@@ -114,13 +115,13 @@ def test_a_replay_that_broke_off_before_it_removed_publishes_nothing_twice(
     fill(settings)
 
     async def crash(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise LogUnavailable("gone")
 
-    monkeypatch.setattr(republish_module, "remove_dead_letters", crash)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(republish_module, "remove_dead_letter", crash)
+    with pytest.raises(LogUnavailable):
         asyncio.run(republish(settings, list(read_dead_letters(settings))))
     assert held(settings) == (6, 4)
-    monkeypatch.setattr(republish_module, "remove_dead_letters", remove_dead_letters)
+    monkeypatch.setattr(republish_module, "remove_dead_letter", remove_dead_letter)
     if window == "long after it":
         shorten_duplicate_window(settings)
     assert run("replay", "--all").exit_code == 0
@@ -159,3 +160,53 @@ def test_headers_of_a_replay_keep_what_the_producer_wrote(settings: Settings) ->
     headers = parse_headers(read(settings, 2, 2)[0].headers[0])
     assert (headers["Trace"], headers["Fraiseql-Msg-Id"]) == ("a:b", "m")
     assert headers["Nats-Msg-Id"].startswith("dead-letter:")
+
+
+def test_headers_that_command_the_server_are_not_published_again(settings: Settings) -> None:
+    commands = {
+        "Nats-Expected-Last-Sequence": "0",
+        "Nats-Expected-Stream": settings.stream,
+        "nats-expected-last-msg-id": "never",
+        "Nats-TTL": "1s",
+        "Trace": "kept",
+    }
+    with Log(settings, name="tests") as log:
+        log.store_dead_letters("decode", [Reject(1, 1, subject(settings), commands, b"[]", "why")])
+    assert run("replay", "--all").exit_code == 0
+    headers = parse_headers(read(settings, 1, 1)[0].headers[0])
+    assert headers.pop("Nats-Msg-Id").startswith("dead-letter:")
+    assert headers == {"Trace": "kept"}
+
+
+def test_a_rollup_header_erases_nothing_when_it_is_replayed(settings: Settings) -> None:
+    store(settings, [Outgoing(subject(settings), b"%d" % n, {}) for n in range(3)])
+    rollup = Reject(2, 1, subject(settings), {"Nats-Rollup": "sub"}, b"[]", "a JSON array")
+    with Log(settings, name="tests") as log:
+        log.store_dead_letters("decode", [rollup])
+    assert run("replay", "--all").exit_code == 0
+    assert held(settings) == (4, 0)
+
+
+def test_one_failure_keeps_no_other_message_from_being_replayed(settings: Settings) -> None:
+    good = [Reject(n, 1, subject(settings), None, BAD, "why") for n in (1, 3)]
+    uncaptured = Reject(2, 1, f"{settings.stream}_elsewhere", None, BAD, "why")
+    gone = Reject(4, 1, subject(settings), None, b"x" * 8 * 2**20, "why")
+    with Log(settings, name="tests") as log:
+        log.store_dead_letters("decode", [good[0], uncaptured, good[1], gone])
+    replayed = run("replay", "--all")
+    assert replayed.exit_code == 1
+    assert "2 published again" in replayed.stdout
+    assert f"2 failed: no stream captures {settings.stream}_elsewhere." in replayed.stderr
+    assert "4 failed: dead-letter message 4 is about message 4" in replayed.stderr
+    assert held(settings) == (2, 2)
+    assert run("replay", "--all").exit_code == 1
+    assert held(settings) == (2, 2)
+
+
+def test_only_dead_letter_messages_are_counted(settings: Settings) -> None:
+    fill(settings)
+    note = f"{settings.dead_letter_stream}.replay"
+    ask(settings, lambda jetstream: jetstream.publish(note, b"3"))
+    with Log(settings, name="tests") as log:
+        assert log.bounds_of(settings.dead_letter_stream).messages == 4
+        assert log.count_dead_letters() == 3

@@ -104,9 +104,9 @@ def replay(
         f"[green]✓[/green] {replayed.published:,} published again, "
         f"{replayed.written:,} written into their plane"
     )
-    for reason in replayed.refused:
-        err.print(f"[red]✗[/red] refused again: {escape(reason)}", soft_wrap=True)
-    raise typer.Exit(1 if replayed.refused else 0)
+    for failure in replayed.failures:
+        err.print(f"[red]✗[/red] {failure.number} failed: {escape(failure.reason)}", soft_wrap=True)
+    raise typer.Exit(1 if replayed.failures else 0)
 
 
 def _facts(dead_letter: "DeadLetter") -> dict[str, Any]:
