@@ -68,12 +68,23 @@ def _log(settings: Settings) -> Iterator[Finding]:
                     f"{server.max_payload:,} bytes; Arrow batches are split to fit. "
                     "8 MiB is advised: set max_payload in the server's configuration.",
                 )
-            for stream in (settings.stream, settings.dead_letter_stream):
-                bounds = log.bounds_of(stream)
-                state = "warning" if stream != settings.stream and bounds.messages else "ok"
-                yield Finding(f"stream {stream}", state, f"{bounds.messages:,} messages")
+            yield from _streams(log, settings)
     except LogError as error:
         yield Finding("NATS", "wrong", str(error))
+
+
+def _streams(log: Log, settings: Settings) -> Iterator[Finding]:
+    for misfit in log.misfits():
+        if not misfit.fatal:
+            yield Finding(f"stream {settings.stream}", "warning", str(misfit))
+    messages = log.bounds().messages
+    yield Finding(f"stream {settings.stream}", "ok", f"{messages:,} messages")
+    dead_letters = log.count_dead_letters()
+    yield Finding(
+        f"stream {settings.dead_letter_stream}",
+        "warning" if dead_letters else "ok",
+        f"{dead_letters:,} dead-letter messages",
+    )
 
 
 def _plane(plane: Plane) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from nats.js.client import JetStreamContext
 
 from fraiseql_assets.events.messages import Messages, Reject
@@ -27,6 +27,7 @@ from fraiseql_assets.stream.connection import LogError, connect, translated
 from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
 from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
+from fraiseql_assets.stream.requirements import Misfit, misfits, require_log
 
 T = TypeVar("T")
 
@@ -83,14 +84,22 @@ class Log:
         return Server(f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload)
 
     def bounds(self) -> Bounds:
-        """The first and last sequence and how much there is."""
-        return self.bounds_of(self.stream)
+        """The first and last sequence and how much there is.
+
+        Raises:
+            StreamUnfit: the stream's configuration does not fit a log.
+        """
+        info = self._info(self.stream)
+        require_log(info.config)
+        return _bounds(info)
 
     def bounds_of(self, stream: str) -> Bounds:
         """The bounds of another stream of the same server, such as the dead-letter stream."""
-        with translated(stream, "the bounds"):
-            state = self._wait(self._jetstream.stream_info(stream)).state
-        return Bounds(state.first_seq, state.last_seq, state.messages, state.bytes)
+        return _bounds(self._info(stream))
+
+    def misfits(self) -> list[Misfit]:
+        """The settings of the stream that do not fit a log."""
+        return misfits(self._info(self.stream).config)
 
     def position_from(self, sequence: int) -> LogPosition | None:
         """The first message at or after a sequence, None when there is none."""
@@ -149,6 +158,10 @@ class Log:
     def _jetstream(self) -> JetStreamContext:
         return self._client.jetstream(timeout=REQUEST_SECONDS)
 
+    def _info(self, stream: str) -> StreamInfo:
+        with translated(stream, "the bounds"):
+            return self._wait(self._jetstream.stream_info(stream))
+
     def _count_from(self, stream: str, sequence: int, filter_subject: str | None = None) -> int:
         """How many messages there are from a sequence on: what a consumer made there would get."""
         config = ConsumerConfig(
@@ -196,3 +209,8 @@ class Log:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _bounds(info: StreamInfo) -> Bounds:
+    state = info.state
+    return Bounds(state.first_seq, state.last_seq, state.messages, state.bytes)

@@ -15,6 +15,8 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
+from nats.js.api import StreamConfig
+
 from fraiseql_assets.events.messages import Messages, parse_headers
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -25,6 +27,7 @@ from fraiseql_assets.stream.connection import (
     stream_missing,
     unavailable,
 )
+from fraiseql_assets.stream.requirements import CONSUMER_SECONDS, require_log
 from fraiseql_assets.stream.wire import Frame, Wire, WireError
 
 PULL_MESSAGES = 5_000
@@ -54,7 +57,8 @@ def read_range(
 
     Raises:
         StreamMissing: the server has no such stream.
-        LogUnavailable: nothing arrived for a minute though more should have.
+        StreamUnfit: the stream's configuration does not fit a log.
+        LogUnavailable: nothing arrived for a minute although messages remain.
     """
     batch, size = Messages(), 0
     for arrival in _deliver(settings, stream, sequences):
@@ -117,6 +121,7 @@ class _Pull:
     def __enter__(self) -> Self:
         self._wire.__enter__()
         try:
+            self._require_log()
             created = self._ask(
                 f"CONSUMER.CREATE.{self._stream}",
                 {
@@ -126,7 +131,7 @@ class _Pull:
                         "opt_start_seq": self._sequences.first,
                         "ack_policy": "none",
                         "mem_storage": True,
-                        "inactive_threshold": 30 * 10**9,
+                        "inactive_threshold": int(CONSUMER_SECONDS * 10**9),
                     },
                 },
             )
@@ -202,6 +207,11 @@ class _Pull:
             raise WireError(f"the pull ended with {status.decode()}")
         self._in_flight -= int(left)
         self._unasked += int(left)
+
+    def _require_log(self) -> None:
+        """Asked first: what a stream does to consumers it does not fit has many forms."""
+        info = self._ask(f"STREAM.INFO.{self._stream}", {})
+        require_log(StreamConfig.from_response(info["config"]))
 
     def _ask(self, what: str, request: dict[str, Any]) -> dict[str, Any]:
         """Sends a request to JetStream's API and returns the response.
