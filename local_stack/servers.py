@@ -13,6 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from local_stack.nats_store import largest_store, needs_restart
 from local_stack.probes import HOST, answers, greets
 from local_stack.programs import Program, StackError
 
@@ -21,6 +22,10 @@ server_name: fraiseql-local
 
 # Ten thousand events as one Arrow message take about a megabyte; the default limit is one.
 max_payload: 8MiB
+
+# A store that is full refuses messages and takes them again when there is room. A disk that is full
+# leaves streams that refuse messages until the server is restarted.
+jetstream {{ max_file_store: {max_file_store} }}
 """
 
 START_POSTGRESQL = """\
@@ -60,7 +65,8 @@ def nats(folder: Path, port: int) -> Program:
 
     def prepare() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        configuration.write_text(NATS_CONFIGURATION)
+        size = largest_store(folder)
+        configuration.write_text(NATS_CONFIGURATION.format(max_file_store=size))
 
     executable = Path(sysconfig.get_path("scripts")) / "nats-server"
     return Program(
@@ -73,6 +79,7 @@ def nats(folder: Path, port: int) -> Program:
         is_ready=partial(greets, port, b"INFO "),
         addresses={"nats_url": f"nats://{HOST}:{port}"},
         prepare=prepare,
+        needs_restart=partial(needs_restart, folder, f"nats://{HOST}:{port}"),
     )
 
 

@@ -1,5 +1,6 @@
 """Every connection, version, permission and setting, each with what to do about it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Literal
 import requests
 
 from fraiseql_assets.cli.flight_client import FlightProblem, health
+from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.planes import Plane, PlaneError
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.access import public_address
 from fraiseql_assets.stream.connection import LogError
@@ -69,8 +71,17 @@ def _log(settings: Settings) -> Iterator[Finding]:
                     "8 MiB is advised: set max_payload in the server's configuration.",
                 )
             yield from _streams(log, settings)
+            log.probe_write()
+            yield Finding("NATS store", "ok", f"takes writes{_room()}")
     except LogError as error:
         yield Finding("NATS", "wrong", str(error))
+
+
+def _room() -> str:
+    """How much room the disk of a running local stack has."""
+    if of_running_stack(DEFAULT_DATA_DIR) is None:
+        return ""
+    return f", {shutil.disk_usage(DEFAULT_DATA_DIR).free / 2**30:,.1f} GiB of its disk are free"
 
 
 def _streams(log: Log, settings: Settings) -> Iterator[Finding]:

@@ -101,6 +101,7 @@ def _look_at_log(settings: Settings) -> LogStatus:
         with Log(settings, name="fraiseql-assets status") as log:
             bounds = log.bounds()
             dead_letters = log.count_dead_letters()
+            log.probe_write()
     except LogError as error:
         return LogStatus(settings.stream, error=str(error))
     return LogStatus(

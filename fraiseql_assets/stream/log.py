@@ -6,6 +6,7 @@ its own. Every `read` has a connection beside it, because another thread consume
 
 import asyncio
 import json
+import secrets
 import threading
 from collections.abc import Coroutine, Generator, Sequence
 from dataclasses import dataclass
@@ -14,16 +15,25 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError, ServerError, ServiceUnavailableError
 
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.planes import Batching
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import LogError, connect, translated
+from fraiseql_assets.stream.connection import (
+    LogError,
+    LogUnavailable,
+    connect,
+    stream_missing,
+    translated,
+)
 from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
 from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
@@ -32,6 +42,12 @@ from fraiseql_assets.stream.requirements import Misfit, misfits, require_log
 T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
+
+NO_SUBJECT = "_fraiseql.probe"
+"""A subject that no stream captures."""
+
+PURGE_FAILED = 10051
+"""JetStream's error code for a stream whose files cannot be written when it is purged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +169,38 @@ class Log:
                 self._client, self._settings.dead_letter_stream, self.stream, stage, rejects
             )
         )
+
+    def probe_write(self) -> None:
+        """Returns if both streams can be written. No message of theirs is changed.
+
+        Raises:
+            LogUnavailable: they cannot, as after a full disk.
+        """
+        name = f"{self._settings.dead_letter_stream}.probe.{secrets.token_hex(8)}"
+
+        async def probe() -> None:
+            # The server reports a stream that it cannot write when asked to delete nothing.
+            for stream in (self.stream, self._settings.dead_letter_stream):
+                try:
+                    await self._jetstream.purge_stream(stream, subject=NO_SUBJECT)
+                except ServerError as error:
+                    # A stream that denies purges refuses with another code.
+                    if error.err_code == PURGE_FAILED:
+                        raise
+            stored = await self._jetstream.publish(name, b"")
+            await self._jetstream.delete_msg(self._settings.dead_letter_stream, stored.seq)
+
+        try:
+            self._wait(probe())
+        except (ServerError, ServiceUnavailableError, NatsTimeoutError) as error:
+            raise LogUnavailable(
+                f"NATS cannot write ({getattr(error, 'description', None) or 'no answer'}). Make "
+                "room on its disk, or raise max_file_store, and restart the server."
+            ) from error
+        except NotFoundError as error:
+            raise stream_missing(f"{self.stream} or {self._settings.dead_letter_stream}") from error
+        except (NatsError, TimeoutError, OSError) as error:
+            raise LogUnavailable(f"NATS did not answer to a write: {error}") from error
 
     @property
     def _jetstream(self) -> JetStreamContext:
