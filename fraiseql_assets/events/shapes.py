@@ -4,9 +4,9 @@ A  observer event   event_type, entity_type, entity_id, data, timestamp, …
 B  CDC event        object_type, op, object_id, after, before, commit_time, seq
 C  documented form  event, entity, subject, timestamp, data
 
-What identifies an event, and so counts once, is what the producer says of it: `id` (or `event_id`),
+An event is identified, and so counts once, by what its producer wrote: `id` (or `event_id`),
 in a CDC event else `{object_type}:{seq}`, in the documented form else the message's own
-deduplication id or its place in the log. An observer event and the CDC event of the same change
+deduplication id or its position in the log. An observer event and the CDC event of the same change
 are one event where both carry the same id, and two where the CDC event carries none: the `seq` of
 an observer event is its producer's own count and need not be the database's.
 """
@@ -156,7 +156,7 @@ def _cdc_id(wire: WireEvent, headers: bytes) -> Text:
 
 
 def _from_documented(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
-    """The form has no id: the message's own deduplication id names it, or its place."""
+    """The form has no id: the message's deduplication id identifies it, or its log position."""
     entity, kind = _split(wire.event or "")
     name = message_id(headers) or f"{subject}#{seq}"
     wire.id = wire.id if wire.id is not None else str(uuid.uuid5(NAMESPACE, name))

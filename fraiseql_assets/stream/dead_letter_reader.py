@@ -22,7 +22,7 @@ class DeadLetter:
 
     number: int
     """Its sequence in the dead-letter stream, by which commands name it."""
-    filed: int
+    stored: int
     """When it was stored there, in nanoseconds since the epoch."""
     stream: str
     stage: str
@@ -41,7 +41,7 @@ class DeadLetter:
     @property
     def replay_id(self) -> str:
         """The message id under which it is published again, the same in every attempt."""
-        return f"dead-letter:{self.stream}:{self.number}:{self.filed}"
+        return f"dead-letter:{self.stream}:{self.number}:{self.stored}"
 
 
 def read_dead_letters(
@@ -104,20 +104,20 @@ def _read(settings: Settings, sequences: SequenceRange) -> Iterator[DeadLetter]:
     )
     for batch in batches:
         columns = (batch.sequences, batch.times, batch.headers, batch.payloads)
-        for number, filed, block, payload in zip(*columns, strict=True):
+        for number, stored, block, payload in zip(*columns, strict=True):
             fields = {
                 name.removeprefix(HEADER_PREFIX): value
                 for name, value in parse_headers(block).items()
                 if name.startswith(HEADER_PREFIX)
             }
             if fields:
-                yield _dead_letter(number, filed, fields, payload)
+                yield _dead_letter(number, stored, fields, payload)
 
 
-def _dead_letter(number: int, filed: int, fields: dict[str, str], payload: bytes) -> DeadLetter:
+def _dead_letter(number: int, stored: int, fields: dict[str, str], payload: bytes) -> DeadLetter:
     return DeadLetter(
         number=number,
-        filed=filed,
+        stored=stored,
         stream=fields["Stream"],
         stage=fields["Stage"],
         sequence=int(fields["Sequence"]),

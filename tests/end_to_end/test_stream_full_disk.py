@@ -68,7 +68,7 @@ def break_stream(folder: Path, settings: Settings) -> None:
     (folder / "filler").unlink()
 
 
-def test_a_log_that_takes_no_writes_is_said_and_a_healthy_one_is_left_alone(
+def test_a_log_that_takes_no_writes_is_reported_and_a_healthy_one_is_not_changed(
     small_disk: Path,
 ) -> None:
     with nats_server(small_disk) as server:
@@ -98,7 +98,7 @@ def test_a_stream_that_denies_purges_is_no_full_disk(tmp_path: Path) -> None:
         assert not nats_store.needs_restart(tmp_path, server.url)
 
 
-def test_a_full_store_is_said(tmp_path: Path) -> None:
+def test_a_full_store_is_reported(tmp_path: Path) -> None:
     with nats_server(tmp_path, "jetstream { max_file_store: 4MiB }") as server:
         settings = settings_for(server.url)
         asyncio.run(setup_streams(settings))

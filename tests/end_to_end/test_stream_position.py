@@ -117,7 +117,7 @@ def test_counting_leaves_no_consumer_behind(settings: Settings, log: Log) -> Non
     assert consumers(settings) == 0
 
 
-def test_a_stream_without_direct_gets_is_said(nats_url: str) -> None:
+def test_a_stream_without_direct_gets_is_reported(nats_url: str) -> None:
     settings = settings_for(nats_url)
     add_stream(settings, StreamConfig(name=settings.stream, subjects=settings.subjects))
     try:

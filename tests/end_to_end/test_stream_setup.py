@@ -106,7 +106,7 @@ def test_an_older_dead_letter_stream_keeps_its_messages_and_takes_new_ones(
         assert log.bounds_of(name).messages == 2
 
 
-def test_a_subject_that_another_stream_holds_is_said(settings: Settings, nats_url: str) -> None:
+def test_a_subject_that_another_stream_holds_is_reported(settings: Settings, nats_url: str) -> None:
     setup(settings)
     other = settings_for(nats_url, subjects=settings.subjects)
     with pytest.raises(LogError, match="subjects overlap with an existing stream"):

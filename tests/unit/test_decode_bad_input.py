@@ -55,7 +55,7 @@ def replaced(old: bytes, new: bytes) -> bytes:
         (replaced(b"{}", b"[" * 100_000 + b"]" * 100_000), "nested too deeply to be read"),
     ],
 )
-def test_what_is_no_json_object_is_said(payload: bytes, said: str) -> None:
+def test_what_is_no_json_object_is_reported(payload: bytes, said: str) -> None:
     assert reason(payload) == said
 
 
@@ -145,7 +145,7 @@ def test_a_field_of_the_wrong_type_is_named(payload: bytes, said: str) -> None:
         ("x" * 1000, f"timestamp '{'x' * 60}' {NO_TIME}"),
     ],
 )
-def test_a_time_that_cannot_be_kept_is_said(written: str, said: str) -> None:
+def test_a_time_that_cannot_be_kept_is_reported(written: str, said: str) -> None:
     assert reason(observer(timestamp=written)) == said
 
 
@@ -254,7 +254,7 @@ def test_an_arrow_column_of_the_wrong_type_is_named(table: pa.Table, said: str) 
     assert reason(stream(table), ARROW).startswith(said)
 
 
-def test_a_column_given_twice_is_said() -> None:
+def test_a_column_given_twice_is_reported() -> None:
     columns = [*events().columns, events()["data"]]
     twice = pa.table(columns, names=[*events().column_names, "data"])
     assert reason(stream(twice), ARROW) == "the column data is there twice"

@@ -102,8 +102,8 @@ def test_a_column_may_have_a_type_that_holds_the_same(name: str, values: pa.Arra
 )
 def test_times_may_have_any_unit_and_are_cut_to_microseconds(values: pa.Array, read: str) -> None:
     batch = events(1)
-    place = batch.schema.get_field_index("timestamp")
-    found = row(stream(batch.set_column(place, "timestamp", values)), ARROW)
+    at = batch.schema.get_field_index("timestamp")
+    found = row(stream(batch.set_column(at, "timestamp", values)), ARROW)
     assert found["timestamp"] == datetime.fromisoformat(read)
 
 
@@ -121,7 +121,7 @@ def test_columns_may_come_in_any_order() -> None:
     assert rows(stream(turned), ARROW) == rows(stream(batch), ARROW)
 
 
-def test_what_a_producer_says_of_the_log_is_not_believed() -> None:
+def test_stream_columns_of_a_producer_are_ignored() -> None:
     claimed = events(1).append_column("stream_seq", pa.array([99], pa.uint64()))
     assert row(stream(claimed), ARROW)["stream_seq"] == 1
 

@@ -65,15 +65,15 @@ def test_a_message_that_comes_byte_by_byte_is_the_same_message() -> None:
     frames, st.lists(noise, min_size=8, max_size=8), st.lists(st.integers(0, 3_000), max_size=10)
 )
 def test_messages_between_other_lines_split_anywhere_come_whole_and_in_order(
-    sent: list[Frame], between: list[bytes], cuts: list[int]
+    sent: list[Frame], between: list[bytes], splits: list[int]
 ) -> None:
     whole = b"".join(
         line + written(frame) for line, frame in zip(between, sent, strict=False)
     ) + b"".join(between)
     parser, got, start = Parser(), [], 0
-    for cut in [*sorted(cuts), len(whole)]:
-        got += parser.feed(whole[start:cut])
-        start = max(start, cut)
+    for stop in [*sorted(splits), len(whole)]:
+        got += parser.feed(whole[start:stop])
+        start = max(start, stop)
     assert got == sent
     assert parser.pings == whole_lines(between, len(sent), b"PING\r\n")
 

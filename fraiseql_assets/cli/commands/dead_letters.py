@@ -118,7 +118,7 @@ def _facts(dead_letter: "DeadLetter") -> dict[str, Any]:
         "row": dead_letter.row,
         "subject": dead_letter.subject,
         "stored": _moment(dead_letter.time),
-        "filed": _moment(dead_letter.filed),
+        "dead_lettered": _moment(dead_letter.stored),
         "reason": dead_letter.reason,
     }
 
