@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServerError
 
 from fraiseql_assets.events.encode import Headers, Outgoing
 from fraiseql_assets.events.messages import OWN_ID, message_id, parse_headers
@@ -144,11 +144,17 @@ async def remove_dead_letter(
     Raises:
         LogUnavailable: the server did not acknowledge the removal.
     """
+    stream, number = settings.dead_letter_stream, dead_letter.number
     try:
-        await jetstream.delete_msg(settings.dead_letter_stream, dead_letter.number)
+        try:
+            await jetstream.delete_msg(stream, number)
+        except ServerError:
+            # The same error stands for a message that is gone and for one that is not deleted.
+            await jetstream.get_msg(stream, number)
+            raise
     except NotFoundError:
         pass
     except (NatsError, TimeoutError, OSError) as error:
         raise LogUnavailable(
-            f"NATS does not remove dead-letter message {dead_letter.number}: {error}"
+            f"NATS does not remove dead-letter message {number}: {error}"
         ) from error
