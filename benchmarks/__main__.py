@@ -21,6 +21,7 @@ BENCHMARKS = {
     "graphql_speed": "N2, N3: GraphQL as Arrow, against JSON and against COPY",
     "graphql_limits": "N4, N10: memory of a large result; how soon a query answers and stops",
     "ingest": "N5, N6, N7: events out of the log, into Arrow and into ClickHouse",
+    "reading": "messages out of the log, against the client library nats-py",
     "bulk": "N8: bodies for Elasticsearch",
     "indexing": "N15: documents into Elasticsearch",
     "latency": "N11: from published to visible",

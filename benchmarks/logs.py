@@ -23,7 +23,7 @@ from fraiseql_assets.events.generate import BATCH_ROWS, generate
 from fraiseql_assets.events.messages import header_block
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.connection import access_of, connect
 from fraiseql_assets.stream.publish import publish
 from fraiseql_assets.stream.setup import setup_streams
 from fraiseql_assets.stream.wire import Wire
@@ -142,7 +142,8 @@ def _publish_observer(settings: Settings, count: int) -> None:
         for batch in events(count)
         for message in observer_messages(batch, settings.subject_prefix)
     )
-    with _Publisher(settings.nats_url.get_secret_value(), name="benchmark", timeout=30) as nats:
+    access = access_of(settings)
+    with _Publisher(access, access.servers[0], name="benchmark", timeout=30) as nats:
         nats.publish_all(messages)
 
 

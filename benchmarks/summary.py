@@ -44,7 +44,8 @@ def _page(found: dict[str, Any]) -> Iterator[str]:
     yield HEAD
     comparisons = sorted(
         (c for result in found.values() for c in result["comparisons"]),
-        key=lambda c: int(re.sub(r"\D", "", c["number"])),
+        # What is no requirement has no number and comes last.
+        key=lambda c: int(re.sub(r"\D", "", c["number"]) or 10**6),
     )
     yield from _table(
         ("number", "measure", "goal", "value", "met", "load"),

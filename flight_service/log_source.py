@@ -76,7 +76,7 @@ def batching_of(settings: Settings) -> Batching:
 
 def _ranges(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
     """The days that the log holds of what the ticket asks for, each with its sequences."""
-    first = log.place_from(log.bounds().first)
+    first = log.position_from(log.bounds().first)
     if first is None:
         return
     day, today = first.day, datetime.now(UTC).date()

@@ -35,7 +35,20 @@ class Settings(BaseSettings):
     # Where the servers are.
     nats_url: SecretStr = Field(
         default=SecretStr("nats://127.0.0.1:4222"),
-        description="NATS server, `nats://[user:password@]host:port`; several with commas.",
+        description="NATS server, `nats://[user:password@]host:port`, or `tls://`; several servers "
+        "of one cluster are separated by commas. A token stands in the place of the user.",
+    )
+    nats_ca_file: Path | None = Field(
+        default=None,
+        description="The certificates of the authorities that NATS servers are trusted by (PEM); "
+        "unset, those of the system.",
+    )
+    nats_credentials_file: Path | None = Field(
+        default=None,
+        description="The user's credentials file (`.creds`: a JWT and its nkey seed).",
+    )
+    nats_nkey_file: Path | None = Field(
+        default=None, description="The file with the user's nkey seed, where there is no JWT."
     )
     clickhouse_url: SecretStr = Field(
         default=SecretStr("http://default:@127.0.0.1:8123/default"),

@@ -37,6 +37,8 @@ class Program:
     """Beside the environment of this process."""
     prepare: Callable[[], None] = lambda: None
     """Makes its folders and files; called before every start, idempotent."""
+    needs_restart: Callable[[], bool] = lambda: False
+    """Whether it runs and will not do its work until it is restarted; never raises."""
     user: int | None = None
     """The user that it runs as, where it may not be this process's own."""
     needs: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from local_stack.elasticsearch.engines import ELASTICSEARCH, OPENSEARCH, Engine
 from local_stack.probes import HOST, answers, greets, is_settled
+from local_stack.nats_store import largest_store, needs_restart
 from local_stack.programs import Program, StackError
 
 NATS_CONFIGURATION = """\
@@ -22,6 +23,10 @@ server_name: fraiseql-local
 
 # Ten thousand events as one Arrow message take about a megabyte; the default limit is one.
 max_payload: 8MiB
+
+# A store that is full refuses messages and takes them again when there is room. A disk that is full
+# leaves streams that refuse messages until the server is restarted.
+jetstream {{ max_file_store: {max_file_store} }}
 """
 
 START_POSTGRESQL = """\
@@ -61,7 +66,8 @@ def nats(folder: Path, port: int) -> Program:
 
     def prepare() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        configuration.write_text(NATS_CONFIGURATION)
+        size = largest_store(folder)
+        configuration.write_text(NATS_CONFIGURATION.format(max_file_store=size))
 
     executable = Path(sysconfig.get_path("scripts")) / "nats-server"
     return Program(
@@ -74,6 +80,7 @@ def nats(folder: Path, port: int) -> Program:
         is_ready=partial(greets, port, b"INFO "),
         addresses={"nats_url": f"nats://{HOST}:{port}"},
         prepare=prepare,
+        needs_restart=partial(needs_restart, folder, f"nats://{HOST}:{port}"),
     )
 
 

@@ -14,6 +14,7 @@ from local_stack.programs import Program, StackError, said, start
 
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.2
+EXAMINE_SECONDS = 5.0
 END_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
@@ -93,9 +94,13 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def watch(self) -> None:
-        """Restarts what dies, until `stop` is called."""
+        """Restarts what dies or says that it needs a restart, until `stop` is called."""
+        examined = time.monotonic()
         while not self._stopping:
             self._restart_dead()
+            if time.monotonic() - examined >= EXAMINE_SECONDS:
+                self._end_stuck()
+                examined = time.monotonic()
             time.sleep(WATCH_SECONDS)
 
     def end(self) -> None:
@@ -157,6 +162,13 @@ class Supervisor:
             self._report(
                 f"{child.program.title} {how(code)}; it is started again{self._last_words(child)}"
             )
+
+    def _end_stuck(self) -> None:
+        """Ends programs that need a restart; they are then started again like any that died."""
+        for child in self._children.values():
+            if child.ready and child.process and child.program.needs_restart():
+                self._report(f"{child.program.title} can no longer write; it is restarted")
+                child.process.send_signal(child.program.ends_by)
 
     def _count_failure(self, child: _Child, now: float) -> None:
         child.failures = child.failures + 1 if now - child.started < STEADY_SECONDS else 1

@@ -1,5 +1,6 @@
 """Every connection, version, permission and setting, each with what to do about it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from typing import Literal
 import requests
 
 from fraiseql_assets.cli.flight_client import FlightProblem, health
+from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.planes import Plane, PlaneError, PlaneOff
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
 from fraiseql_assets.setup import PLANES, open_planes
-from fraiseql_assets.stream.connection import LogError, public_address
+from fraiseql_assets.stream.access import public_address
+from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
 
@@ -70,12 +73,32 @@ def _log(settings: Settings) -> Iterator[Finding]:
                     f"{server.max_payload:,} bytes; Arrow batches are split to fit. "
                     "8 MiB is advised: set max_payload in the server's configuration.",
                 )
-            for stream in (settings.stream, settings.dead_letter_stream):
-                bounds = log.bounds_of(stream)
-                state = "warning" if stream != settings.stream and bounds.messages else "ok"
-                yield Finding(f"stream {stream}", state, f"{bounds.messages:,} messages")
+            yield from _streams(log, settings)
+            log.probe_write()
+            yield Finding("NATS store", "ok", f"takes writes{_room()}")
     except LogError as error:
         yield Finding("NATS", "wrong", str(error))
+
+
+def _room() -> str:
+    """How much room the disk of a running local stack has."""
+    if of_running_stack(DEFAULT_DATA_DIR) is None:
+        return ""
+    return f", {shutil.disk_usage(DEFAULT_DATA_DIR).free / 2**30:,.1f} GiB of its disk are free"
+
+
+def _streams(log: Log, settings: Settings) -> Iterator[Finding]:
+    for misfit in log.misfits():
+        if not misfit.fatal:
+            yield Finding(f"stream {settings.stream}", "warning", str(misfit))
+    messages = log.bounds().messages
+    yield Finding(f"stream {settings.stream}", "ok", f"{messages:,} messages")
+    dead_letters = log.count_dead_letters()
+    yield Finding(
+        f"stream {settings.dead_letter_stream}",
+        "warning" if dead_letters else "ok",
+        f"{dead_letters:,} dead-letter messages",
+    )
 
 
 def _plane(plane: Plane) -> Iterator[Finding]:

@@ -106,7 +106,8 @@ def _look_at_log(settings: Settings) -> LogStatus:
     try:
         with Log(settings, name="fraiseql-assets status") as log:
             bounds = log.bounds()
-            letters = log.bounds_of(settings.dead_letter_stream)
+            dead_letters = log.count_dead_letters()
+            log.probe_write()
     except LogError as error:
         return LogStatus(settings.stream, error=str(error))
     return LogStatus(
@@ -115,7 +116,7 @@ def _look_at_log(settings: Settings) -> LogStatus:
         bounds.last,
         bounds.messages,
         bounds.bytes,
-        letters.messages,
+        dead_letters,
     )
 
 

@@ -1,13 +1,15 @@
-"""Shape D: one message carries one Arrow IPC stream of many events."""
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""Shape D: one message carries an Arrow IPC stream, or several, of many events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraiseql_assets.events.columns import Unfit, outside, outside_range, stored_at
-from fraiseql_assets.events.messages import Messages, parse_headers
+from fraiseql_assets.events.messages import Messages, header
 from fraiseql_assets.events.schema import EVENT_SCHEMA, STREAM_COLUMNS
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -16,7 +18,7 @@ PRODUCER_SCHEMA = pa.schema([field for field in EVENT_SCHEMA if field.name not i
 """What a producer writes: all but the columns that the log decides."""
 
 NAMES = ("event_id", "event_type", "entity_type")
-"""Texts that say which event, or of what kind: an empty one says nothing."""
+"""Columns that identify an event or its kind, and may not be empty."""
 
 COMMON_ROWS = 16_384
 
@@ -27,40 +29,62 @@ def may_be_arrow(headers: Iterable[bytes]) -> bool:
 
 
 def is_arrow(headers: bytes) -> bool:
-    """Whether a message says that it carries Arrow."""
-    return may_be_arrow([headers]) and (
-        parse_headers(headers).get("Content-Type", "").lower() == CONTENT_TYPE
-    )
+    """Whether a message says that it carries Arrow; parameters of the media type do not count."""
+    if not may_be_arrow([headers]):
+        return False
+    media_type, _, _ = (header(headers, "Content-Type") or "").partition(";")
+    return media_type.strip().lower() == CONTENT_TYPE
 
 
 def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:
-    """The events of one message, in `EVENT_SCHEMA`. No row becomes a Python object.
+    """The events of one message, in `EVENT_SCHEMA`, of all streams that its payload holds.
 
-    Dictionaries, large and view strings, and other units of time are cast; additions that the
-    producer does not know yet are null.
+    Dictionaries, large and view strings, and other units of time are cast. Columns that no event
+    has are dropped, and optional columns that are missing are null. Rows do not become Python
+    objects.
 
     Raises:
-        Unfit: the payload is no Arrow stream, or its schema or values are not an event's.
+        Unfit: the payload holds anything but Arrow streams, or values that no event has.
     """
-    try:
-        with pa.ipc.open_stream(messages.payloads[number]) as reader:
-            table = reader.read_all()
-        # Offsets and indices are a producer's word until they are looked at.
-        table.validate(full=True)
-        names = table.column_names
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise Unfit(f"no Arrow IPC stream: {_one_line(error)}") from error
-    rows = table.num_rows
-    if not rows:
+    tables = [_fit(table) for table in _streams(messages.payloads[number])]
+    table = pa.concat_tables(tables)
+    if not table.num_rows:
         raise Unfit("the Arrow stream holds no rows")
-    [batch] = _fit(table, names).combine_chunks().to_batches()
-    place = {
+    [batch] = table.combine_chunks().to_batches()
+    rows = batch.num_rows
+    position = {
         "stream_seq": pa.repeat(pa.scalar(messages.sequences[number], pa.uint64()), rows),
         "stream_row": _row_numbers(rows),
         "stream_time": pa.repeat(stored_at([messages.times[number]])[0], rows),
     }
-    arrays = [place[name] if name in place else batch.column(name) for name in EVENT_SCHEMA.names]
+    arrays = [
+        position[name] if name in position else batch.column(name) for name in EVENT_SCHEMA.names
+    ]
     return [pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)]
+
+
+def _streams(payload: bytes) -> Iterator[pa.Table]:
+    """The streams that follow each other in a payload.
+
+    Raises:
+        Unfit: the payload, or what follows a stream, is no Arrow stream.
+    """
+    source = pa.BufferReader(payload)
+    while not (start := source.tell()) or start < len(payload):
+        try:
+            with pa.ipc.open_stream(source) as reader:
+                table = reader.read_all()
+            # Offsets and indices come from the producer unchecked.
+            table.validate(full=True)
+            _ = table.column_names
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            if start:
+                raise Unfit(
+                    f"{len(payload) - start:,} bytes behind the Arrow stream are no Arrow stream: "
+                    f"{_one_line(error)}"
+                ) from error
+            raise Unfit(f"no Arrow IPC stream: {_one_line(error)}") from error
+        yield table
 
 
 def _row_numbers(rows: int) -> pa.Array:
@@ -72,15 +96,16 @@ def _numbers(bits: int) -> pa.Array:
     return pa.array(range(2**bits), pa.uint32())
 
 
-def _fit(table: pa.Table, names: list[str]) -> pa.Table:
+def _fit(table: pa.Table) -> pa.Table:
     """The table in the producers' schema."""
-    unknown = [name for name in names if name not in EVENT_SCHEMA.names]
-    if unknown or len(set(names)) != len(names):
-        raise Unfit(f"columns that no event has: {', '.join(unknown) or 'one of them twice'}")
+    names = table.column_names
     columns: list[pa.ChunkedArray] = []
     for field in PRODUCER_SCHEMA:
-        if field.name in names:
-            columns.append(_cast(table[field.name], field))
+        if names.count(field.name) > 1:
+            raise Unfit(f"the column {field.name} is there twice")
+        column = _column(table, field.name)
+        if column is not None:
+            columns.append(_cast(column, field))
         elif field.nullable:
             columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
         else:
@@ -90,6 +115,15 @@ def _fit(table: pa.Table, names: list[str]) -> pa.Table:
     if wrong is not None:
         raise Unfit(outside(f"{wrong} µs from 1970"))
     return fitted
+
+
+def _column(table: pa.Table, name: str) -> pa.ChunkedArray | None:
+    """A column by its name; older producers write `org_id` for `tenant_id`."""
+    found = table[name] if name in table.column_names else None
+    if name != "tenant_id" or table.column_names.count("org_id") != 1:
+        return found
+    older = table["org_id"].cast(pa.utf8())
+    return older if found is None else pc.coalesce(found.cast(pa.utf8()), older)
 
 
 def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
@@ -103,9 +137,11 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 def _converted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    # Finer times are cut to microseconds, as everywhere.
+    # Finer times are truncated to microseconds, as everywhere.
     options = pc.CastOptions(field.type, allow_time_truncate=True)
     try:
+        if isinstance(column.type, pa.UuidType):
+            return pa.chunked_array([[value and str(value) for value in column.to_pylist()]])
         return column.cast(options=options)
     except pa.ArrowException as error:
         raise Unfit(

@@ -2,9 +2,10 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Decoded events as the columns of one record batch."""
 
+import re
 from array import array
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 import msgspec
@@ -21,6 +22,9 @@ LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 EARLIEST_US, LATEST_US = (int(pa.scalar(t, TIMESTAMP).value) for t in (EARLIEST, LATEST))
 
 
+WHOLE = re.compile(r"-?[0-9]{1,19}")
+LEAP_SECOND = re.compile(r"(?<=[0-9]:[0-5][0-9]:)60")
+
 NO_CHANGES = pa.array(["", "null"])
 
 
@@ -29,17 +33,17 @@ class Unfit(ValueError):
 
 
 def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
-    """One row per event, its place in the log from the message beside it.
+    """One row per event, with the log position of its message.
 
-    The texts of the events must be UTF-8; it is not looked at again.
+    The events must have been checked to be UTF-8.
 
     Raises:
         Unfit: an event lacks a required field, or holds a value that its column cannot.
     """
     ids, kinds, entities = _identities(events)
     if not _are_plain(ids, kinds, entities):
-        places = zip(messages.subjects, messages.headers, messages.sequences, strict=True)
-        events = [as_observer_event(e, *place) for e, place in zip(events, places, strict=True)]
+        origins = zip(messages.subjects, messages.headers, messages.sequences, strict=True)
+        events = [as_observer_event(e, *origin) for e, origin in zip(events, origins, strict=True)]
         ids, kinds, entities = _identities(events)
     try:
         arrays = [
@@ -52,12 +56,12 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
             _optional([e.user_id for e in events]),
             _optional([e.org_id if e.tenant_id is None else e.tenant_id for e in events]),
             _changes([e.changes for e in events]),
-            pa.array([e.seq for e in events], pa.int64()),
+            _whole("seq", [e.seq for e in events]),
             pa.array([e.actor_type for e in events], pa.utf8()),
             _optional([e.acting_for for e in events]),
             _optional([e.schema_version for e in events]),
             pa.array([e.cdc_source for e in events], pa.utf8()),
-            _whole([e.duration_ms for e in events]),
+            _whole("duration_ms", [e.duration_ms for e in events]),
             pa.array(messages.sequences, pa.uint64()),
             pa.repeat(pa.scalar(0, pa.uint32()), len(events)),
             stored_at(messages.times),
@@ -91,7 +95,7 @@ def _are_plain(
 
 
 def stored_at(nanoseconds: Sequence[int]) -> pa.Array:
-    """JetStream's times as the column `stream_time`, cut to microseconds."""
+    """JetStream's times as the column `stream_time`, truncated to microseconds."""
     return pc.divide(pa.array(nanoseconds, pa.int64()), 1000).cast(TIMESTAMP)
 
 
@@ -103,7 +107,7 @@ def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent
 
 
 def _name(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
-    """A text that says which event, or of what kind: an empty one says nothing."""
+    """A text that identifies an event or its kind, and may not be empty."""
     array = _text(field, values, events)
     if array.index("").as_py() >= 0:
         raise Unfit(f"the field {field} is empty")
@@ -139,13 +143,29 @@ def _joined(values: list[msgspec.Raw]) -> pa.Array:
     return pa.Array.from_buffers(pa.utf8(), len(values), buffers)
 
 
-def _whole(values: list[int | float | None]) -> pa.Array:
-    """Durations are whole milliseconds; a producer that writes fractions loses them."""
-    return pa.array([None if v is None else int(v) for v in values], pa.int64())
+def _whole(field: str, values: list[int | float | str | None]) -> pa.Array:
+    """Whole numbers; digits in quotes are read too, and fractions are truncated.
+
+    Raises:
+        Unfit: a text holds no whole number of 64 bits.
+    """
+    try:
+        return pa.array(values, pa.int64())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([_one_whole(field, value) for value in values], pa.int64())
+
+
+def _one_whole(field: str, value: int | float | str | None) -> int | None:
+    if value is None or isinstance(value, int | float):
+        return None if value is None else int(value)
+    number = int(value) if WHOLE.fullmatch(value) else None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise Unfit(f"the field {field} holds {value[:60]!r}, which is no whole number of 64 bits")
+    return number
 
 
 def timestamps(values: Sequence[str | None]) -> pa.Array:
-    """RFC 3339 times as microseconds UTC: together where they all read alike, else one by one.
+    """RFC 3339 times as microseconds UTC: in one cast if all are alike, else one by one.
 
     Raises:
         Unfit: one is missing, unreadable or outside the years that the planes can hold.
@@ -164,18 +184,20 @@ def timestamps(values: Sequence[str | None]) -> pa.Array:
 
 def outside_range(array: pa.Array | pa.ChunkedArray) -> int | None:
     """A time in microseconds that lies outside what the planes can hold, if there is one."""
-    span = pc.min_max(array.cast(pa.int64())).as_py()
-    if span["min"] is None or (span["min"] >= EARLIEST_US and span["max"] <= LATEST_US):
+    found = pc.min_max(array.cast(pa.int64())).as_py()
+    if found["min"] is None or (found["min"] >= EARLIEST_US and found["max"] <= LATEST_US):
         return None
-    return span["min"] if span["min"] < EARLIEST_US else span["max"]
+    return found["min"] if found["min"] < EARLIEST_US else found["max"]
 
 
 def _one_time(value: str | None) -> datetime | None:
     """A time in any form of ISO 8601; without an offset it is taken for UTC."""
     if value is None:
         return None
+    # A leap second is the second that follows it, as POSIX and the planes count.
+    text, leap_seconds = LEAP_SECOND.subn("59", value.strip().upper())
     try:
-        moment = datetime.fromisoformat(value.strip().upper())
+        moment = datetime.fromisoformat(text) + timedelta(seconds=leap_seconds)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError as error:
         raise Unfit(outside(value)) from error

@@ -2,9 +2,9 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """The one decoder: messages in any of the four shapes, events in one schema.
 
-JSON messages are decoded by one call over all of them, joined by newlines, and only when that fails
-half by half, to find the culprits. `data` and `changes` are taken as the bytes they are. Arrow
-messages never become Python objects. Every message gives events or exactly one reject.
+JSON messages are decoded by one call over all of them, joined by newlines. Only when that fails are
+they decoded half by half, to find the messages at fault. `data` and `changes` are copied as bytes.
+Arrow messages never become Python objects. Every message gives events or exactly one reject.
 """
 
 import struct
@@ -17,7 +17,7 @@ import pyarrow as pa
 from fraiseql_assets.events.arrow_shape import is_arrow, may_be_arrow, rows_of
 from fraiseql_assets.events.columns import Unfit, to_batch
 from fraiseql_assets.events.messages import Decoded, Messages
-from fraiseql_assets.events.shapes import WireEvent, explain
+from fraiseql_assets.events.shapes import BYTE_ORDER_MARK, WireEvent, explain, of_its_shape
 
 _decoder = msgspec.json.Decoder(WireEvent)
 
@@ -36,8 +36,8 @@ def decode(messages: Messages) -> Decoded:
 
 
 def decode_parts(messages: Messages) -> Iterator[Decoded]:
-    """The same, part by part: an Arrow message alone, since its events may be many times its bytes,
-    JSON messages in a row together."""
+    """The same in parts: consecutive JSON messages together, and each Arrow message alone, because
+    its events may take many times its bytes."""
     for arrow, part in _by_kind(messages):
         if arrow:
             yield from (_decode_arrow(part, number) for number in range(len(part)))
@@ -51,8 +51,8 @@ def _by_kind(messages: Messages) -> Iterator[tuple[bool, Messages]]:
         if len(messages):
             yield False, messages
         return
-    for arrow, places in groupby(range(len(messages)), lambda n: is_arrow(messages.headers[n])):
-        numbers = list(places)
+    for arrow, group in groupby(range(len(messages)), lambda n: is_arrow(messages.headers[n])):
+        numbers = list(group)
         yield arrow, messages.slice(numbers[0], numbers[-1] + 1)
 
 
@@ -71,7 +71,7 @@ def _decode_json(messages: Messages) -> Decoded:
 
 
 def _decode_halves(messages: Messages) -> Decoded:
-    """All messages together; where that fails each half, down to the ones that are at fault."""
+    """All messages together. Where that fails, each half, down to the messages at fault."""
     try:
         return Decoded([to_batch(_events_of(messages.payloads), messages)], [])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unfit) as error:
@@ -86,7 +86,7 @@ def _decode_halves(messages: Messages) -> Decoded:
 
 
 def check_utf8(text: bytes) -> None:
-    """Raises UnicodeDecodeError; Arrow looks twice as fast as Python, but does not say where."""
+    """Raises UnicodeDecodeError. Arrow checks twice as fast as Python, but does not say where."""
     offsets = pa.py_buffer(struct.pack("=qq", 0, len(text)))
     whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(text)])
     try:
@@ -101,10 +101,21 @@ def _events_of(payloads: list[bytes]) -> list[WireEvent]:
     # Raw values are not validated by the JSON decoder, and Arrow's text columns must be.
     check_utf8(joined)
     if _are_apart(payloads):
-        events = _decoder.decode_lines(joined)
+        try:
+            events = _decoder.decode_lines(joined)
+        except msgspec.ValidationError:
+            return [_event_of(payload) for payload in payloads]
         if len(events) == len(payloads):
             return events
-    return [_decoder.decode(payload) for payload in payloads]
+    return [_event_of(payload) for payload in payloads]
+
+
+def _event_of(payload: bytes) -> WireEvent:
+    text = payload.removeprefix(BYTE_ORDER_MARK)
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError:
+        return _decoder.decode(of_its_shape(text))
 
 
 def _are_apart(payloads: list[bytes]) -> bool:

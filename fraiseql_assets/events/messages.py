@@ -1,4 +1,4 @@
-"""What goes into decoding and what comes out of it: messages as columns, batches, rejects."""
+"""The input and output of decoding: messages as columns, record batches, rejects."""
 
 from dataclasses import dataclass, field
 
@@ -11,23 +11,31 @@ OWN_ID = "Fraiseql-Msg-Id"
 
 
 def parse_headers(block: bytes) -> dict[str, str]:
-    """A block of NATS headers by name; an empty one has none."""
+    """The headers of a NATS header block by name; none for an empty block."""
     headers: dict[str, str] = {}
-    # The first line says the version, the last two end the block.
+    # The first line is the version; the last two are empty.
     for line in block.decode(errors="replace").split("\r\n")[1:-2]:
         name, _, value = line.partition(":")
         headers[name] = value.strip()
     return headers
 
 
+def header(block: bytes, name: str) -> str | None:
+    """One header of a block. Names are compared without case."""
+    wanted = name.lower()
+    for found, value in parse_headers(block).items():
+        if found.lower() == wanted:
+            return value
+    return None
+
+
 def message_id(block: bytes) -> str | None:
     """The deduplication id that the producer gave a message."""
-    headers = parse_headers(block)
-    return headers.get(OWN_ID) or headers.get("Nats-Msg-Id")
+    return header(block, OWN_ID) or header(block, "Nats-Msg-Id")
 
 
 def header_block(headers: dict[str, str] | None) -> bytes:
-    """Headers as the block that NATS carries, empty when there are none."""
+    """The NATS header block of some headers, empty for none."""
     if not headers:
         return NO_HEADERS
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -43,7 +51,7 @@ class Messages:
     """JetStream's time of storage, in nanoseconds since the epoch."""
     subjects: list[str] = field(default_factory=list)
     headers: list[bytes] = field(default_factory=list)
-    """The blocks of headers as they came; few are ever looked into (`parse_headers`)."""
+    """The header blocks as NATS sent them; few are ever parsed (`parse_headers`)."""
     payloads: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -51,13 +59,13 @@ class Messages:
 
     def slice(self, start: int, stop: int) -> "Messages":
         """The messages from `start` up to `stop`."""
-        span = slice(start, stop)
+        part = slice(start, stop)
         return Messages(
-            self.sequences[span],
-            self.times[span],
-            self.subjects[span],
-            self.headers[span],
-            self.payloads[span],
+            self.sequences[part],
+            self.times[part],
+            self.subjects[part],
+            self.headers[part],
+            self.payloads[part],
         )
 
     def extend(self, more: "Messages") -> None:

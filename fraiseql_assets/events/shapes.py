@@ -4,13 +4,14 @@ A  observer event   event_type, entity_type, entity_id, data, timestamp, …
 B  CDC event        object_type, op, object_id, after, before, commit_time, seq
 C  documented form  event, entity, subject, timestamp, data
 
-What identifies an event, and so counts once, is what the producer says of it: `id` (or `event_id`),
+An event is identified, and so counts once, by what its producer wrote: `id` (or `event_id`),
 in a CDC event else `{object_type}:{seq}`, in the documented form else the message's own
-deduplication id or its place in the log. An observer event and the CDC event of the same change
+deduplication id or its position in the log. An observer event and the CDC event of the same change
 are one event where both carry the same id, and two where the CDC event carries none: the `seq` of
 an observer event is its producer's own count and need not be the database's.
 """
 
+import json
 import uuid
 from typing import Annotated
 
@@ -27,6 +28,8 @@ Text = str | int | None
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Whole | Annotated[float, Meta(ge=-(2.0**63), lt=2.0**63)]
 """What fits into 64 bits."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 KNOWN_TYPES = {
     "insert": "INSERT", "inserted": "INSERT", "create": "INSERT", "created": "INSERT",
@@ -60,8 +63,8 @@ class WireEvent(msgspec.Struct, gc=False):
     tenant_id: Text = None
     org_id: Text = None
     timestamp: str | None = None
-    duration_ms: Number | None = None
-    seq: Whole | None = None
+    duration_ms: Number | str | None = None
+    seq: Whole | str | None = None
     actor_type: str | None = None
     acting_for: Text = None
     schema_version: Text = None
@@ -76,7 +79,30 @@ class WireEvent(msgspec.Struct, gc=False):
     # C
     event: str | None = None
     entity: str | None = None
-    subject: str | None = None
+
+
+OF_CDC = frozenset({"object_type", "op", "object_id", "after", "before", "commit_time"})
+OF_DOCUMENTED = frozenset({"event", "entity"})
+"""The fields that one shape alone has. In another shape they may be anything."""
+
+
+def of_its_shape(payload: bytes) -> bytes:
+    """The payload with only those fields that its shape has.
+
+    Raises:
+        msgspec.MsgspecError: it is no JSON object.
+    """
+    fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    present = {name for name, value in fields.items() if bytes(value) != b"null"}
+    if "event_type" in present:
+        foreign = OF_CDC | OF_DOCUMENTED
+    elif present & {"op", "object_type"}:
+        foreign = OF_DOCUMENTED | {"data", "entity_type", "entity_id"}
+        if not bytes(fields.get("id", NOTHING)).startswith(b'"'):
+            foreign |= {"id"}
+    else:
+        foreign = OF_CDC
+    return msgspec.json.encode({n: value for n, value in fields.items() if n not in foreign})
 
 
 def as_observer_event(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
@@ -130,7 +156,7 @@ def _cdc_id(wire: WireEvent, headers: bytes) -> Text:
 
 
 def _from_documented(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
-    """The form has no id: the message's own deduplication id names it, or its place."""
+    """The form has no id: the message's deduplication id identifies it, or its log position."""
     entity, kind = _split(wire.event or "")
     name = message_id(headers) or f"{subject}#{seq}"
     wire.id = wire.id if wire.id is not None else str(uuid.uuid5(NAMESPACE, name))
@@ -161,7 +187,7 @@ def _split(event: str) -> tuple[str | None, str]:
 
 
 def explain(payload: bytes, error: Exception) -> str:
-    """Why a payload is no event, in a sentence for the one who published it."""
+    """Why a payload is no event, in a sentence for its producer."""
     if not payload.strip():
         return "the message holds nothing but spaces" if payload else "the message is empty"
     if isinstance(error, UnicodeDecodeError):
@@ -169,10 +195,26 @@ def explain(payload: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply to be read"
     if isinstance(error, msgspec.ValidationError):
-        kind = KINDS.get(payload.lstrip()[:1], "number")
+        kind = KINDS.get(payload.removeprefix(BYTE_ORDER_MARK).lstrip()[:1], "number")
         if kind != "object":
             return f"a JSON {kind} instead of an object"
         return f"a field has the wrong type: {error}"
     if isinstance(error, msgspec.MsgspecError):
+        lone = _lone_surrogate(payload)
+        if lone:
+            return f"a text holds the lone surrogate {lone}: half of a pair is no character"
         return f"not JSON: {error}"
     return str(error)
+
+
+def _lone_surrogate(payload: bytes) -> str | None:
+    """A lone surrogate, as JSON escapes it, in what is JSON otherwise."""
+    try:
+        texts = json.dumps(json.loads(payload), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    try:
+        texts.encode()
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(texts[error.start]):04x}"
+    return None

@@ -230,5 +230,5 @@ def _decode_all(batches: Iterable[Messages], report: Report) -> Iterator[Decoded
 
 def _file(log: Log, stage: str, rejects: list[Reject], report: Report) -> None:
     if rejects:
-        log.file_letters(stage, rejects)
+        log.store_dead_letters(stage, rejects)
         report.dead_letters += len(rejects)

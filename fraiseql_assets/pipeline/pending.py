@@ -12,11 +12,11 @@ from fraiseql_assets.ranges import SequenceRange, subtract
 class Positions(Protocol):
     """What must be known of the log; `fraiseql_assets.stream.log.Log` knows it."""
 
-    def place_from(self, sequence: int) -> "PlaceLike | None": ...
+    def position_from(self, sequence: int) -> "PositionLike | None": ...
     def day_range(self, day: date) -> SequenceRange | None: ...
 
 
-class PlaceLike(Protocol):
+class PositionLike(Protocol):
     @property
     def sequence(self) -> int: ...
     @property
@@ -94,7 +94,7 @@ def next_pending(
     if begun:
         entry = max(begun, key=lambda entry: entry.at)
         return PendingRange(entry.range, entry.day, rebuild=entry.kind == "partition")
-    place = positions.place_from(oldest.first)
+    place = positions.position_from(oldest.first)
     if place is None:
         return None
     last = min(oldest.last, oldest.first + most - 1)

@@ -1,16 +1,16 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Replaying dead letters, once what kept them out is mended.
+"""Replaying dead-letter messages, once what kept them out is mended.
 
-What was no event is published again and both planes read it. What one plane refused is in the log
-and in the other plane already: it is written into the refusing plane alone, at the place and under
-the day that the log gave it, as a rebuild of that day would.
+What was no event is published again, and both planes read it. What one plane refused is in the log
+and in the other plane already: it is written into the refusing plane alone, at the position and
+under the day that the log gave it, as a rebuild of that day would.
 """
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -26,100 +26,135 @@ from fraiseql_assets.planes import Block, LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import PLANES, open_planes
-from fraiseql_assets.stream.connection import LogError, connect
+from fraiseql_assets.stream.connection import LogError, LogUnavailable, connect
+from fraiseql_assets.stream.dead_letter_reader import DeadLetter, original_message
 from fraiseql_assets.stream.dead_letters import DECODE
-from fraiseql_assets.stream.letters import Letter, publish_again, take_back, whole
 from fraiseql_assets.stream.position import utc_day
+from fraiseql_assets.stream.republish import Failure, remove_dead_letter, republish
 
 SOURCE = "dead letters"
 TRIES = 20
 WAIT_SECONDS = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of the letters."""
+    """What became of the dead-letter messages."""
 
-    published: int = 0
+    published: int
     """Published again: the planes take them as they take any message."""
-    written: int = 0
+    written: int
     """Written into the plane that had refused them, or found there."""
-    refused: tuple[str, ...] = ()
-    """Refused again, each with the reason; these letters stay."""
+    failures: tuple[Failure, ...]
+    """Messages that failed again. They stay in the dead-letter stream."""
 
 
-def replay(settings: Settings, letters: Sequence[Letter]) -> Replayed:
-    """Replays letters and takes them back; exact however often it is repeated or breaks off.
+def replay(settings: Settings, dead_letters: Sequence[DeadLetter]) -> Replayed:
+    """Replays dead-letter messages and removes each one that succeeded.
+
+    However often a replay is repeated, or breaks off, each message takes effect once.
 
     Raises:
-        LogError, PlaneError: the log or a plane failed; what was not replayed stays a letter.
+        LogError, PlaneError: the log or a plane failed; what was not replayed stays where it is.
     """
-    replayed = Replayed()
-    undecoded = [letter for letter in letters if letter.stage == DECODE]
-    if undecoded:
-        asyncio.run(publish_again(settings, undecoded))
-        replayed.published = len(undecoded)
+    undecoded = [each for each in dead_letters if each.stage == DECODE]
     refused = sorted(
-        (letter for letter in letters if letter.stage != DECODE),
-        key=lambda letter: (letter.stage, letter.stream, letter.sequence, letter.row),
+        (each for each in dead_letters if each.stage != DECODE),
+        key=lambda each: (each.stage, each.stream, each.sequence, each.row),
     )
-    for stage, of_plane in groupby(refused, key=lambda letter: letter.stage):
-        _replay_into(settings, stage, list(of_plane), replayed)
-    return replayed
+    unpublished = asyncio.run(republish(settings, undecoded)) if undecoded else []
+    unwritten = [
+        failure
+        for stage, of_plane in groupby(refused, key=lambda each: each.stage)
+        for failure in _replay_into(settings, stage, list(of_plane))
+    ]
+    return Replayed(
+        published=len(undecoded) - len(unpublished),
+        written=len(refused) - len(unwritten),
+        failures=(*unpublished, *unwritten),
+    )
 
 
-def _replay_into(settings: Settings, stage: str, letters: list[Letter], replayed: Replayed) -> None:
+def _replay_into(
+    settings: Settings, stage: str, dead_letters: list[DeadLetter]
+) -> Iterator[Failure]:
+    """Writes events into the plane that refused them. Yields those that failed again."""
     planes = {plane.name: plane for plane in open_planes(settings)}
     if stage in PLANES and stage not in planes:
         raise PlaneOff(stage)
     if stage not in planes:
-        raise LogError(f"the dead letters of {stage} are of no plane that there is")
+        for each in dead_letters:
+            yield Failure(each.number, f"there is no plane {stage}")
+        return
     with closing(planes[stage]) as plane:
-        for (stream, sequence), group in groupby(letters, key=lambda e: (e.stream, e.sequence)):
-            rows = list(group)
-            refused = _write(settings, plane, stream, sequence, rows)
-            replayed.refused += tuple(refused.values())
-            done = [letter for letter in rows if letter.row not in refused]
-            replayed.written += len(done)
-            asyncio.run(_forget(settings, done))
+        for _, group in groupby(dead_letters, key=lambda each: (each.stream, each.sequence)):
+            message = list(group)
+            failures = _replay_message(settings, plane, message)
+            failed = {failure.number for failure in failures}
+            asyncio.run(_remove(settings, [e for e in message if e.number not in failed]))
+            yield from failures
 
 
-async def _forget(settings: Settings, letters: list[Letter]) -> None:
+def _replay_message(
+    settings: Settings, plane: Plane, dead_letters: list[DeadLetter]
+) -> list[Failure]:
+    """Writes the refused rows of one message. Returns those that failed again."""
+    failures: list[Failure] = []
+    events: dict[int, pa.RecordBatch] = {}
+    for dead_letter in dead_letters:
+        try:
+            events[dead_letter.row] = _event(settings, dead_letter)
+        except LogUnavailable:
+            raise
+        except LogError as error:
+            failures.append(Failure(dead_letter.number, str(error)))
+    found = [each for each in dead_letters if each.row in events]
+    refused = _write(settings, plane, found, list(events.values())) if found else {}
+    return failures + [Failure(e.number, refused[e.row]) for e in found if e.row in refused]
+
+
+async def _remove(settings: Settings, dead_letters: list[DeadLetter]) -> None:
     async with connect(settings, name="fraiseql-assets dead-letters") as client:
-        await take_back(client, settings, letters)
+        for dead_letter in dead_letters:
+            await remove_dead_letter(client.jetstream(timeout=10.0), settings, dead_letter)
 
 
 def _write(
-    settings: Settings, plane: Plane, stream: str, sequence: int, letters: list[Letter]
+    settings: Settings, plane: Plane, dead_letters: list[DeadLetter], events: list[pa.RecordBatch]
 ) -> dict[int, str]:
-    """Writes the rows of one message. Returns the reasons of those refused again, by row."""
-    table = pa.Table.from_batches([_event(settings, letter) for letter in letters], EVENT_SCHEMA)
-    sequences, day = SequenceRange(sequence, sequence), utc_day(letters[0].time)
-    names = "\n".join(letter.replay_id for letter in letters)
+    """Writes rows of one message. Returns the reasons of those refused again, by row."""
+    table = pa.Table.from_batches(events, EVENT_SCHEMA)
+    stream, sequence = dead_letters[0].stream, dead_letters[0].sequence
+    sequences, day = SequenceRange(sequence, sequence), utc_day(dead_letters[0].time)
+    names = "\n".join(each.replay_id for each in dead_letters)
     token = f"{SOURCE}:{hashlib.sha256(names.encode()).hexdigest()}"
     written = plane.write(Block(table, sequences, day, 0, token))
     _settle(settings, plane, stream, sequences, day, written.rows)
     return {reject.row: reject.reason for reject in written.refused}
 
 
-def _event(settings: Settings, letter: Letter) -> pa.RecordBatch:
-    """The one event of a letter, at its place in the log."""
-    message = whole(settings, letter)
+def _event(settings: Settings, dead_letter: DeadLetter) -> pa.RecordBatch:
+    """The one event of a dead-letter message, at its position in the log.
+
+    Raises:
+        LogError: the log no longer holds it, or it is no event.
+    """
+    message = original_message(settings, dead_letter)
     found = decode(message)
     for batch in found.batches:
-        if not letter.in_log:
-            # The letter holds the event alone, whichever row of its message it was.
-            return _at_row(batch, letter.row)
-        rows = batch.filter(pc.equal(batch["stream_row"], letter.row))
+        if not dead_letter.in_log:
+            # It holds the event alone, whichever row of its message it was.
+            return _at_row(batch, dead_letter.row)
+        rows = batch.filter(pc.equal(batch["stream_row"], dead_letter.row))
         if rows.num_rows:
             return rows
     why = found.rejects[0].reason if found.rejects else "the message has no such row"
-    raise LogError(f"dead letter {letter.number} holds no event: {why}")
+    raise LogError(f"it holds no event: {why}")
 
 
 def _at_row(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
-    place = EVENT_SCHEMA.get_field_index("stream_row")
-    return batch.set_column(place, EVENT_SCHEMA.field(place), pa.array([row], pa.uint32()))
+    at = EVENT_SCHEMA.get_field_index("stream_row")
+    return batch.set_column(at, EVENT_SCHEMA.field(at), pa.array([row], pa.uint32()))
 
 
 def _settle(

@@ -1,4 +1,4 @@
-"""The dead-letter stream: messages that could not be used, kept whole with the reason."""
+"""Storing dead-letter messages: what could not be used, whole, with the reason."""
 
 import asyncio
 import json
@@ -13,24 +13,27 @@ from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing
 
 DECODE = "decode"
-"""The stage of what is no event; every other stage is a plane."""
+"""The stage of messages that are no events; every other stage is a plane."""
 
-HEADER_PREFIX = "Fraiseql-Dead-Letter-"
-IN_THE_LOG = "too large for a letter: it lies in the log alone"
+ANY_SUBJECT = "*.*.*.*.*"
+"""Matches the subjects of dead-letter messages (`subject_of`), whatever their stream's name."""
+
+HEADER_PREFIX = "Fraiseql-Dead-DeadLetter-"
+ONLY_IN_LOG = "too large to be copied: only the log has it"
 WINDOW = 500
 WINDOW_BYTES = 8 * 2**20
-"""Letters that may be on their way without an acknowledgement yet, and how large together."""
-ALREADY_FILED = 10077
-"""JetStream's error code for a subject that holds its one message already."""
+"""Messages, and bytes of them, that may wait for their acknowledgement together."""
+ALREADY_STORED = 10077
+"""JetStream's error code for a subject that already holds its one message."""
 
 
-def subject_of(letters: str, stream: str, stage: str, reject: Reject) -> str:
-    """Where a letter lies in the stream `letters`: each stage, sequence and row has a subject."""
-    return f"{letters}.{stream}.{stage}.{reject.sequence}.{reject.row}"
+def subject_of(dead_letter_stream: str, stream: str, stage: str, reject: Reject) -> str:
+    """The subject of a dead-letter message: each stage, sequence and row has one."""
+    return f"{dead_letter_stream}.{stream}.{stage}.{reject.sequence}.{reject.row}"
 
 
 def headers_of(stream: str, stage: str, reject: Reject) -> dict[str, str]:
-    """What is kept beside the payload: where it was, its own headers as JSON, and the reason."""
+    """What is stored beside the payload: its position, its own headers as JSON, and the reason."""
     # A header is one line of UTF-8.
     reason = " ".join(reject.reason.split())[:1000].encode(errors="replace").decode()
     return {
@@ -45,69 +48,73 @@ def headers_of(stream: str, stage: str, reject: Reject) -> dict[str, str]:
     }
 
 
-def letter_of(
+def message_of(
     stream: str, stage: str, reject: Reject, max_payload: int
 ) -> tuple[bytes, dict[str, str]]:
-    """The letter's payload and headers, both of which count towards `max_payload`.
+    """Payload and headers of a dead-letter message, which together fit into `max_payload`.
 
-    What is too large together with the reason stays in the log alone, and the letter says so.
+    What does not fit stays in the log alone, and a header says so.
     """
     headers = headers_of(stream, stage, reject)
     if len(reject.payload) + _size(headers) <= max_payload:
         return reject.payload, headers
-    headers |= {f"{HEADER_PREFIX}Payload": IN_THE_LOG}
+    headers |= {f"{HEADER_PREFIX}Payload": ONLY_IN_LOG}
     if _size(headers) > max_payload:
         headers |= {f"{HEADER_PREFIX}Headers": "{}"}
     return b"", headers
 
 
 def _size(headers: dict[str, str]) -> int:
-    """Bytes of a block of headers, at least."""
+    """The bytes that headers take, rounded up."""
     return 64 + sum(len(name) + len(value.encode()) + 8 for name, value in headers.items())
 
 
-async def file_letters(
-    client: Client, letters: str, stream: str, stage: str, rejects: Sequence[Reject]
+async def store_dead_letters(
+    client: Client, dead_letter_stream: str, stream: str, stage: str, rejects: Sequence[Reject]
 ) -> int:
-    """Files rejects in the stream `letters`, each once however often it is filed.
+    """Stores rejects in the dead-letter stream, each once however often it is passed.
 
     `stage` is `decode` for what is no event, or the plane that refused an event. Returns how many
     were new.
 
     Raises:
         StreamMissing: there is no dead-letter stream.
-        LogUnavailable: the server did not acknowledge a letter; none is lost, file them again.
+        LogUnavailable: the server did not acknowledge a message. Pass the rejects again.
     """
     jetstream = client.jetstream(timeout=10.0)
-    filed = 0
+    stored = 0
     waiting: list[Awaitable[bool]] = []
     size = 0
     for reject in rejects:
-        payload, headers = letter_of(stream, stage, reject, client.max_payload)
+        payload, headers = message_of(stream, stage, reject, client.max_payload)
         waiting.append(
-            _file(jetstream, subject_of(letters, stream, stage, reject), payload, headers)
+            _store(
+                jetstream, subject_of(dead_letter_stream, stream, stage, reject), payload, headers
+            )
         )
         size += len(payload)
         if len(waiting) >= WINDOW or size >= WINDOW_BYTES:
-            filed += sum(await asyncio.gather(*waiting))
+            stored += sum(await asyncio.gather(*waiting))
             waiting, size = [], 0
-    return filed + sum(await asyncio.gather(*waiting))
+    return stored + sum(await asyncio.gather(*waiting))
 
 
-async def _file(
+async def _store(
     jetstream: JetStreamContext, subject: str, payload: bytes, headers: dict[str, str]
 ) -> bool:
-    """Files one letter. Returns whether it was new."""
+    """Stores one dead-letter message. Returns whether it was new."""
     try:
         await jetstream.publish(subject, payload, headers=headers)
     except NoStreamResponseError as error:
         raise StreamMissing(
-            "NATS has no stream for dead letters. Run `fraiseql-assets setup`."
+            "NATS has no stream for dead-letter messages. Run `fraiseql-assets setup`."
         ) from error
     except APIError as error:
-        if error.err_code != ALREADY_FILED:
-            raise LogUnavailable(f"NATS refuses a dead letter: {error.description}") from error
+        if error.err_code != ALREADY_STORED:
+            raise LogUnavailable(
+                f"NATS refuses a dead-letter message: {error.description}"
+            ) from error
         return False
     except (NatsError, TimeoutError, OSError) as error:
-        raise LogUnavailable(f"NATS did not acknowledge a dead letter: {error}") from error
+        raise LogUnavailable(f"NATS did not acknowledge a dead-letter message: {error}") from error
     return True

@@ -1,27 +1,53 @@
-"""The log as synchronous code sees it: one connection, held by an event loop in its own thread."""
+"""The log as synchronous code sees it: what it holds, its messages, and its dead letters.
+
+Questions and dead-letter messages go over one connection, which an event loop holds in a thread of
+its own. Every `read` has a connection beside it, because another thread consumes it.
+"""
 
 import asyncio
+import json
+import secrets
 import threading
 from collections.abc import Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
+from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError, ServerError, ServiceUnavailableError
 
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.planes import Batching
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream import position
-from fraiseql_assets.stream.connection import connect
-from fraiseql_assets.stream.dead_letters import file_letters
-from fraiseql_assets.stream.position import Bounds, Place
+from fraiseql_assets.stream.connection import (
+    LogError,
+    LogUnavailable,
+    connect,
+    stream_missing,
+    translated,
+)
+from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
+from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
+from fraiseql_assets.stream.requirements import Misfit, misfits, require_log
 
 T = TypeVar("T")
+
+REQUEST_SECONDS = 10.0
+
+NO_SUBJECT = "_fraiseql.probe"
+"""A subject that no stream captures."""
+
+PURGE_FAILED = 10051
+"""JetStream's error code for a stream whose files cannot be written when it is purged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +70,6 @@ class Log:
     def __init__(self, settings: Settings, *, name: str, reconnect_seconds: int = 0) -> None:
         self._settings = settings
         self.stream = settings.stream
-        self.dead_letters = settings.dead_letter_stream
         self._connect = connect(settings, name=name, reconnect_seconds=reconnect_seconds)
 
     def __enter__(self) -> Self:
@@ -70,46 +95,62 @@ class Log:
             self._stop_loop()
 
     def server(self) -> Server:
-        """What the server says of itself."""
+        """What the server announces."""
         version = self._client.connected_server_version
         return Server(f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload)
 
     def bounds(self) -> Bounds:
-        """The first and last sequence and how much there is."""
-        return self._wait(position.bounds(self._client, self.stream))
+        """The first and last sequence and how much there is.
+
+        Raises:
+            StreamUnfit: the stream's configuration does not fit a log.
+        """
+        info = self._info(self.stream)
+        require_log(info.config)
+        return _bounds(info)
 
     def bounds_of(self, stream: str) -> Bounds:
-        """The bounds of another stream of the same server, such as the dead letters'."""
-        return self._wait(position.bounds(self._client, stream))
+        """The bounds of another stream of the same server, such as the dead-letter stream."""
+        return _bounds(self._info(stream))
 
-    def place_from(self, sequence: int) -> Place | None:
-        """The first message at or after a sequence."""
-        return self._wait(position.place_from(self._client, self.stream, sequence))
+    def misfits(self) -> list[Misfit]:
+        """The settings of the stream that do not fit a log."""
+        return misfits(self._info(self.stream).config)
+
+    def position_from(self, sequence: int) -> LogPosition | None:
+        """The first message at or after a sequence, None when there is none."""
+        return self._direct_get({"seq": sequence, "next_by_subj": ">"})
 
     def first_of_day(self, day: date) -> int | None:
-        """The sequence of the first message stored on or after a UTC day."""
-        return self._wait(position.first_of_day(self._client, self.stream, day))
+        """The sequence of the first message stored on or after a UTC day, None without one."""
+        start = midnight(day).isoformat().replace("+00:00", "Z")
+        position = self._direct_get({"start_time": start, "batch": 1})
+        return position.sequence if position else None
 
     def day_range(self, day: date) -> SequenceRange | None:
-        """The sequences that the log stores of a UTC day, None when it has none."""
-        return self._wait(position.day_range(self._client, self.stream, day))
+        """The sequences that the log holds of a UTC day, None when it holds none of it."""
+        first = self.first_of_day(day)
+        if first is None:
+            return None
+        next_first = self.first_of_day(day + timedelta(days=1))
+        last = next_first - 1 if next_first else self.bounds().last
+        return SequenceRange(first, last) if first <= last else None
 
     def count_messages(self, sequences: SequenceRange) -> int:
-        """How many messages the log holds in a range."""
-        return self._wait(position.count_messages(self._client, self.stream, sequences))
+        """How many messages the log holds in a range; deleted ones do not count."""
+        first, behind = sequences.first, sequences.last + 1
+        return self._count_from(self.stream, first) - self._count_from(self.stream, behind)
 
-    def file_letters(self, stage: str, rejects: Sequence[Reject]) -> int:
-        """Files dead letters, each once. Returns how many were new."""
-        return self._wait(
-            file_letters(self._client, self.dead_letters, self.stream, stage, rejects)
-        )
+    def count_dead_letters(self) -> int:
+        """How many dead-letter messages there are; other messages of their stream do not count."""
+        return self._count_from(self._settings.dead_letter_stream, 1, ANY_SUBJECT)
 
     def read(
         self, sequences: SequenceRange, batching: Batching, *, ahead: int
     ) -> Generator[Messages]:
         """Yields a range's messages in batches, with up to `ahead` batches read in advance.
 
-        The same range with the same cut gives the same batches. Closing the iterator ends the
+        The same range with the same batching gives the same batches. Closing the iterator ends the
         reading.
         """
         batches = read_range(
@@ -121,6 +162,94 @@ class Log:
         )
         return prefetch(batches, ahead=ahead)
 
+    def store_dead_letters(self, stage: str, rejects: Sequence[Reject]) -> int:
+        """Stores rejects in the dead-letter stream, each once. Returns how many were new."""
+        return self._wait(
+            store_dead_letters(
+                self._client, self._settings.dead_letter_stream, self.stream, stage, rejects
+            )
+        )
+
+    def probe_write(self) -> None:
+        """Returns if both streams can be written. No message of theirs is changed.
+
+        Raises:
+            LogUnavailable: they cannot, as after a full disk.
+        """
+        name = f"{self._settings.dead_letter_stream}.probe.{secrets.token_hex(8)}"
+
+        async def probe() -> None:
+            # The server reports a stream that it cannot write when asked to delete nothing.
+            for stream in (self.stream, self._settings.dead_letter_stream):
+                try:
+                    await self._jetstream.purge_stream(stream, subject=NO_SUBJECT)
+                except ServerError as error:
+                    # A stream that denies purges refuses with another code.
+                    if error.err_code == PURGE_FAILED:
+                        raise
+            stored = await self._jetstream.publish(name, b"")
+            await self._jetstream.delete_msg(self._settings.dead_letter_stream, stored.seq)
+
+        try:
+            self._wait(probe())
+        except (ServerError, ServiceUnavailableError, NatsTimeoutError) as error:
+            raise LogUnavailable(
+                f"NATS cannot write ({getattr(error, 'description', None) or 'no answer'}). Make "
+                "room on its disk, or raise max_file_store, and restart the server."
+            ) from error
+        except NotFoundError as error:
+            raise stream_missing(f"{self.stream} or {self._settings.dead_letter_stream}") from error
+        except (NatsError, TimeoutError, OSError) as error:
+            raise LogUnavailable(f"NATS did not answer to a write: {error}") from error
+
+    @property
+    def _jetstream(self) -> JetStreamContext:
+        return self._client.jetstream(timeout=REQUEST_SECONDS)
+
+    def _info(self, stream: str) -> StreamInfo:
+        with translated(stream, "the bounds"):
+            return self._wait(self._jetstream.stream_info(stream))
+
+    def _count_from(self, stream: str, sequence: int, filter_subject: str | None = None) -> int:
+        """How many messages there are from a sequence on: what a consumer made there would get."""
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=sequence,
+            filter_subject=filter_subject,
+            ack_policy=AckPolicy.NONE,
+            mem_storage=True,
+            inactive_threshold=5.0,
+        )
+
+        async def ask() -> int:
+            info = await self._jetstream.add_consumer(stream, config)
+            await self._jetstream.delete_consumer(stream, info.name)
+            return info.num_pending or 0
+
+        with translated(stream, "the number of messages"):
+            return self._wait(ask())
+
+    def _direct_get(self, request: dict[str, Any]) -> LogPosition | None:
+        """One message by JetStream's direct get (ADR-31), of which only the headers are used."""
+        subject = f"$JS.API.DIRECT.GET.{self.stream}"
+        work = self._client.request(subject, json.dumps(request).encode(), timeout=REQUEST_SECONDS)
+        with translated(self.stream, "the position of a message"):
+            try:
+                headers = self._wait(work).headers or {}
+            except NoRespondersError as error:
+                # Nobody answers for a stream that is missing, either.
+                self.bounds()
+                raise LogError(
+                    f"NATS answers no direct get on stream {self.stream}: it was made without "
+                    "allow_direct. Run `fraiseql-assets setup`."
+                ) from error
+        if headers.get("Status") == "404":
+            return None
+        if "Status" in headers:
+            raise LogError(f"NATS refuses a direct get on stream {self.stream}: {dict(headers)}")
+        stored = datetime.fromisoformat(headers["Nats-Time-Stamp"][:19]).date()
+        return LogPosition(int(headers["Nats-Sequence"]), stored)
+
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
@@ -128,3 +257,8 @@ class Log:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _bounds(info: StreamInfo) -> Bounds:
+    state = info.state
+    return Bounds(state.first_seq, state.last_seq, state.messages, state.bytes)

@@ -1,4 +1,4 @@
-"""Publishing with acknowledgement: nothing is said to be published before the log has stored it."""
+"""Publishing with acknowledgement: a message counts as published once the log has stored it."""
 
 import asyncio
 import random
@@ -11,7 +11,6 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError
 
 from fraiseql_assets.events.encode import (
@@ -26,7 +25,7 @@ from fraiseql_assets.stream.connection import LogError, LogUnavailable, StreamMi
 
 WINDOW = 1_000
 WINDOW_BYTES = 8 * 2**20
-"""Messages that may be on their way without an acknowledgement yet, and how large together."""
+"""Messages, and bytes of them, that may wait for their acknowledgement together."""
 ACK_SECONDS = 10.0
 TRIES = 5
 CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
@@ -42,7 +41,7 @@ class Published:
     messages: int = 0
     events: int = 0
     duplicates: int = 0
-    """Messages that the log knew already by their `Nats-Msg-Id`, and stored once."""
+    """Messages that the log recognised by their `Nats-Msg-Id` and did not store again."""
     seconds: float = 0.0
 
 
@@ -55,23 +54,22 @@ async def publish(
 ) -> Published:
     """Publishes messages and waits for every acknowledgement.
 
-    An acknowledgement that does not come is asked for again under the same `Nats-Msg-Id`, so a
-    message is stored once. With `rate`, so many events per second at most.
+    A message without an acknowledgement is sent again under the same `Nats-Msg-Id`, so it is stored
+    once. `rate` limits the events per second.
 
     Raises:
         StreamMissing: no stream captures the subject.
         LogUnavailable: the server stopped acknowledging.
-        LogError: the server refuses a message, for one since it is too large.
+        LogError: the server refuses a message, for example because it is too large.
     """
     published, started = Published(), time.monotonic()
-    jetstream = client.jetstream(timeout=ACK_SECONDS)
     waiting: list[asyncio.Task[bool]] = []
     size = 0
     for message in messages:
         if rate:
-            due = started + published.events / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-        waiting.append(asyncio.ensure_future(_store(client, jetstream, message)))
+            next_at = started + published.events / rate
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+        waiting.append(asyncio.ensure_future(publish_one(client, message)))
         published.messages += 1
         published.events += message.events
         size += len(message.payload)
@@ -88,8 +86,13 @@ async def publish(
     return published
 
 
-async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing) -> bool:
-    """Publishes one message. Returns whether the log had it already."""
+async def publish_one(client: Client, message: Outgoing) -> bool:
+    """Publishes one message. Returns whether the log had it before.
+
+    Raises:
+        StreamMissing, LogUnavailable, LogError: as for `publish`.
+    """
+    jetstream = client.jetstream(timeout=ACK_SECONDS)
     for attempt in range(1, TRIES + 1):
         try:
             ack = await jetstream.publish(
@@ -103,8 +106,8 @@ async def _store(client: Client, jetstream: JetStreamContext, message: Outgoing)
             ) from error
         except NoStreamResponseError as error:
             raise StreamMissing(
-                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and see that "
-                "FRAISEQL_SUBJECTS covers it."
+                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and check "
+                "that FRAISEQL_SUBJECTS covers it."
             ) from error
         except APIError as error:
             raise LogError(f"NATS refuses a message: {error.description}") from error
@@ -127,7 +130,7 @@ async def publish_generated(
     """Publishes realistic events in one of the shapes `observer`, `cdc` or `arrow`.
 
     Raises:
-        LogError: as `publish` says, and when the server cannot be reached.
+        LogError: as for `publish`, and when the server cannot be reached.
     """
     chosen = random.SystemRandom().randrange(2**63) if seed is None else seed
     async with connect(settings, name="fraiseql-assets publish", reconnect_seconds=30) as client:
@@ -137,7 +140,7 @@ async def publish_generated(
 
 
 def cdc_subject(settings: Settings) -> str:
-    """The template of CDC subjects, under the root of which the stream captures them."""
+    """The template of the CDC subjects that the stream captures."""
     for subject in settings.subjects:
         if subject.endswith(NO_TENANT):
             return f"{subject.removesuffix(NO_TENANT)}.{{tenant_id}}.{{table}}"

@@ -1,10 +1,9 @@
-"""Reading an explicit range of the log, statelessly: it can be read any number of times.
+"""Reading a range of the log. It leaves no state behind, so a range can be read many times.
 
-An ephemeral pull consumer without acknowledgements delivers from the range's first sequence. Each
-pull asks for a window of messages and the next is sent while the last still arrives, so that the
-server never has more than two windows in flight; a slow reader slows only its own pulls. When the
-connection or the consumer is lost (a restarted server forgets ephemeral ones), both are made anew
-at the next sequence wanted.
+An ephemeral pull consumer without acknowledgements delivers from the range's first sequence. The
+next pull is sent while the messages of the last still arrive, and at most two are in flight: a slow
+reader slows only its own pulls. When the connection or the consumer is lost (a restarted server
+drops ephemeral ones), both are made again at the next sequence.
 """
 
 import json
@@ -16,16 +15,19 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
+from nats.js.api import StreamConfig
+
 from fraiseql_assets.events.messages import Messages, parse_headers
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.access import Access, Server
 from fraiseql_assets.stream.connection import (
     LogUnavailable,
-    public_address,
-    servers_of,
+    access_of,
     stream_missing,
     unavailable,
 )
+from fraiseql_assets.stream.requirements import CONSUMER_SECONDS, require_log
 from fraiseql_assets.stream.wire import Frame, Wire, WireError
 
 PULL_MESSAGES = 5_000
@@ -33,6 +35,8 @@ PULL_BYTES = 16 * 2**20
 STALL_SECONDS = 5.0
 GIVE_UP_SECONDS = 60.0
 RETRY_SECONDS = 0.5
+
+CONFLICT = b"NATS/1.0 409"
 
 STREAM_NOT_FOUND = 10059
 """JetStream's error code for a stream that is not there."""
@@ -53,7 +57,8 @@ def read_range(
 
     Raises:
         StreamMissing: the server has no such stream.
-        LogUnavailable: nothing arrived for a minute though more should have.
+        StreamUnfit: the stream's configuration does not fit a log.
+        LogUnavailable: nothing arrived for a minute although messages remain.
     """
     batch, size = Messages(), 0
     for arrival in _deliver(settings, stream, sequences):
@@ -73,24 +78,24 @@ def read_range(
 
 
 def _deliver(settings: Settings, stream: str, sequences: SequenceRange) -> Iterator[Messages]:
-    """The range's messages as they arrive, over as many connections as it takes."""
-    servers = servers_of(settings)
+    """The range's messages as they arrive, over a new connection whenever one is lost."""
+    access = access_of(settings)
     wanted, attempt, silent_since = sequences.first, 0, time.monotonic()
     while wanted <= sequences.last:
-        server = servers[attempt % len(servers)]
+        server = access.servers[attempt % len(access.servers)]
         attempt += 1
         try:
-            with _Pull(server, stream, SequenceRange(wanted, sequences.last)) as pull:
+            with _Pull(access, server, stream, SequenceRange(wanted, sequences.last)) as pull:
                 for arrival in pull:
                     wanted = arrival.sequences[-1] + 1
                     yield arrival
-                    # However long it took to use the message, the server was not to blame.
+                    # The consumer of the messages may be slow; that is no silence of the server.
                     silent_since = time.monotonic()
             return
         except (WireError, OSError) as error:
             if time.monotonic() - silent_since > GIVE_UP_SECONDS:
                 if wanted == sequences.first:
-                    raise unavailable(public_address(server), error) from error
+                    raise unavailable(str(server), error) from error
                 raise LogUnavailable(
                     f"NATS delivered nothing of stream {stream} from sequence {wanted} on "
                     f"for {GIVE_UP_SECONDS:.0f} s ({str(error) or type(error).__name__}). "
@@ -106,24 +111,27 @@ class _Pull:
         WireError, OSError: the connection or the consumer is lost, or delivers nothing.
     """
 
-    def __init__(self, server: str, stream: str, sequences: SequenceRange) -> None:
-        self._stream, self._span = stream, sequences
-        self._wire = Wire(server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
+    def __init__(
+        self, access: Access, server: Server, stream: str, sequences: SequenceRange
+    ) -> None:
+        self._stream, self._sequences = stream, sequences
+        self._wire = Wire(access, server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
         self._delivered = self._in_flight = 0
 
     def __enter__(self) -> Self:
         self._wire.__enter__()
         try:
+            self._require_log()
             created = self._ask(
                 f"CONSUMER.CREATE.{self._stream}",
                 {
                     "stream_name": self._stream,
                     "config": {
                         "deliver_policy": "by_start_sequence",
-                        "opt_start_seq": self._span.first,
+                        "opt_start_seq": self._sequences.first,
                         "ack_policy": "none",
                         "mem_storage": True,
-                        "inactive_threshold": 30 * 10**9,
+                        "inactive_threshold": int(CONSUMER_SECONDS * 10**9),
                     },
                 },
             )
@@ -132,7 +140,7 @@ class _Pull:
             raise
         self._consumer = created["name"]
         # Deleted messages make the range shorter than it looks; what is pending is what there is.
-        self._unasked = min(created["num_pending"], len(self._span))
+        self._unasked = min(created["num_pending"], len(self._sequences))
         return self
 
     def __exit__(
@@ -148,13 +156,13 @@ class _Pull:
         self._wire.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[Messages]:
-        last = self._span.last
+        last = self._sequences.last
         while True:
             self._keep_asking()
             if not self._in_flight:
                 return
             frames = self._wire.frames()
-            # A message without a reply is the server's word on a pull.
+            # A message without a reply subject is a status of the pull.
             messages = [frame for frame in frames if frame[1]]
             for frame in frames if len(messages) < len(frames) else []:
                 if not frame[1]:
@@ -187,17 +195,26 @@ class _Pull:
             self._unasked -= count
             self._in_flight += count
 
-    def _handle_status(self, headers: bytes) -> None:
-        """A pull is over, or it failed."""
-        status, _, _ = headers.partition(b"\r\n")
-        if not (b"Batch Completed" in status or b"Exceeds MaxBytes" in status):
+    def _handle_status(self, block: bytes) -> None:
+        """Ends a pull that gave less than was asked, or fails.
+
+        A pull that ended before its messages were delivered, for one because the next would exceed
+        its bytes, says with status 409 how many are left. Any other status ends the consumer.
+        """
+        left = parse_headers(block).get("Nats-Pending-Messages")
+        if not block.startswith(CONFLICT) or left is None:
+            status, _, _ = block.partition(b"\r\n")
             raise WireError(f"the pull ended with {status.decode()}")
-        left = int(parse_headers(headers).get("Nats-Pending-Messages", 0))
-        self._in_flight -= left
-        self._unasked += left
+        self._in_flight -= int(left)
+        self._unasked += int(left)
+
+    def _require_log(self) -> None:
+        """Asked first: what a stream does to consumers it does not fit has many forms."""
+        info = self._ask(f"STREAM.INFO.{self._stream}", {})
+        require_log(StreamConfig.from_response(info["config"]))
 
     def _ask(self, what: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Asks JetStream, and returns its answer.
+        """Sends a request to JetStream's API and returns the response.
 
         Raises:
             StreamMissing: it has no such stream.
@@ -214,18 +231,18 @@ class _Pull:
 def _columns(frames: list[Frame]) -> tuple[Messages, int]:
     """Delivered messages as columns, and the number of the last delivery.
 
-    Their replies say where they lie:
+    Their reply subjects hold their positions:
     `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or with domain and
     account hash before the stream and a random token at the end (ADR-15).
     """
     subjects, replies, headers, payloads = zip(*frames, strict=True)
-    places = [reply.split(b".") for reply in replies]
-    at = 5 if len(places[0]) == 9 else 7
+    positions = [reply.split(b".") for reply in replies]
+    at = 5 if len(positions[0]) == 9 else 7
     messages = Messages(
-        [int(place[at]) for place in places],
-        [int(place[at + 2]) for place in places],
+        [int(position[at]) for position in positions],
+        [int(position[at + 2]) for position in positions],
         [subject.decode(errors="replace") for subject in subjects],
         list(headers),
         list(payloads),
     )
-    return messages, int(places[-1][at + 1])
+    return messages, int(positions[-1][at + 1])

@@ -1,4 +1,4 @@
-"""The streams: what they should be, and making them so."""
+"""The configuration of the streams, and creating or widening them."""
 
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, connect, without_jetstream
+from fraiseql_assets.stream.requirements import misfits, require_log
 
 DUPLICATE_WINDOW_SECONDS = 120.0
 
@@ -34,17 +35,17 @@ def stream_config(settings: Settings) -> StreamConfig:
         max_consumers=-1,
         num_replicas=settings.stream_replicas,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        # A day's first message is found by one direct get.
+        # The first message of a day is found by one direct get.
         allow_direct=True,
     )
 
 
 def dead_letter_config(settings: Settings) -> StreamConfig:
-    """The stream of dead letters.
+    """The stream of dead-letter messages.
 
-    A letter's subject is `{this stream}.{stream}.{stage}.{sequence}.{row}`, where it comes from,
-    and the stream keeps one message per subject and refuses a second: a retried run cannot file the
-    same letter twice, however late it runs.
+    The subject of a dead-letter message is `{this stream}.{stream}.{stage}.{sequence}.{row}`. The
+    stream keeps one message per subject and refuses a second, so a retried run cannot store one
+    twice, however late it runs.
     """
     return StreamConfig(
         name=settings.dead_letter_stream,
@@ -69,14 +70,17 @@ async def setup_streams(settings: Settings) -> list[str]:
     An existing stream keeps its limits and its subjects; what is missing is added.
 
     Raises:
-        LogError: the server refuses, for one because another stream holds a subject.
+        StreamUnfit: an existing stream does not fit a log.
+        LogError: the server refuses, for example because another stream captures a subject.
     """
     async with connect(settings, name="fraiseql-assets setup") as client:
-        wanted = (stream_config(settings), dead_letter_config(settings))
-        return [await _ensure(client, config) for config in wanted]
+        done: list[str] = []
+        for config in (stream_config(settings), dead_letter_config(settings)):
+            done += await _ensure(client, config)
+        return done
 
 
-async def _ensure(client: Client, config: StreamConfig) -> str:
+async def _ensure(client: Client, config: StreamConfig) -> list[str]:
     jetstream = client.jetstream()
     name = config.name or ""
     try:
@@ -84,14 +88,19 @@ async def _ensure(client: Client, config: StreamConfig) -> str:
             info = await jetstream.stream_info(name)
         except NotFoundError:
             await jetstream.add_stream(config)
-            return f"stream {name}: created"
-        return await _widen(jetstream, info, config)
+            return [f"stream {name}: created"]
+        require_log(info.config)
+        warnings = [] if config.discard_new_per_subject else misfits(info.config)
+        return [
+            await _widen(jetstream, info, config),
+            *(f"stream {name}: warning, {misfit}" for misfit in warnings),
+        ]
     except ServiceUnavailableError as error:
         raise without_jetstream() from error
     except APIError as error:
         raise LogError(
             f"NATS refuses to set up stream {name}: {error.description}. "
-            "Look at FRAISEQL_STREAM and FRAISEQL_SUBJECTS, and at the streams that are there."
+            "Check FRAISEQL_STREAM and FRAISEQL_SUBJECTS, and the streams that exist."
         ) from error
 
 

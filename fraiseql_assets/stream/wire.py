@@ -1,8 +1,8 @@
-"""NATS' own protocol on a blocking socket, for whoever reads much: one connection, one reader.
+"""NATS' protocol on a blocking socket, for reading many messages: one connection, one reader.
 
-The asynchronous client spends most of a message's time on callbacks and queues; here a message is
-found in the bytes that arrived and cut out of them. What is here is what reading needs: connecting
-(with what the URL says of credentials and TLS), publishing, requests, the messages of an inbox.
+The asynchronous client library spends most of its time per message on callbacks and queues, which
+`benchmarks/reading.py` compares. This module has only what reading needs: connecting with the same
+credentials and TLS, publishing, requests, and the messages of an inbox.
 """
 
 import json
@@ -11,11 +11,9 @@ import socket
 import ssl
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from fraiseql_assets.stream.connection import credentials_of
+from fraiseql_assets.stream.access import Access, Server
 
-DEFAULT_PORT = 4222
 RECEIVE_BYTES = 2**18
 NO_RESPONDER = b"NATS/1.0 503"
 
@@ -24,29 +22,29 @@ Frame = tuple[bytes, bytes, bytes, bytes]
 
 
 class WireError(Exception):
-    """The server refuses, hangs up or breaks the protocol: the connection is of no more use."""
+    """The server refuses, hangs up or breaks the protocol: the connection is unusable."""
 
 
 class NoResponder(WireError):
-    """Nobody listens to the subject of a request."""
+    """Nobody is subscribed to the subject of a request."""
 
 
 class Parser:
-    """Cuts the bytes of a connection into messages, however they were split on their way."""
+    """Splits the bytes of a connection into messages, whatever pieces they arrive in."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
         self._held = self._wanted = 0
         self.info: dict[str, Any] | None = None
-        """What the server last said of itself."""
+        """The server's last INFO."""
         self.pings = self.pongs = 0
-        """How many of either have come."""
+        """How many of each arrived."""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The messages that are whole now.
+        """The messages that are complete now.
 
         Raises:
-            WireError: the server reports an error, or these are no bytes of a NATS server.
+            WireError: the server reports an error, or the bytes are not NATS protocol.
         """
         self._chunks.append(data)
         self._held += len(data)
@@ -54,12 +52,12 @@ class Parser:
             return []
         buffer = b"".join(self._chunks)
         frames: list[Frame] = []
-        rest = self._cut(buffer, frames)
+        rest = self._split(buffer, frames)
         self._chunks, self._held = [buffer[rest:]], len(buffer) - rest
         return frames
 
-    def _cut(self, buffer: bytes, frames: list[Frame]) -> int:
-        """Appends the whole messages to `frames`. Returns where the rest begins."""
+    def _split(self, buffer: bytes, frames: list[Frame]) -> int:
+        """Appends the complete messages to `frames`. Returns where the rest begins."""
         find, length, at = buffer.find, len(buffer), 0
         self._wanted = 0
         while (end := find(b"\r\n", at)) >= 0:
@@ -83,17 +81,17 @@ class Parser:
         return at
 
     def _control(self, line: bytes) -> None:
-        verb, _, said = line.partition(b" ")
+        verb, _, rest = line.partition(b" ")
         if verb == b"PING":
             self.pings += 1
         elif verb == b"PONG":
             self.pongs += 1
         elif verb == b"INFO":
-            self.info = json.loads(said)
+            self.info = json.loads(rest)
         elif verb == b"-ERR":
-            raise WireError(f"NATS says {said.decode(errors='replace')}")
+            raise WireError(f"NATS says {rest.decode(errors='replace')}")
         elif verb != b"+OK":
-            raise WireError(f"these are no bytes of a NATS server: {line[:60]!r}")
+            raise WireError(f"the server does not speak the NATS protocol: {line[:60]!r}")
 
 
 class Wire:
@@ -104,18 +102,18 @@ class Wire:
         OSError: it cannot be reached, or stays silent for `timeout` seconds (TimeoutError).
     """
 
-    def __init__(self, url: str, *, name: str, timeout: float) -> None:
-        self._url, self._name, self._timeout = urlsplit(url.strip()), name, timeout
+    def __init__(self, access: Access, server: Server, *, name: str, timeout: float) -> None:
+        self._access, self._server, self._name, self._timeout = access, server, name, timeout
 
     def __enter__(self) -> Self:
         self._parser = Parser()
         self._pings = 0
         self._waiting: list[Frame] = []
-        address = (self._url.hostname or "127.0.0.1", self._url.port or DEFAULT_PORT)
+        address = (self._server.host, self._server.port)
         self._socket = socket.create_connection(address, self._timeout)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._greet()
+            self._handshake()
         except BaseException:
             self._socket.close()
             raise
@@ -129,16 +127,15 @@ class Wire:
     ) -> None:
         self._socket.close()
 
-    def _greet(self) -> None:
+    def _handshake(self) -> None:
         while self._parser.info is None:
             self._receive()
         info = self._parser.info
-        if info.get("tls_required") or self._url.scheme == "tls":
-            context = ssl.create_default_context()
-            self._socket = context.wrap_socket(self._socket, server_hostname=self._url.hostname)
+        if info.get("tls_required") or self._server.tls:
+            context = self._access.tls_context()
+            self._socket = context.wrap_socket(self._socket, server_hostname=self._server.host)
         self.max_payload = int(info["max_payload"])
         self.inbox = f"_INBOX.{secrets.token_hex(11)}"
-        credentials = credentials_of(self._url)
         options = {
             "name": self._name,
             "lang": "python",
@@ -149,9 +146,7 @@ class Wire:
             "headers": True,
             "no_responders": True,
             "tls_required": isinstance(self._socket, ssl.SSLSocket),
-            "user": credentials.get("user"),
-            "pass": credentials.get("password"),
-            "auth_token": credentials.get("token"),
+            **self._access.authentication(nonce=info.get("nonce", "")),
         }
         greeting = f"CONNECT {json.dumps(options)}\r\nSUB {self.inbox}.* 1\r\nPING\r\n"
         self._socket.sendall(greeting.encode())
@@ -167,7 +162,7 @@ class Wire:
         """Publishes a message and returns the payload of its answer.
 
         Raises:
-            NoResponder: nobody listens to the subject.
+            NoResponder: nobody is subscribed to the subject.
         """
         answers = f"{self.inbox}.{secrets.token_hex(4)}"
         self.publish(subject, payload, reply=answers)
@@ -176,7 +171,7 @@ class Wire:
                 if frame[0] != answers.encode():
                     self._waiting.append(frame)
                 elif frame[2].startswith(NO_RESPONDER):
-                    raise NoResponder(f"nobody answers to {subject}")
+                    raise NoResponder(f"nobody is subscribed to {subject}")
                 else:
                     return frame[3]
 

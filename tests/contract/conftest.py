@@ -71,7 +71,7 @@ def ingest(log: Log) -> Callable[..., Report]:
     """Adds all that the log holds of a day, or a range of it, to a plane."""
 
     def ingest_it(plane: Plane, first: int = 1, last: int | None = None) -> Report:
-        place = log.place_from(first)
+        place = log.position_from(first)
         assert place is not None
         sequences = SequenceRange(first, last or log.bounds().last)
         return ingest_range(plane, log, sequences, place.day, JOB)
@@ -94,7 +94,7 @@ def rebuild(log: Log, other: Plane) -> Callable[..., Report]:
 
     def rebuild_it(plane: Plane, day: date | None = None) -> Report:
         if day is None:
-            place = log.place_from(1)
+            place = log.position_from(1)
             assert place is not None
             day = place.day
         return rebuild_day(plane, other, log, day, JOB)

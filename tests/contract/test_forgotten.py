@@ -26,7 +26,7 @@ Materialise = Callable[..., Report]
 def day(log: Log, settings: Settings) -> date:
     """The day of the log, which holds some events."""
     asyncio.run(publish_generated(settings, count=EVENTS, shape="observer", seed=1))
-    place = log.place_from(1)
+    place = log.position_from(1)
     assert place is not None
     return place.day
 
@@ -158,7 +158,7 @@ def test_an_event_and_the_change_record_of_the_same_id_count_once(
 
     asyncio.run(tell())
     ingest(plane)
-    place = log.place_from(1)
+    place = log.position_from(1)
     assert place is not None
     assert rows(plane, place.day) == (1, 1)
     [entry] = plane.ledger(log.stream)

@@ -48,7 +48,7 @@ def tell(settings: Settings, *payloads: bytes) -> None:
 
 
 def held(plane: Plane, log: Log) -> tuple[int, int]:
-    place = log.place_from(1)
+    place = log.position_from(1)
     assert place is not None
     counts = plane.count(place.day)
     return counts.rows, counts.distinct_ids

@@ -70,7 +70,7 @@ class Interrupted:
 
 def until_exact(plane: OperationalPlane, log: Log) -> None:
     """Asks for what is missing as the sensor does, then holds the plane against the log."""
-    place = log.place_from(1)
+    place = log.position_from(1)
     assert place is not None
     plane.setup()
     ingest_range(plane, log, ALL, place.day, JOB)
@@ -86,7 +86,7 @@ def until_exact(plane: OperationalPlane, log: Log) -> None:
 def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
     plane: OperationalPlane, server: ForgetfulServer, filled: Log, number: int
 ) -> None:
-    place = filled.place_from(1)
+    place = filled.position_from(1)
     assert place is not None
     dying: Any = Interrupted(plane, number, server.lose)
     with pytest.raises(PlaneError, match="again"):
@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
 def test_a_lost_range_is_written_again(
     plane: OperationalPlane, server: ForgetfulServer, filled: Log
 ) -> None:
-    place = filled.place_from(1)
+    place = filled.position_from(1)
     assert place is not None
     ingest_range(plane, filled, ALL, place.day, JOB)
     server.lose()
@@ -109,7 +109,7 @@ def test_a_lost_range_is_written_again(
 def test_a_rebuild_that_goes_on_after_the_loss_does_not_take_the_days_place(
     plane: OperationalPlane, server: ForgetfulServer, filled: Log
 ) -> None:
-    place = filled.place_from(1)
+    place = filled.position_from(1)
     assert place is not None
     ingest_range(plane, filled, ALL, place.day, JOB)
     server.keep()

@@ -1,4 +1,4 @@
-"""What cannot be used is filed once, whole, with the reason."""
+"""What cannot be used is stored once, whole, with the reason."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from log_server import ask, read, streams
 
 from fraiseql_assets.events.messages import Reject, parse_headers
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.dead_letters import IN_THE_LOG
+from fraiseql_assets.stream.dead_letters import ONLY_IN_LOG
 from fraiseql_assets.stream.log import Log
 
 
@@ -34,13 +34,13 @@ def reject(sequence: int, row: int = 0, **others: Any) -> Reject:
 
 def file(settings: Settings, stage: str, *rejects: Reject) -> int:
     with Log(settings, name="tests") as log:
-        return log.file_letters(stage, rejects)
+        return log.store_dead_letters(stage, rejects)
 
 
-def letters_of(settings: Settings) -> list[tuple[bytes, dict[str, str]]]:
-    """Payload and headers of every letter."""
-    letters = settings.model_copy(update={"stream": settings.dead_letter_stream})
-    batches = read(letters, 1, held(settings))
+def stored_dead_letters(settings: Settings) -> list[tuple[bytes, dict[str, str]]]:
+    """Payload and headers of every dead-letter message."""
+    of_dead_letters = settings.model_copy(update={"stream": settings.dead_letter_stream})
+    batches = read(of_dead_letters, 1, held(settings))
     return [
         (payload, parse_headers(headers))
         for batch in batches
@@ -53,14 +53,15 @@ def held(settings: Settings) -> int:
         return log.bounds_of(settings.dead_letter_stream).messages
 
 
-def test_a_letter_keeps_all_there_is_to_know(settings: Settings) -> None:
+def test_a_dead_letter_message_keeps_everything(settings: Settings) -> None:
     file(settings, "decode", reject(41, row=3))
-    letter = ask(settings, lambda js: js.get_msg(settings.dead_letter_stream, seq=1))
-    assert letter.subject == f"{settings.dead_letter_stream}.{settings.stream}.decode.41.3"
-    assert letter.data == b"\xff\0{"
-    assert letter.headers is not None
+    dead_letter = ask(settings, lambda js: js.get_msg(settings.dead_letter_stream, seq=1))
+    assert dead_letter.subject == f"{settings.dead_letter_stream}.{settings.stream}.decode.41.3"
+    assert dead_letter.data == b"\xff\0{"
+    assert dead_letter.headers is not None
     kept = {
-        name.removeprefix("Fraiseql-Dead-Letter-"): value for name, value in letter.headers.items()
+        name.removeprefix("Fraiseql-Dead-DeadLetter-"): value
+        for name, value in dead_letter.headers.items()
     }
     assert json.loads(kept.pop("Headers")) == {"Nats-Msg-Id": "m-1", "Trace": "é"}
     assert kept == {
@@ -74,21 +75,21 @@ def test_a_letter_keeps_all_there_is_to_know(settings: Settings) -> None:
     }
 
 
-def test_a_letter_is_filed_once_however_often_it_is_filed(settings: Settings) -> None:
-    letters = [reject(n) for n in range(1, 51)]
-    assert file(settings, "decode", *letters) == 50
-    assert file(settings, "decode", *letters, reject(51)) == 1
+def test_a_reject_is_stored_once_however_often_it_is_reported(settings: Settings) -> None:
+    rejects = [reject(n) for n in range(1, 51)]
+    assert file(settings, "decode", *rejects) == 50
+    assert file(settings, "decode", *rejects, reject(51)) == 1
     assert held(settings) == 51
 
 
-def test_rows_and_stages_have_letters_of_their_own(settings: Settings) -> None:
+def test_rows_and_stages_have_stored_dead_letters_their_own(settings: Settings) -> None:
     assert file(settings, "decode", reject(1), reject(1, row=1)) == 2
     assert file(settings, "analytics", reject(1)) == 1
     assert file(settings, "operational", reject(1)) == 1
     assert held(settings) == 4
 
 
-def test_the_log_takes_no_letter_for_an_event(settings: Settings) -> None:
+def test_the_log_does_not_capture_dead_letter_messages(settings: Settings) -> None:
     file(settings, "decode", reject(1))
     with Log(settings, name="tests") as log:
         assert log.bounds().messages == 0
@@ -105,26 +106,26 @@ def test_the_log_takes_no_letter_for_an_event(settings: Settings) -> None:
 )
 def test_any_reason_fits_into_a_header(settings: Settings, why: str, kept: str) -> None:
     file(settings, "decode", reject(1, reason=why))
-    [(_, headers)] = letters_of(settings)
-    assert headers["Fraiseql-Dead-Letter-Reason"] == kept
+    [(_, headers)] = stored_dead_letters(settings)
+    assert headers["Fraiseql-Dead-DeadLetter-Reason"] == kept
 
 
-def test_a_letter_may_be_as_large_as_a_message_may(settings: Settings) -> None:
+def test_a_dead_letter_message_may_be_as_large_as_any_message(settings: Settings) -> None:
     size = 8 * 2**20
-    letters = [reject(n, payload=b"x" * (size - n * 100)) for n in range(9)]
-    assert file(settings, "decode", *letters) == 9
-    [*found] = letters_of(settings)
+    rejects = [reject(n, payload=b"x" * (size - n * 100)) for n in range(9)]
+    assert file(settings, "decode", *rejects) == 9
+    [*found] = stored_dead_letters(settings)
     kept = [payload for payload, _ in found]
-    left = [headers.get("Fraiseql-Dead-Letter-Payload") for _, headers in found]
+    left = [headers.get("Fraiseql-Dead-DeadLetter-Payload") for _, headers in found]
     fits = len([payload for payload in kept if payload])
-    assert kept == [b""] * (9 - fits) + [letter.payload for letter in letters[9 - fits :]]
-    assert left == [IN_THE_LOG] * (9 - fits) + [None] * fits
+    assert kept == [b""] * (9 - fits) + [dead_letter.payload for dead_letter in rejects[9 - fits :]]
+    assert left == [ONLY_IN_LOG] * (9 - fits) + [None] * fits
     assert 1 <= fits <= 8
 
 
-def test_headers_that_fit_into_no_letter_stay_in_the_log(settings: Settings) -> None:
+def test_headers_too_large_to_copy_stay_in_the_log(settings: Settings) -> None:
     huge = reject(1, payload=b"", headers={"X": "\x01" * 2**21})
     assert file(settings, "decode", huge) == 1
-    [(payload, headers)] = letters_of(settings)
-    assert (payload, headers["Fraiseql-Dead-Letter-Headers"]) == (b"", "{}")
-    assert headers["Fraiseql-Dead-Letter-Payload"] == IN_THE_LOG
+    [(payload, headers)] = stored_dead_letters(settings)
+    assert (payload, headers["Fraiseql-Dead-DeadLetter-Headers"]) == (b"", "{}")
+    assert headers["Fraiseql-Dead-DeadLetter-Payload"] == ONLY_IN_LOG

@@ -116,7 +116,7 @@ def test_a_slow_user_of_messages_is_no_silence_of_the_server(
     assert sequences(got) == list(range(1, COUNT + 1))
 
 
-def test_a_stream_that_is_missing_is_said_when_it_is_read(nats_url: str) -> None:
+def test_a_stream_that_is_missing_is_reported_when_it_is_read(nats_url: str) -> None:
     settings = settings_for(nats_url)
     with (
         Log(settings, name="tests") as log,
@@ -158,7 +158,7 @@ def test_what_is_published_over_a_restart_is_stored_once(server: NatsServer) -> 
 # When it is not there, or does not let us in.
 
 
-def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
+def test_a_server_that_is_not_there_is_reported_without_the_password() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -170,7 +170,7 @@ def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
     assert text.endswith("Check that the server runs and that FRAISEQL_NATS_URL names it.")
 
 
-def test_a_frozen_server_is_said(server: NatsServer) -> None:
+def test_a_frozen_server_is_reported(server: NatsServer) -> None:
     server.freeze()
     with (
         pytest.raises(LogUnavailable, match=r"does not answer .*Check that the server runs"),
@@ -179,15 +179,17 @@ def test_a_frozen_server_is_said(server: NatsServer) -> None:
         pass
 
 
-def test_a_server_that_goes_away_in_between_is_said(server: NatsServer, settings: Settings) -> None:
+def test_a_server_that_goes_away_in_between_is_reported(
+    server: NatsServer, settings: Settings
+) -> None:
     with Log(settings, name="tests") as log:
         server.kill()
-        with pytest.raises(LogUnavailable, match="does not say what stream"):
+        with pytest.raises(LogUnavailable, match="did not tell the bounds of stream"):
             log.bounds()
     server.start()
 
 
-def test_a_server_without_jetstream_is_said(tmp_path: Path) -> None:
+def test_a_server_without_jetstream_is_reported(tmp_path: Path) -> None:
     with nats_server(tmp_path, options=()) as server:
         settings = settings_for(server.url)
         with (
@@ -205,7 +207,7 @@ authorization { users = [ { user: "me", password: "it's/a p@ss" } ] }
 
 
 @pytest.mark.parametrize("credentials", ["", "me:wrong@", "you:it's%2Fa%20p%40ss@", "me@"])
-def test_wrong_credentials_are_said(tmp_path: Path, credentials: str) -> None:
+def test_wrong_credentials_are_reported(tmp_path: Path, credentials: str) -> None:
     with nats_server(tmp_path, USERS) as server:
         settings = Settings(nats_url=SecretStr(server.url.replace("//", f"//{credentials}")))
         with (
@@ -219,7 +221,7 @@ def test_wrong_credentials_are_said(tmp_path: Path, credentials: str) -> None:
     ("configuration", "credentials"),
     [(USERS, "me:it's%2Fa%20p%40ss@"), ('authorization { token: "a t/ken" }', "a%20t%2Fken@")],
 )
-def test_credentials_of_the_address_let_in_whoever_asks_and_reads(
+def test_credentials_of_the_address_are_used_by_both_clients(
     tmp_path: Path, configuration: str, credentials: str
 ) -> None:
     with nats_server(tmp_path, configuration) as server:
@@ -231,7 +233,7 @@ def test_credentials_of_the_address_let_in_whoever_asks_and_reads(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_reader_that_is_no_longer_let_in_says_so(
+def test_a_reader_whose_credentials_are_refused_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "GIVE_UP_SECONDS", 0.2)
@@ -251,13 +253,13 @@ def test_of_several_servers_one_that_answers_is_enough(nats_url: str) -> None:
             assert payloads(log.read(SequenceRange(1, 1), BATCHING, ahead=1)) == [b"1"]
 
 
-def test_a_missing_dead_letter_stream_is_said(nats_url: str) -> None:
+def test_a_missing_dead_letter_stream_is_reported(nats_url: str) -> None:
     settings = settings_for(nats_url)
     with (
         Log(settings, name="tests") as log,
-        pytest.raises(StreamMissing, match=r"no stream for dead letters\. Run `fraiseql"),
+        pytest.raises(StreamMissing, match=r"no stream for dead-letter messages\. Run `fraiseql"),
     ):
-        log.file_letters("decode", [Reject(1, 1, "s", {}, b"", "reason")])
+        log.store_dead_letters("decode", [Reject(1, 1, "s", {}, b"", "reason")])
 
 
 def test_a_connection_is_closed_after_its_block(nats_url: str) -> None:

@@ -12,7 +12,7 @@ from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, StreamMissing
 from fraiseql_assets.stream.log import Log
-from fraiseql_assets.stream.position import Bounds, Place
+from fraiseql_assets.stream.position import Bounds, LogPosition
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def test_a_place_is_the_next_message_there_is(settings: Settings, log: Log) -> N
     fill(settings, 5)
     delete(settings, [2, 3])
     today = datetime.now(UTC).date()
-    assert log.place_from(1) == Place(1, today)
-    assert log.place_from(2) == Place(4, today)
-    assert log.place_from(6) is None
+    assert log.position_from(1) == LogPosition(1, today)
+    assert log.position_from(2) == LogPosition(4, today)
+    assert log.position_from(6) is None
 
 
 def test_a_day_is_one_range(settings: Settings, log: Log) -> None:
@@ -117,7 +117,7 @@ def test_counting_leaves_no_consumer_behind(settings: Settings, log: Log) -> Non
     assert consumers(settings) == 0
 
 
-def test_a_stream_without_direct_gets_is_said(nats_url: str) -> None:
+def test_a_stream_without_direct_gets_is_reported(nats_url: str) -> None:
     settings = settings_for(nats_url)
     add_stream(settings, StreamConfig(name=settings.stream, subjects=settings.subjects))
     try:
@@ -125,7 +125,7 @@ def test_a_stream_without_direct_gets_is_said(nats_url: str) -> None:
             Log(settings, name="tests") as log,
             pytest.raises(LogError, match=r"no direct get on stream .*Run `fraiseql-assets setup`"),
         ):
-            log.place_from(1)
+            log.position_from(1)
     finally:
         asyncio.run(drop(settings))
 
@@ -143,7 +143,7 @@ def test_every_question_to_a_missing_stream_says_so(nats_url: str) -> None:
     with Log(settings, name="tests") as log:
         for ask in (
             log.bounds,
-            lambda: log.place_from(1),
+            lambda: log.position_from(1),
             lambda: log.first_of_day(today),
             lambda: log.day_range(today),
             lambda: log.count_messages(sequences),

@@ -85,18 +85,18 @@ def test_progress_is_told_up_to_the_end(settings: Settings) -> None:
     assert told[-1] == 2_200
 
 
-def test_a_subject_that_no_stream_captures_is_said(settings: Settings) -> None:
+def test_a_subject_that_no_stream_captures_is_reported(settings: Settings) -> None:
     with pytest.raises(StreamMissing, match=r"no stream captures nobody\.listens\. Run `fraise"):
         store(settings, [Outgoing("nobody.listens", b"", {})])
 
 
-def test_a_message_larger_than_the_server_takes_is_said(settings: Settings) -> None:
+def test_a_message_larger_than_the_server_takes_is_reported(settings: Settings) -> None:
     large = Outgoing(f"{settings.subject_prefix}.X.INSERT", b"x" * 9_000_000, {})
     with pytest.raises(LogError, match=r"has 9,000,000 bytes; the server takes 8,388,608\. Raise"):
         store(settings, [large])
 
 
-def test_a_full_stream_that_refuses_is_said(tmp_path: Path) -> None:
+def test_a_full_stream_that_refuses_is_reported(tmp_path: Path) -> None:
     with nats_server(tmp_path, "jetstream { max_file_store: 1MB }") as server:
         settings = settings_for(server.url)
         asyncio.run(setup_streams(settings))

@@ -1,4 +1,4 @@
-"""Dead letters are listed, shown and replayed, exactly, whatever breaks off in between."""
+"""Dead-letter messages are listed, shown and replayed once, whatever breaks off in between."""
 
 import asyncio
 import json
@@ -6,17 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 from log_server import ask, read, store, streams
+from nats.js.client import JetStreamContext
 from typer.testing import CliRunner, Result
 
 from fraiseql_assets.cli import console
 from fraiseql_assets.cli.main import app
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.encode import Outgoing
-from fraiseql_assets.events.messages import message_id, parse_headers
+from fraiseql_assets.events.messages import Reject, message_id, parse_headers
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream import letters as letters_module
-from fraiseql_assets.stream.letters import publish_again, read_letters, take_back
+from fraiseql_assets.stream import republish as republish_module
+from fraiseql_assets.stream.connection import LogUnavailable
+from fraiseql_assets.stream.dead_letter_reader import read_dead_letters
 from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.republish import remove_dead_letter, republish
 
 BAD = b'{"event_type": "INSERT"}'
 
@@ -33,14 +36,14 @@ def subject(settings: Settings) -> str:
 
 
 def fill(settings: Settings, count: int = 3) -> None:
-    """A log of bad messages, each with its letter."""
+    """A log of bad messages, each with its dead-letter message."""
     store(
         settings,
         [Outgoing(subject(settings), BAD, {"Nats-Msg-Id": f"m-{n}"}) for n in range(count)],
     )
     with Log(settings, name="tests") as log:
         for batch in read(settings, 1, count):
-            log.file_letters("decode", decode(batch).rejects)
+            log.store_dead_letters("decode", decode(batch).rejects)
 
 
 def run(*arguments: str) -> Result:
@@ -54,12 +57,12 @@ def held(settings: Settings) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("settings")
-def test_there_may_be_no_letters() -> None:
+def test_the_list_may_be_empty() -> None:
     listed = run("list")
     assert (listed.exit_code, listed.stdout) == (0, "")
 
 
-def test_letters_are_listed_as_json(settings: Settings) -> None:
+def test_dead_letter_messages_are_listed_as_json(settings: Settings) -> None:
     fill(settings)
     listed = [json.loads(line) for line in run("list", "--json").stdout.splitlines()]
     assert [(e["number"], e["sequence"], e["stage"], e["subject"]) for e in listed] == [
@@ -68,7 +71,7 @@ def test_letters_are_listed_as_json(settings: Settings) -> None:
     assert listed[0]["reason"] == "the field id (in a CDC event: seq) is missing"
 
 
-def test_a_letter_is_shown_with_headers_and_payload(settings: Settings) -> None:
+def test_a_dead_letter_message_is_shown_with_headers_and_payload(settings: Settings) -> None:
     fill(settings)
     shown = json.loads(run("show", "2", "--json").stdout)
     assert (shown["payload"], shown["headers"]) == (BAD.decode(), {"Nats-Msg-Id": "m-1"})
@@ -76,14 +79,14 @@ def test_a_letter_is_shown_with_headers_and_payload(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("settings")
-def test_a_letter_that_is_not_there_is_said() -> None:
+def test_an_unknown_number_is_an_error() -> None:
     shown = run("show", "9")
     assert shown.exit_code == 1
-    assert "there is no dead letter 9." in shown.stderr
+    assert "there is no dead-letter message 9." in shown.stderr
 
 
 @pytest.mark.usefixtures("settings")
-def test_what_to_replay_must_be_said() -> None:
+def test_replay_needs_numbers_or_all() -> None:
     assert run("replay").exit_code == 2
 
 
@@ -97,7 +100,7 @@ def test_replayed_messages_are_published_again_as_they_were(settings: Settings) 
     assert [message_id(block) for block in batch.headers] == ["m-0", "m-1", "m-2"]
 
 
-def test_chosen_letters_alone_are_replayed(settings: Settings) -> None:
+def test_only_the_chosen_messages_are_replayed(settings: Settings) -> None:
     fill(settings)
     assert run("replay", "2").exit_code == 0
     assert held(settings) == (4, 2)
@@ -106,29 +109,29 @@ def test_chosen_letters_alone_are_replayed(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("window", ["within the duplicate window", "long after it"])
-def test_a_replay_that_broke_off_before_it_took_back_publishes_nothing_twice(
+def test_a_replay_that_broke_off_before_it_removed_publishes_nothing_twice(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, window: str
 ) -> None:
     fill(settings)
 
     async def crash(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise LogUnavailable("gone")
 
-    monkeypatch.setattr(letters_module, "take_back", crash)
-    with pytest.raises(KeyboardInterrupt):
-        asyncio.run(publish_again(settings, list(read_letters(settings))))
+    monkeypatch.setattr(republish_module, "remove_dead_letter", crash)
+    with pytest.raises(LogUnavailable):
+        asyncio.run(republish(settings, list(read_dead_letters(settings))))
     assert held(settings) == (6, 4)
-    monkeypatch.setattr(letters_module, "take_back", take_back)
+    monkeypatch.setattr(republish_module, "remove_dead_letter", remove_dead_letter)
     if window == "long after it":
-        forget_duplicates(settings)
+        shorten_duplicate_window(settings)
     assert run("replay", "--all").exit_code == 0
     assert held(settings) == (6, 0)
 
 
-def forget_duplicates(settings: Settings) -> None:
-    """Lets the log forget which ids it has seen, as it does after two minutes."""
+def shorten_duplicate_window(settings: Settings) -> None:
+    """Makes the log drop the ids it has seen, as it does after two minutes."""
 
-    async def shrink(jetstream: letters_module.Client) -> None:
+    async def shrink(jetstream: JetStreamContext) -> None:
         config = (await jetstream.stream_info(settings.stream)).config
         config.duplicate_window = 0.1
         await jetstream.update_stream(config)
@@ -137,13 +140,13 @@ def forget_duplicates(settings: Settings) -> None:
     ask(settings, shrink)
 
 
-def test_a_message_too_large_for_a_letter_is_taken_from_the_log(settings: Settings) -> None:
+def test_a_message_too_large_to_copy_is_taken_from_the_log(settings: Settings) -> None:
     large = b"x" * (8 * 2**20 - 100)
     store(settings, [Outgoing(subject(settings), large, {})])
     with Log(settings, name="tests") as log:
-        log.file_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
-    [letter] = read_letters(settings)
-    assert (letter.in_log, letter.payload) == (True, b"")
+        log.store_dead_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
+    [dead_letter] = read_dead_letters(settings)
+    assert (dead_letter.in_log, dead_letter.payload) == (True, b"")
     assert run("show", "1").stdout.count("x") > 8_000_000
     assert run("replay", "1").exit_code == 0
     assert held(settings) == (2, 0)
@@ -152,8 +155,58 @@ def test_a_message_too_large_for_a_letter_is_taken_from_the_log(settings: Settin
 def test_headers_of_a_replay_keep_what_the_producer_wrote(settings: Settings) -> None:
     store(settings, [Outgoing(subject(settings), b"[]", {"Trace": "a:b", "Nats-Msg-Id": "m"})])
     with Log(settings, name="tests") as log:
-        log.file_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
+        log.store_dead_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
     run("replay", "--all")
     headers = parse_headers(read(settings, 2, 2)[0].headers[0])
     assert (headers["Trace"], headers["Fraiseql-Msg-Id"]) == ("a:b", "m")
     assert headers["Nats-Msg-Id"].startswith("dead-letter:")
+
+
+def test_headers_that_command_the_server_are_not_published_again(settings: Settings) -> None:
+    commands = {
+        "Nats-Expected-Last-Sequence": "0",
+        "Nats-Expected-Stream": settings.stream,
+        "nats-expected-last-msg-id": "never",
+        "Nats-TTL": "1s",
+        "Trace": "kept",
+    }
+    with Log(settings, name="tests") as log:
+        log.store_dead_letters("decode", [Reject(1, 1, subject(settings), commands, b"[]", "why")])
+    assert run("replay", "--all").exit_code == 0
+    headers = parse_headers(read(settings, 1, 1)[0].headers[0])
+    assert headers.pop("Nats-Msg-Id").startswith("dead-letter:")
+    assert headers == {"Trace": "kept"}
+
+
+def test_a_rollup_header_erases_nothing_when_it_is_replayed(settings: Settings) -> None:
+    store(settings, [Outgoing(subject(settings), b"%d" % n, {}) for n in range(3)])
+    rollup = Reject(2, 1, subject(settings), {"Nats-Rollup": "sub"}, b"[]", "a JSON array")
+    with Log(settings, name="tests") as log:
+        log.store_dead_letters("decode", [rollup])
+    assert run("replay", "--all").exit_code == 0
+    assert held(settings) == (4, 0)
+
+
+def test_one_failure_keeps_no_other_message_from_being_replayed(settings: Settings) -> None:
+    good = [Reject(n, 1, subject(settings), None, BAD, "why") for n in (1, 3)]
+    uncaptured = Reject(2, 1, f"{settings.stream}_elsewhere", None, BAD, "why")
+    gone = Reject(4, 1, subject(settings), None, b"x" * 8 * 2**20, "why")
+    with Log(settings, name="tests") as log:
+        log.store_dead_letters("decode", [good[0], uncaptured, good[1], gone])
+    replayed = run("replay", "--all")
+    assert replayed.exit_code == 1
+    assert "2 published again" in replayed.stdout
+    assert f"2 failed: no stream captures {settings.stream}_elsewhere." in replayed.stderr
+    assert "4 failed: dead-letter message 4 is about message 4" in replayed.stderr
+    assert held(settings) == (2, 2)
+    assert run("replay", "--all").exit_code == 1
+    assert held(settings) == (2, 2)
+
+
+def test_only_dead_letter_messages_are_counted(settings: Settings) -> None:
+    fill(settings)
+    note = f"{settings.dead_letter_stream}.replay"
+    ask(settings, lambda jetstream: jetstream.publish(note, b"3"))
+    with Log(settings, name="tests") as log:
+        assert log.bounds_of(settings.dead_letter_stream).messages == 4
+        assert log.count_dead_letters() == 3

@@ -86,14 +86,14 @@ def test_two_dead_letter_streams_live_on_one_server(settings: Settings, nats_url
         for each in (settings, other):
             setup(each)
             with Log(each, name="tests") as log:
-                assert log.file_letters("decode", [reject(1)]) == 1
+                assert log.store_dead_letters("decode", [reject(1)]) == 1
         for each in (settings, other):
             assert info(each, each.dead_letter_stream).state.messages == 1
     finally:
         asyncio.run(drop(other))
 
 
-def test_an_older_dead_letter_stream_keeps_its_letters_and_takes_new_ones(
+def test_an_older_dead_letter_stream_keeps_its_messages_and_takes_new_ones(
     settings: Settings,
 ) -> None:
     older = f"{settings.dead_letter_stream}_older"
@@ -102,11 +102,11 @@ def test_an_older_dead_letter_stream_keeps_its_letters_and_takes_new_ones(
     ask(settings, lambda jetstream: jetstream.publish(f"{older}.s.decode.1.0", b"old"))
     assert setup(settings)[1] == f"stream {name}: widened to {older}.>, {name}.>"
     with Log(settings, name="tests") as log:
-        assert log.file_letters("decode", [reject(2)]) == 1
+        assert log.store_dead_letters("decode", [reject(2)]) == 1
         assert log.bounds_of(name).messages == 2
 
 
-def test_a_subject_that_another_stream_holds_is_said(settings: Settings, nats_url: str) -> None:
+def test_a_subject_that_another_stream_holds_is_reported(settings: Settings, nats_url: str) -> None:
     setup(settings)
     other = settings_for(nats_url, subjects=settings.subjects)
     with pytest.raises(LogError, match="subjects overlap with an existing stream"):

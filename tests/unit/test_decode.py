@@ -179,12 +179,12 @@ def test_each_message_gives_what_it_gives_alone(parts: list[tuple[bytes, Headers
 
 @given(st.integers(1, 40), st.data())
 def test_a_bad_message_anywhere_loses_itself_alone(count: int, data: st.DataObject) -> None:
-    place = data.draw(st.integers(0, count - 1))
+    index = data.draw(st.integers(0, count - 1))
     bad = data.draw(st.sampled_from(BAD))
-    found = together([bad if n == place else GOOD[0] for n in range(count)])
-    assert [reject.sequence for reject in found.rejects] == [place + 1]
+    found = together([bad if n == index else GOOD[0] for n in range(count)])
+    assert [reject.sequence for reject in found.rejects] == [index + 1]
     sequences = as_table(found)["stream_seq"].to_pylist()
-    assert sequences == [n + 1 for n in range(count) if n != place]
+    assert sequences == [n + 1 for n in range(count) if n != index]
 
 
 @given(some)
@@ -201,7 +201,7 @@ def test_events_and_rejects_come_in_stream_order(parts: list[tuple[bytes, Header
 
 @settings(max_examples=500)
 @given(st.binary(max_size=60) | st.builds(
-    lambda payload, place, byte: payload[:place] + bytes([byte]) + payload[place + 1 :],
+    lambda payload, index, byte: payload[:index] + bytes([byte]) + payload[index + 1 :],
     st.sampled_from([payload for payload, _ in GOOD]), st.integers(0, 400), st.integers(0, 255),
 ), st.sampled_from([None, ARROW]))  # fmt: skip
 def test_whatever_bytes_come_are_an_event_or_a_reject(payload: bytes, headers: Headers) -> None:

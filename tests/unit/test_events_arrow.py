@@ -102,8 +102,8 @@ def test_a_column_may_have_a_type_that_holds_the_same(name: str, values: pa.Arra
 )
 def test_times_may_have_any_unit_and_are_cut_to_microseconds(values: pa.Array, read: str) -> None:
     batch = events(1)
-    place = batch.schema.get_field_index("timestamp")
-    found = row(stream(batch.set_column(place, "timestamp", values)), ARROW)
+    at = batch.schema.get_field_index("timestamp")
+    found = row(stream(batch.set_column(at, "timestamp", values)), ARROW)
     assert found["timestamp"] == datetime.fromisoformat(read)
 
 
@@ -121,13 +121,69 @@ def test_columns_may_come_in_any_order() -> None:
     assert rows(stream(turned), ARROW) == rows(stream(batch), ARROW)
 
 
-def test_what_a_producer_says_of_the_log_is_not_believed() -> None:
+def test_stream_columns_of_a_producer_are_ignored() -> None:
     claimed = events(1).append_column("stream_seq", pa.array([99], pa.uint64()))
     assert row(stream(claimed), ARROW)["stream_seq"] == 1
 
 
 def test_the_content_type_may_be_written_in_any_case() -> None:
     assert len(rows(stream(events(3)), {"Content-Type": CONTENT_TYPE.upper()})) == 3
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": CONTENT_TYPE},
+        {"CONTENT-TYPE": f"{CONTENT_TYPE}; codecs=zstd"},
+        {"Content-Type": f"{CONTENT_TYPE} ;q=1"},
+    ],
+)
+def test_header_names_have_any_case_and_media_types_parameters(headers: dict[str, str]) -> None:
+    assert len(rows(stream(events(3)), headers)) == 3
+
+
+def test_streams_behind_the_first_are_read_too() -> None:
+    batch = events(5)
+    parts = (stream(batch.slice(0, 2)), stream(batch.slice(2, 0)), stream(batch.slice(2, 3)))
+    found = rows(b"".join(parts), ARROW)
+    assert [each["event_id"] for each in found] == batch["event_id"].to_pylist()
+    assert [each["stream_row"] for each in found] == [0, 1, 2, 3, 4]
+
+
+def test_columns_that_no_event_has_are_dropped() -> None:
+    batch = events(3)
+    more = batch.append_column("region", pa.array(["a", "b", "c"]))
+    more = more.append_column("region", pa.array([1, 2, 3]))
+    assert rows(stream(more), ARROW) == rows(stream(batch), ARROW)
+
+
+def test_org_id_is_read_as_tenant_id() -> None:
+    batch = events(3)
+    at = batch.schema.get_field_index("tenant_id")
+    older = batch.set_column(at, "org_id", pa.array(["a", None, "c"]))
+    assert [each["tenant_id"] for each in rows(stream(older), ARROW)] == ["a", None, "c"]
+    both = batch.set_column(at, "tenant_id", pa.array(["x", None, None]))
+    both = both.append_column("org_id", pa.array(["a", "b", None]))
+    assert [each["tenant_id"] for each in rows(stream(both), ARROW)] == ["x", "b", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "read"),
+    [
+        ("entity_id", pa.array([1, 2, 3]), ["1", "2", "3"]),
+        ("seq", pa.array([1.0, 2.0, None]), [1, 2, None]),
+        ("duration_ms", pa.array(["7", "8", None]), [7, 8, None]),
+        (
+            "event_id",
+            pa.ExtensionArray.from_storage(
+                pa.uuid(), pa.array([bytes([n]) * 16 for n in range(3)], pa.binary(16))
+            ),
+            [f"{n}{n}-{n}-{n}-{n}-{n}{n}{n}" for n in ("0000", "0101", "0202")],
+        ),
+    ],
+)
+def test_lossless_casts_are_made(name: str, values: pa.Array, read: list[Any]) -> None:
+    assert [each[name] for each in rows(with_column(name, values), ARROW)] == read
 
 
 # Writing.

@@ -343,3 +343,54 @@ def test_the_first_eight_columns_are_fraiseqls_own() -> None:
         "event_id", "event_type", "entity_type", "entity_id", "timestamp", "data", "user_id",
         "tenant_id",
     ]  # fmt: skip
+
+
+# What other producers' libraries write.
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("2016-12-31T23:59:60.25Z", datetime(2017, 1, 1, 0, 0, 0, 250_000, UTC)),
+        ("2017-01-01T00:59:60+01:00", datetime(2017, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_leap_second_is_the_second_after_it(written: str, moment: datetime) -> None:
+    assert row(observer(timestamp=written))["timestamp"] == moment
+
+
+def test_whole_numbers_may_stand_in_quotes() -> None:
+    found = row(observer(seq="12", duration_ms="-3"))
+    assert (found["seq"], found["duration_ms"]) == (12, -3)
+    assert row(cdc(seq="12"))["event_id"] == "Order:12"
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    payloads = [observer(id="1"), b"\xef\xbb\xbf" + observer(id="2")]
+    [batch] = decode(messages(payloads)).batches
+    assert batch["event_id"].to_pylist() == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        observer(subject={}, entity={"id": 1}, event=[], op={}, object_type=1, commit_time=5),
+        cdc(subject=1, entity={"id": 1}, event=[], entity_type={}, entity_id=[], id={}),
+        json.dumps(
+            {
+                "event": "Order.INSERT",
+                "subject": {},
+                "timestamp": TIME,
+                "data": {},
+                "object_id": {},
+                "commit_time": 7,
+            }
+        ).encode(),
+    ],
+)
+def test_fields_of_other_shapes_may_be_anything(payload: bytes) -> None:
+    assert row(payload)["entity_type"] == "Order"
+    # Among others too, where all are decoded together.
+    found = decode(messages([observer(id="a"), payload, observer(id="b")]))
+    assert (found.rows, found.rejects) == (3, [])

@@ -28,7 +28,7 @@ class TwoDays:
     def __init__(self, first: int = 1, last: int = 200) -> None:
         self.first, self.last = first, last
 
-    def place_from(self, sequence: int) -> At | None:
+    def position_from(self, sequence: int) -> At | None:
         found = max(sequence, self.first)
         if found > self.last:
             return None

@@ -48,9 +48,9 @@ def test_the_four_forms_of_a_message(sent: bytes, frame: Frame) -> None:
 def test_a_message_split_at_any_byte_is_the_same_message() -> None:
     frame = (b"events.Order.INSERT", ACK, HEADER, b'{"a":"\r\nMSG x 1 1\r\n"}')
     sent = b"PING\r\n" + written(frame) + b"PING\r\n" + written(frame)
-    for place in range(len(sent) + 1):
+    for at in range(len(sent) + 1):
         parser = Parser()
-        assert parser.feed(sent[:place]) + parser.feed(sent[place:]) == [frame, frame]
+        assert parser.feed(sent[:at]) + parser.feed(sent[at:]) == [frame, frame]
         assert parser.pings == 2
 
 
@@ -65,15 +65,15 @@ def test_a_message_that_comes_byte_by_byte_is_the_same_message() -> None:
     frames, st.lists(noise, min_size=8, max_size=8), st.lists(st.integers(0, 3_000), max_size=10)
 )
 def test_messages_between_other_lines_split_anywhere_come_whole_and_in_order(
-    sent: list[Frame], between: list[bytes], cuts: list[int]
+    sent: list[Frame], between: list[bytes], splits: list[int]
 ) -> None:
     whole = b"".join(
         line + written(frame) for line, frame in zip(between, sent, strict=False)
     ) + b"".join(between)
     parser, got, start = Parser(), [], 0
-    for cut in [*sorted(cuts), len(whole)]:
-        got += parser.feed(whole[start:cut])
-        start = max(start, cut)
+    for stop in [*sorted(splits), len(whole)]:
+        got += parser.feed(whole[start:stop])
+        start = max(start, stop)
     assert got == sent
     assert parser.pings == whole_lines(between, len(sent), b"PING\r\n")
 
@@ -82,18 +82,18 @@ def whole_lines(between: list[bytes], messages: int, line: bytes) -> int:
     return between[:messages].count(line) + between.count(line)
 
 
-def test_what_the_server_says_of_itself_is_kept() -> None:
+def test_the_info_of_the_server_is_kept() -> None:
     parser = Parser()
     parser.feed(b'INFO {"server_id":"x","max_payload":8388608} \r\n')
     assert parser.info == {"server_id": "x", "max_payload": 8_388_608}
 
 
-def test_an_error_of_the_server_is_raised_in_its_words() -> None:
+def test_an_error_of_the_server_is_raised() -> None:
     with pytest.raises(WireError, match="NATS says 'Authorization Violation'"):
         Parser().feed(b"-ERR 'Authorization Violation'\r\n")
 
 
 @pytest.mark.parametrize("sent", [b"HTTP/1.1 400 Bad Request\r\n", b"\r\n", b"MSG s 1\r\n"])
-def test_what_is_no_nats_server_is_said(sent: bytes) -> None:
-    with pytest.raises(WireError, match="no bytes of a NATS server"):
+def test_another_protocol_is_an_error(sent: bytes) -> None:
+    with pytest.raises(WireError, match="does not speak the NATS protocol"):
         Parser().feed(sent)

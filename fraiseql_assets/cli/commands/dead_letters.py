@@ -1,7 +1,6 @@
 """`fraiseql-assets dead-letters`."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,71 +11,69 @@ from rich.table import Table
 from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 
 if TYPE_CHECKING:
-    from fraiseql_assets.stream.letters import Letter
+    from fraiseql_assets.stream.dead_letter_reader import DeadLetter
 
 dead_letters = typer.Typer(
-    help="Messages that could not be used: look at them, and replay them after a fix.",
+    help="Messages that could not be used: list, show, and replay them after a fix.",
     no_args_is_help=True,
 )
 
-Numbers = Annotated[
-    list[int] | None, typer.Argument(help="Numbers of letters, as `list` shows them.")
-]
+Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers that `list` shows.")]
 
 
 @dead_letters.command("list")
-def list_letters(
+def list_dead_letters(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """List the dead letters, oldest first."""
+    """List the dead-letter messages, oldest first."""
     from fraiseql_assets.stream.connection import LogError
-    from fraiseql_assets.stream.letters import read_letters
+    from fraiseql_assets.stream.dead_letter_reader import read_dead_letters
 
     settings = read_settings()
     with said_plainly(LogError):
-        found = list(read_letters(settings))
+        found = list(read_dead_letters(settings))
     if as_json:
-        for letter in found:
-            typer.echo(json.dumps(_facts(letter)))
+        for dead_letter in found:
+            typer.echo(json.dumps(_facts(dead_letter)))
         return
     if not found:
-        err.print("no dead letters")
+        err.print("no dead-letter messages")
         return
     table = Table("number", "stage", "subject", "sequence", "stored", "reason")
-    for letter in found:
-        place = f"{letter.sequence}.{letter.row}" if letter.row else f"{letter.sequence}"
+    for dead_letter in found:
+        row = f".{dead_letter.row}" if dead_letter.row else ""
         table.add_row(
-            f"{letter.number}",
-            escape(letter.stage),
-            escape(letter.subject),
-            place,
-            _moment(letter.time),
-            escape(letter.reason),
+            f"{dead_letter.number}",
+            escape(dead_letter.stage),
+            escape(dead_letter.subject),
+            f"{dead_letter.sequence}{row}",
+            _moment(dead_letter.time),
+            escape(dead_letter.reason),
         )
     out.print(table)
 
 
 @dead_letters.command()
 def show(
-    number: Annotated[int, typer.Argument(help="The letter's number, as `list` shows it.")],
+    number: Annotated[int, typer.Argument(help="The number that `list` shows.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, the payload as text.")
     ] = False,
 ) -> None:
-    """Show one dead letter: its reason, headers and payload."""
+    """Show one dead-letter message: its reason, headers and payload."""
     from fraiseql_assets.events.messages import parse_headers
     from fraiseql_assets.stream.connection import LogError
-    from fraiseql_assets.stream.letters import read_letters, whole
+    from fraiseql_assets.stream.dead_letter_reader import original_message, read_dead_letters
 
     settings = read_settings()
     with said_plainly(LogError):
-        [letter] = read_letters(settings, [number])
-        message = whole(settings, letter)
+        [dead_letter] = read_dead_letters(settings, [number])
+        message = original_message(settings, dead_letter)
     headers, payload = parse_headers(message.headers[0]), _as_text(message.payloads[0])
     if as_json:
-        typer.echo(json.dumps({**_facts(letter), "headers": headers, "payload": payload}))
+        typer.echo(json.dumps({**_facts(dead_letter), "headers": headers, "payload": payload}))
         return
-    for name, value in _facts(letter).items():
+    for name, value in _facts(dead_letter).items():
         out.print(f"[bold]{name}[/bold]: {escape(str(value))}", soft_wrap=True)
     for name, value in headers.items():
         out.print(f"[bold]header {escape(name)}[/bold]: {escape(value)}", soft_wrap=True)
@@ -87,42 +84,42 @@ def show(
 @dead_letters.command()
 def replay(
     numbers: Numbers = None,
-    everything: Annotated[bool, typer.Option("--all", help="Replay every letter.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
 ) -> None:
-    """Replay letters after a fix: what was no event is published again, what a plane refused is
-    written into that plane. Safe to repeat."""
-    from fraiseql_assets.pipeline.replay import replay as replay_letters
+    """Replay dead-letter messages after a fix: what was no event is published again, what a plane
+    refused is written into that plane. Safe to repeat."""
+    from fraiseql_assets.pipeline.replay import replay as replay_dead_letters
     from fraiseql_assets.planes import PlaneError
     from fraiseql_assets.stream.connection import LogError
-    from fraiseql_assets.stream.letters import read_letters
+    from fraiseql_assets.stream.dead_letter_reader import read_dead_letters
 
     if bool(numbers) == everything:
-        err.print("[red]✗[/red] Name the letters to replay, or --all.")
+        err.print("[red]✗[/red] Name the messages to replay, or --all.")
         raise typer.Exit(2)
     settings = read_settings()
     with said_plainly(LogError, PlaneError):
-        letters: Sequence[Letter] = list(read_letters(settings, None if everything else numbers))
-        replayed = replay_letters(settings, letters)
+        chosen = list(read_dead_letters(settings, None if everything else numbers))
+        replayed = replay_dead_letters(settings, chosen)
     out.print(
         f"[green]✓[/green] {replayed.published:,} published again, "
         f"{replayed.written:,} written into their plane"
     )
-    for reason in replayed.refused:
-        err.print(f"[red]✗[/red] refused again: {escape(reason)}", soft_wrap=True)
-    raise typer.Exit(1 if replayed.refused else 0)
+    for failure in replayed.failures:
+        err.print(f"[red]✗[/red] {failure.number} failed: {escape(failure.reason)}", soft_wrap=True)
+    raise typer.Exit(1 if replayed.failures else 0)
 
 
-def _facts(letter: "Letter") -> dict[str, Any]:
+def _facts(dead_letter: "DeadLetter") -> dict[str, Any]:
     return {
-        "number": letter.number,
-        "stage": letter.stage,
-        "stream": letter.stream,
-        "sequence": letter.sequence,
-        "row": letter.row,
-        "subject": letter.subject,
-        "stored": _moment(letter.time),
-        "filed": _moment(letter.filed),
-        "reason": letter.reason,
+        "number": dead_letter.number,
+        "stage": dead_letter.stage,
+        "stream": dead_letter.stream,
+        "sequence": dead_letter.sequence,
+        "row": dead_letter.row,
+        "subject": dead_letter.subject,
+        "stored": _moment(dead_letter.time),
+        "dead_lettered": _moment(dead_letter.stored),
+        "reason": dead_letter.reason,
     }
 
 

@@ -1,0 +1,188 @@
+"""Which NATS servers to connect to, as which user, and which certificates to trust.
+
+Both clients of the log connect from here: the asynchronous library, and the blocking reader
+(`wire.py`), so that what one can reach the other can too.
+"""
+
+import base64
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+DEFAULT_PORT = 4222
+EXAMPLE = "nats://[user:password@]host:port"
+PATTERN = r"-----BEGIN {}-----\s*(\S+)\s*------END {}------"
+
+
+class AccessError(ValueError):
+    """A setting of the connection cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The address of a server."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls' if self.tls else 'nats'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Servers of one cluster, and how a client authenticates to any of them."""
+
+    servers: tuple[Server, ...]
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    credentials_file: Path | None = None
+    nkey_file: Path | None = None
+
+    @classmethod
+    def read(
+        cls,
+        urls: str,
+        *,
+        ca_file: Path | None = None,
+        credentials_file: Path | None = None,
+        nkey_file: Path | None = None,
+    ) -> Self:
+        """Reads a list of addresses, separated by commas, and looks at the files.
+
+        Raises:
+            AccessError: an address or a file cannot be used.
+        """
+        parsed = [_parse(url.strip()) for url in urls.split(",")]
+        logins = {login for _, login in parsed if any(login)}
+        if len(logins) > 1:
+            raise AccessError("FRAISEQL_NATS_URL: the servers of one cluster take one user")
+        user, password, token = logins.pop() if logins else (None, None, None)
+        access = cls(
+            tuple(server for server, _ in parsed),
+            user,
+            password,
+            token,
+            ca_file,
+            credentials_file,
+            nkey_file,
+        )
+        access.check_files()
+        return access
+
+    def __str__(self) -> str:
+        """The addresses without credentials, fit for a message."""
+        return ",".join(map(str, self.servers))
+
+    def check_files(self) -> None:
+        """Reads every file once.
+
+        Raises:
+            AccessError: a file is missing, or holds something else than it should.
+        """
+        if self.credentials_file and self.nkey_file:
+            raise AccessError(
+                "FRAISEQL_NATS_CREDENTIALS_FILE and FRAISEQL_NATS_NKEY_FILE: set only one of them"
+            )
+        self.authentication(nonce="")
+        if self.ca_file:
+            self.tls_context()
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Trusts the authorities of the CA file, or else of the system.
+
+        Raises:
+            AccessError: the CA file cannot be used.
+        """
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise AccessError(
+                f"FRAISEQL_NATS_CA_FILE: {self.ca_file} holds no certificates ({error})"
+            ) from error
+
+    def authentication(self, *, nonce: str) -> dict[str, str]:
+        """The fields of a CONNECT message that answer to the server's `nonce`.
+
+        Raises:
+            AccessError: the credentials file or the nkey file cannot be used.
+        """
+        if self.credentials_file:
+            name = "FRAISEQL_NATS_CREDENTIALS_FILE"
+            text = _read(self.credentials_file, name)
+            jwt, seed = _section(text, "NATS USER JWT"), _section(text, "USER NKEY SEED")
+            if not (jwt and seed):
+                raise AccessError(
+                    f"{name}: {self.credentials_file} holds no user JWT with its nkey seed"
+                )
+            return {"jwt": jwt, "sig": _sign(seed, nonce, name)[1]}
+        if self.nkey_file:
+            name = "FRAISEQL_NATS_NKEY_FILE"
+            public_key, signature = _sign(_read(self.nkey_file, name).strip(), nonce, name)
+            return {"nkey": public_key, "sig": signature}
+        if self.token is not None:
+            return {"auth_token": self.token}
+        if self.user is not None:
+            return {"user": self.user, "pass": self.password or ""}
+        return {}
+
+
+def public_address(url: str) -> str:
+    """An address, or several separated by commas, without credentials: fit for a message."""
+    return re.sub(r"//[^/,@]*@", "//", url)
+
+
+def _parse(url: str) -> tuple[Server, tuple[str | None, str | None, str | None]]:
+    """A server, with user, password and token of its address."""
+    try:
+        parts = urlsplit(url)
+        port = DEFAULT_PORT if parts.port is None else parts.port
+    except ValueError as error:
+        raise AccessError(_bad(url, str(error))) from error
+    if parts.scheme not in ("nats", "tls"):
+        raise AccessError(_bad(url, "it does not begin with nats:// or tls://"))
+    if not parts.hostname:
+        raise AccessError(_bad(url, "it names no host"))
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise AccessError(_bad(url, "nothing may follow the port"))
+    server = Server(parts.hostname, port, parts.scheme == "tls")
+    user = None if parts.username is None else unquote(parts.username)
+    if parts.password is None:
+        # A token stands alone, where the user would.
+        return server, (None, None, user)
+    return server, (user, unquote(parts.password), None)
+
+
+def _bad(url: str, why: str) -> str:
+    return f"FRAISEQL_NATS_URL: {public_address(url)!r} is no NATS address, {why}. Write {EXAMPLE}"
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AccessError(f"{name}: {path} cannot be read ({error})") from error
+
+
+def _section(text: str, title: str) -> str | None:
+    found = re.search(PATTERN.format(title, title), text)
+    return found.group(1) if found else None
+
+
+def _sign(seed: str, nonce: str, name: str) -> tuple[str, str]:
+    """The public key of a seed, and its signature of a nonce."""
+    import nkeys
+
+    try:
+        pair = nkeys.from_seed(bytearray(seed.encode()))
+    except (nkeys.NkeysError, ValueError) as error:
+        raise AccessError(f"{name}: the file holds no nkey seed ({error!r})") from error
+    signature = base64.b64encode(pair.sign(nonce.encode())).decode()
+    return bytes(pair.public_key).decode(), signature
