@@ -7,19 +7,27 @@ from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.setup import setup_streams
 
+PLANES = ("analytics", "operational")
 
-def open_planes(settings: Settings) -> Sequence[Plane]:
-    """Both planes, unconnected until they are asked for something."""
+
+def open_plane(name: str, settings: Settings) -> Plane:
+    """The plane of this name, unconnected until it is asked for something."""
     from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.operational.plane import OperationalPlane
 
-    return AnalyticsPlane(settings), OperationalPlane(settings)
+    kinds = {kind.name: kind for kind in (AnalyticsPlane, OperationalPlane)}
+    return kinds[name](settings)
+
+
+def open_planes(settings: Settings) -> Sequence[Plane]:
+    """Both planes, unconnected until they are asked for something."""
+    return [open_plane(name, settings) for name in PLANES]
 
 
 def other_plane(plane: Plane, settings: Settings) -> Plane:
     """The plane that `plane` is not."""
-    [other] = (candidate for candidate in open_planes(settings) if candidate.name != plane.name)
-    return other
+    [name] = (name for name in PLANES if name != plane.name)
+    return open_plane(name, settings)
 
 
 def setup_all(settings: Settings) -> list[str]:

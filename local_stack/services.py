@@ -52,7 +52,7 @@ def dagster(home: Path, port: int, code_port: int) -> list[Program]:
         )
         workspace.write_text(WORKSPACE.format(host=HOST, port=code_port, name=DEFINITIONS))
 
-    environment = {"DAGSTER_HOME": str(home)}
+    environment = {"DAGSTER_HOME": str(home), "FRAISEQL_START_SENSORS": "true"}
     code = Program(
         name="dagster-code",
         title="Dagster's code server",
@@ -64,6 +64,8 @@ def dagster(home: Path, port: int, code_port: int) -> list[Program]:
         is_ready=partial(accepts, code_port),
         environment=environment,
         prepare=prepare,
+        # Its partitions begin where these do.
+        needs=SERVERS,
     )
     web = Program(
         name="dagster",

@@ -27,13 +27,20 @@ UNDER_WAY = [
 ]
 
 
-@dg.sensor(
-    minimum_interval_seconds=TICK_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs as failed whose worker process is gone, so that their work is redone.",
-)
-def orphaned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Reports every run under way whose process on this host, or whose code server, is no more."""
+def orphan_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """The sensor that finds runs without a process."""
+    return dg.SensorDefinition(
+        name="orphaned_runs",
+        evaluation_fn=mark_orphans,
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=status,
+        description="Marks runs as failed whose worker process is gone, so that their work is "
+        "done again.",
+    )
+
+
+def mark_orphans(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Fails every run under way whose process on this host, or whose code server, is gone."""
     under_way = dg.RunsFilter(statuses=UNDER_WAY)
     served_since = psutil.Process().create_time()
     gone = [

@@ -18,7 +18,8 @@ import pytest
 from pydantic import SecretStr
 
 from fraiseql_assets.operational.plane import OperationalPlane
-from fraiseql_assets.pipeline.ingest import Job, ingest_range
+from fraiseql_assets.pipeline.ingest import ingest_range
+from fraiseql_assets.pipeline.job import Job
 from fraiseql_assets.pipeline.rebuild import rebuild_day
 from fraiseql_assets.planes import (
     Batching,

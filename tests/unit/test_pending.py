@@ -5,10 +5,10 @@ import pytest
 
 from fraiseql_assets.pipeline.pending import (
     PendingRange,
-    half_replaced,
-    never_assigned,
+    beyond_log,
     next_pending,
-    unclaimed,
+    uncommitted,
+    unfinished_replacements,
 )
 from fraiseql_assets.planes import Batching, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
@@ -56,7 +56,7 @@ def due(
     entries: list[LedgerEntry], log: TwoDays | None = None, most: int = 1000
 ) -> PendingRange | None:
     log = log or TwoDays()
-    missing = unclaimed(log.first, log.last, entries)
+    missing = uncommitted(log.first, log.last, entries)
     return next_pending(log, missing, entries, most=most)
 
 
@@ -107,7 +107,7 @@ def test_a_begun_replacement_is_rebuilt_as_a_whole() -> None:
 def test_a_begun_replacement_is_known_though_no_sequence_is_missing() -> None:
     begun = entry(1, 100, "begun", "partition")
     entries = [entry(1, 50), entry(51, 100), begun, entry(101, 200, "begun")]
-    assert half_replaced(entries) == [begun]
+    assert unfinished_replacements(entries) == [begun]
 
 
 def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded() -> None:
@@ -122,12 +122,12 @@ def test_an_empty_log_asks_for_nothing(first: int) -> None:
 
 
 def test_what_a_ledger_holds_behind_the_logs_end_was_never_given_out_by_it() -> None:
-    assert never_assigned(150, [entry(1, 100), entry(101, 200)]) == SequenceRange(151, 200)
+    assert beyond_log(150, [entry(1, 100), entry(101, 200)]) == SequenceRange(151, 200)
 
 
 def test_a_ledger_that_ends_where_the_log_does_is_its_own() -> None:
-    assert never_assigned(200, [entry(1, 100), entry(101, 200)]) is None
+    assert beyond_log(200, [entry(1, 100), entry(101, 200)]) is None
 
 
 def test_what_was_only_begun_says_nothing_of_another_log() -> None:
-    assert never_assigned(150, [entry(1, 100), entry(101, 200, "begun")]) is None
+    assert beyond_log(150, [entry(1, 100), entry(101, 200, "begun")]) is None
