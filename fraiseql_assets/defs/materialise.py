@@ -35,10 +35,9 @@ class Done:
     day_rows: int
     """Rows that the partition holds now."""
 
-    @property
-    def is_observation(self) -> bool:
-        """Nothing was written: the partition was found complete, or there is nothing of it."""
-        return self.report.range is None
+    is_observation: bool
+    """The partition was only looked at: it is complete, or there is nothing of it. What a person or
+    a backfill asks for is a materialisation in any case."""
 
 
 def materialise(
@@ -70,7 +69,8 @@ def materialise(
                 report, ranges = _rebuild(context, plane, log, day, job, config, settings), ()
             entries = plane.ledger(log.stream, day)
         context.log.info(sentence_of(report, plane.name))
-        return Done(report, ranges, sum(e.rows for e in entries if e.state == "committed"))
+        day_rows = sum(e.rows for e in entries if e.state == "committed")
+        return Done(report, ranges, day_rows, config.only_if_broken and report.range is None)
 
 
 def _add(

@@ -32,7 +32,9 @@ mutation Backfill($days: [String!]!, $assets: [AssetKeyInput!]!) {
 """
 BACKFILL_STATUS = """
 query Status($id: String!) {
-  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill { status error { message } }
+  }
 }
 """
 CHECKS = """
@@ -219,7 +221,8 @@ def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: lis
         return [answer["partitionBackfillOrError"]["status"] for answer in answers]
 
     eventually(lambda: "REQUESTED" not in statuses(), served)
-    assert statuses() == ["COMPLETED_SUCCESS"] * 2
+    errors = [ask(served, BACKFILL_STATUS, id=backfill) for backfill in ids]
+    assert statuses() == ["COMPLETED_SUCCESS"] * 2, errors
     assert rows_of(planes) == before
 
 
