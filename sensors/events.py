@@ -225,7 +225,7 @@ def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> str | No
 
 
 def _is_live(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run, or one that Dagster has put in its place, is under way."""
+    """Whether a run, or one that Dagster has started instead of it, is under way."""
     same = dg.RunsFilter(statuses=LIVE, run_ids=[run_id])
     instead = dg.RunsFilter(statuses=LIVE, tags={ROOT_RUN_TAG: run_id})
     return bool(instance.get_runs(same, limit=1) or instance.get_runs(instead, limit=1))

@@ -77,7 +77,7 @@ def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
 
 
 def _works(pid: int, started: float) -> bool:
-    """Whether the process lives and is old enough to be the run's own, not one with its number."""
+    """Whether the process runs and is as old as the run: process ids are used again."""
     if pid == os.getpid():
         return True
     try:

@@ -14,7 +14,7 @@ from fraiseql_assets.settings import Settings
 
 
 class PartitionReplacement:
-    """A day's events in staging tables, which take the place of the live partition in `swap`.
+    """A day's events in staging tables, which replace the live partition in `swap`.
 
     Each table's partition is replaced in one atomic step, so a reader of one table sees the day as
     it was or as it will be, never half of it.
@@ -23,7 +23,7 @@ class PartitionReplacement:
     def __init__(self, client: Client, settings: Settings, day: date, run_id: str) -> None:
         self._client, self._settings = client, settings
         self._day = day
-        # Runs of a plane are serialised and a day has one staging place: what a killed run left
+        # Runs of a plane are serialised and a day has one staging area: what a killed run left
         # there is dropped by the next.
         suffix = f"staging_{day:%Y%m%d}"
         self._run_id = run_id

@@ -24,7 +24,7 @@ INSERT_SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
-    # One block in, one part out: what a token stands for must not depend on threads or squashing.
+    # One block in, one part out: its content must not depend on threads or squashing.
     "max_insert_threads": 1,
     "parallel_view_processing": 0,
     "materialized_views_ignore_errors": 0,

@@ -1,5 +1,6 @@
 """What the event assets of both planes share: a run's work, and what becomes of its errors."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fraiseql_assets.stream.log import Log
 
 RECONNECT_SECONDS = 30
+PROGRESS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,28 @@ def _add(
         limits,
         first=sequences,
         reason_to_end=control.reason_to_end,
-        progress=lambda report: context.log.info(sentence_of(report, plane.name)),
+        progress=_Progress(context, plane.name).add,
     )
     context.log.info(f"{plane.name}: the run ends after {followed.count} ranges: {followed.ended}")
     return followed.report, followed.ranges
+
+
+class _Progress:
+    """Tells about the ranges of a run in its log, now and then: every line is kept for days."""
+
+    def __init__(self, context: dg.AssetExecutionContext, plane: str) -> None:
+        self._context, self._plane = context, plane
+        self._rows = self._ranges = 0
+        self._told = time.monotonic()
+
+    def add(self, report: "Report") -> None:
+        self._rows, self._ranges = self._rows + report.rows, self._ranges + 1
+        if time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._context.log.info(
+                f"{self._plane}: {self._rows:,} rows of {self._ranges} ranges so far, up to "
+                f"sequence {report.range.last if report.range else 0:,}"
+            )
 
 
 def _rebuild(

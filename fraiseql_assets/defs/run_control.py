@@ -16,8 +16,11 @@ TRIES = 3
 RETRY_SECONDS = 2.0
 
 
+TERMINATED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+
+
 class RunEnded(Exception):
-    """Dagster holds the run to be over: it was terminated, or another has taken its work."""
+    """Dagster has the run as failed: another one does its work."""
 
 
 class RunControl:
@@ -32,13 +35,16 @@ class RunControl:
         """Returns while the run is under way.
 
         Raises:
-            RunEnded: it was cancelled or failed, as Dagster knows it.
+            dagster.DagsterExecutionInterruptedError: it was terminated.
+            RunEnded: Dagster has it as failed.
         """
         if time.monotonic() - self._checked < LOOK_SECONDS:
             return
         self._checked = time.monotonic()
         run = self._instance.get_run_by_id(self._run_id)
-        if run is None or run.is_finished or run.status == dg.DagsterRunStatus.CANCELING:
+        if run and run.status in TERMINATED:
+            raise dg.DagsterExecutionInterruptedError
+        if run is None or run.is_finished:
             status = run.status.value.lower() if run else "deleted"
             raise RunEnded(f"Dagster has the run as {status}; it stops. What it committed stays.")
 

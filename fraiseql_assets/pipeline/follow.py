@@ -71,15 +71,13 @@ def follow(
     reports: list[Report] = []
     waiting = _Waiting(plane, log, day, job, limits, started, reason_to_end)
     pending: SequenceRange | str = _first_range(plane, log, first, day, limits)
-    try:
-        while isinstance(pending, SequenceRange):
-            report = ingest_range(plane, log, pending, day, job)
-            reports.append(report)
-            progress(report)
-            pending = waiting.next_range(reports)
-    finally:
-        if len(reports) > 1:
-            compact_ranges(plane, log.stream, day, job.run_id)
+    while isinstance(pending, SequenceRange):
+        report = ingest_range(plane, log, pending, day, job)
+        reports.append(report)
+        progress(report)
+        pending = waiting.next_range(reports)
+    # What a run leaves that fails before this, the next one puts together.
+    compact_ranges(plane, log.stream, day, job.run_id)
     ranges = merge(report.range for report in reports if report.range)
     bounds = SequenceRange(ranges[0].first, ranges[-1].last) if ranges else None
     total = reduce(Report.plus, reports, Report(range=bounds, already_committed=not ranges))

@@ -130,7 +130,7 @@ def parse_range(text: str) -> SequenceRange:
     """The range that a person or a sensor wrote.
 
     Raises:
-        IngestError: it is no range.
+        IngestError: the text is not a range.
     """
     try:
         return SequenceRange.parse(text)

@@ -131,7 +131,7 @@ class Reading:
         return "+".join(filter(None, parts)) or "log"
 
     def parts(self) -> Iterator[Part]:
-        """Yields the events; the other plane's stand where the log has none."""
+        """Yields the events: the log's, and the other plane's where the log has none."""
         in_log, sequences = self._sources.in_log, self._sources.sequences
         first = in_log.first if in_log else sequences.last + 1
         if first > sequences.first:

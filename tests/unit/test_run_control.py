@@ -34,11 +34,18 @@ def test_a_run_under_way_goes_on(instance: dg.DagsterInstance) -> None:
     RunControl(instance, started(instance).run_id, "analytics").checkpoint()
 
 
-@pytest.mark.parametrize("end", ["report_run_canceled", "report_run_failed"])
-def test_a_run_that_dagster_has_ended_stops(instance: dg.DagsterInstance, end: str) -> None:
+def test_a_run_that_dagster_has_as_failed_stops(instance: dg.DagsterInstance) -> None:
+    run = started(instance)
+    instance.report_run_failed(run)
+    with pytest.raises(RunEnded, match="it stops"):
+        RunControl(instance, run.run_id, "analytics").checkpoint()
+
+
+@pytest.mark.parametrize("end", ["report_run_canceling", "report_run_canceled"])
+def test_a_terminated_run_is_interrupted(instance: dg.DagsterInstance, end: str) -> None:
     run = started(instance)
     getattr(instance, end)(run)
-    with pytest.raises(RunEnded, match="it stops"):
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
         RunControl(instance, run.run_id, "analytics").checkpoint()
 
 
