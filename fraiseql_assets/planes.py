@@ -6,7 +6,7 @@ Elasticsearch. They know events and ranges, never each other; one contract suite
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -262,43 +262,3 @@ class AssetReader(Protocol):
 def committed_ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
     """The ranges that are committed in a ledger."""
     return [entry.range for entry in entries if entry.state == "committed"]
-
-
-def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """A ledger's entries without those that others superseded: ranges that a later committed entry
-    covers, and ranges that were begun before their day was replaced.
-
-    Whoever records the later entry deletes them; a run that is killed before leaves them behind.
-    """
-    found = list(entries)
-    replaced_at: dict[tuple[str, date], datetime] = {}
-    for entry in found:
-        if entry.kind == "partition" and entry.state == "committed":
-            key = (entry.stream, entry.day)
-            replaced_at[key] = max(entry.at, replaced_at.get(key, entry.at))
-    covered = _covered(found)
-    return [
-        entry
-        for number, entry in enumerate(found)
-        if number not in covered
-        and not (
-            entry.state == "begun"
-            and entry.at
-            <= replaced_at.get((entry.stream, entry.day), datetime.min.replace(tzinfo=UTC))
-        )
-    ]
-
-
-def _covered(entries: list[LedgerEntry]) -> set[int]:
-    """The numbers of committed entries that a later committed entry covers."""
-    covered: set[int] = set()
-    widest: dict[tuple[str, date], LedgerEntry] = {}
-    committed = [(n, entry) for n, entry in enumerate(entries) if entry.state == "committed"]
-    for number, entry in sorted(committed, key=lambda e: (e[1].range.first, -e[1].range.last)):
-        key = (entry.stream, entry.day)
-        wide = widest.get(key)
-        if wide and wide.range.covers(entry.range) and wide.at >= entry.at:
-            covered.add(number)
-        elif wide is None or entry.range.last >= wide.range.last:
-            widest[key] = entry
-    return covered

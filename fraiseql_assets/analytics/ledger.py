@@ -6,8 +6,8 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import sql
 from fraiseql_assets.analytics.setup import LEDGER_TABLE
-from fraiseql_assets.ledger import entry_of, row_of
-from fraiseql_assets.planes import LedgerEntry, in_force
+from fraiseql_assets.ledger import entry_of, in_force, row_of
+from fraiseql_assets.planes import LedgerEntry
 
 
 def read_ledger(client: Client, stream: str, day: date | None) -> list[LedgerEntry]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from fraiseql_assets.ledger import entry_of, row_of
+from fraiseql_assets.ledger import entry_of, in_force, row_of
 from fraiseql_assets.operational.indices import Names
-from fraiseql_assets.planes import LedgerEntry, in_force
+from fraiseql_assets.planes import LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
 
 PAGE = 10_000
