@@ -1,4 +1,4 @@
-"""What both planes' ledgers share: entries as rows, which are in force, what a replacement covers."""
+"""What both planes' ledgers share: entries as rows, and which of them are in force."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
