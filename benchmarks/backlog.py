@@ -23,7 +23,8 @@ from harness import QUICK, ROUNDS, Cell, Table, load, report, working
 from logs import Embedded, embedded, fill, settings_of
 from pydantic import SecretStr
 
-from fraiseql_assets.pipeline.ingest import Job, default_batching, ingest_range
+from fraiseql_assets.pipeline.ingest import ingest_range
+from fraiseql_assets.pipeline.job import Job, default_batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log

@@ -34,7 +34,8 @@ from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.events.decode import decode, decode_parts
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.pipeline.blocks import build_blocks
-from fraiseql_assets.pipeline.ingest import Job, default_batching, ingest_range
+from fraiseql_assets.pipeline.ingest import ingest_range
+from fraiseql_assets.pipeline.job import Job, default_batching
 from fraiseql_assets.planes import Block
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange

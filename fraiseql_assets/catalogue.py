@@ -1,4 +1,4 @@
-"""Every data asset, said once: the Dagster definitions and the Flight service both read this."""
+"""Every data asset, defined once for Dagster and the Flight service."""
 
 from dataclasses import dataclass
 

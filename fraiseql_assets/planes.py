@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.ranges import SequenceRange
 
@@ -38,7 +39,8 @@ class PlaneOff(PlaneError):
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How a range is cut into blocks. The same range with the same cut gives the same blocks."""
+    """How a range is divided into blocks: the same range with the same batching gives the same
+    blocks."""
 
     batch_messages: int
     batch_bytes: int
@@ -79,8 +81,8 @@ class LedgerEntry:
     dead_letters: int = 0
     kind: Literal["range", "partition"] = "range"
     source: str = "log"
-    """Where the rows came from: `log`, or, where the log had forgotten, the other plane's name,
-    alone or before `+log`."""
+    """Where the rows came from: `log`, the other plane's name where the log no longer had them, or
+    both, joined by `+`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,16 @@ class Block:
     """One unit of writing: consecutive events of one range, never empty."""
 
     table: pa.Table
+    stream: str
     range: SequenceRange
     day: date
     number: int
-    """Its place in the range, from 0."""
+    """Its number in the range, from 0."""
     token: str
-    """The same for the same block in every attempt, and for no other block."""
+    """The same for the same block in every attempt, and for no other block. Opaque."""
+    replay: bool = False
+    """Events that a run could not write and that are written after it: those that the day holds by
+    now, from their own log position, are left as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +122,17 @@ class Replacement(Protocol):
         """Adds a block to the new partition."""
         ...
 
+    def count(self) -> int:
+        """How many events the new partition holds."""
+        ...
+
+    def missing(self, most: int) -> list[str]:
+        """The ids of up to `most` events that the live partition holds and this one lacks."""
+        ...
+
     def swap(self, entry: LedgerEntry) -> None:
-        """Puts the new partition in the place of the live one, atomically for readers, and records
-        `entry` as the day's one committed range."""
+        """Replaces the live partition by the new one, atomically for readers, and records `entry`
+        as the day's one committed range."""
         ...
 
     def abandon(self) -> None:
@@ -167,8 +181,8 @@ class Plane(Protocol):
         ...
 
     def compact(self, entry: LedgerEntry) -> None:
-        """Records `entry` as its day's one committed range and forgets the others; killed in
-        between, the others count for nothing."""
+        """Records `entry` and deletes the committed entries of its day that it covers. If the
+        process dies in between, these are ignored."""
         ...
 
     def write(self, block: Block) -> Written:
@@ -179,13 +193,26 @@ class Plane(Protocol):
         """Begins rebuilding a day."""
         ...
 
-    def count(self, day: date) -> DayCounts:
-        """Counts a day's rows."""
+    def count(self, day: date, *, distinct: bool = True) -> DayCounts:
+        """Counts a day's rows; without `distinct`, which costs most of the time, its ids are taken
+        to be as many."""
         ...
 
     def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
         """A day's events up to the sequence `last`, in the log's order, in record batches of
-        `EVENT_SCHEMA`: what the other plane is rebuilt from where the log has forgotten."""
+        `EVENT_SCHEMA`: what the other plane is rebuilt from where the log is incomplete."""
+        ...
+
+    def record_erasure(self, erasure: Erasure) -> None:
+        """Records that events are erased, before they are removed; durable when it returns."""
+        ...
+
+    def erasures(self, stream: str) -> list[Erasure]:
+        """Every erasure that was recorded."""
+        ...
+
+    def erased_days(self, erasure: Erasure) -> list[date]:
+        """The days that hold events of an erasure."""
         ...
 
     def enforce_retention(self, today: date) -> list[str]:
@@ -242,28 +269,5 @@ class AssetReader(Protocol):
 
 
 def committed_ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
-    """The ranges that a ledger holds as committed."""
+    """The ranges that are committed in a ledger."""
     return [entry.range for entry in entries if entry.state == "committed"]
-
-
-def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """A ledger's entries without those that a later replacement of their day has made void: what it
-    covers, and what was only begun.
-
-    A replacement forgets them; one that is killed before it does leaves them behind.
-    """
-    found = list(entries)
-    replacements: dict[tuple[str, date], list[LedgerEntry]] = {}
-    for entry in found:
-        if entry.kind == "partition" and entry.state == "committed":
-            replacements.setdefault((entry.stream, entry.day), []).append(entry)
-    return [
-        entry
-        for entry in found
-        if not any(
-            other is not entry
-            and other.at >= entry.at
-            and (entry.state == "begun" or other.range.covers(entry.range))
-            for other in replacements.get((entry.stream, entry.day), ())
-        )
-    ]

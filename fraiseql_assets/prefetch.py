@@ -12,8 +12,8 @@ _END = object()
 def prefetch(items: Iterable[T], *, ahead: int) -> Generator[T]:
     """Yields `items` in order, up to `ahead` of them computed before they are asked for.
 
-    An error of the iterator is raised at its place. Closing the generator stops the thread at the
-    next item and closes the iterator.
+    An error of the iterator is raised where its item would have been. Closing the generator stops
+    the thread at the next item and closes the iterator.
     """
     ready: queue.Queue[Any] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()

@@ -4,6 +4,7 @@ What neither says, a local stack that runs on `.fraiseql` says: `fraiseql-assets
 terminal, and commands in another find it on whatever ports it has.
 """
 
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -226,7 +227,7 @@ class Settings(BaseSettings):
     range_messages: int = Field(
         default=500_000,
         ge=1,
-        description="The largest range of the log, in messages, that one run takes.",
+        description="The largest range of the log, in messages, that is committed at once.",
     )
     batch_bytes: int = Field(
         default=16 * 2**20, ge=2**16, description="Bytes of messages decoded together, at most."
@@ -244,6 +245,38 @@ class Settings(BaseSettings):
         default=8,
         ge=1,
         description="Decoded batches that may wait to be written; the backpressure.",
+    )
+
+    # Dagster.
+    first_day: date | None = Field(
+        default=None,
+        description="The first partition, such as `2026-01-31`; unset, the oldest day that the log "
+        "or a plane holds when the code location is loaded.",
+    )
+    run_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="How long a run keeps going while messages keep coming.",
+    )
+    run_quiet_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        description="How long the log may be quiet before a run ends.",
+    )
+    run_history_days: int = Field(
+        default=7,
+        ge=1,
+        description="How long Dagster keeps runs that have ended; the last materialisation of each "
+        "partition is kept.",
+    )
+    start_sensors: bool = Field(
+        default=False,
+        description="Whether sensors and schedules run from the start; otherwise they are switched "
+        "on in Dagster's UI. `fraiseql-assets dev` sets it.",
+    )
+    failure_webhook: SecretStr | None = Field(
+        default=None,
+        description="An `http[s]://` address that gets a JSON message for each failed run.",
     )
 
     # How long things are kept, and waited for.

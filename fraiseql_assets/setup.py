@@ -12,15 +12,26 @@ from fraiseql_assets.stream.setup import setup_streams
 PLANES = ("analytics", "operational")
 
 
+def open_plane(name: str, settings: Settings) -> Plane:
+    """The plane of this name, unconnected until it is asked for something."""
+    from fraiseql_assets.analytics.plane import AnalyticsPlane
+    from fraiseql_assets.operational.plane import OperationalPlane
+
+    kinds = {kind.name: kind for kind in (AnalyticsPlane, OperationalPlane)}
+    return kinds[name](settings)
+
+
 def open_planes(settings: Settings) -> Sequence[Plane]:
     """The planes that are switched on, unconnected until they are asked for something."""
-    return [_open(name, settings) for name in PLANES if settings.has_plane(name)]
+    return [open_plane(name, settings) for name in PLANES if settings.has_plane(name)]
 
 
 def other_plane(plane: Plane, settings: Settings) -> Plane:
     """The plane that `plane` is not."""
     [name] = (name for name in PLANES if name != plane.name)
-    return _open(name, settings) if settings.has_plane(name) else cast(Plane, SwitchedOff(name))
+    return (
+        open_plane(name, settings) if settings.has_plane(name) else cast(Plane, SwitchedOff(name))
+    )
 
 
 class SwitchedOff:
@@ -36,14 +47,6 @@ class SwitchedOff:
 
     def __getattr__(self, name: str) -> Any:
         raise PlaneOff(self.name)
-
-
-def _open(name: str, settings: Settings) -> Plane:
-    from fraiseql_assets.analytics.plane import AnalyticsPlane
-    from fraiseql_assets.operational.plane import OperationalPlane
-
-    kinds = {kind.name: kind for kind in (AnalyticsPlane, OperationalPlane)}
-    return kinds[name](settings)
 
 
 def setup_all(settings: Settings) -> list[str]:

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local_stack.elasticsearch.engines import ELASTICSEARCH, OPENSEARCH, Engine
-from local_stack.probes import HOST, answers, greets, is_settled
 from local_stack.nats_store import largest_store, needs_restart
+from local_stack.probes import HOST, answers, greets, is_settled
 from local_stack.programs import Program, StackError
 
 NATS_CONFIGURATION = """\

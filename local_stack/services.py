@@ -38,10 +38,11 @@ def setup(servers: Sequence[str], *, off: Sequence[str]) -> Program:
     )
 
 
-def dagster(home: Path, port: int, code_port: int) -> list[Program]:
+def dagster(home: Path, port: int, code_port: int, servers: Sequence[str]) -> list[Program]:
     """Dagster: the code server, where runs execute too, the web server, and the daemon.
 
-    The code server is first alone with the instance: two that open a new one race to make it.
+    The code server starts first and alone, since two programs that open a new instance race to
+    create it. It waits for the servers, because its partitions begin where log and planes do.
     """
     workspace = home / "workspace.yaml"
 
@@ -52,7 +53,7 @@ def dagster(home: Path, port: int, code_port: int) -> list[Program]:
         )
         workspace.write_text(WORKSPACE.format(host=HOST, port=code_port, name=DEFINITIONS))
 
-    environment = {"DAGSTER_HOME": str(home)}
+    environment = {"DAGSTER_HOME": str(home), "FRAISEQL_START_SENSORS": "true"}
     code = Program(
         name="dagster-code",
         title="Dagster's code server",
@@ -64,6 +65,7 @@ def dagster(home: Path, port: int, code_port: int) -> list[Program]:
         is_ready=partial(accepts, code_port),
         environment=environment,
         prepare=prepare,
+        needs=tuple(servers),
     )
     web = Program(
         name="dagster",

@@ -89,11 +89,10 @@ def layers(
     """
     [code_port] = distinct_free_ports(1)
     below = embedded_servers(folder, ports, planes=planes, engine=engine)
+    servers = [server.name for server in below]
     above = [
-        *services.dagster(folder / "dagster", ports["dagster_url"], code_port),
-        services.setup(
-            [server.name for server in below], off=[name for name in PLANES if name not in planes]
-        ),
+        *services.dagster(folder / "dagster", ports["dagster_url"], code_port, servers),
+        services.setup(servers, off=[name for name in PLANES if name not in planes]),
         services.flight(ports["flight_url"], ports["http_url"]),
         *([services.demo(folder / "demo.loaded")] if demo else []),
     ]

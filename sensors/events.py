@@ -1,44 +1,47 @@
-"""The sensors that keep both planes up with the log: one per plane, each blind to the other.
+"""The sensors that keep both planes up with the log: one per plane, independent of each other.
 
 A tick asks the log for its bounds and the plane for its ledger, and asks Dagster for one run over
 the oldest range that is in the log and in neither the ledger nor a live run. The ledger is the
 truth; run key and cursor are hints.
 """
 
+import re
 import time
-from collections.abc import Callable
-from datetime import UTC
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
-from fraiseql_assets.runs import PLANE_TAG, RANGE_TAG, STREAM_TAG, EventsConfig
+from fraiseql_assets.runs import (
+    LIVE,
+    PLANE_TAG,
+    PRIORITY_TAG,
+    RANGE_TAG,
+    SENSOR_PRIORITY,
+    STREAM_TAG,
+    EventsConfig,
+)
 
 if TYPE_CHECKING:
     from fraiseql_assets.pipeline.pending import PendingRange
-    from fraiseql_assets.planes import Plane
+    from fraiseql_assets.planes import LedgerEntry, Plane
     from fraiseql_assets.settings import Settings
 
 ROOT_RUN_TAG = "dagster/root_run_id"
 
-LIVE = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 TICK_SECONDS = 4
-"""Dagster looks every five seconds, now and then a little early: asked for five, it would pass over
-every other look and tick every ten."""
+"""Dagster evaluates sensors every five seconds, sometimes a little early: with five here it would
+skip every other evaluation and tick every ten."""
 REQUEST_SECONDS = 10.0
 """How long a tick waits for an answer of its plane: one that hangs must not take the tick beyond
 the minute after which Dagster counts it as failed."""
 FIRST_BACKOFF_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
+RECENT = timedelta(minutes=15)
+"""How new an entry of another instance must be to be warned of."""
 
 
 @cache
@@ -46,7 +49,7 @@ def analytics_plane() -> "Plane":
     """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
     from fraiseql_assets.analytics.plane import AnalyticsPlane
 
-    return AnalyticsPlane(_impatient())
+    return AnalyticsPlane(_with_short_timeout())
 
 
 @cache
@@ -54,10 +57,10 @@ def operational_plane() -> "Plane":
     """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
     from fraiseql_assets.operational.plane import OperationalPlane
 
-    return OperationalPlane(_impatient())
+    return OperationalPlane(_with_short_timeout())
 
 
-def _impatient() -> "Settings":
+def _with_short_timeout() -> "Settings":
     """The settings, with less time for a request."""
     from fraiseql_assets.settings import get_settings
 
@@ -67,7 +70,13 @@ def _impatient() -> "Settings":
 
 
 def events_sensor(
-    asset: Asset, op: str, job: str, plane: Callable[[], "Plane"]
+    asset: Asset,
+    op: str,
+    job: str,
+    plane: Callable[[], "Plane"],
+    *,
+    first_day: date,
+    status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
     """The sensor that asks for runs of `job` until `asset` has caught up with the log."""
 
@@ -75,7 +84,7 @@ def events_sensor(
         name=f"{asset.plane}_events_from_the_log",
         job_name=job,
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=status,
         description=f"Asks for a run whenever the log holds events that {asset.key} does not.",
     )
     def from_the_log(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -87,7 +96,7 @@ def events_sensor(
         if not settings.has_plane(asset.plane):
             return dg.SkipReason(f"{PlaneOff(asset.plane)} Events wait in the log.")
         try:
-            return _tick(context, asset, op, plane(), settings)
+            return _tick(context, asset, op, plane(), settings, first_day)
         except LogError as error:
             return dg.SkipReason(f"The log is out of reach; nothing is lost, it waits. {error}")
         except PlaneError as error:
@@ -104,14 +113,15 @@ def _tick(
     op: str,
     plane: "Plane",
     settings: "Settings",
+    first_day: date,
 ) -> dg.SensorResult | dg.SkipReason:
     from fraiseql_assets.pipeline.pending import (
         PendingRange,
+        beyond_log,
         different_log,
-        half_replaced,
-        never_assigned,
         next_pending,
-        unclaimed,
+        uncommitted,
+        unfinished_replacements,
     )
     from fraiseql_assets.stream.log import Log
 
@@ -121,39 +131,88 @@ def _tick(
     with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
         entries = plane.ledger(settings.stream)
         bounds = log.bounds()
-        ahead = never_assigned(bounds.last, entries)
+        warning = _other_instance(context, entries)
+        if warning:
+            context.log.warning(warning)
+        ahead = beyond_log(bounds.last, entries)
         if ahead:
             return dg.SkipReason(different_log(asset.plane, settings.stream, ahead))
-        missing = unclaimed(bounds.first, bounds.last, entries)
+        missing = uncommitted(bounds.first, bounds.last, entries)
         next_range = next_pending(log, missing, entries, most=settings.range_messages)
     # A day that cannot be rebuilt now must not hold up what arrives.
     work = [
         PendingRange(entry.range, entry.day, rebuild=True)
-        for entry in half_replaced(entries)
-        if not _is_at_work(context.instance, entry.run_id)
+        for entry in unfinished_replacements(entries)
+        if not _is_live(context.instance, entry.run_id)
     ]
     waiting = ""
     for pending in [*work, *([next_range] if next_range else [])]:
+        outside = outside_partitions(pending.day, first_day)
+        if outside:
+            waiting = outside
+            continue
         attempts, wait = _backoff(context.instance, asset.plane, settings.stream, pending)
         if wait <= 0:
             request = _request(asset, op, settings.stream, pending, attempts + 1)
             return dg.SensorResult([request], cursor=str(pending.range.last))
         waiting = f"{pending.range} has failed {attempts} times; asked for again in {wait:.0f} s"
-    return dg.SkipReason(
-        waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
+    reason = waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
+    return dg.SkipReason(f"{reason}. {warning}" if warning else reason)
+
+
+def outside_partitions(day: date, first_day: date) -> str | None:
+    """Why no run can be asked for over a day, None when it has a partition."""
+    if day > datetime.now(UTC).date():
+        return (
+            f"The next messages are of {day}, which has not begun here: the clock of NATS is "
+            "ahead. They are read when the day begins."
+        )
+    if day < first_day:
+        return (
+            f"The next messages are of {day}, before the first partition, {first_day}. Reload the "
+            f"code location, or set FRAISEQL_FIRST_DAY={day} and restart Dagster."
+        )
+    return None
+
+
+def _other_instance(
+    context: dg.SensorEvaluationContext, entries: "Sequence[LedgerEntry]"
+) -> str | None:
+    """A warning when another Dagster instance feeds the plane."""
+    recent = [e for e in entries if datetime.now(UTC) - e.at < RECENT and is_run_id(e.run_id)]
+    newest = max(recent, key=lambda entry: entry.at, default=None)
+    if newest is None or context.instance.has_run(newest.run_id):
+        return None
+    return (
+        f"Run {newest.run_id[:8]}, which wrote {newest.range} at {newest.at:%H:%M:%S}, is not of "
+        "this Dagster instance: a second one feeds the same plane. Stop one of them."
     )
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a ledger's entry was written by a run of Dagster."""
+    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
 
 
 def _request(
     asset: Asset, op: str, stream: str, pending: "PendingRange", attempt: int
 ) -> dg.RunRequest:
     what = f"rebuild-{pending.day}-{pending.range}" if pending.rebuild else str(pending.range)
-    config = EventsConfig(range="" if pending.rebuild else str(pending.range), attempt=attempt)
+    config = EventsConfig(
+        range="" if pending.rebuild else str(pending.range),
+        keep_going=not pending.rebuild,
+        attempt=attempt,
+    )
     return dg.RunRequest(
         run_key=f"{asset.plane}:{stream}:{what}:{attempt}",
         partition_key=str(pending.day),
         run_config=dg.RunConfig(ops={op: config}),
-        tags={PLANE_TAG: asset.plane, STREAM_TAG: stream, RANGE_TAG: str(pending.range)},
+        tags={
+            PLANE_TAG: asset.plane,
+            STREAM_TAG: stream,
+            RANGE_TAG: str(pending.range),
+            PRIORITY_TAG: str(SENSOR_PRIORITY),
+        },
     )
 
 
@@ -167,8 +226,8 @@ def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> str | No
     return f"{run.run_id[:8]} over {run.tags.get(RANGE_TAG)}, {run.status.value.lower()}"
 
 
-def _is_at_work(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run, or one that Dagster has put in its place, is under way."""
+def _is_live(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run, or one that Dagster has started instead of it, is under way."""
     same = dg.RunsFilter(statuses=LIVE, run_ids=[run_id])
     instead = dg.RunsFilter(statuses=LIVE, tags={ROOT_RUN_TAG: run_id})
     return bool(instance.get_runs(same, limit=1) or instance.get_runs(instead, limit=1))

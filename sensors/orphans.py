@@ -27,13 +27,20 @@ UNDER_WAY = [
 ]
 
 
-@dg.sensor(
-    minimum_interval_seconds=TICK_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs as failed whose worker process is gone, so that their work is redone.",
-)
-def orphaned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Reports every run under way whose process on this host, or whose code server, is no more."""
+def orphan_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """The sensor that finds runs without a process."""
+    return dg.SensorDefinition(
+        name="orphaned_runs",
+        evaluation_fn=mark_orphans,
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=status,
+        description="Marks runs as failed whose worker process is gone, so that their work is "
+        "done again.",
+    )
+
+
+def mark_orphans(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Fails every run under way whose process on this host, or whose code server, is gone."""
     under_way = dg.RunsFilter(statuses=UNDER_WAY)
     served_since = psutil.Process().create_time()
     gone = [
@@ -70,7 +77,7 @@ def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
 
 
 def _works(pid: int, started: float) -> bool:
-    """Whether the process lives and is old enough to be the run's own, not one with its number."""
+    """Whether the process runs and is as old as the run: process ids are used again."""
     if pid == os.getpid():
         return True
     try:

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis
@@ -145,5 +146,13 @@ def stack() -> Iterator[Stack]:
 
     One for the whole session, so its log and planes hold what other tests have published.
     """
-    with own_folder() as folder, whole(folder / "data") as stack:
-        yield stack
+    # Partitions before today, which an empty log has none of, for backfills.
+    first = datetime.now(UTC).date() - timedelta(days=7)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        own_folder() as folder,
+    ):
+        patched.setenv("FRAISEQL_FIRST_DAY", f"{first}")
+        with whole(folder / "data") as stack:
+            patched.undo()
+            yield stack

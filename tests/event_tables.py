@@ -47,7 +47,8 @@ def table(events: Sequence[dict[str, Any]]) -> pa.Table:
 def block(events: Sequence[dict[str, Any]], *, number: int = 0, day: date = DAY) -> Block:
     """Events as one block, of the range that they span."""
     sequences = SequenceRange(events[0]["stream_seq"], events[-1]["stream_seq"])
-    return Block(table(events), sequences, day, number, f"{STREAM}:{sequences}:{BATCHING}:{number}")
+    token = f"{STREAM}:{sequences}:{BATCHING}:{number}"
+    return Block(table(events), STREAM, sequences, day, number, token)
 
 
 def entry(first: int, last: int, *, state: Any = "begun", **fields: Any) -> LedgerEntry:

@@ -1,4 +1,4 @@
-"""Talking to ClickHouse: the connection, the SQL files, and its errors in the plane's words."""
+"""Talking to ClickHouse: the connection, the SQL files, and its errors as the plane's."""
 
 import logging
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from string import Template
-from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
+from fraiseql_assets.addresses import ServerAddress
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
-# What the client logs of an error is in the error too, and told once, in the plane's words.
+# What the client logs of an error is in the error too, which is reported once.
 logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
 # An unknown column is one that a newer release has added.
@@ -37,18 +37,16 @@ def sql(name: str, **names: object) -> str:
 
 def database_of(settings: Settings) -> str:
     """The database that FRAISEQL_CLICKHOUSE_URL names, `default` when it names none."""
-    return urlsplit(settings.clickhouse_url.get_secret_value()).path.strip("/") or "default"
+    return _address(settings).path or "default"
 
 
 def address(settings: Settings) -> str:
     """Where ClickHouse is, without credentials."""
-    parts = urlsplit(settings.clickhouse_url.get_secret_value())
-    return f"{parts.scheme}://{parts.hostname}:{_port(settings)}"
+    return _address(settings).public
 
 
-def _port(settings: Settings) -> int:
-    parts = urlsplit(settings.clickhouse_url.get_secret_value())
-    return parts.port or (8443 if parts.scheme == "https" else 8123)
+def _address(settings: Settings) -> ServerAddress:
+    return ServerAddress.parse(settings.clickhouse_url, port=8123, tls_port=8443)
 
 
 def connect(settings: Settings, *, timeout: float, database: str | None = None) -> Client:
@@ -59,14 +57,14 @@ def connect(settings: Settings, *, timeout: float, database: str | None = None) 
             credentials.
         PlaneNotSetUp: the database is missing.
     """
-    parts = urlsplit(settings.clickhouse_url.get_secret_value())
+    server = _address(settings)
     with translated(settings):
         return clickhouse_connect.get_client(
-            host=parts.hostname or "127.0.0.1",
-            port=_port(settings),
-            secure=parts.scheme == "https",
-            username=unquote(parts.username or "default"),
-            password=unquote(parts.password or ""),
+            host=server.host,
+            port=server.port,
+            secure=server.is_tls,
+            username=server.user or "default",
+            password=server.password,
             database=database or database_of(settings),
             connect_timeout=int(max(1, min(timeout, settings.probe_timeout_seconds))),
             send_receive_timeout=int(max(1, timeout)),
@@ -86,8 +84,8 @@ def translated(settings: Settings) -> Iterator[None]:
     except DatabaseError as error:
         text = " ".join(str(error).split())
         if "Code: " not in text:
-            # The driver's own word for a connection that fails, not an answer of the server.
-            raise _silent(where, text) from error
+            # The driver reports a failed connection so; it is no answer of the server.
+            raise _unanswered(where, text) from error
         if any(code in text for code in _REFUSED_CREDENTIALS):
             raise PlaneUnavailable(
                 f"{where} refuses the credentials. "
@@ -101,10 +99,10 @@ def translated(settings: Settings) -> Iterator[None]:
             raise PlaneUnavailable(f"{where} has no room for this now: {text}") from error
         raise PlaneError(f"{where} refuses: {text}") from error
     except (ClickHouseError, OSError) as error:
-        raise _silent(where, " ".join(str(error).split())) from error
+        raise _unanswered(where, " ".join(str(error).split())) from error
 
 
-def _silent(where: str, text: str) -> PlaneUnavailable:
+def _unanswered(where: str, text: str) -> PlaneUnavailable:
     return PlaneUnavailable(
         f"{where} does not answer. Check that the server runs and that FRAISEQL_CLICKHOUSE_URL "
         f"names it. ({text[:300]})"

@@ -8,9 +8,10 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import address, connect, sql, translated
+from fraiseql_assets.analytics.erasures import erased_days, read_erasures, write_erasure
 from fraiseql_assets.analytics.ledger import (
-    forget_before,
-    forget_others_of_day,
+    delete_covered,
+    delete_entries_before,
     read_ledger,
     write_entry,
 )
@@ -18,6 +19,7 @@ from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
 from fraiseql_assets.analytics.writer import write_live_block
+from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import Block, DayCounts, LedgerEntry, PlaneNotSetUp, Written
 from fraiseql_assets.settings import Settings
@@ -65,7 +67,7 @@ class AnalyticsPlane:
     def compact(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
             write_entry(self._client, entry)
-            forget_others_of_day(self._client, entry)
+            delete_covered(self._client, entry)
 
     def write(self, block: Block) -> Written:
         with translated(self._settings):
@@ -75,9 +77,10 @@ class AnalyticsPlane:
         with translated(self._settings):
             return PartitionReplacement(self._client, self._settings, day, run_id)
 
-    def count(self, day: date) -> DayCounts:
+    def count(self, day: date, *, distinct: bool = True) -> DayCounts:
+        statement = sql("count_day", ids="uniqExact(event_id)" if distinct else "count()")
         with translated(self._settings):
-            rows = self._client.query(sql("count_day"), parameters={"day": day}).result_rows
+            rows = self._client.query(statement, parameters={"day": day}).result_rows
         return DayCounts(*rows[0])
 
     def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
@@ -95,14 +98,26 @@ class AnalyticsPlane:
             found = self._client.query(sql("compare_aggregates"), parameters={"day": day})
         return dict(zip(found.column_names, found.result_rows[0], strict=True))
 
+    def record_erasure(self, erasure: Erasure) -> None:
+        with translated(self._settings):
+            write_erasure(self._client, erasure)
+
+    def erasures(self, stream: str) -> list[Erasure]:
+        with translated(self._settings):
+            return read_erasures(self._client, stream)
+
+    def erased_days(self, erasure: Erasure) -> list[date]:
+        with translated(self._settings):
+            return erased_days(self._client, erasure)
+
     def enforce_retention(self, today: date) -> list[str]:
-        """Forgets the ledger's entries of days past it: the tables' TTL drops the rows."""
+        """Deletes the ledger's entries of expired days; the tables' TTL drops the rows."""
         oldest = today - timedelta(days=self._settings.retention_raw_days - 1)
         with translated(self._settings):
-            forgotten = forget_before(self._client, oldest)
-        if not forgotten:
+            deleted = delete_entries_before(self._client, oldest)
+        if not deleted:
             return []
-        return [f"table {LEDGER_TABLE}: {forgotten} entries of dropped days forgotten"]
+        return [f"table {LEDGER_TABLE}: {deleted} entries of dropped days deleted"]
 
     def close(self) -> None:
         if "_client" in self.__dict__:

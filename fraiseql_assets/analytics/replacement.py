@@ -4,16 +4,17 @@ from datetime import date
 
 from clickhouse_connect.driver.client import Client
 
-from fraiseql_assets.analytics.client import translated
-from fraiseql_assets.analytics.ledger import forget_others_of_day, read_ledger, write_entry
-from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE
+from fraiseql_assets.analytics.client import sql, translated
+from fraiseql_assets.analytics.ledger import delete_others_of_day, read_ledger, write_entry
+from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, Aggregate
 from fraiseql_assets.analytics.writer import write_block
-from fraiseql_assets.planes import Block, LedgerEntry, PlaneError, Written
+from fraiseql_assets.ledger import require_ranges_covered, require_rows_held
+from fraiseql_assets.planes import Block, LedgerEntry, Written
 from fraiseql_assets.settings import Settings
 
 
 class PartitionReplacement:
-    """A day's events in staging tables, which take the place of the live partition in `swap`.
+    """A day's events in staging tables, which replace the live partition in `swap`.
 
     Each table's partition is replaced in one atomic step, so a reader of one table sees the day as
     it was or as it will be, never half of it.
@@ -22,7 +23,7 @@ class PartitionReplacement:
     def __init__(self, client: Client, settings: Settings, day: date, run_id: str) -> None:
         self._client, self._settings = client, settings
         self._day = day
-        # Runs of a plane are serialised and a day has one staging place: what a killed run left
+        # Runs of a plane are serialised and a day has one staging area: what a killed run left
         # there is dropped by the next.
         suffix = f"staging_{day:%Y%m%d}"
         self._run_id = run_id
@@ -40,18 +41,24 @@ class PartitionReplacement:
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
-            self._refuse_to_lose_events(entry)
-            self._refuse_to_lose_ranges(entry)
+            require_rows_held(entry, self.count())
+            require_ranges_covered(entry, read_ledger(self._client, entry.stream, entry.day))
             for aggregate in AGGREGATES:
-                self._client.command(
-                    f"INSERT INTO {self._staging[aggregate.state_table]} "
-                    + aggregate.select(self._staging[EVENTS_TABLE])
-                )
+                self._fill(aggregate)
             for table, staging in self._staging.items():
                 self._replace_partition(table, staging)
             write_entry(self._client, entry)
-            forget_others_of_day(self._client, entry)
+            delete_others_of_day(self._client, entry)
             self.abandon()
+
+    def _fill(self, aggregate: Aggregate) -> None:
+        select = aggregate.select(self._staging[EVENTS_TABLE])
+        # A table of an older release has its newer columns at the end.
+        described = self._client.query(f"DESCRIBE TABLE ({select})").result_rows
+        columns = ", ".join(str(row[0]) for row in described)
+        self._client.command(
+            f"INSERT INTO {self._staging[aggregate.state_table]} ({columns}) {select}"
+        )
 
     def _replace_partition(self, table: str, staging: str) -> None:
         partition = f"PARTITION '{self._day:%Y-%m-%d}'"
@@ -66,23 +73,17 @@ class PartitionReplacement:
             for staging in self._staging.values():
                 self._client.command(f"DROP TABLE IF EXISTS {staging} SYNC")
 
-    def _refuse_to_lose_events(self, entry: LedgerEntry) -> None:
-        """A run that is held to be dead and is not finds another at work in its staging place."""
-        held = int(str(self._client.command(f"SELECT count() FROM {self._staging[EVENTS_TABLE]}")))
-        if held != entry.rows:
-            raise PlaneError(
-                f"the new partition of {entry.day} holds {held:,} events instead of "
-                f"{entry.rows:,}. Materialise the partition again."
-            )
+    def missing(self, most: int) -> list[str]:
+        tables = {"table": EVENTS_TABLE, "staging": self._staging[EVENTS_TABLE]}
+        parameters = {"day": self._day, "most": most}
+        with translated(self._settings):
+            same = self._client.query(sql("compare_staging", **tables), parameters=parameters)
+            if same.result_rows[0][0]:
+                return []
+            found = self._client.query(sql("select_missing", **tables), parameters=parameters)
+        return [str(row[0]) for row in found.result_rows]
 
-    def _refuse_to_lose_ranges(self, entry: LedgerEntry) -> None:
-        outside = [
-            str(other.range)
-            for other in read_ledger(self._client, entry.stream, entry.day)
-            if other.state == "committed" and not entry.range.covers(other.range)
-        ]
-        if outside:
-            raise PlaneError(
-                f"the day {entry.day} holds ranges that its replacement {entry.range} lacks: "
-                f"{', '.join(outside)}. Materialise the partition again."
-            )
+    def count(self) -> int:
+        staging = self._staging[EVENTS_TABLE]
+        with translated(self._settings):
+            return int(str(self._client.command(f"SELECT count() FROM {staging}")))

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, EVENT_TYPE_STATS, EVENTS_HOURLY, ORG_DAILY
+from fraiseql_assets.events.schema import COLUMN_DESCRIPTIONS as EVENT_DESCRIPTIONS
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 
 HOUR = pa.timestamp("s", tz="UTC")
@@ -53,3 +54,21 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 EVENT_TIME_COLUMN = {EVENTS_HOURLY.key: "hour", ORG_DAILY.key: "day", EVENT_TYPE_STATS.key: "hour"}
 """The column by which an aggregate is read a day at a time: the events' own time."""
+
+COLUMN_DESCRIPTIONS: dict[str, str] = {
+    **EVENT_DESCRIPTIONS,
+    "hour": "The hour of the events' own time, in UTC.",
+    "day": "The day of the events' own time, in UTC.",
+    "event_count": "Events.",
+    "unique_entities": "Distinct entities, estimated to within about one per cent.",
+    "unique_users": "Distinct users, estimated to within about one per cent.",
+    "entity_types": "The entity types among the events, sorted.",
+    "created_count": "Events of the type INSERT.",
+    "updated_count": "Events of the type UPDATE.",
+    "deleted_count": "Events of the type DELETE.",
+    "events_per_second": "Events of the hour, divided by 3,600.",
+    "first_seen": "The earliest event's own time.",
+    "last_seen": "The latest event's own time.",
+    "mean_duration_ms": "The mutations' mean duration in milliseconds, of those that have one.",
+    "max_duration_ms": "The longest mutation in milliseconds.",
+}

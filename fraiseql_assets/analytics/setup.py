@@ -13,9 +13,29 @@ from fraiseql_assets.settings import Settings
 
 EVENTS_TABLE = "fraiseql_events"
 LEDGER_TABLE = "fraiseql_ledger"
+ERASURES_TABLE = "fraiseql_erasures"
 
 EVENT_HASH = "event_hash UInt64 MATERIALIZED cityHash64(event_id) CODEC(NONE)"
 """What duplicates are looked for by: a fraction of the ids' bytes, written by the table itself."""
+
+
+WIDENED = (
+    (EVENTS_TABLE, "event_hash", f"ADD COLUMN IF NOT EXISTS {EVENT_HASH}"),
+    (
+        "fraiseql_org_daily_state",
+        "tenant_is_empty",
+        "ADD COLUMN IF NOT EXISTS tenant_is_empty UInt8 AFTER tenant, "
+        "MODIFY ORDER BY (day, tenant, tenant_is_empty)",
+    ),
+    (
+        "fraiseql_event_type_stats_state",
+        "duration_sum_ms",
+        "ADD COLUMN IF NOT EXISTS duration_sum_ms AggregateFunction(sum, Nullable(Int128))",
+    ),
+)
+"""Tables of older releases: the column that they may lack, and how it is added."""
+NEWEST_COLUMN = {"org_daily": "tenant_is_empty", "event_type_stats": "duration_sum_ms"}
+"""By which a feed of an older release is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +89,7 @@ def _ensure(client: Client, settings: Settings) -> Iterator[str]:
     statements = {
         EVENTS_TABLE: sql("create_events", table=EVENTS_TABLE, event_hash=EVENT_HASH, **retention),
         LEDGER_TABLE: sql("create_ledger"),
+        ERASURES_TABLE: sql("create_erasures"),
     }
     for aggregate in AGGREGATES:
         state = aggregate.state_table
@@ -78,10 +99,10 @@ def _ensure(client: Client, settings: Settings) -> Iterator[str]:
             + aggregate.select(EVENTS_TABLE)
         )
         statements[aggregate.view] = sql(f"read_{aggregate.name}")
+    yield from _widen(client, before)
     for name, statement in statements.items():
         client.command(statement)
         yield f"table {name}: {'as it should be' if name in before else 'created'}"
-    yield from _widen(client, before)
     yield from _keep_retention(client, before, settings)
 
 
@@ -105,9 +126,20 @@ def _refuse_foreign(definitions: dict[str, str]) -> None:
 
 def _widen(client: Client, before: dict[str, str]) -> Iterator[str]:
     """Adds what older tables lack. Rows that are there get their value when they are read."""
-    if EVENTS_TABLE in before and "`event_hash`" not in before[EVENTS_TABLE]:
-        client.command(f"ALTER TABLE {EVENTS_TABLE} ADD COLUMN IF NOT EXISTS {EVENT_HASH}")
-        yield f"table {EVENTS_TABLE}: column event_hash added"
+    for table, column, change in WIDENED:
+        if table in before and f"`{column}`" not in before[table]:
+            client.command(f"ALTER TABLE {table} {change}")
+            yield f"table {table}: column {column} added"
+    for aggregate in AGGREGATES:
+        feed = f"{aggregate.state_table}_feed"
+        column = NEWEST_COLUMN.get(aggregate.name)
+        if (
+            feed in before
+            and column
+            and f" {column}" not in before[feed].partition(" AS SELECT")[2]
+        ):
+            client.command(f"ALTER TABLE {feed} MODIFY QUERY {aggregate.select(EVENTS_TABLE)}")
+            yield f"table {feed}: fills {column}"
 
 
 def _keep_retention(client: Client, before: dict[str, str], settings: Settings) -> Iterator[str]:

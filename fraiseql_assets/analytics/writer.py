@@ -4,8 +4,8 @@
 
 Two mechanisms make it so. A *retried block* carries the token of its first attempt, and table and
 aggregates each drop what they already took under that token. An *event published twice* is found by
-its id before the insert: whatever row of the day lies at another place of the log is a duplicate,
-rows of the block's own place are not, so that a retry sends the very same rows.
+its id before the insert: a row of the day at another log position is a duplicate, a row at the
+block's own positions is not, so that a retry sends the very same rows.
 """
 
 from dataclasses import replace
@@ -18,11 +18,13 @@ from clickhouse_connect.driver.external import ExternalData
 from fraiseql_assets.analytics.client import sql
 from fraiseql_assets.planes import Block, PlaneError, Written
 
+POSITION = ("event_id", "stream_seq", "stream_row")
+
 INSERT_SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
-    # One block in, one part out: what a token stands for must not depend on threads or squashing.
+    # One block in, one part out: its content must not depend on threads or squashing.
     "max_insert_threads": 1,
     "parallel_view_processing": 0,
     "materialized_views_ignore_errors": 0,
@@ -32,8 +34,8 @@ INSERT_SETTINGS = {
 def write_live_block(client: Client, table: str, block: Block) -> Written:
     """Inserts a block's events that the live day does not hold yet.
 
-    A replaced day still knows the tokens of the day before it, and would take rows that went with
-    that one for written: a token is valid for one replacement of the day.
+    A replaced day still knows the tokens of its earlier blocks, and would take rows that went with
+    the old partition for written: a token is valid for one replacement of the day.
 
     Raises:
         PlaneError: the day was replaced meanwhile, by one that holds the block's range.
@@ -41,12 +43,14 @@ def write_live_block(client: Client, table: str, block: Block) -> Written:
     [(replaced_at, covering)] = client.query(
         sql("select_replacement"),
         parameters={
-            "stream": block.token.rsplit(":", 3)[0],
+            "stream": block.stream,
             "day": block.day,
             "first": block.range.first,
             "last": block.range.last,
         },
     ).result_rows
+    if block.replay:
+        return _write_missing(client, table, block)
     if covering:
         raise PlaneError(
             f"the day {block.day} was replaced by one that holds {block.range} already. "
@@ -55,6 +59,24 @@ def write_live_block(client: Client, table: str, block: Block) -> Written:
     if replaced_at:
         block = replace(block, token=f"{block.token}:{replaced_at}")
     return write_block(client, table, block)
+
+
+def _write_missing(client: Client, table: str, block: Block) -> Written:
+    """Inserts a replayed block's events whose id the day does not hold, at whatever position."""
+    events = _first_of_each_id(block.table)
+    found = client.query(
+        sql("select_held", table=table),
+        parameters={"day": block.day},
+        external_data=_incoming(events),
+    ).result_rows
+    held, positions = {row[0] for row in found}, {tuple(row) for row in found}
+    rows = zip(*(events[name].to_pylist() for name in POSITION), strict=True)
+    already = sum(row in positions for row in rows)
+    new = events.filter(pa.array([each not in held for each in events["event_id"].to_pylist()]))
+    if new.num_rows:
+        _insert(client, table, new, block.token)
+    written = new.num_rows + already
+    return Written(written, block.table.num_rows - written, refused=[])
 
 
 def write_block(client: Client, table: str, block: Block) -> Written:
@@ -67,13 +89,7 @@ def write_block(client: Client, table: str, block: Block) -> Written:
     if known is not None:
         events = events.filter(pc.invert(pc.is_in(events["event_id"], value_set=known)))
     if events.num_rows:
-        client.raw_insert(
-            table,
-            column_names=events.column_names,
-            insert_block=_stream(events),
-            fmt="ArrowStream",
-            settings={**INSERT_SETTINGS, "insert_deduplication_token": block.token},
-        )
+        _insert(client, table, events, block.token)
     return Written(events.num_rows, block.table.num_rows - events.num_rows, refused=[])
 
 
@@ -82,22 +98,17 @@ def _first_of_each_id(events: pa.Table) -> pa.Table:
     ids = events["event_id"]
     if pc.count_distinct(ids).as_py() == events.num_rows:
         return events
-    places = pa.table({"id": ids, "place": pa.array(range(events.num_rows), pa.int64())})
-    firsts = places.group_by("id", use_threads=False).aggregate([("place", "min")])["place_min"]
+    positions = pa.table({"id": ids, "position": pa.array(range(events.num_rows), pa.int64())})
+    firsts = positions.group_by("id", use_threads=False).aggregate([("position", "min")])[
+        "position_min"
+    ]
     return events.take(firsts.sort())
 
 
 def _known_elsewhere(client: Client, table: str, block: Block) -> pa.Array | None:
-    """The ids of the block that the day already holds from another place of the log."""
+    """The ids of the block that the day already holds at another log position."""
     events = block.table
-    ids = pa.table({"event_id": events["event_id"]})
     first, last = 0, events.num_rows - 1
-    incoming = ExternalData(
-        file_name="incoming",
-        data=_stream(ids),
-        fmt="ArrowStream",
-        structure=["event_id String"],
-    )
     found = client.query(
         sql("select_duplicates", table=table),
         parameters={
@@ -107,9 +118,29 @@ def _known_elsewhere(client: Client, table: str, block: Block) -> pa.Array | Non
             "last_seq": events["stream_seq"][last].as_py(),
             "last_row": events["stream_row"][last].as_py(),
         },
-        external_data=incoming,
+        external_data=_incoming(events),
     ).result_columns
     return pa.array(found[0], pa.utf8()) if found and found[0] else None
+
+
+def _incoming(events: pa.Table) -> ExternalData:
+    """The events' ids as the table `incoming` of a query."""
+    return ExternalData(
+        file_name="incoming",
+        data=_stream(pa.table({"event_id": events["event_id"]})),
+        fmt="ArrowStream",
+        structure=["event_id String"],
+    )
+
+
+def _insert(client: Client, table: str, events: pa.Table, token: str) -> None:
+    client.raw_insert(
+        table,
+        column_names=events.column_names,
+        insert_block=_stream(events),
+        fmt="ArrowStream",
+        settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
+    )
 
 
 def _stream(table: pa.Table) -> bytes:

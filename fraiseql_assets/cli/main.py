@@ -5,6 +5,7 @@ import typer
 from fraiseql_assets.cli.commands.dead_letters import dead_letters
 from fraiseql_assets.cli.commands.dev import dev
 from fraiseql_assets.cli.commands.doctor import doctor
+from fraiseql_assets.cli.commands.erase import erase
 from fraiseql_assets.cli.commands.events import events
 from fraiseql_assets.cli.commands.publish import publish
 from fraiseql_assets.cli.commands.query import query
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (dev, setup, publish, status, query, events, doctor):
+for command in (dev, setup, publish, status, query, events, erase, doctor):
     app.command()(command)
 
 app.add_typer(dead_letters, name="dead-letters")

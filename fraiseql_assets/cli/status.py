@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from fraiseql_assets.pipeline.pending import different_log, never_assigned, unclaimed
+from fraiseql_assets.pipeline.pending import beyond_log, different_log, uncommitted
 from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, merge
 from fraiseql_assets.settings import Settings
@@ -124,10 +124,10 @@ def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneSta
     try:
         plane.ping()
         entries = plane.ledger(log.stream)
-        if not log.error and never_assigned(log.last, entries):
+        if not log.error and beyond_log(log.last, entries):
             # Asked before the ledger, the log may have grown since.
             again = _look_at_log(settings)
-            ahead = None if again.error else never_assigned(again.last, entries)
+            ahead = None if again.error else beyond_log(again.last, entries)
             if ahead:
                 return PlaneStatus(plane.name, error=different_log(plane.name, log.stream, ahead))
     except PlaneError as error:
@@ -135,7 +135,7 @@ def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneSta
     finally:
         plane.close()
     committed = [entry for entry in entries if entry.state == "committed"]
-    missing = unclaimed(log.first, log.last, entries)
+    missing = uncommitted(log.first, log.last, entries)
     ranges = merge(committed_ranges(entries))
     newest = max((entry.at for entry in committed), default=None)
     return PlaneStatus(

@@ -6,22 +6,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, OWNERS, STREAM_EVENTS, Asset
-from fraiseql_assets.defs.checks import log_checks
-from fraiseql_assets.defs.materialise import (
-    RETRY,
-    EventsConfig,
-    column_schema,
-    materialise,
-    metadata_of,
-    require_plane,
-)
-from fraiseql_assets.defs.partitions import DAILY, day_of
+from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, STREAM_EVENTS
+from fraiseql_assets.defs.checks import day_of_check, log_checks
+from fraiseql_assets.defs.materialise import EventsConfig, materialise, require_plane
+from fraiseql_assets.defs.metadata import column_schema, metadata_of
+from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.specs import spec_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.analytics.plane import AnalyticsPlane
-
-GROUP = "analytics"
 
 
 def open_plane() -> "AnalyticsPlane":
@@ -29,51 +22,46 @@ def open_plane() -> "AnalyticsPlane":
     from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.settings import get_settings
 
-    require_plane(GROUP)
+    require_plane(ANALYTICS_EVENTS.plane)
     return AnalyticsPlane(get_settings())
-
-
-def _spec(asset: Asset, upstream: Asset) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        asset.path,
-        deps=[upstream.path],
-        description=asset.description,
-        group_name=GROUP,
-        owners=list(OWNERS),
-        kinds=set(asset.kinds),
-        metadata={"dagster/table_name": asset.table},
-    )
 
 
 @dg.multi_asset(
     name="analytics_events",
     specs=[
-        _spec(ANALYTICS_EVENTS, STREAM_EVENTS),
-        *(_spec(aggregate, ANALYTICS_EVENTS) for aggregate in AGGREGATES),
+        spec_of(ANALYTICS_EVENTS, STREAM_EVENTS, skippable=True),
+        *(spec_of(aggregate, ANALYTICS_EVENTS, skippable=True) for aggregate in AGGREGATES),
     ],
     partitions_def=DAILY,
+    can_subset=True,
     # Each day its own run: a failed day does not undo the others.
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    retry_policy=RETRY,
     pool=ANALYTICS_EVENTS.plane,
 )
 def analytics_events(
     context: dg.AssetExecutionContext, config: EventsConfig
 ) -> Iterator[dg.MaterializeResult]:
     """Events and, fed by them in ClickHouse itself, their aggregates."""
-    from fraiseql_assets.analytics.schemas import SCHEMAS
-    from fraiseql_assets.events.schema import COLUMN_DESCRIPTIONS
+    from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
 
-    with closing(open_plane()) as plane:
-        report = materialise(context, plane, config)
-        day_rows = plane.count(day_of(context.partition_key)).rows
+    done = materialise(context, open_plane, config)
     for asset in (ANALYTICS_EVENTS, *AGGREGATES):
+        key = dg.AssetKey(asset.path)
+        if key not in context.selected_asset_keys:
+            continue
+        if done.is_observation:
+            context.log_event(
+                dg.AssetObservation(
+                    key, partition=context.partition_key, metadata={"rows": done.day_rows}
+                )
+            )
+            continue
+        day_rows = done.day_rows if asset is ANALYTICS_EVENTS else None
         yield dg.MaterializeResult(
-            asset_key=dg.AssetKey(asset.path),
+            asset_key=key,
             metadata={
-                **metadata_of(report, asset),
+                **metadata_of(done.report, asset, day_rows=day_rows, ranges=done.ranges),
                 "dagster/column_schema": column_schema(SCHEMAS[asset.key], COLUMN_DESCRIPTIONS),
-                **({"dagster/partition_row_count": day_rows} if asset is ANALYTICS_EVENTS else {}),
             },
         )
 
@@ -81,27 +69,32 @@ def analytics_events(
 events_against_the_log = log_checks(ANALYTICS_EVENTS, open_plane)
 
 
-def _aggregate_check(aggregate: Asset) -> dg.AssetChecksDefinition:
-    """Holds one aggregate against the raw rows of the partition."""
-    name = aggregate.path[-1]
-
-    @dg.asset_check(
-        asset=dg.AssetKey(aggregate.path),
-        name="equals_raw_rows",
-        description="The aggregate counts exactly the events that the partition holds.",
-        partitions_def=DAILY,
-        pool=ANALYTICS_EVENTS.plane,
-    )
-    def equals_raw_rows(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        with closing(open_plane()) as plane:
-            counted = plane.compare_aggregates(day_of(context.partition_key))
-        return dg.AssetCheckResult(
-            passed=counted[name] == counted["events"],
-            description=f"{counted[name]:,} events counted, {counted['events']:,} rows held",
-            metadata={"events counted": counted[name], "rows held": counted["events"]},
+@dg.multi_asset_check(
+    name="analytics_aggregates_against_the_rows",
+    specs=[
+        dg.AssetCheckSpec(
+            "equals_raw_rows",
+            asset=aggregate.path,
+            description="The aggregate counts exactly the events that the partition holds.",
+            partitions_def=DAILY,
         )
-
-    return equals_raw_rows
-
-
-aggregate_checks = [_aggregate_check(aggregate) for aggregate in AGGREGATES]
+        for aggregate in AGGREGATES
+    ],
+    can_subset=True,
+    pool=ANALYTICS_EVENTS.plane,
+)
+def aggregates_against_the_rows(
+    context: dg.AssetCheckExecutionContext,
+) -> Iterator[dg.AssetCheckResult]:
+    """Compares the aggregates with the raw rows of the partition, in one query."""
+    with closing(open_plane()) as plane:
+        counted = plane.compare_aggregates(day_of_check(context))
+    for check in context.selected_asset_check_keys:
+        events = counted[check.asset_key.path[-1]]
+        yield dg.AssetCheckResult(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=events == counted["events"],
+            description=f"{events:,} events counted, {counted['events']:,} rows held",
+            metadata={"events counted": events, "rows held": counted["events"]},
+        )

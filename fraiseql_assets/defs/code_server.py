@@ -1,14 +1,17 @@
 """`python -m fraiseql_assets.defs.code_server`: Dagster's code server, with runs that start warm.
 
 Dagster gives each run a fresh interpreter, which imports for seconds before the run's first row.
-Here a run is forked from a process that has imported everything and does nothing else, the
-standard library's fork server. The arguments are those of `dagster api grpc`.
+Here a run is forked from a process that has imported everything, the standard library's fork
+server. The arguments are those of `dagster api grpc`.
 """
 
 import multiprocessing
+import os
 import sys
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+
+from fraiseql_assets.settings import get_settings, variable
 
 WARM = [
     "dagster._core.executor.in_process",
@@ -20,19 +23,19 @@ WARM = [
     "dagster._grpc.impl",
     "upath",
     "fraiseql_assets.defs.definitions",
-    "fraiseql_assets.pipeline.ingest",
+    "fraiseql_assets.pipeline.follow",
     "fraiseql_assets.pipeline.rebuild",
     "fraiseql_assets.pipeline.verify",
     "fraiseql_assets.stream.log",
     "fraiseql_assets.analytics.plane",
     "fraiseql_assets.operational.plane",
 ]
-"""What a run would import; a name that is no more is passed over. None of it may open a connection
-or work in a thread: a fork does not take them along."""
+"""What a run would import; a missing module is skipped. None of it may open a connection or start a
+thread: a fork does not inherit them."""
 
 
 def start_runs_warm() -> None:
-    """Lets Dagster's server, which asks for a process by `spawn`, have one from the fork server."""
+    """Gives Dagster's server, which starts runs by `spawn`, processes of the fork server."""
     warm = multiprocessing.get_context("forkserver")
     warm.set_forkserver_preload(WARM)
     forkserver.ensure_running()
@@ -44,6 +47,18 @@ def start_runs_warm() -> None:
     multiprocessing.get_context = get_context
 
 
+def find_partitions() -> None:
+    """Lets the partitions begin where log and planes do, unless a setting says otherwise.
+
+    The variable is inherited by every run, so that none of them asks the servers again.
+    """
+    if get_settings().first_day is None:
+        from fraiseql_assets.pipeline.first_day import find_first_day
+
+        os.environ[variable("first_day")] = str(find_first_day(get_settings()))
+        get_settings.cache_clear()
+
+
 def main() -> None:
     from dagster._cli import main as dagster
 
@@ -52,5 +67,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    find_partitions()
     start_runs_warm()
     main()

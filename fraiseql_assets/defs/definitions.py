@@ -5,43 +5,56 @@ import dagster as dg
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
 from fraiseql_assets.defs import analytics_assets as analytics
 from fraiseql_assets.defs import operational_assets as operational
-from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.jobs import ANALYTICS_JOBS, OPERATIONAL_JOBS
+from fraiseql_assets.defs.partitions import FIRST_DAY
+from fraiseql_assets.defs.retention import RETENTION_JOBS
 from fraiseql_assets.defs.stream_assets import stream_events
+from fraiseql_assets.settings import get_settings
 from sensors.events import analytics_plane, events_sensor, operational_plane
-from sensors.orphans import orphaned_runs
-from sensors.yesterday import heal_schedule
+from sensors.failures import failure_sensor
+from sensors.nightly import retention_schedule, verify_schedule
+from sensors.orphans import orphan_sensor
+from sensors.stream import stream_sensor
 
-analytics_job = dg.define_asset_job(
-    "materialise_analytics_events",
-    selection=dg.AssetSelection.assets(analytics.analytics_events),
-    partitions_def=DAILY,
-    description="Adds a range of the log to ClickHouse, or rebuilds a day of it, and checks it.",
-)
-operational_job = dg.define_asset_job(
-    "materialise_operational_events",
-    selection=dg.AssetSelection.assets(operational.operational_events),
-    partitions_def=DAILY,
-    description="Adds a range of the log to Elasticsearch, or rebuilds a day of it, and checks it.",
-)
+ANALYTICS_OP, OPERATIONAL_OP = "analytics_events", "operational__events"
+
+starts = get_settings().start_sensors
+SENSORS = dg.DefaultSensorStatus.RUNNING if starts else dg.DefaultSensorStatus.STOPPED
+SCHEDULES = dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED
 
 defs = dg.Definitions(
     assets=[stream_events, analytics.analytics_events, operational.operational_events],
     asset_checks=[
         analytics.events_against_the_log,
-        *analytics.aggregate_checks,
+        analytics.aggregates_against_the_rows,
         operational.events_against_the_log,
     ],
-    jobs=[analytics_job, operational_job],
+    jobs=[*ANALYTICS_JOBS, *OPERATIONAL_JOBS, *RETENTION_JOBS],
     sensors=[
-        events_sensor(ANALYTICS_EVENTS, "analytics_events", analytics_job.name, analytics_plane),
         events_sensor(
-            OPERATIONAL_EVENTS, "operational__events", operational_job.name, operational_plane
+            ANALYTICS_EVENTS,
+            ANALYTICS_OP,
+            ANALYTICS_JOBS[0].name,
+            analytics_plane,
+            first_day=FIRST_DAY,
+            status=SENSORS,
         ),
-        orphaned_runs,
+        events_sensor(
+            OPERATIONAL_EVENTS,
+            OPERATIONAL_OP,
+            OPERATIONAL_JOBS[0].name,
+            operational_plane,
+            first_day=FIRST_DAY,
+            status=SENSORS,
+        ),
+        orphan_sensor(SENSORS),
+        failure_sensor(SENSORS),
+        stream_sensor(SENSORS),
     ],
     schedules=[
-        heal_schedule("analytics", "analytics_events", analytics_job.name),
-        heal_schedule("operational", "operational__events", operational_job.name),
+        verify_schedule("analytics", ANALYTICS_OP, ANALYTICS_JOBS[1].name, SCHEDULES),
+        verify_schedule("operational", OPERATIONAL_OP, OPERATIONAL_JOBS[1].name, SCHEDULES),
+        *(retention_schedule(job, SCHEDULES) for job in RETENTION_JOBS),
     ],
     # A run is one op that overlaps its own stages; a process per step would cost it three seconds.
     executor=dg.in_process_executor,

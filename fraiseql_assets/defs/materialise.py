@@ -1,70 +1,78 @@
-"""What the event assets of both planes share: configuration, the run's work, and its report."""
+"""What the event assets of both planes share: a run's work, and what becomes of its errors."""
 
-import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.defs.metadata import sentence_of
 from fraiseql_assets.defs.partitions import day_of
-from fraiseql_assets.runs import WORKER_TAG, EventsConfig
+from fraiseql_assets.defs.run_control import RunControl, retried, tag_worker
+from fraiseql_assets.runs import EventsConfig
 
 # pyarrow and the clients are imported inside functions: at module level they cost every run a
 # second before its first row.
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from datetime import date
 
-    from fraiseql_assets.pipeline.ingest import Report
+    from fraiseql_assets.pipeline.job import Job, Report
     from fraiseql_assets.planes import Plane
+    from fraiseql_assets.ranges import SequenceRange
+    from fraiseql_assets.settings import Settings
+    from fraiseql_assets.stream.log import Log
 
 RECONNECT_SECONDS = 30
+PROGRESS_SECONDS = 30.0
 
-RETRY = dg.RetryPolicy(
-    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
-)
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a run did to its partition."""
+
+    report: "Report"
+    ranges: tuple["SequenceRange", ...]
+    day_rows: int
+    """Rows that the partition holds now."""
+
+    is_observation: bool
+    """The partition was only looked at: it is complete, or there is nothing of it. What a person or
+    a backfill asks for is a materialisation in any case."""
 
 
 def materialise(
-    context: dg.AssetExecutionContext, plane: "Plane", config: EventsConfig
-) -> "Report":
-    """Does a run's work: adds its range, or rebuilds its partition.
+    context: dg.AssetExecutionContext, open_plane: Callable[[], "Plane"], config: EventsConfig
+) -> Done:
+    """Does a run's work: adds its range and what follows, or rebuilds its partition.
 
     Raises:
+        dagster.RetryRequested: a server failed; the same may be tried again.
         dagster.Failure: retrying would not help; the message says what to do.
     """
-    from fraiseql_assets.pipeline.ingest import IngestError, Job, default_batching, ingest_range
-    from fraiseql_assets.pipeline.rebuild import rebuild_day
-    from fraiseql_assets.ranges import SequenceRange
+    from fraiseql_assets.pipeline.job import IngestError, Job, default_batching
+    from fraiseql_assets.planes import PlaneError
     from fraiseql_assets.settings import get_settings
-    from fraiseql_assets.setup import other_plane
+    from fraiseql_assets.stream.connection import LogError
     from fraiseql_assets.stream.log import Log
 
     tag_worker(context)
-    if config.only_if_broken:
-        enforce_retention(context, plane)
-    settings = get_settings()
-    job = Job(context.run_id, config.attempt, default_batching(settings), settings.queue_batches)
-    day = day_of(context.partition_key)
-    name = f"fraiseql-assets {plane.name} run"
-    with final(IngestError), Log(settings, name=name, reconnect_seconds=RECONNECT_SECONDS) as log:
-        if config.range:
-            report = ingest_range(plane, log, SequenceRange.parse(config.range), day, job)
-        elif config.only_if_broken and is_whole(plane, log, context.partition_key):
-            from fraiseql_assets.pipeline.compact import compact_day
-            from fraiseql_assets.pipeline.ingest import Report
-
-            compacted = compact_day(plane, log.stream, day, context.run_id)
-            if compacted:
-                context.log.info(f"{plane.name}: {compacted} entries of the ledger put into one")
-            report = Report(already_committed=True)
-        else:
-            with closing(other_plane(plane, settings)) as other:
-                report = rebuild_day(plane, other, log, day, job)
-    context.log.info(said(report, plane.name))
-    return report
+    settings, day = get_settings(), day_of(context.partition_key)
+    with retried((PlaneError, LogError), (IngestError,)), closing(open_plane()) as plane:
+        name = f"fraiseql-assets {plane.name} run"
+        control = RunControl(context.instance, context.run_id, plane.name)
+        batching, ahead = default_batching(settings), settings.queue_batches
+        job = Job(context.run_id, config.attempt, batching, ahead, control.checkpoint)
+        with Log(settings, name=name, reconnect_seconds=RECONNECT_SECONDS) as log:
+            if config.range:
+                report, ranges = _add(context, plane, log, day, job, config, control, settings)
+            else:
+                report, ranges = _rebuild(context, plane, log, day, job, config, settings), ()
+            entries = plane.ledger(log.stream, day)
+        context.log.info(sentence_of(report, plane.name))
+        day_rows = sum(e.rows for e in entries if e.state == "committed")
+        return Done(report, ranges, day_rows, config.only_if_broken and report.range is None)
 
 
 def require_plane(name: str) -> None:
@@ -80,111 +88,78 @@ def require_plane(name: str) -> None:
         raise dg.Failure(description=str(PlaneOff(name)), allow_retries=False)
 
 
-def enforce_retention(context: dg.AssetExecutionContext, plane: "Plane") -> None:
-    """Drops what is past its retention: a part of the daily look back."""
-    from datetime import UTC, datetime
+def _add(
+    context: dg.AssetExecutionContext,
+    plane: "Plane",
+    log: "Log",
+    day: "date",
+    job: "Job",
+    config: EventsConfig,
+    control: RunControl,
+    settings: "Settings",
+) -> tuple["Report", tuple["SequenceRange", ...]]:
+    """Adds a range, and with `keep_going` what the day holds and gets behind it."""
+    from fraiseql_assets.pipeline.follow import Limits, follow
+    from fraiseql_assets.pipeline.ingest import ingest_range
+    from fraiseql_assets.pipeline.pending import parse_range, require_in_day
 
-    for line in plane.enforce_retention(datetime.now(UTC).date()):
-        context.log.info(f"{plane.name} {line}")
-
-
-def is_whole(plane: "Plane", log: Any, partition_key: str) -> bool:
-    """Whether a partition needs no healing."""
-    from fraiseql_assets.pipeline.verify import verify_day
-
-    return verify_day(plane, log, day_of(partition_key)).whole
-
-
-def tag_worker(context: dg.AssetExecutionContext) -> None:
-    """Says which process works on the run, so that a run whose process is gone can be told."""
-    context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker_of(context.run_id)})
-
-
-def worker_of(run_id: str) -> str:
-    """What a run says of this process. A retry inherits the tags of the run before it, so that the
-    run has to be named."""
-    return f"{run_id}@{socket.gethostname()}:{os.getpid()}"
-
-
-@contextmanager
-def final(*errors: type[Exception]) -> Iterator[None]:
-    """Turns errors that no retry mends into a failure that is not retried."""
-    try:
-        yield
-    except errors as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
-
-
-def said(report: "Report", plane: str) -> str:
-    """One sentence on what a run did."""
-    if report.already_committed:
-        return f"{plane}: nothing to do, {report.range or 'the partition'} is there and whole"
-    if report.range is None:
-        return f"{plane}: the log holds nothing of this day"
-    return (
-        f"{plane}: {report.rows:,} rows from {report.messages:,} messages ({report.range}) in "
-        f"{report.seconds:.2f} s; {report.duplicates} duplicates dropped, "
-        f"{report.dead_letters} dead letters"
+    sequences = parse_range(config.range)
+    if not config.keep_going:
+        require_in_day(log, sequences, day, plane.ledger(log.stream, day))
+        return ingest_range(plane, log, sequences, day, job), (sequences,)
+    limits = Limits(settings.run_seconds, settings.run_quiet_seconds, settings.range_messages)
+    followed = follow(
+        plane,
+        log,
+        day,
+        job,
+        limits,
+        first=sequences,
+        reason_to_end=control.reason_to_end,
+        progress=_Progress(context, plane.name).add,
     )
+    context.log.info(f"{plane.name}: the run ends after {followed.count} ranges: {followed.ended}")
+    return followed.report, followed.ranges
 
 
-def metadata_of(report: "Report", asset: Asset) -> dict[str, dg.MetadataValue]:
-    """What a person wants to see of a materialisation in the UI."""
-    from datetime import UTC, datetime
+class _Progress:
+    """Tells about the ranges of a run in its log, now and then: every line is kept for days."""
 
-    metadata: dict[str, dg.MetadataValue] = {
-        "dagster/table_name": dg.MetadataValue.text(asset.table),
-        "source": dg.MetadataValue.text(report.source),
-        "rows": dg.MetadataValue.int(report.rows),
-        "messages": dg.MetadataValue.int(report.messages),
-        "dead letters": dg.MetadataValue.int(report.dead_letters),
-        "duplicates dropped": dg.MetadataValue.int(report.duplicates),
-        "blocks written": dg.MetadataValue.int(report.blocks),
-        "seconds": dg.MetadataValue.float(round(report.seconds, 3)),
-    }
-    if report.range:
-        metadata["first sequence"] = dg.MetadataValue.int(report.range.first)
-        metadata["last sequence"] = dg.MetadataValue.int(report.range.last)
-    if report.missing:
-        metadata["missing from the log"] = dg.MetadataValue.int(report.missing)
-    if report.seconds and report.rows:
-        metadata["rows per second"] = dg.MetadataValue.int(round(report.rows / report.seconds))
-    if report.newest:
-        lag = (datetime.now(UTC) - report.newest).total_seconds()
-        metadata["lag of the newest row, seconds"] = dg.MetadataValue.float(round(lag, 3))
-    if report.preview is not None:
-        metadata["preview"] = dg.MetadataValue.md(as_markdown(report.preview))
-    return metadata
+    def __init__(self, context: dg.AssetExecutionContext, plane: str) -> None:
+        self._context, self._plane = context, plane
+        self._rows = self._ranges = 0
+        self._told = time.monotonic()
 
-
-PREVIEW_COLUMNS = ("timestamp", "entity_type", "event_type", "entity_id", "tenant_id", "data")
-
-
-def as_markdown(table: "pa.Table", *, widest: int = 60) -> str:
-    """The last few events as a Markdown table."""
-    columns = [name for name in PREVIEW_COLUMNS if name in table.column_names]
-    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    for row in table.select(columns).to_pylist():
-        cells = ("" if row[name] is None else _cell(str(row[name]), widest) for name in columns)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(text: str, widest: int) -> str:
-    short = text if len(text) <= widest else text[: widest - 1] + "…"
-    return short.replace("|", "\\|").replace("\n", " ").replace("`", "'")
-
-
-def column_schema(schema: "pa.Schema", descriptions: Mapping[str, str]) -> dg.TableSchema:
-    """An Arrow schema as Dagster shows it."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                field.name,
-                str(field.type),
-                description=descriptions.get(field.name),
-                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+    def add(self, report: "Report") -> None:
+        self._rows, self._ranges = self._rows + report.rows, self._ranges + 1
+        if time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._context.log.info(
+                f"{self._plane}: {self._rows:,} rows of {self._ranges} ranges so far, up to "
+                f"sequence {report.range.last if report.range else 0:,}"
             )
-            for field in schema
-        ]
-    )
+
+
+def _rebuild(
+    context: dg.AssetExecutionContext,
+    plane: "Plane",
+    log: "Log",
+    day: "date",
+    job: "Job",
+    config: EventsConfig,
+    settings: "Settings",
+) -> "Report":
+    """Rebuilds the day; with `only_if_broken` only when it is not complete."""
+    from fraiseql_assets.pipeline.compact import compact_day
+    from fraiseql_assets.pipeline.job import Report
+    from fraiseql_assets.pipeline.rebuild import rebuild_day
+    from fraiseql_assets.pipeline.verify import verify_day
+    from fraiseql_assets.setup import other_plane
+
+    if config.only_if_broken and verify_day(plane, log, day).is_complete:
+        compacted = compact_day(plane, log.stream, day, context.run_id)
+        if compacted:
+            context.log.info(f"{plane.name}: {compacted} ledger entries became one")
+        return Report(already_committed=True)
+    with closing(other_plane(plane, settings)) as other:
+        return rebuild_day(plane, other, log, day, job)

@@ -1,26 +1,19 @@
 """The operational plane in Dagster: events as searchable documents in Elasticsearch, by day."""
 
-from contextlib import closing
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import OPERATIONAL_EVENTS, OWNERS, STREAM_EVENTS
+from fraiseql_assets.catalogue import OPERATIONAL_EVENTS, STREAM_EVENTS
 from fraiseql_assets.defs.checks import log_checks
-from fraiseql_assets.defs.materialise import (
-    RETRY,
-    EventsConfig,
-    column_schema,
-    materialise,
-    metadata_of,
-    require_plane,
-)
-from fraiseql_assets.defs.partitions import DAILY, day_of
+from fraiseql_assets.defs.materialise import EventsConfig, materialise, require_plane
+from fraiseql_assets.defs.metadata import column_schema, metadata_of
+from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.specs import spec_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.operational.plane import OperationalPlane
-
-GROUP = "operational"
 
 
 def open_plane() -> "OperationalPlane":
@@ -28,39 +21,40 @@ def open_plane() -> "OperationalPlane":
     from fraiseql_assets.operational.plane import OperationalPlane
     from fraiseql_assets.settings import get_settings
 
-    require_plane(GROUP)
+    require_plane(OPERATIONAL_EVENTS.plane)
     return OperationalPlane(get_settings())
 
 
-@dg.asset(
-    name=OPERATIONAL_EVENTS.path[-1],
-    key_prefix=OPERATIONAL_EVENTS.path[:-1],
-    deps=[STREAM_EVENTS.path],
-    description=OPERATIONAL_EVENTS.description,
-    group_name=GROUP,
-    owners=list(OWNERS),
-    kinds=set(OPERATIONAL_EVENTS.kinds),
-    metadata={"dagster/table_name": OPERATIONAL_EVENTS.table},
+@dg.multi_asset(
+    name="operational__events",
+    specs=[spec_of(OPERATIONAL_EVENTS, STREAM_EVENTS, skippable=True)],
     partitions_def=DAILY,
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    retry_policy=RETRY,
     pool=OPERATIONAL_EVENTS.plane,
 )
 def operational_events(
     context: dg.AssetExecutionContext, config: EventsConfig
-) -> dg.MaterializeResult:
+) -> Iterator[dg.MaterializeResult]:
     """Events as documents, one index per day, found by any text in them."""
     from fraiseql_assets.events.schema import COLUMN_DESCRIPTIONS, EVENT_SCHEMA
 
-    with closing(open_plane()) as plane:
-        report = materialise(context, plane, config)
-        day_rows = plane.count(day_of(context.partition_key)).rows
-    return dg.MaterializeResult(
+    done = materialise(context, open_plane, config)
+    key = dg.AssetKey(OPERATIONAL_EVENTS.path)
+    if done.is_observation:
+        context.log_event(
+            dg.AssetObservation(
+                key, partition=context.partition_key, metadata={"rows": done.day_rows}
+            )
+        )
+        return
+    yield dg.MaterializeResult(
+        asset_key=key,
         metadata={
-            **metadata_of(report, OPERATIONAL_EVENTS),
+            **metadata_of(
+                done.report, OPERATIONAL_EVENTS, day_rows=done.day_rows, ranges=done.ranges
+            ),
             "dagster/column_schema": column_schema(EVENT_SCHEMA, COLUMN_DESCRIPTIONS),
-            "dagster/partition_row_count": day_rows,
-        }
+        },
     )
 
 

@@ -1,11 +1,23 @@
 """The partitions of every event asset: UTC days, by the time JetStream stored the message."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-FIRST_DAY = date(2026, 1, 1)
-"""The earliest day the UI offers. Days before it are of a time before this project."""
+from fraiseql_assets.settings import get_settings
+
+
+def _first_day() -> date:
+    """The first partition: the setting, which the code server finds where it is not set.
+
+    Loaded by another server than the project's own, the oldest day that the planes may hold.
+    """
+    settings = get_settings()
+    oldest = datetime.now(UTC).date() - timedelta(days=settings.retention_raw_days)
+    return settings.first_day or oldest
+
+
+FIRST_DAY = _first_day()
 
 # end_offset=1: without it the current day, which is being filled, would not exist.
 DAILY = dg.DailyPartitionsDefinition(start_date=f"{FIRST_DAY}", timezone="UTC", end_offset=1)

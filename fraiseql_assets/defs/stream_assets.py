@@ -3,7 +3,6 @@
 import dagster as dg
 
 from fraiseql_assets.catalogue import OWNERS, STREAM_EVENTS
-from fraiseql_assets.defs.partitions import DAILY
 
 stream_events = dg.AssetSpec(
     STREAM_EVENTS.path,
@@ -11,6 +10,5 @@ stream_events = dg.AssetSpec(
     group_name="stream",
     owners=list(OWNERS),
     kinds=set(STREAM_EVENTS.kinds),
-    partitions_def=DAILY,
-    metadata={"dagster/table_name": STREAM_EVENTS.table},
+    metadata={"dagster/table_name": f"jetstream.{STREAM_EVENTS.table}"},
 )

@@ -8,12 +8,12 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from elastic_transport import ConnectionTimeout, JsonSerializer, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
+from fraiseql_assets.addresses import ServerAddress
 from fraiseql_assets.operational.availability import DayUnavailable, closed_day
 from fraiseql_assets.operational.engine import EngineNode
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
@@ -42,13 +42,11 @@ def definition(name: str, **values: object) -> dict[str, Any]:
 
 def address(settings: Settings) -> str:
     """Where Elasticsearch is, without credentials."""
-    parts = urlsplit(settings.elasticsearch_url.get_secret_value())
-    return f"{parts.scheme}://{parts.hostname}:{_port(settings)}"
+    return _address(settings).public
 
 
-def _port(settings: Settings) -> int:
-    parts = urlsplit(settings.elasticsearch_url.get_secret_value())
-    return parts.port or (443 if parts.scheme == "https" else 9200)
+def _address(settings: Settings) -> ServerAddress:
+    return ServerAddress.parse(settings.elasticsearch_url, port=9200, tls_port=443)
 
 
 def connect(settings: Settings, *, timeout: float) -> Elasticsearch:
@@ -57,13 +55,10 @@ def connect(settings: Settings, *, timeout: float) -> Elasticsearch:
 
     No request takes longer than `timeout` seconds, and none is repeated by the client itself.
     """
-    parts = urlsplit(settings.elasticsearch_url.get_secret_value())
-    path = parts.path.rstrip("/")
+    server = _address(settings)
     return Elasticsearch(
-        address(settings) + path,
-        basic_auth=(unquote(parts.username), unquote(parts.password or ""))
-        if parts.username
-        else None,
+        f"{server.public}/{server.path}".rstrip("/"),
+        basic_auth=(server.user, server.password) if server.user else None,
         request_timeout=timeout,
         max_retries=0,
         serializers={mimetype: _Json() for mimetype in _JSON},

@@ -5,8 +5,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from fraiseql_assets.ledger import entry_of, in_force, row_of
 from fraiseql_assets.operational.indices import Names
-from fraiseql_assets.planes import Batching, LedgerEntry, PlaneUnavailable, in_force
+from fraiseql_assets.planes import LedgerEntry, PlaneUnavailable
 from fraiseql_assets.ranges import SequenceRange
 
 PAGE = 10_000
@@ -40,22 +41,10 @@ def read_ledger(
 def write_entry(client: Elasticsearch, names: Names, entry: LedgerEntry) -> None:
     """Writes an entry over an older one of the same range."""
     document = {
-        "stream": entry.stream,
-        "first": entry.range.first,
-        "last": entry.range.last,
+        **row_of(entry),
         "day": f"{entry.day}",
-        "kind": entry.kind,
-        "state": entry.state,
-        "cut": str(entry.batching),
-        "attempt": entry.attempt,
-        "run_id": entry.run_id,
-        "at_us": _microseconds(entry.at),
         "at": f"{entry.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-        "messages": entry.messages,
-        "rows": entry.rows,
-        "duplicates": entry.duplicates,
-        "dead_letters": entry.dead_letters,
-        "source": entry.source,
+        "at_us": _microseconds(entry.at),
     }
     # Whoever asks from now on finds it.
     client.index(
@@ -142,19 +131,6 @@ def _id(stream: str, day: date, sequences: SequenceRange) -> str:
 
 
 def _entry(found: dict[str, Any]) -> LedgerEntry:
-    return LedgerEntry(
-        stream=found["stream"],
-        range=SequenceRange(found["first"], found["last"]),
-        day=date.fromisoformat(found["day"]),
-        state=found["state"],
-        batching=Batching.parse(found["cut"]),
-        attempt=found["attempt"],
-        run_id=found["run_id"],
-        at=datetime.fromisoformat(found["at"]),
-        messages=found["messages"],
-        rows=found["rows"],
-        duplicates=found["duplicates"],
-        dead_letters=found["dead_letters"],
-        kind=found["kind"],
-        source=found["source"],
+    return entry_of(
+        found, day=date.fromisoformat(found["day"]), at=datetime.fromisoformat(found["at"])
     )

@@ -7,8 +7,10 @@ from functools import cached_property, partial
 import pyarrow as pa
 from elasticsearch import Elasticsearch, NotFoundError
 
+from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.operational.availability import refresh
 from fraiseql_assets.operational.client import address, connect, translated
+from fraiseql_assets.operational.erasures import erased_days, read_erasures, write_erasure
 from fraiseql_assets.operational.indices import Names, ensure_day
 from fraiseql_assets.operational.ledger import delete_entries, read_ledger, write_entry
 from fraiseql_assets.operational.replacement import DayReplacement
@@ -80,9 +82,15 @@ class OperationalPlane:
 
     def compact(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
-            others = read_ledger(self._client, self._names, entry.stream, entry.day)
+            others = [
+                other
+                for other in read_ledger(self._client, self._names, entry.stream, entry.day)
+                if other.state == "committed"
+                and other.range != entry.range
+                and entry.range.covers(other.range)
+            ]
             write_entry(self._client, self._names, entry)
-            delete_entries(self._client, self._names, [e for e in others if e.range != entry.range])
+            delete_entries(self._client, self._names, others)
 
     def _refuse_lost_rows(self, entry: LedgerEntry) -> None:
         held = self._count_range(entry)
@@ -111,8 +119,9 @@ class OperationalPlane:
         with translated(self._settings):
             return DayReplacement(self._client, self._settings, day)
 
-    def count(self, day: date) -> DayCounts:
+    def count(self, day: date, *, distinct: bool = True) -> DayCounts:
         """As the protocol says. A day's ids are distinct since they are its documents' ids."""
+        del distinct
         alias = self._names.day(day)
         with translated(self._settings):
             try:
@@ -133,6 +142,18 @@ class OperationalPlane:
     def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
         filters = [{"range": {"stream_seq": {"lte": last}}}]
         return stream_day(self._client, self._settings, day, filters)
+
+    def record_erasure(self, erasure: Erasure) -> None:
+        with translated(self._settings):
+            write_erasure(self._client, self._names, erasure)
+
+    def erasures(self, stream: str) -> list[Erasure]:
+        with translated(self._settings):
+            return read_erasures(self._client, self._names, stream)
+
+    def erased_days(self, erasure: Erasure) -> list[date]:
+        with translated(self._settings):
+            return erased_days(self._client, self._names, erasure)
 
     def enforce_retention(self, today: date) -> list[str]:
         oldest = today - timedelta(days=self._settings.retention_raw_days - 1)

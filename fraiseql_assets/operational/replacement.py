@@ -6,12 +6,14 @@ from typing import Any
 
 from elasticsearch import Elasticsearch, NotFoundError
 
+from fraiseql_assets.ledger import require_ranges_covered, require_rows_held
 from fraiseql_assets.operational.availability import refresh, require_available
 from fraiseql_assets.operational.client import translated
 from fraiseql_assets.operational.indices import Names, create, drop, indices_of_day
 from fraiseql_assets.operational.ledger import delete_entries, read_ledger, write_entry
+from fraiseql_assets.operational.results import document_ids_of
 from fraiseql_assets.operational.writer import Writer
-from fraiseql_assets.planes import Block, LedgerEntry, PlaneError, Written
+from fraiseql_assets.planes import Block, LedgerEntry, Written
 from fraiseql_assets.settings import Settings
 
 
@@ -38,9 +40,9 @@ class DayReplacement:
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
-            self._refuse_to_lose_events(entry)
+            require_rows_held(entry, self.count())
             others = read_ledger(self._client, self._names, entry.stream, entry.day)
-            _refuse_to_lose_ranges(entry, others)
+            require_ranges_covered(entry, others)
             before = indices_of_day(self._client, self._names, self._day).live
             self._client.indices.update_aliases(actions=self._in_place_of(before))
             write_entry(self._client, self._names, entry)
@@ -67,25 +69,27 @@ class DayReplacement:
         added = [{"add": {"index": self._index, "alias": alias}} for alias in aliases]
         return [*removed, *added]
 
-    def _refuse_to_lose_events(self, entry: LedgerEntry) -> None:
-        """A server that was killed in between may have lost what it had acknowledged."""
-        refresh(self._client, self._index)
-        held = self._client.count(index=self._index)["count"]
-        if held != entry.rows:
-            raise PlaneError(
-                f"the new index of {entry.day} holds {held:,} events instead of {entry.rows:,}. "
-                "Materialise the partition again."
-            )
+    def missing(self, most: int) -> list[str]:
+        lost: list[str] = []
+        with translated(self._settings):
+            live = indices_of_day(self._client, self._names, self._day).live
+            for index in live:
+                for ids in document_ids_of(self._client, index):
+                    lost += self._absent(ids)
+                    if len(lost) >= most:
+                        return lost[:most]
+        return lost
 
+    def _absent(self, ids: list[str]) -> list[str]:
+        """The ids of which the new index has no document."""
+        found = self._client.mget(
+            index=self._index, ids=ids, source_includes="stream_seq",
+            filter_path="docs._id,docs._source",
+        ).get("docs", [])  # fmt: skip
+        held = {doc["_id"] for doc in found if "_source" in doc}
+        return [each for each in ids if each not in held]
 
-def _refuse_to_lose_ranges(entry: LedgerEntry, others: list[LedgerEntry]) -> None:
-    outside = [
-        str(other.range)
-        for other in others
-        if other.state == "committed" and not entry.range.covers(other.range)
-    ]
-    if outside:
-        raise PlaneError(
-            f"the day {entry.day} holds ranges that its replacement {entry.range} lacks: "
-            f"{', '.join(outside)}. Materialise the partition again."
-        )
+    def count(self) -> int:
+        with translated(self._settings):
+            refresh(self._client, self._index)
+            return self._client.count(index=self._index)["count"]

@@ -94,6 +94,22 @@ def _pages(
             close_point(client, point)
 
 
+def document_ids_of(client: Elasticsearch, index: str) -> Iterator[list[str]]:
+    """Yields the ids of an index's documents in pages, in the log's order."""
+    client.indices.refresh(index=index)
+    after: list[Any] | None = None
+    while True:
+        hits = client.search(
+            index=index, sort=ORDER, search_after=after, size=LARGEST_PAGE, source=False,
+            track_total_hits=False, filter_path="hits.hits._id,hits.hits.sort",
+        ).get("hits", {}).get("hits", [])  # fmt: skip
+        if hits:
+            yield [hit["_id"] for hit in hits]
+        if len(hits) < LARGEST_PAGE:
+            return
+        after = hits[-1]["sort"]
+
+
 def _open_point(client: Elasticsearch, settings: Settings, alias: str) -> str | None:
     """A day at the present point in time, None when there is no such day."""
     with translated(settings):

@@ -1,12 +1,58 @@
-"""Cutting a range's events into blocks: the same range with the same cut gives the same blocks."""
+"""Dividing a range's events into blocks: the same range and batching give the same blocks."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
 
 from fraiseql_assets.planes import Batching, Block
 from fraiseql_assets.ranges import SequenceRange
+
+
+@dataclass(slots=True)
+class BlockBuilder:
+    """Collects record batches, whole, until they reach the batching's rows or bytes.
+
+    A batch larger than a block is split by rows first, so a block holds fewer than twice
+    `block_rows` and memory stays within what the batching allows.
+    """
+
+    stream: str
+    range: SequenceRange
+    day: date
+    batching: Batching
+    _number: int = 0
+    _pending: list[pa.RecordBatch] = field(default_factory=list)
+    _rows: int = 0
+    _bytes: int = 0
+
+    def add(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Block]:
+        """Takes batches in; yields the blocks that are full."""
+        for batch in batches:
+            for start in range(0, batch.num_rows, self.batching.block_rows):
+                part = batch.slice(start, self.batching.block_rows)
+                self._pending.append(part)
+                self._rows += part.num_rows
+                self._bytes += part.nbytes
+                if (
+                    self._rows >= self.batching.block_rows
+                    or self._bytes >= self.batching.block_bytes
+                ):
+                    yield self._take()
+
+    def rest(self) -> Iterator[Block]:
+        """Yields what is left, as the last block."""
+        if self._pending:
+            yield self._take()
+
+    def _take(self) -> Block:
+        table = pa.Table.from_batches(self._pending)
+        token = f"{self.stream}:{self.range}:{self.batching}:{self._number}"
+        block = Block(table, self.stream, self.range, self.day, self._number, token)
+        self._number += 1
+        self._pending, self._rows, self._bytes = [], 0, 0
+        return block
 
 
 def build_blocks(
@@ -16,39 +62,7 @@ def build_blocks(
     day: date,
     batching: Batching,
 ) -> Iterator[Block]:
-    """Collects record batches, whole, until they reach the cut's rows or bytes.
-
-    A batch larger than a block is split by rows first, so a block holds fewer than twice
-    `block_rows` and memory stays within what the cut says.
-    """
-    number = 0
-    waiting: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in _split(batches, batching.block_rows):
-        waiting.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= batching.block_rows or size >= batching.block_bytes:
-            yield _block(waiting, stream, sequences, day, batching, number)
-            number += 1
-            waiting, rows, size = [], 0, 0
-    if waiting:
-        yield _block(waiting, stream, sequences, day, batching, number)
-
-
-def _split(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for start in range(0, batch.num_rows, most):
-            yield batch.slice(start, most)
-
-
-def _block(
-    batches: list[pa.RecordBatch],
-    stream: str,
-    sequences: SequenceRange,
-    day: date,
-    batching: Batching,
-    number: int,
-) -> Block:
-    token = f"{stream}:{sequences}:{batching}:{number}"
-    return Block(pa.Table.from_batches(batches), sequences, day, number, token)
+    """Yields the blocks of a range's events."""
+    builder = BlockBuilder(stream, sequences, day, batching)
+    yield from builder.add(batches)
+    yield from builder.rest()

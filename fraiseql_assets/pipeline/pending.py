@@ -1,10 +1,11 @@
-"""What is in the log and not yet in a plane: which range or day comes next. Pure arithmetic."""
+"""What is in the log and not yet in a plane: which range or day comes next. Pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from fraiseql_assets.pipeline.job import IngestError
 from fraiseql_assets.planes import LedgerEntry, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, subtract
 
@@ -14,6 +15,17 @@ class Positions(Protocol):
 
     def position_from(self, sequence: int) -> "PositionLike | None": ...
     def day_range(self, day: date) -> SequenceRange | None: ...
+
+
+class LogBounds(Positions, Protocol):
+    """As `Positions`, with the log's bounds."""
+
+    def bounds(self) -> "BoundsLike": ...
+
+
+class BoundsLike(Protocol):
+    @property
+    def last(self) -> int: ...
 
 
 class PositionLike(Protocol):
@@ -33,8 +45,8 @@ class PendingRange:
     """The day's replacement was begun and not committed: the whole partition is built again."""
 
 
-def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[SequenceRange]:
-    """What the log has given out and the ledger holds as committed nowhere, ascending.
+def uncommitted(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[SequenceRange]:
+    """What the log has assigned and the ledger does not hold as committed, ascending.
 
     Counted from the ledger's first range on: what the log dropped after that is asked for too, so
     that its loss is recorded. A plane without a ledger begins with what the log still has.
@@ -46,28 +58,29 @@ def unclaimed(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[Seq
     return subtract(SequenceRange(start, last), committed_ranges(entries))
 
 
-def never_assigned(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange | None:
-    """What the ledger holds as committed behind `last`, the end of a log that was asked after it.
+def beyond_log(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange | None:
+    """What the ledger holds as committed beyond `last`, the end of a log that was asked after it.
 
-    Such a log is another one than the ledger's: made anew, or its server has lost the end of it.
+    Such a log is another one than the ledger's: it was recreated, or its server lost its end.
     """
     reached = max((found.last for found in committed_ranges(entries)), default=0)
     return SequenceRange(last + 1, reached) if reached > last else None
 
 
 def different_log(plane: str, stream: str, ahead: SequenceRange) -> str:
-    """What is wrong with a log that has not given out what a plane holds, and what to do."""
+    """What is wrong with a log that ends before what a plane holds, and what to do."""
     return (
-        f"The {plane} plane holds {ahead} of {stream}, which the log has not given out: the stream "
-        "was made anew, or has lost its end. What comes under these sequences would pass for done, "
-        f"so none is taken. Make the stream anew with its first sequence at {ahead.last + 1} and "
-        "publish again what it holds, or empty the plane and run `fraiseql-assets setup`."
+        f"The {plane} plane holds {ahead} of {stream}, which the log has not assigned: the stream "
+        "was recreated, or lost its end. New messages with these sequences would be taken for "
+        "done, so none is read. Recreate the stream with its first sequence at "
+        f"{ahead.last + 1} and publish its messages again, or empty the plane and run "
+        "`fraiseql-assets setup`."
     )
 
 
-def half_replaced(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+def unfinished_replacements(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """Replacements of a day that were begun and not committed, the oldest first: of such a day some
-    tables may be the new ones and some the old, whether or not a sequence of it is missing."""
+    tables may be replaced and some not, even when no sequence of it is missing."""
     begun = (entry for entry in entries if (entry.kind, entry.state) == ("partition", "begun"))
     return sorted(begun, key=lambda entry: entry.range)
 
@@ -94,14 +107,14 @@ def next_pending(
     if begun:
         entry = max(begun, key=lambda entry: entry.at)
         return PendingRange(entry.range, entry.day, rebuild=entry.kind == "partition")
-    place = positions.position_from(oldest.first)
-    if place is None:
+    position = positions.position_from(oldest.first)
+    if position is None:
         return None
     last = min(oldest.last, oldest.first + most - 1)
-    if place.sequence > last:
+    if position.sequence > last:
         # The log has dropped all of it: it is asked for all the same, and its loss recorded.
-        return PendingRange(SequenceRange(oldest.first, last), place.day)
-    sequences = positions.day_range(place.day)
+        return PendingRange(SequenceRange(oldest.first, last), position.day)
+    sequences = positions.day_range(position.day)
     if sequences is not None:
         last = min(last, sequences.last)
     next_begun = [
@@ -110,4 +123,45 @@ def next_pending(
         if entry.state == "begun" and entry.range.first > oldest.first
     ]
     last = min([last, *(first - 1 for first in next_begun)])
-    return PendingRange(SequenceRange(oldest.first, last), place.day)
+    return PendingRange(SequenceRange(oldest.first, last), position.day)
+
+
+def parse_range(text: str) -> SequenceRange:
+    """The range that a person or a sensor wrote.
+
+    Raises:
+        IngestError: the text is not a range.
+    """
+    try:
+        return SequenceRange.parse(text)
+    except ValueError as error:
+        raise IngestError(str(error)) from error
+
+
+def require_in_day(
+    log: LogBounds, sequences: SequenceRange, day: date, entries: Sequence[LedgerEntry]
+) -> None:
+    """Returns when the log has assigned a range, and all of it on one day.
+
+    What the log dropped unread counts to the day of the next message, as the sensors count it.
+
+    Raises:
+        IngestError: the range lies outside the log or reaches into another day.
+    """
+    if any(entry.range == sequences and entry.day == day for entry in entries):
+        return
+    bounds, position = log.bounds(), log.position_from(sequences.first)
+    if sequences.last > bounds.last:
+        raise IngestError(
+            f"the log ends at sequence {bounds.last}; it has not assigned {sequences}"
+        )
+    if position is None:
+        raise IngestError(f"the log no longer holds any message from {sequences.first} on")
+    in_day = log.day_range(day)
+    last = sequences.last if position.sequence <= sequences.last else position.sequence
+    if position.day != day or (in_day and last > in_day.last):
+        held = f"of {day} the log holds {in_day}" if in_day else f"the log holds nothing of {day}"
+        raise IngestError(
+            f"{sequences} is not of this partition: {held}, and its first message is of "
+            f"{position.day}. Choose the partition of that day, or another range."
+        )

@@ -1,133 +1,193 @@
-"""Building a whole day anew: from the log, and from the other plane where the log has forgotten."""
+"""Building a whole day anew: from the log, and from the other plane where the log is incomplete."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 
 import pyarrow as pa
 
-from fraiseql_assets.pipeline.ingest import (
-    IngestError,
-    Job,
-    Report,
-    begun_entry,
-    committed_entry,
-    read_events,
-    write_blocks,
-)
-from fraiseql_assets.planes import LedgerEntry, Plane
+from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
+from fraiseql_assets.pipeline.job import IngestError, Job, Report
+from fraiseql_assets.pipeline.write import Part, read_parts, write_parts
+from fraiseql_assets.planes import LedgerEntry, Plane, PlaneError, PlaneNotSetUp, Replacement
 from fraiseql_assets.ranges import SequenceRange, merge, subtract
 from fraiseql_assets.stream.log import Log
 
+LAST_SEQUENCE = 2**62
+SHOWN = 10
 
-class DayForgotten(IngestError):
-    """Neither the log nor the other plane holds all that the plane holds of a day."""
+
+class EventsWouldBeLost(IngestError):
+    """The plane holds events of a day that neither the log nor the other plane has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a day is to be had: from the other plane up to a sequence, from the log behind it."""
+class Sources:
+    """Where a day's events are."""
 
     sequences: SequenceRange
-    copied: SequenceRange | None
-    """The part that the other plane gives."""
-    copied_messages: int
-    """Messages that the log held in that part when the other plane read it."""
+    """From the day's first sequence that anybody knows of to its last."""
     in_log: SequenceRange | None
-    other: str
-
-    def __str__(self) -> str:
-        parts = [self.other if self.copied else "", "log" if self.in_log else ""]
-        return "+".join(filter(None, parts))
+    is_complete: bool
+    """The log holds every message of the day: nothing else needs to be asked."""
+    read_before: tuple[SequenceRange, ...]
+    """Ranges of which a run of either plane once read every message."""
+    other_holds: bool
+    """The other plane holds committed events of the day."""
 
 
 def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Report:
-    """Builds a day anew and puts it in the place of the plane's partition.
+    """Builds a day anew and replaces the plane's partition by it.
 
-    Readers see the old partition until the new one is whole. A day of which nothing is known
-    anywhere is left alone. The other plane is asked only for what the log no longer holds.
+    Readers see the old partition until the new one is complete. Every event that the plane holds is
+    in the new partition too: from the log, or from the other plane where the log has lost it. A day
+    of which nothing is known anywhere is left alone.
 
     Raises:
-        DayForgotten: the plane holds what can be had nowhere else; it stays as it is.
-        PlaneError, LogError: a plane or the log failed; the partition is as it was.
+        EventsWouldBeLost: some events are nowhere else; the partition stays as it is.
+        PlaneError, LogError: a plane or the log failed; the partition stays as it is.
     """
     started = time.monotonic()
-    source = find_source(plane, other, log, day)
-    if source is None:
+    sources = find_sources(plane, other, log, day)
+    if sources is None:
         return Report(seconds=time.monotonic() - started)
-    sequences = source.sequences
-    report = Report(range=sequences, source=str(source), messages=source.copied_messages)
+    sequences, reading = sources.sequences, Reading(log, other, sources, day, job)
     replacement = plane.replace(day, job.run_id)
     try:
-        batches = _events(source, other, log, day, job, report)
-        write_blocks(log, plane.name, replacement, batches, sequences, day, job, report)
+        report = write_parts(reading.parts(), log, plane, replacement, sequences, day, job)
+        _require_nothing_lost(replacement, report, plane, other, day)
     except BaseException:
-        replacement.abandon()
+        # The error that led here is the one to report.
+        with suppress(Exception):
+            replacement.abandon()
         raise
-    report.missing = len(sequences) - report.messages
+    known = merge(chain(sources.read_before, reading.seen, reading.filled))
+    missing = sum(map(len, subtract(sequences, known)))
+    report = replace(
+        report, messages=len(sequences) - missing, missing=missing, source=reading.source
+    )
     entry = begun_entry(log.stream, sequences, day, job, "partition")
+    job.checkpoint()
     plane.record(entry)
     replacement.swap(committed_entry(entry, report))
-    report.seconds = time.monotonic() - started
-    return report
+    return replace(report, seconds=time.monotonic() - started)
 
 
-def find_source(plane: Plane, other: Plane, log: Log, day: date) -> Source | None:
-    """Where the day can be had from, None when nobody holds anything of it.
+def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> Sources | None:
+    """Where the day's events are, None when nobody knows any of it.
 
-    Raises:
-        DayForgotten: the plane holds what neither the log nor the other plane does.
+    The other plane is asked only when the log is incomplete.
     """
-    own = _ranges(plane.ledger(log.stream, day))
+    own = _committed(plane, log, day)
     in_log = log.day_range(day)
-    whole = in_log is not None and _holds_beginning(log, in_log)
-    entries = [] if whole else [e for e in other.ledger(log.stream, day) if e.state == "committed"]
-    copied = _copied(entries, in_log)
-    behind = _behind(in_log, copied)
-    parts = [part for part in (copied, behind) if part]
-    lost = [gap for sequences in own for gap in subtract(sequences, parts)]
-    if lost:
-        raise DayForgotten(
-            f"the {plane.name} plane holds {', '.join(map(str, lost))} of {day}, which neither the "
-            f"log nor the {other.name} plane does. The partition stays as it is."
-        )
-    if not parts:
+    known = merge([*(e.range for e in own), *([in_log] if in_log else [])])
+    if in_log and known == [in_log] and _is_complete(log, in_log):
+        return Sources(in_log, in_log, True, (), False)
+    others: list[LedgerEntry] = []
+    with suppress(PlaneNotSetUp):
+        others = _committed(other, log, day)
+    known = merge([*known, *(e.range for e in others)])
+    if not known:
         return None
-    sequences = SequenceRange(parts[0].first, parts[-1].last)
-    messages = sum(e.messages for e in entries if copied and copied.covers(e.range))
-    return Source(sequences, copied, messages, behind, other.name)
+    return Sources(
+        SequenceRange(known[0].first, known[-1].last),
+        in_log,
+        False,
+        tuple(e.range for e in (*own, *others) if e.messages == len(e.range)),
+        any(e.rows for e in others),
+    )
 
 
-def _ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
-    """What a ledger holds of a day as committed, without what held nothing."""
-    return merge(e.range for e in entries if e.state == "committed" and e.rows)
+def _committed(plane: Plane, log: Log, day: date) -> list[LedgerEntry]:
+    return [e for e in plane.ledger(log.stream, day) if e.state == "committed"]
 
 
-def _holds_beginning(log: Log, in_log: SequenceRange) -> bool:
-    """Whether the log still holds the day's first message: it does when it holds one before it."""
-    return in_log.first == 1 or log.bounds().first < in_log.first
+def _is_complete(log: Log, in_log: SequenceRange) -> bool:
+    """Whether the log holds all of a day: its first message, and every one behind it."""
+    begins = in_log.first == 1 or log.bounds().first < in_log.first
+    return begins and log.count_messages(in_log) == len(in_log)
 
 
-def _copied(entries: Iterable[LedgerEntry], in_log: SequenceRange | None) -> SequenceRange | None:
-    """What the other plane gives: its ranges that begin before what the log holds."""
-    ranges = merge(e.range for e in entries)
-    forgotten = [s for s in ranges if in_log is None or s.first < in_log.first]
-    return SequenceRange(forgotten[0].first, forgotten[-1].last) if forgotten else None
+class Reading:
+    """A day's events on their way: what the log lost at its beginning, the log, what it lost
+    behind."""
+
+    def __init__(self, log: Log, other: Plane, sources: Sources, day: date, job: Job) -> None:
+        self._log, self._other, self._sources = log, other, sources
+        self._day, self._job = day, job
+        self.seen: list[SequenceRange] = []
+        """What the log delivered."""
+        self.filled: list[SequenceRange] = []
+        """Sequences whose events the other plane gave."""
+
+    @property
+    def source(self) -> str:
+        """Where the events came from."""
+        parts = [self._other.name if self.filled else "", "log" if self.seen else ""]
+        return "+".join(filter(None, parts)) or "log"
+
+    def parts(self) -> Iterator[Part]:
+        """Yields the events: the log's, and the other plane's where the log has none."""
+        in_log, sequences = self._sources.in_log, self._sources.sequences
+        first = in_log.first if in_log else sequences.last + 1
+        if first > sequences.first:
+            yield from self._from_other([SequenceRange(sequences.first, first - 1)])
+        if in_log:
+            for part in read_parts(self._log, in_log, self._job):
+                self.seen = merge([*self.seen, *_ranges_of(part.sequences)])
+                yield part
+            if not self._sources.is_complete:
+                yield from self._from_other(
+                    subtract(SequenceRange(in_log.first, sequences.last), self.seen)
+                )
+
+    def _from_other(self, wanted: Sequence[SequenceRange]) -> Iterator[Part]:
+        if not (wanted and self._sources.other_holds):
+            return
+        for batch in self._other.events(self._day, wanted[-1].last):
+            found = within(batch, wanted)
+            if found.num_rows:
+                sequences = found["stream_seq"].to_pylist()
+                self.filled = merge([*self.filled, *_ranges_of(sequences)])
+                yield Part([found])
 
 
-def _behind(in_log: SequenceRange | None, copied: SequenceRange | None) -> SequenceRange | None:
-    """What of the day the log gives, behind what is copied."""
-    if in_log is None or copied is None or copied.last < in_log.first:
-        return in_log
-    first = copied.last + 1
-    return SequenceRange(first, in_log.last) if first <= in_log.last else None
+def _ranges_of(sequences: Iterable[int]) -> list[SequenceRange]:
+    """Ascending sequences as ranges."""
+    ordered = list(dict.fromkeys(sequences))
+    if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
+        return [SequenceRange(ordered[0], ordered[-1])]
+    return merge(SequenceRange(each, each) for each in ordered)
 
 
-def _events(
-    source: Source, other: Plane, log: Log, day: date, job: Job, report: Report
-) -> Iterator[pa.RecordBatch]:
-    if source.copied:
-        yield from other.events(day, source.copied.last)
-    if source.in_log:
-        yield from read_events(log, source.in_log, job, report)
+def within(batch: pa.RecordBatch, ranges: Sequence[SequenceRange]) -> pa.RecordBatch:
+    """The events of a batch whose sequence is in one of some ascending ranges."""
+    firsts = [each.first for each in ranges]
+
+    def is_in(sequence: int) -> bool:
+        number = bisect_right(firsts, sequence) - 1
+        return number >= 0 and sequence <= ranges[number].last
+
+    return batch.filter(pa.array([is_in(each) for each in batch["stream_seq"].to_pylist()]))
+
+
+def _require_nothing_lost(
+    replacement: Replacement, report: Report, plane: Plane, other: Plane, day: date
+) -> None:
+    lost = replacement.missing(SHOWN)
+    if lost and replacement.count() != report.rows:
+        raise PlaneError(
+            f"the {plane.name} plane lost events of {day} that it had acknowledged. Materialise "
+            "the partition again."
+        )
+    if lost:
+        more = " and more" if len(lost) == SHOWN else ""
+        raise EventsWouldBeLost(
+            f"the {plane.name} plane holds events of {day} that neither the log nor the "
+            f"{other.name} plane has: {', '.join(lost)}{more}. The partition stays as it is. To "
+            "remove events on purpose, use `fraiseql-assets erase`."
+        )

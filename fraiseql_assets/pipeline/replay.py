@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Replaying dead-letter messages, once what kept them out is mended.
+"""Replaying dead-letter messages, once the cause is fixed.
 
 What was no event is published again, and both planes read it. What one plane refused is in the log
 and in the other plane already: it is written into the refusing plane alone, at the position and
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.pipeline.ingest import default_batching
+from fraiseql_assets.pipeline.job import default_batching
 from fraiseql_assets.planes import Block, LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -128,7 +128,7 @@ def _write(
     sequences, day = SequenceRange(sequence, sequence), utc_day(dead_letters[0].time)
     names = "\n".join(each.replay_id for each in dead_letters)
     token = f"{SOURCE}:{hashlib.sha256(names.encode()).hexdigest()}"
-    written = plane.write(Block(table, sequences, day, 0, token))
+    written = plane.write(Block(table, stream, sequences, day, 0, token, replay=True))
     _settle(settings, plane, stream, sequences, day, written.rows)
     return {reject.row: reject.reason for reject in written.refused}
 
@@ -153,8 +153,8 @@ def _event(settings: Settings, dead_letter: DeadLetter) -> pa.RecordBatch:
 
 
 def _at_row(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
-    at = EVENT_SCHEMA.get_field_index("stream_row")
-    return batch.set_column(at, EVENT_SCHEMA.field(at), pa.array([row], pa.uint32()))
+    column = EVENT_SCHEMA.get_field_index("stream_row")
+    return batch.set_column(column, EVENT_SCHEMA.field(column), pa.array([row], pa.uint32()))
 
 
 def _settle(

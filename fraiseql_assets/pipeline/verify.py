@@ -1,4 +1,4 @@
-"""Comparing a plane's day with the log: is every event there, once, with nothing skipped?"""
+"""Comparing a plane's day with the log: is every event there, once, with nothing missing?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,18 +26,18 @@ class Verdict:
     dead_letters: int
     counts: DayCounts
     gaps: tuple[SequenceRange, ...]
-    """Sequences that were passed over: behind them lies what is committed."""
+    """Sequences that no run took although later ones are committed."""
     lost: tuple[SequenceRange, ...]
-    """Ranges of which the log had already dropped messages when they were read."""
+    """Ranges of which the log had dropped messages before they were read."""
     waiting: int
     """Messages at the end of the day that no run has taken yet."""
 
     @property
     def rows_match(self) -> bool:
         """The plane holds as many rows as its runs wrote, out of all the messages of the log."""
-        forgotten = self.in_log is None or self.log_messages < self.ledger_messages
+        log_is_shorter = self.in_log is None or self.log_messages < self.ledger_messages
         return self.counts.rows == self.ledger_rows and (
-            forgotten or self.log_messages == self.ledger_messages
+            log_is_shorter or self.log_messages == self.ledger_messages
         )
 
     @property
@@ -49,20 +49,22 @@ class Verdict:
         return self.counts.rows == self.counts.distinct_ids
 
     @property
-    def whole(self) -> bool:
-        """Nothing is wrong and nothing is waiting."""
+    def is_complete(self) -> bool:
+        """Nothing is wrong and nothing is waiting to be read."""
         return self.rows_match and self.no_gaps and self.no_duplicates and not self.waiting
 
 
-def verify_day(plane: Plane, log: Log, day: date) -> Verdict:
+def verify_day(plane: Plane, log: Log, day: date, *, distinct: bool = True) -> Verdict:
     """Compares a day, by a few requests to plane and log; no message is read.
+
+    Without `distinct` the ids of the day's events are not compared with each other.
 
     Raises:
         PlaneError, LogError: the plane or the log did not answer.
     """
     entries = plane.ledger(log.stream, day)
     for _ in range(ATTEMPTS):
-        counts = plane.count(day)
+        counts = plane.count(day, distinct=distinct)
         before, entries = entries, plane.ledger(log.stream, day)
         # A run that committed in between would make the two disagree.
         if before == entries:

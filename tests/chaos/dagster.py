@@ -35,6 +35,14 @@ query Runs($tags: [ExecutionTag!]!) {
   runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status } } }
 }
 """
+UNDER_WAY = """
+query UnderWay {
+  runsOrError(filter: {statuses: [STARTED]}) { ... on Runs { results { runId } } }
+}
+"""
+TERMINATE = """
+mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }
+"""
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 PATIENCE = 60.0
 
@@ -56,6 +64,18 @@ def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> No
             answer = error
         assert time.monotonic() < deadline, f"Dagster launches no rebuild: {answer}"
         time.sleep(0.5)
+
+
+def terminate_run(settings: Settings) -> bool:
+    """Terminates a run that is under way, as a person does. Returns whether there was one."""
+    try:
+        runs = _post(settings, UNDER_WAY, {})["runsOrError"]["results"]
+        if not runs:
+            return False
+        answer = _post(settings, TERMINATE, {"id": runs[0]["runId"]})
+        return answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    except (requests.RequestException, KeyError, TypeError):
+        return False
 
 
 def has_ended(settings: Settings, trial: str) -> bool:

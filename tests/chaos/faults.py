@@ -1,12 +1,19 @@
 """Doing to a stack what a plan says."""
 
+import asyncio
 import random
 import signal
 import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import psutil
+from nats.errors import Error as NatsError
 
+from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.setup import PLANES, open_planes
+from fraiseql_assets.stream.connection import LogError, connect
+from tests.chaos.dagster import terminate_run
 from tests.chaos.lab import Lab
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import Cut
@@ -28,6 +35,28 @@ class Deed:
         return f"{self.what} @{self.at:.1f}s{'' if self.happened else ' (in vain)'}"
 
 
+def delete_one(lab: Lab) -> bool:
+    """Deletes a message in the middle of the log that both planes hold. Returns whether it did."""
+    settings = lab.settings
+    held: list[set[int]] = []
+    for plane in open_planes(settings):
+        with closing(plane), suppress(PlaneError):
+            entries = plane.ledger(settings.stream)
+            held.append({e.range.last for e in entries if e.state == "committed" and e.rows})
+    if len(held) < len(PLANES) or not (both := min(map(max, filter(None, held)), default=0)):
+        return False
+
+    async def delete() -> None:
+        async with connect(settings, name="chaos") as client:
+            await client.jetstream().delete_msg(settings.stream, max(1, both // 2))
+
+    try:
+        asyncio.run(delete())
+    except (LogError, NatsError, TimeoutError):
+        return False
+    return True
+
+
 def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
     """Does one thing, and lets what was frozen go on."""
     happened = True
@@ -35,6 +64,9 @@ def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
         lab.proxies[fault.target].arm(Cut(fault.direction, fault.least_bytes))
         at = time.monotonic() - started
         return Deed(str(fault), at, happened)
+    if fault.what in ("terminate", "delete"):
+        happened = terminate_run(lab.settings) if fault.what == "terminate" else delete_one(lab)
+        return Deed(str(fault), time.monotonic() - started, happened)
     process = lab.find(fault.target, patience=PATIENCE)
     if process is not None and fault.target == "run":
         # Somewhere in its life, which at its shortest takes half a second.

@@ -25,7 +25,7 @@ class Fault:
 
     at: float
     """Seconds from the first event. What is to be hurt is waited for."""
-    what: Literal["kill", "freeze", "cut"]
+    what: Literal["kill", "freeze", "cut", "terminate", "delete"]
     target: str
     seconds: float = 0.0
     """How long it stays frozen."""
@@ -38,7 +38,7 @@ class Fault:
             return f"freeze {self.target} {self.seconds:.1f} s"
         if self.what == "cut":
             return f"cut {self.target} {self.direction}"
-        return f"kill {self.target}"
+        return f"{self.what} {self.target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def plan(seed: int) -> Plan:
 
 def _fault(chance: random.Random) -> Fault:
     at = chance.uniform(0.5, SECONDS + 4)
-    what = chance.choice(("kill", "kill", "freeze", "cut"))
+    what = chance.choice(("kill", "kill", "freeze", "cut", "terminate", "delete"))
     if what == "cut":
         return Fault(
             at,
@@ -81,6 +81,8 @@ def _fault(chance: random.Random) -> Fault:
             direction=chance.choice(("request", "reply")),
             least_bytes=chance.choice((1, 1_000, 8_000)),
         )
+    if what in ("terminate", "delete"):
+        return Fault(at, what, "run" if what == "terminate" else "message")
     if what == "freeze":
         # The longest outlasts the stack's request timeout.
         return Fault(at, "freeze", chance.choice(TARGETS), chance.choice((1.0, 2.5, 8.0)))

@@ -16,6 +16,9 @@ RANGE_STEPS = {
     "block-written": "the first block written, the second not",
     "all-written": "all blocks written, the range not committed",
     "committed": "the range committed, the run not reported",
+    "waiting": "the range committed, the run waiting for the next",
+    "next-begun": "the run's second range begun",
+    "compacting": "the run's ranges recorded as one, the old entries not deleted",
 }
 REBUILD_STEPS = {
     "staging-filled": "the new partition filled, nothing of it to be seen",

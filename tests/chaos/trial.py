@@ -236,5 +236,5 @@ def _checks(lab: Lab) -> Iterator[str]:
                 verdict = verify_day(plane, log, datetime.now(UTC).date())
             finally:
                 plane.close()
-            if not verdict.whole:
+            if not verdict.is_complete:
                 yield f"{plane.name}'s own checks fail: {verdict}"

@@ -10,7 +10,8 @@ from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
-from fraiseql_assets.pipeline.ingest import Job, Report, ingest_range
+from fraiseql_assets.pipeline.ingest import ingest_range
+from fraiseql_assets.pipeline.job import Job, Report
 from fraiseql_assets.pipeline.rebuild import rebuild_day
 from fraiseql_assets.planes import AssetReader, Batching, Plane
 from fraiseql_assets.ranges import SequenceRange

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from event_tables import DAY, MORNING, block, entry, event
 from faults import Strike, Struck
 
+from fraiseql_assets.analytics.client import connect, sql
 from fraiseql_assets.analytics.plane import AnalyticsPlane
-from fraiseql_assets.pipeline.ingest import Report
+from fraiseql_assets.analytics.reader import AnalyticsReader
+from fraiseql_assets.analytics.setup import Aggregate
+from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import AssetReader
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
@@ -162,6 +166,55 @@ def test_before_1970_and_far_ahead(plane: AnalyticsPlane, reader: AssetReader) -
     ]
     plane.write(block([event(n, timestamp=moment) for n, moment in enumerate(times, 1)]))
     assert assert_equal_to_raw_rows(reader) == 4
+
+
+def test_durations_that_overflow_64_bits_together(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
+    plane.write(block([event(n, duration_ms=2**63 - 1, timestamp=MORNING) for n in (1, 2, 3)]))
+    [row] = read(reader, "event_type_stats")
+    assert row["mean_duration_ms"] == float(2**63 - 1)
+    assert row["max_duration_ms"] == 2**63 - 1
+
+
+def test_an_empty_tenant_and_none_are_two_rows(plane: AnalyticsPlane, reader: AssetReader) -> None:
+    tenants = ["", None, "", "acme"]
+    plane.write(block([event(n, tenant_id=tenant) for n, tenant in enumerate(tenants, 1)]))
+    assert assert_equal_to_raw_rows(reader) == 4
+    counts = {row["tenant_id"]: row["event_count"] for row in read(reader, "org_daily")}
+    assert counts == {"": 2, None: 1, "acme": 1}
+
+
+def test_aggregates_of_an_older_release_go_on(
+    settings: Settings, plane_name: str, open_plane: Callable[..., AnalyticsPlane]
+) -> None:
+    plane = open_plane()
+    plane.setup()
+    with closing(connect(settings, timeout=30)) as client:
+        for name, new in (("org_daily", "tenant_is_empty"), ("event_type_stats", "duration_sum")):
+            state, keep = f"fraiseql_{name}_state", Aggregate(name)
+            for kind in (f"VIEW fraiseql_{name}", f"VIEW {state}_feed", f"TABLE {state}"):
+                client.command(f"DROP {kind} SYNC")
+            days = {"retention_aggregate_days": 120}
+            client.command(without(new, sql(f"create_{name}", table=state, **days)))
+            select = without(new, keep.select("fraiseql_events"))
+            if name == "event_type_stats":
+                select = select.replace(
+                    "maxState(duration_ms)",
+                    "sumState(duration_ms) AS total_duration_ms, maxState(duration_ms)",
+                )
+            client.command(f"CREATE MATERIALIZED VIEW {state}_feed TO {state} AS {select}")
+    plane.write(block(varied(range(1, 51))))
+    assert any("tenant_is_empty added" in line for line in plane.setup())
+    plane.write(block(varied(range(51, 101))))
+    plane.setup()
+    assert assert_equal_to_raw_rows(AnalyticsReader(settings)) == 100
+
+
+def without(column: str, statement: str) -> str:
+    """A statement as the older release had it, without a column."""
+    lines = [line for line in statement.splitlines() if f"{column}" not in line or "BY" in line]
+    return "\n".join(lines).replace(f", {column}", "")
 
 
 def test_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:

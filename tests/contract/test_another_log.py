@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 
 import dagster as dg
 import pytest
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
 from fraiseql_assets.cli.status import look
-from fraiseql_assets.pipeline.ingest import Report
+from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -49,7 +50,14 @@ def test_the_sensor_says_so_and_asks_for_nothing(
     anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fraiseql_assets.settings.get_settings", lambda: settings)
-    sensor = events_sensor(ASSETS[anew.name], "op", "job", lambda: anew)
+    sensor = events_sensor(
+        ASSETS[anew.name],
+        "op",
+        "job",
+        lambda: anew,
+        first_day=date(2026, 1, 1),
+        status=dg.DefaultSensorStatus.RUNNING,
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         found = sensor(dg.build_sensor_context(instance))
     assert isinstance(found, dg.SkipReason)

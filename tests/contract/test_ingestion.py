@@ -12,7 +12,7 @@ import pytest
 from faults import Strike, Struck
 
 from fraiseql_assets.events.encode import Outgoing
-from fraiseql_assets.pipeline.ingest import Report
+from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Block, Plane, PlaneError, Written
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -166,7 +166,9 @@ def test_a_range_whose_day_is_replaced_while_it_is_written_arrives_whole(
         [held_before] = [e for e in plane.ledger(filled.stream) if e.state == "committed"]
         events = pa.Table.from_batches(plane.events(held_before.day, EVENTS))
         replacement = plane.replace(held_before.day, "run-2")
-        replacement.write(Block(events, held_before.range, held_before.day, 0, "again"))
+        replacement.write(
+            Block(events, filled.stream, held_before.range, held_before.day, 0, "again")
+        )
         replacement.swap(replace(held_before, kind="partition"))
 
     meanwhile = partial(rebuild, plane) if with_the_range else replace_without_the_range

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from event_tables import DAY, STREAM, block, entry, event
 
-from fraiseql_assets.pipeline.compact import compact_day
+from fraiseql_assets.pipeline.compact import compact_day, compact_ranges
 from fraiseql_assets.planes import LedgerEntry, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -140,3 +140,20 @@ def test_entries_of_days_past_their_retention_are_forgotten(
     assert any("2 entries" in line for line in plane.enforce_retention(DAY))
     assert [found.day for found in plane.ledger(STREAM)] == days[:2]
     assert plane.enforce_retention(DAY) == []
+
+
+def test_ranges_that_a_killed_run_had_put_together_count_once(plane: Plane) -> None:
+    entries = committed_day(plane)
+    together = entry(1, 4, state="committed", messages=4, rows=2, duplicates=1, dead_letters=1)
+    plane.record(together)
+    assert plane.ledger(STREAM) == [together, entries[2]]
+
+
+def test_ranges_that_follow_each_other_are_put_together(plane: Plane) -> None:
+    entries = committed_day(plane)
+    apart = entry(20, 20, state="committed", messages=1, dead_letters=1)
+    plane.record(apart)
+    assert compact_ranges(plane, STREAM, DAY, "run-2") == len(entries) - 1
+    together, left = plane.ledger(STREAM)
+    assert (together.range, together.kind, together.rows) == (SequenceRange(1, 9), "range", 7)
+    assert left == apart

@@ -131,7 +131,7 @@ def test_other_days_and_streams_are_left_alone(filled: Plane) -> None:
     assert filled.ledger("another") == kept[1:]
 
 
-def test_a_reader_never_sees_a_half_replaced_or_empty_day(
+def test_a_reader_never_sees_a_unfinished_replacements_or_empty_day(
     filled: Plane, reader: AssetReader
 ) -> None:
     [asset] = [key for key in reader.assets() if key.endswith("/events")]

@@ -12,7 +12,8 @@ import pytest
 from forgetful import ForgetfulServer
 
 from fraiseql_assets.operational.plane import OperationalPlane
-from fraiseql_assets.pipeline.ingest import Job, ingest_range
+from fraiseql_assets.pipeline.ingest import ingest_range
+from fraiseql_assets.pipeline.job import Job
 from fraiseql_assets.pipeline.rebuild import rebuild_day
 from fraiseql_assets.planes import Batching, Block, PlaneError, Written, committed_ranges
 from fraiseql_assets.ranges import SequenceRange

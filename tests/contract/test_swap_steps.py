@@ -16,7 +16,7 @@ from fraiseql_assets.planes import AssetReader, Plane
 STEPS = {
     "analytics": [
         (analytics, "write_entry", 1),
-        (analytics, "forget_others_of_day", 1),
+        (analytics, "delete_others_of_day", 1),
         # The aggregates are replaced after the events, table by table.
         (analytics.PartitionReplacement, "_replace_partition", 2),
         (analytics.PartitionReplacement, "_replace_partition", 4),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from event_tables import DAY, block, event
+from event_tables import DAY, block, entry, event
 
 from fraiseql_assets.planes import DayCounts, Plane, Written
 
@@ -69,3 +69,22 @@ def test_the_same_id_on_another_day_is_another_event(plane: Plane) -> None:
     later = event(2, event_id="e-1", stream_time=today["stream_time"] + timedelta(days=1))
     assert plane.write(replace(block([later]), day=tomorrow)).rows == 1
     assert [plane.count(day).rows for day in (DAY, tomorrow)] == [1, 1]
+
+
+def test_a_replayed_event_that_a_rebuild_brought_meanwhile_is_held_once(plane: Plane) -> None:
+    replacement = plane.replace(DAY, "run-2")
+    replacement.write(block([event(1), event(2)]))
+    replacement.swap(entry(1, 2, state="committed", kind="partition", rows=2, messages=2))
+    replayed = replace(block([event(2)]), token="replayed", replay=True)
+    assert plane.write(replayed) == Written(rows=1, duplicates=0, refused=[])
+    assert plane.count(DAY).rows == 2
+
+
+def test_a_replayed_event_that_the_day_lacks_is_written(plane: Plane) -> None:
+    replacement = plane.replace(DAY, "run-2")
+    replacement.write(block([event(1)]))
+    replacement.swap(entry(1, 2, state="committed", kind="partition", rows=1, messages=2))
+    replayed = replace(block([event(2)]), token="replayed", replay=True)
+    assert plane.write(replayed).rows == 1
+    assert plane.write(replayed).rows == 1
+    assert plane.count(DAY).rows == 2

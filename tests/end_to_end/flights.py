@@ -21,13 +21,8 @@ from pydantic import SecretStr
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
-from fraiseql_assets.pipeline.ingest import (
-    Job,
-    Report,
-    begun_entry,
-    committed_entry,
-    default_batching,
-)
+from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
+from fraiseql_assets.pipeline.job import Job, Report, default_batching
 from fraiseql_assets.planes import Block, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings, variable
@@ -82,7 +77,7 @@ def fill(plane: Plane, settings: Settings, day: date, events: pa.Table) -> None:
         settings.stream, sequences, day, Job("test", 1, default_batching(settings), 1)
     )
     plane.record(entry)
-    plane.write(Block(events, sequences, day, 0, f"{settings.stream}-{sequences}"))
+    plane.write(Block(events, settings.stream, sequences, day, 0, f"{settings.stream}-{sequences}"))
     plane.record(committed_entry(entry, Report(messages=len(sequences), rows=events.num_rows)))
 
 

@@ -32,7 +32,9 @@ mutation Backfill($days: [String!]!, $assets: [AssetKeyInput!]!) {
 """
 BACKFILL_STATUS = """
 query Status($id: String!) {
-  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill { status error { message } }
+  }
 }
 """
 CHECKS = """
@@ -50,6 +52,46 @@ query Ticks {
     repositoryName: "__repository__", repositoryLocationName: "fraiseql_assets.defs.definitions"
   }) { ... on Sensors { results { name sensorState { ticks(limit: 20) { status skipReason } } } } }
 }
+"""
+LAUNCH = """
+mutation Launch($job: String!, $tags: [ExecutionTag!]!, $config: RunConfigData!) {
+  launchRun(executionParams: {
+    selector: {
+      repositoryName: "__repository__"
+      repositoryLocationName: "fraiseql_assets.defs.definitions"
+      jobName: $job
+    }
+    runConfigData: $config
+    executionMetadata: {tags: $tags}
+  }) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+RUN = """
+query Run($id: ID!) {
+  runOrError(runId: $id) { ... on Run {
+    status
+    eventConnection { events {
+      __typename
+      ... on MessageEvent { message }
+      ... on ExecutionStepFailureEvent { error { message } }
+    } }
+  } }
+}
+"""
+RUNS = """
+query Runs($job: String!) {
+  runsOrError(filter: {pipelineName: $job}) {
+    ... on Runs { results { runId status rootRunId tags { key value } } }
+  }
+}
+"""
+TERMINATE = """
+mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }
 """
 ANALYTICS = ("events", "events_hourly", "org_daily", "event_type_stats")
 
@@ -179,13 +221,16 @@ def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: lis
         return [answer["partitionBackfillOrError"]["status"] for answer in answers]
 
     eventually(lambda: "REQUESTED" not in statuses(), served)
-    assert statuses() == ["COMPLETED_SUCCESS"] * 2
+    errors = [ask(served, BACKFILL_STATUS, id=backfill) for backfill in ids]
+    assert statuses() == ["COMPLETED_SUCCESS"] * 2, errors
     assert rows_of(planes) == before
 
 
 def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:
     publish_events(served, 100, "observer")
     caught_up(served)
+    for job in ("check_analytics_events", "check_operational_events"):
+        launch(served, job)
     keys = [{"path": ["analytics", name]} for name in ANALYTICS]
     keys.append({"path": ["operational", "events"]})
 
@@ -200,6 +245,14 @@ def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:
     assert sorted(results()) == [
         "equals_raw_rows", "no_duplicates", "no_gaps", "rows_match_log"
     ]  # fmt: skip
+
+
+def launch(served: Settings, job: str, *, day: Any = None, config: Any = None) -> str:
+    """Launches a run of a job over a partition. Returns its id."""
+    tags = [{"key": "dagster/partition", "value": f"{day or today()}"}]
+    launched = ask(served, LAUNCH, job=job, tags=tags, config=config or {})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return launched["run"]["runId"]
 
 
 def ticks_of(served: Settings, said: str) -> dict[str, set[str]]:
@@ -264,3 +317,96 @@ def test_a_stack_killed_in_the_middle_of_ingestion_ends_exact_when_it_is_started
             planes = list(open_planes(second.settings))
             assert rows_of(planes) == [8_000, 8_000]
             assert [plane.rows for plane in status.planes] == [8_000, 8_000]
+
+
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+JOBS = {
+    "analytics_events": "materialise_analytics_events",
+    "operational__events": "materialise_operational_events",
+}
+
+
+def run_of(served: Settings, run: str) -> dict[str, Any]:
+    return ask(served, RUN, id=run)["runOrError"]
+
+
+def ended(served: Settings, run: str) -> dict[str, Any]:
+    """The run, once it has ended."""
+    eventually(lambda: run_of(served, run)["status"] in ENDED, served)
+    return run_of(served, run)
+
+
+def said_by(run: dict[str, Any]) -> str:
+    events = run["eventConnection"]["events"]
+    errors = [event["error"]["message"] for event in events if event.get("error")]
+    return "\n".join([*errors, *(event.get("message") or "" for event in events)])
+
+
+@pytest.mark.parametrize("op", JOBS)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("foo", "not a sequence range"), ("900000000-900000009", "the log ends at sequence")],
+)
+def test_a_mistyped_range_fails_at_once_and_leaves_the_ledger(
+    op: str, text: str, said: str, served: Settings, planes: list[Plane]
+) -> None:
+    caught_up(served)
+    config = {"ops": {op: {"config": {"range": text}}}}
+    run = ended(served, launch(served, JOBS[op], config=config))
+    assert run["status"] == "FAILURE"
+    assert said in said_by(run)
+    kinds = [event["__typename"] for event in run["eventConnection"]["events"]]
+    assert "ExecutionStepUpForRetryEvent" not in kinds
+    caught_up(served)
+
+
+@pytest.mark.parametrize("job", JOBS.values())
+def test_a_terminated_run_ends_and_is_not_retried(job: str, served: Settings) -> None:
+    caught_up(served)
+    publish_events(served, 100, "observer")
+
+    def live() -> list[str]:
+        runs = ask(served, RUNS, job=job)["runsOrError"]["results"]
+        return [run["runId"] for run in runs if run["status"] == "STARTED"]
+
+    eventually(lambda: bool(live()), served)
+    [run] = live()
+    ask(served, TERMINATE, id=run)
+    found = ended(served, run)
+    assert found["status"] in ("CANCELED", "SUCCESS")
+    kinds = [event["__typename"] for event in found["eventConnection"]["events"]]
+    assert "ExecutionStepUpForRetryEvent" not in kinds
+    publish_events(served, 100, "observer")
+    caught_up(served)
+
+
+@pytest.mark.parametrize("job", JOBS.values())
+def test_a_run_that_keeps_going_makes_room_for_one_that_waits(job: str, served: Settings) -> None:
+    publish_events(served, 100, "observer")
+    caught_up(served)
+    publish_events(served, 100, "observer")
+    rebuild = launch(served, job)
+    assert ended(served, rebuild)["status"] == "SUCCESS"
+    caught_up(served)
+
+
+def test_a_complete_day_is_observed_and_keeps_its_materialisation(served: Settings) -> None:
+    publish_events(served, 100, "observer")
+    caught_up(served)
+    config = {"ops": {"operational__events": {"config": {"only_if_broken": True}}}}
+    run = ended(served, launch(served, "verify_operational_events", config=config))
+    assert run["status"] == "SUCCESS"
+    kinds = [event["__typename"] for event in run["eventConnection"]["events"]]
+    assert "ObservationEvent" in kinds
+    assert "MaterializationEvent" not in kinds
+
+
+def test_many_messages_one_after_the_other_are_few_runs(served: Settings) -> None:
+    caught_up(served)
+    job = JOBS["analytics_events"]
+    before = len(ask(served, RUNS, job=job)["runsOrError"]["results"])
+    for _ in range(10):
+        publish_events(served, 10, "observer")
+        caught_up(served)
+    after = len(ask(served, RUNS, job=job)["runsOrError"]["results"])
+    assert after - before <= 2

@@ -10,7 +10,7 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from fraiseql_assets.defs.materialise import WORKER_TAG, worker_of
+from fraiseql_assets.defs.run_control import WORKER_TAG, worker_of
 from sensors.orphans import CODE_SERVER_TAG, UNTAGGED_SECONDS, is_orphan
 
 NOW = datetime.now(UTC).timestamp()

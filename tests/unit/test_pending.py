@@ -5,10 +5,10 @@ import pytest
 
 from fraiseql_assets.pipeline.pending import (
     PendingRange,
-    half_replaced,
-    never_assigned,
+    beyond_log,
     next_pending,
-    unclaimed,
+    uncommitted,
+    unfinished_replacements,
 )
 from fraiseql_assets.planes import Batching, LedgerEntry
 from fraiseql_assets.ranges import SequenceRange
@@ -52,82 +52,82 @@ def entry(first: int, last: int, state: str = "committed", kind: str = "range") 
     )
 
 
-def due(
+def pending(
     entries: list[LedgerEntry], log: TwoDays | None = None, most: int = 1000
 ) -> PendingRange | None:
     log = log or TwoDays()
-    missing = unclaimed(log.first, log.last, entries)
+    missing = uncommitted(log.first, log.last, entries)
     return next_pending(log, missing, entries, most=most)
 
 
 def test_an_empty_ledger_begins_with_what_the_log_still_has() -> None:
-    assert due([], TwoDays(first=40)) == PendingRange(SequenceRange(40, 100), MONDAY)
+    assert pending([], TwoDays(first=40)) == PendingRange(SequenceRange(40, 100), MONDAY)
 
 
 def test_a_range_ends_where_its_day_ends() -> None:
-    assert due([entry(1, 60)]) == PendingRange(SequenceRange(61, 100), MONDAY)
+    assert pending([entry(1, 60)]) == PendingRange(SequenceRange(61, 100), MONDAY)
 
 
 def test_a_range_holds_at_most_so_many_sequences() -> None:
-    assert due([entry(1, 10)], most=5) == PendingRange(SequenceRange(11, 15), MONDAY)
+    assert pending([entry(1, 10)], most=5) == PendingRange(SequenceRange(11, 15), MONDAY)
 
 
 def test_the_next_day_follows_when_a_day_is_committed() -> None:
-    assert due([entry(1, 100)]) == PendingRange(SequenceRange(101, 200), TUESDAY)
+    assert pending([entry(1, 100)]) == PendingRange(SequenceRange(101, 200), TUESDAY)
 
 
-def test_nothing_is_due_when_all_is_committed() -> None:
-    assert due([entry(1, 100), entry(101, 200)]) is None
+def test_nothing_is_pending_when_all_is_committed() -> None:
+    assert pending([entry(1, 100), entry(101, 200)]) is None
 
 
 def test_a_hole_between_committed_ranges_comes_first() -> None:
-    assert due([entry(1, 20), entry(31, 100)]) == PendingRange(SequenceRange(21, 30), MONDAY)
+    assert pending([entry(1, 20), entry(31, 100)]) == PendingRange(SequenceRange(21, 30), MONDAY)
 
 
 def test_a_begun_range_is_asked_for_with_its_own_bounds() -> None:
-    assert due([entry(1, 20), entry(21, 50, "begun")]) == PendingRange(
+    assert pending([entry(1, 20), entry(21, 50, "begun")]) == PendingRange(
         SequenceRange(21, 50), MONDAY
     )
 
 
 def test_a_new_range_stops_before_one_that_was_begun() -> None:
     entries = [entry(1, 20), entry(31, 50, "begun"), entry(51, 100)]
-    assert due(entries) == PendingRange(SequenceRange(21, 30), MONDAY)
+    assert pending(entries) == PendingRange(SequenceRange(21, 30), MONDAY)
 
 
 def test_a_begun_range_inside_a_committed_one_is_settled() -> None:
-    assert due([entry(1, 100), entry(21, 50, "begun"), entry(101, 200)]) is None
+    assert pending([entry(1, 100), entry(21, 50, "begun"), entry(101, 200)]) is None
 
 
 def test_a_begun_replacement_is_rebuilt_as_a_whole() -> None:
     entries = [entry(1, 50), entry(1, 80, "begun", "partition")]
-    assert due(entries) == PendingRange(SequenceRange(1, 80), MONDAY, rebuild=True)
+    assert pending(entries) == PendingRange(SequenceRange(1, 80), MONDAY, rebuild=True)
 
 
 def test_a_begun_replacement_is_known_though_no_sequence_is_missing() -> None:
     begun = entry(1, 100, "begun", "partition")
     entries = [entry(1, 50), entry(51, 100), begun, entry(101, 200, "begun")]
-    assert half_replaced(entries) == [begun]
+    assert unfinished_replacements(entries) == [begun]
 
 
 def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded() -> None:
-    assert due([entry(1, 20)], TwoDays(first=60), most=30) == PendingRange(
+    assert pending([entry(1, 20)], TwoDays(first=60), most=30) == PendingRange(
         SequenceRange(21, 50), MONDAY
     )
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_an_empty_log_asks_for_nothing(first: int) -> None:
-    assert due([], TwoDays(first=first, last=0)) is None
+    assert pending([], TwoDays(first=first, last=0)) is None
 
 
 def test_what_a_ledger_holds_behind_the_logs_end_was_never_given_out_by_it() -> None:
-    assert never_assigned(150, [entry(1, 100), entry(101, 200)]) == SequenceRange(151, 200)
+    assert beyond_log(150, [entry(1, 100), entry(101, 200)]) == SequenceRange(151, 200)
 
 
 def test_a_ledger_that_ends_where_the_log_does_is_its_own() -> None:
-    assert never_assigned(200, [entry(1, 100), entry(101, 200)]) is None
+    assert beyond_log(200, [entry(1, 100), entry(101, 200)]) is None
 
 
 def test_what_was_only_begun_says_nothing_of_another_log() -> None:
-    assert never_assigned(150, [entry(1, 100), entry(101, 200, "begun")]) is None
+    assert beyond_log(150, [entry(1, 100), entry(101, 200, "begun")]) is None

@@ -18,7 +18,7 @@ from fraiseql_assets.setup import PLANES, open_planes, other_plane
 from local_stack.elasticsearch.engines import ELASTICSEARCH
 from local_stack.stack import available_planes
 from sensors.events import events_sensor
-from sensors.yesterday import heal_schedule
+from sensors.nightly import verify_schedule
 
 
 def without(plane: str) -> Settings:
@@ -76,7 +76,7 @@ def test_its_sensor_skips_with_the_reason(off: str) -> None:
 
 
 def test_its_daily_look_back_skips_with_the_reason(off: str) -> None:
-    schedule = heal_schedule(off, "op", "job")
+    schedule = verify_schedule(off, "op", "job", dg.DefaultScheduleStatus.RUNNING)
     skipped = schedule(dg.build_schedule_context())
     assert isinstance(skipped, dg.SkipReason)
     assert f"{off} plane is switched off" in str(skipped.skip_message)

@@ -10,7 +10,8 @@ SELECT
     minState(timestamp) AS first_seen,
     maxState(timestamp) AS last_seen,
     countState(duration_ms) AS timed_count,
-    sumState(duration_ms) AS total_duration_ms,
+    -- Two durations may add up to more than 64 bits.
+    sumState(toInt128(duration_ms)) AS duration_sum_ms,
     maxState(duration_ms) AS max_duration_ms
 FROM ${source}
 GROUP BY stream_date, hour, event_type

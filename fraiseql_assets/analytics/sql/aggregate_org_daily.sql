@@ -2,6 +2,7 @@ SELECT
     toDate(stream_time) AS stream_date,
     toDate32(timestamp) AS day,
     ifNull(toString(tenant_id), '') AS tenant,
+    toUInt8(ifNull(tenant_id = '', 0)) AS tenant_is_empty,
     countState() AS event_count,
     uniqState((toString(entity_type), entity_id)) AS unique_entities,
     uniqState(user_id) AS unique_users,
@@ -10,4 +11,4 @@ SELECT
     countIfState(event_type = 'UPDATE') AS updated_count,
     countIfState(event_type = 'DELETE') AS deleted_count
 FROM ${source}
-GROUP BY stream_date, day, tenant
+GROUP BY stream_date, day, tenant, tenant_is_empty

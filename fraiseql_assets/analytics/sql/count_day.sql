@@ -1,6 +1,6 @@
 SELECT
     count() AS rows,
-    uniqExact(event_id) AS distinct_ids,
+    ${ids} AS distinct_ids,
     min(stream_seq) AS first_seq,
     max(stream_seq) AS last_seq
 FROM fraiseql_events

@@ -8,7 +8,9 @@ CREATE TABLE IF NOT EXISTS ${table}
     first_seen AggregateFunction(min, DateTime64(6, 'UTC')),
     last_seen AggregateFunction(max, DateTime64(6, 'UTC')),
     timed_count AggregateFunction(count, Nullable(Int64)),
+    -- Of the first release; rows written since have it empty.
     total_duration_ms AggregateFunction(sum, Nullable(Int64)),
+    duration_sum_ms AggregateFunction(sum, Nullable(Int128)),
     max_duration_ms AggregateFunction(max, Nullable(Int64))
 )
 ENGINE = AggregatingMergeTree

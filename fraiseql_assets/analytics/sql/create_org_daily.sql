@@ -4,6 +4,8 @@ CREATE TABLE IF NOT EXISTS ${table}
     day Date32,
     -- A nullable column cannot be sorted by: events of no tenant are kept under ''.
     tenant String,
+    -- 1 for events whose tenant is the empty text, 0 for events of no tenant.
+    tenant_is_empty UInt8,
     event_count AggregateFunction(count),
     unique_entities AggregateFunction(uniq, Tuple(String, String)),
     unique_users AggregateFunction(uniq, Nullable(String)),
@@ -14,7 +16,7 @@ CREATE TABLE IF NOT EXISTS ${table}
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY stream_date
-ORDER BY (day, tenant)
+ORDER BY (day, tenant, tenant_is_empty)
 TTL stream_date + INTERVAL ${retention_aggregate_days} DAY
 SETTINGS
     ttl_only_drop_parts = 1,

@@ -1,4 +1,4 @@
-CREATE VIEW IF NOT EXISTS fraiseql_event_type_stats AS
+CREATE OR REPLACE VIEW fraiseql_event_type_stats AS
 SELECT
     hour,
     event_type,
@@ -8,7 +8,8 @@ SELECT
     minMerge(state.first_seen) AS first_seen,
     maxMerge(state.last_seen) AS last_seen,
     if(countMerge(state.timed_count) = 0, NULL,
-       sumMerge(state.total_duration_ms) / countMerge(state.timed_count)) AS mean_duration_ms,
+       (ifNull(sumMerge(state.duration_sum_ms), 0) + ifNull(sumMerge(state.total_duration_ms), 0))
+       / countMerge(state.timed_count)) AS mean_duration_ms,
     maxMerge(state.max_duration_ms) AS max_duration_ms
 FROM fraiseql_event_type_stats_state AS state
 GROUP BY hour, event_type

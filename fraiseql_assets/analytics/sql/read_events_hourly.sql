@@ -1,4 +1,4 @@
-CREATE VIEW IF NOT EXISTS fraiseql_events_hourly AS
+CREATE OR REPLACE VIEW fraiseql_events_hourly AS
 SELECT
     hour,
     entity_type,

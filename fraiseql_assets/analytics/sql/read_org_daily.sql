@@ -1,7 +1,7 @@
-CREATE VIEW IF NOT EXISTS fraiseql_org_daily AS
+CREATE OR REPLACE VIEW fraiseql_org_daily AS
 SELECT
     day,
-    nullIf(tenant, '') AS tenant_id,
+    if(tenant_is_empty = 1, '', nullIf(tenant, '')) AS tenant_id,
     countMerge(state.event_count) AS event_count,
     uniqMerge(state.unique_entities) AS unique_entities,
     uniqMerge(state.unique_users) AS unique_users,
@@ -10,4 +10,4 @@ SELECT
     countIfMerge(state.updated_count) AS updated_count,
     countIfMerge(state.deleted_count) AS deleted_count
 FROM fraiseql_org_daily_state AS state
-GROUP BY day, tenant
+GROUP BY day, tenant, tenant_is_empty

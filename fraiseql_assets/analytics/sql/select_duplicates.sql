@@ -1,4 +1,4 @@
--- Which of the ids in `incoming` the day holds at another place of the log than this block.
+-- Which of the ids in `incoming` the day holds at another log position than this block's.
 -- Only where a hash is among them the id itself is read, and the rest of the row.
 SELECT DISTINCT event_id
 FROM ${table}

@@ -56,13 +56,20 @@ class Watched:
 
 
 class Plane(Watched):
+    ranges = 0
+    """How many ranges this run has begun."""
+
     def record(self, entry: Any) -> None:
+        if (entry.kind, entry.state) == ("range", "begun"):
+            Plane.ranges += 1
         if entry.kind == "partition":
             come_to(self._plane, "staging-filled")
         elif entry.state == "committed":
             come_to(self._plane, "all-written")
         self._inner.record(entry)
         come_to(self._plane, entry.state)
+        if entry.state == "begun" and Plane.ranges == 2:
+            come_to(self._plane, "next-begun")
 
     def write(self, block: Any) -> Any:
         if block.number == 1:
@@ -128,28 +135,64 @@ def opened(url: str, body: Any) -> tuple[str, Any]:
 def watch_materialise(module: Any) -> None:
     materialise = module.materialise
 
-    def watched(context: Any, plane: Any, config: Any) -> Any:
-        come_to(plane.name, "asked")
-        return materialise(context, plane, config)
+    def watched(context: Any, open_plane: Any, config: Any) -> Any:
+        come_to("analytics" if "analytics" in open_plane.__module__ else "operational", "asked")
+        return materialise(context, open_plane, config)
 
     module.materialise = watched
 
 
+AT_WORK: list[str] = []
+"""The plane of the range that is being added."""
+
+
 def watch_ingest(module: Any) -> None:
-    ingest_range, decode_parts = module.ingest_range, module.decode_parts
-    at_work: list[str] = []
+    ingest_range = module.ingest_range
 
     def watched(plane: Any, log: Any, *arguments: Any) -> Any:
-        at_work[:] = [plane.name]
+        AT_WORK[:] = [plane.name]
         return ingest_range(Plane(plane, plane.name), Log(log, plane.name), *arguments)
+
+    module.ingest_range = watched
+
+
+def watch_write(module: Any) -> None:
+    decode_parts = module.decode_parts
 
     def decoded(*arguments: Any) -> Iterator[Any]:
         for part in decode_parts(*arguments):
-            for plane in at_work:
+            for plane in AT_WORK:
                 come_to(plane, "decoded")
             yield part
 
-    module.ingest_range, module.decode_parts = watched, decoded
+    module.decode_parts = decoded
+
+
+def watch_follow(module: Any) -> None:
+    follow = module.follow
+
+    def watched(plane: Any, *arguments: Any, reason_to_end: Any, **options: Any) -> Any:
+        def asked() -> Any:
+            if Plane.ranges:
+                come_to(plane.name, "waiting")
+            return reason_to_end()
+
+        return follow(plane, *arguments, reason_to_end=asked, **options)
+
+    module.follow = watched
+
+
+def watch_compaction(module: Any) -> None:
+    """Comes to a step between the two requests of a compaction."""
+    name = next(n for n in ("delete_covered", "delete_entries", "forget") if hasattr(module, n))
+    delete = getattr(module, name)
+    plane = "analytics" if "analytics" in module.__name__ else "operational"
+
+    def watched(*arguments: Any) -> Any:
+        come_to(plane, "compacting")
+        return delete(*arguments)
+
+    setattr(module, name, watched)
 
 
 def watch_rebuild(module: Any) -> None:
@@ -165,6 +208,10 @@ WATCHED: dict[str, Callable[[Any], None]] = {
     "fraiseql_assets.defs.materialise": watch_materialise,
     "fraiseql_assets.pipeline.ingest": watch_ingest,
     "fraiseql_assets.pipeline.rebuild": watch_rebuild,
+    "fraiseql_assets.pipeline.write": watch_write,
+    "fraiseql_assets.pipeline.follow": watch_follow,
+    "fraiseql_assets.analytics.plane": watch_compaction,
+    "fraiseql_assets.operational.plane": watch_compaction,
 }
 
 

@@ -7,9 +7,9 @@ from datetime import date
 import pytest
 
 from fraiseql_assets.events.encode import Outgoing
-from fraiseql_assets.pipeline.ingest import Report
-from fraiseql_assets.pipeline.pending import next_pending, unclaimed
-from fraiseql_assets.pipeline.rebuild import DayForgotten
+from fraiseql_assets.pipeline.job import Report
+from fraiseql_assets.pipeline.pending import next_pending, uncommitted
+from fraiseql_assets.pipeline.rebuild import EventsWouldBeLost
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.ranges import SequenceRange
@@ -100,7 +100,7 @@ def test_a_rebuilt_day_that_the_log_has_forgotten_is_whole(
     ingest(other)
     forget(settings, 25)
     rebuild(plane, day)
-    assert verify_day(plane, log, day).whole
+    assert verify_day(plane, log, day).is_complete
 
 
 def test_a_day_that_nobody_else_holds_stays_as_it_is(
@@ -108,7 +108,7 @@ def test_a_day_that_nobody_else_holds_stays_as_it_is(
 ) -> None:
     ingest(plane)
     forget(settings, 25)
-    with pytest.raises(DayForgotten, match="neither the log nor"):
+    with pytest.raises(EventsWouldBeLost, match="neither the log nor"):
         rebuild(plane, day)
     assert rows(plane, day) == (EVENTS, EVENTS)
 
@@ -120,7 +120,7 @@ def test_what_the_log_dropped_before_it_was_read_is_said_with_its_range(
     forget(settings, 25)
     entries = plane.ledger(log.stream)
     bounds = log.bounds()
-    missing = unclaimed(bounds.first, bounds.last, entries)
+    missing = uncommitted(bounds.first, bounds.last, entries)
     pending = next_pending(log, missing, entries, most=1_000)
     assert pending is not None
     assert pending.range == SequenceRange(11, EVENTS)
@@ -163,3 +163,59 @@ def test_an_event_and_the_change_record_of_the_same_id_count_once(
     assert rows(plane, place.day) == (1, 1)
     [entry] = plane.ledger(log.stream)
     assert (entry.rows, entry.duplicates, entry.dead_letters) == (1, 1, 0)
+
+
+def delete(settings: Settings, *sequences: int) -> None:
+    """Deletes single messages in the middle of the log."""
+
+    async def delete_them() -> None:
+        async with connect(settings, name="tests") as client:
+            for sequence in sequences:
+                await client.jetstream().delete_msg(settings.stream, sequence)
+
+    asyncio.run(delete_them())
+
+
+def test_an_event_that_the_log_lost_in_the_middle_comes_from_the_other_plane(
+    plane: Plane,
+    other: Plane,
+    log: Log,
+    day: date,
+    ingest: Materialise,
+    rebuild: Materialise,
+    settings: Settings,
+) -> None:
+    ingest(plane)
+    ingest(other)
+    before = sorted(map(str, contents(plane, day)))
+    delete(settings, 20, 21, 40)
+    report = rebuild(plane, day)
+    assert (report.rows, report.missing) == (EVENTS, 0)
+    assert sorted(map(str, contents(plane, day))) == before
+    assert verify_day(plane, log, day).is_complete
+
+
+def test_a_rebuild_that_would_lose_an_event_of_the_middle_is_refused(
+    plane: Plane, log: Log, day: date, ingest: Materialise, rebuild: Materialise, settings: Settings
+) -> None:
+    ingest(plane)
+    ledger = plane.ledger(log.stream)
+    delete(settings, 30)
+    with pytest.raises(EventsWouldBeLost, match="neither the log nor"):
+        rebuild(plane, day)
+    assert rows(plane, day) == (EVENTS, EVENTS)
+    assert plane.ledger(log.stream) == ledger
+
+
+def test_a_wiped_plane_is_filled_where_the_log_lost_messages_in_the_middle(
+    plane: Plane,
+    other: Plane,
+    day: date,
+    ingest: Materialise,
+    rebuild: Materialise,
+    settings: Settings,
+) -> None:
+    ingest(other)
+    delete(settings, 1, 30, EVENTS)
+    assert rebuild(plane, day).rows == EVENTS
+    assert rows(plane, day) == (EVENTS, EVENTS)

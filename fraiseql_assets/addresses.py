@@ -1,0 +1,41 @@
+"""The address of a plane's server, as its setting has it."""
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where an HTTP server is, and as whom it is asked."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """Without slashes at its ends."""
+    user: str | None = None
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: SecretStr, *, port: int, tls_port: int) -> "ServerAddress":
+        """The address in a URL; `port` and `tls_port` are the server's usual ones."""
+        parts = urlsplit(url.get_secret_value())
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or (tls_port if parts.scheme == "https" else port),
+            path=parts.path.strip("/"),
+            user=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password or ""),
+        )
+
+    @property
+    def public(self) -> str:
+        """Without credentials and path, fit for a message."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"

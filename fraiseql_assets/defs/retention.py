@@ -1,0 +1,102 @@
+"""The nightly job that deletes what is past its retention: days of the planes, Dagster's runs."""
+
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from fraiseql_assets.catalogue import ANALYTICS_EVENTS, ASSETS, OPERATIONAL_EVENTS
+from fraiseql_assets.settings import get_settings
+
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+PAGE = 500
+
+
+def _plane_retention(name: str) -> dg.OpDefinition:
+    @dg.op(
+        name=f"{name}_retention",
+        description=f"Deletes days of the {name} plane that are past their retention.",
+        pool=name,
+    )
+    def enforce(context: dg.OpExecutionContext) -> None:
+        from fraiseql_assets.setup import open_plane
+
+        with closing(open_plane(name, get_settings())) as plane:
+            for line in plane.enforce_retention(datetime.now(UTC).date()):
+                context.log.info(f"{name} {line}")
+
+    return enforce
+
+
+def _plane_job(name: str) -> dg.JobDefinition:
+    op = _plane_retention(name)
+    return dg.GraphDefinition(f"{name}_retention_job", node_defs=[op]).to_job(
+        description=op.description
+    )
+
+
+@dg.op(description="Deletes runs that ended before FRAISEQL_RUN_HISTORY_DAYS.")
+def delete_old_runs(context: dg.OpExecutionContext) -> None:
+    """Deletes old runs, except those that materialised a partition last."""
+    before = datetime.now(UTC) - timedelta(days=get_settings().run_history_days)
+    deleted = delete_runs(context.instance, before)
+    context.log.info(f"{deleted} runs deleted that ended before {before:%Y-%m-%d}")
+
+
+@dg.job(description="Deletes Dagster's runs that are past their retention.")
+def run_history() -> None:
+    delete_old_runs()
+
+
+def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Deletes runs that were created before a moment and have ended.
+
+    The run that materialised a partition last is kept, so that the partition keeps its state.
+    Returns how many were deleted.
+    """
+    kept = _last_materialisations(instance)
+    old = dg.RunsFilter(statuses=ENDED, created_before=before)
+    ids = [run_id for run_id in instance.get_run_ids(old) if run_id not in kept]
+    for run_id in ids:
+        _delete(instance, run_id)
+    return len(ids)
+
+
+def _last_materialisations(instance: dg.DagsterInstance) -> set[str]:
+    """The runs that materialised a partition of an asset last."""
+    found: set[str] = set()
+    for asset in ASSETS:
+        ids = instance.event_log_storage.get_latest_storage_id_by_partition(
+            dg.AssetKey(asset.path), dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        numbers = list(ids.values())
+        for start in range(0, len(numbers), PAGE):
+            records = instance.fetch_materializations(
+                dg.AssetRecordsFilter(
+                    asset_key=dg.AssetKey(asset.path), storage_ids=numbers[start : start + PAGE]
+                ),
+                limit=PAGE,
+            ).records
+            found |= {record.run_id for record in records}
+    return found
+
+
+def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Deletes a run with its events and captured output."""
+    storage = instance.event_log_storage
+    instance.delete_run(run_id)
+    with suppress(NotImplementedError):
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+    if isinstance(storage, SqliteEventLogStorage):
+        # The run's own database stays behind, as large as it was.
+        for file in Path(storage.path_for_shard(run_id)).parent.glob(f"{run_id}.db*"):
+            file.unlink(missing_ok=True)
+
+
+RETENTION_JOBS = [
+    _plane_job(ANALYTICS_EVENTS.plane),
+    _plane_job(OPERATIONAL_EVENTS.plane),
+    run_history,
+]

@@ -1,0 +1,63 @@
+"""The erasures that Elasticsearch records, and the days that they touch."""
+
+import hashlib
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+from elasticsearch import Elasticsearch
+
+from fraiseql_assets.erasures import Erasure
+from fraiseql_assets.operational.bodies import document_ids
+from fraiseql_assets.operational.indices import Names, live_days
+
+PAGE = 10_000
+PREFIX = "erasures:"
+"""Before the stream's name: erasures lie in the ledger's index beside its ranges."""
+
+
+def read_erasures(client: Elasticsearch, names: Names, stream: str) -> list[Erasure]:
+    """The newest record of every erasure."""
+    hits = client.search(
+        index=names.ledger, query={"term": {"stream": f"{PREFIX}{stream}"}}, size=PAGE
+    )["hits"]["hits"]
+    found = [hit["_source"]["erasure"] for hit in hits]
+    erasures = [Erasure(**{**each, "at": datetime.fromisoformat(each["at"])}) for each in found]
+    return sorted(erasures, key=lambda erasure: erasure.at)
+
+
+def write_erasure(client: Elasticsearch, names: Names, erasure: Erasure) -> None:
+    """Records an erasure over an older one of the same events."""
+    stream = f"{PREFIX}{erasure.stream}"
+    document = {
+        "stream": stream,
+        "erasure": {
+            "stream": erasure.stream,
+            "upto": erasure.upto,
+            "at": erasure.at.astimezone(UTC).isoformat(),
+            "event_id": erasure.event_id,
+            "entity_type": erasure.entity_type,
+            "entity_id": erasure.entity_id,
+        },
+    }
+    digest = hashlib.sha256(erasure.key.encode()).hexdigest()
+    client.index(index=names.ledger, id=f"{stream}:{digest}", document=document, refresh=True)
+
+
+def erased_days(client: Elasticsearch, names: Names, erasure: Erasure) -> list[date]:
+    """The days that hold events of an erasure."""
+    filters: list[dict[str, Any]] = [{"range": {"stream_seq": {"lte": erasure.upto}}}]
+    if erasure.event_id:
+        [document_id] = document_ids(pa.array([erasure.event_id], pa.utf8())).to_pylist()
+        filters.append({"ids": {"values": [document_id]}})
+    else:
+        filters += [
+            {"term": {name: getattr(erasure, name)}} for name in ("entity_type", "entity_id")
+        ]
+    days: list[date] = []
+    for day in live_days(client, names):
+        client.indices.refresh(index=names.day(day))
+        query = {"bool": {"filter": filters}}
+        if client.count(index=names.day(day), query=query)["count"]:
+            days.append(day)
+    return days

@@ -1,0 +1,108 @@
+"""Erasing events on purpose: recorded first, then each day that holds them is replaced."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+
+from fraiseql_assets.erasures import Erasure, without_erased
+from fraiseql_assets.pipeline.blocks import build_blocks
+from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
+from fraiseql_assets.pipeline.job import Job, Report, default_batching
+from fraiseql_assets.pipeline.rebuild import LAST_SEQUENCE, within
+from fraiseql_assets.planes import LedgerEntry, Plane, PlaneError
+from fraiseql_assets.ranges import SequenceRange, merge
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.setup import open_planes
+from fraiseql_assets.stream.log import Log
+
+TRIES = 20
+WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was removed from one day of a plane."""
+
+    plane: str
+    day: date
+    rows: int
+
+
+def erase(
+    settings: Settings, *, event_id: str = "", entity_type: str = "", entity_id: str = ""
+) -> Iterator[Erased]:
+    """Erases an event, or all events of an entity, from both planes.
+
+    Both planes record the erasure before anything is removed, so that no run and no rebuild writes
+    the events again. It may be repeated, and completes what an earlier call could not.
+
+    Raises:
+        LogError, PlaneError: the log or a plane failed; repeat the call.
+    """
+    with Log(settings, name="fraiseql-assets erase") as log:
+        upto = log.bounds().last
+    erasure = Erasure(settings.stream, upto, datetime.now(UTC), event_id, entity_type, entity_id)
+    for plane in open_planes(settings):
+        with closing(plane):
+            plane.record_erasure(erasure)
+    for plane in open_planes(settings):
+        with closing(plane):
+            for day in plane.erased_days(erasure):
+                yield Erased(plane.name, day, _erase_day(plane, settings, day))
+
+
+def _erase_day(plane: Plane, settings: Settings, day: date) -> int:
+    """Replaces a day by its events that are not erased. Returns how many were removed."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _replace(plane, settings, day, attempt)
+        except PlaneError:
+            # A run that commits to the day meanwhile makes the replacement incomplete.
+            if attempt == TRIES:
+                raise
+            time.sleep(WAIT_SECONDS)
+    raise AssertionError
+
+
+def _replace(plane: Plane, settings: Settings, day: date, attempt: int) -> int:
+    stream, batching = settings.stream, default_batching(settings)
+    committed = [e for e in plane.ledger(stream, day) if e.state == "committed"]
+    if not committed:
+        return 0
+    sequences = SequenceRange(committed[0].range.first, max(e.range.last for e in committed))
+    before, kept = sum(e.rows for e in committed), 0
+    replacement = plane.replace(day, "erase")
+    try:
+        events = _kept_events(plane, stream, day, committed)
+        for block in build_blocks(events, stream, sequences, day, batching):
+            kept += replacement.write(block).rows
+        job = Job("erase", attempt, batching, settings.queue_batches)
+        begun = begun_entry(stream, sequences, day, job, "partition")
+        report = Report(
+            messages=sum(e.messages for e in committed),
+            rows=kept,
+            duplicates=sum(e.duplicates for e in committed),
+            dead_letters=sum(e.dead_letters for e in committed),
+            source=plane.name,
+        )
+        replacement.swap(replace(committed_entry(begun, report), kind="partition"))
+    except BaseException:
+        replacement.abandon()
+        raise
+    return before - kept
+
+
+def _kept_events(
+    plane: Plane, stream: str, day: date, committed: list[LedgerEntry]
+) -> Iterator[pa.RecordBatch]:
+    """The committed events of a day that are not erased. What a run has only begun, it writes
+    again."""
+    ranges, erasures = merge(e.range for e in committed), plane.erasures(stream)
+    for batch in plane.events(day, LAST_SEQUENCE):
+        found = without_erased(within(batch, ranges), erasures)
+        if found.num_rows:
+            yield found

@@ -1,0 +1,41 @@
+"""The oldest day of events that there is: where Dagster's partitions begin."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+
+from fraiseql_assets.planes import PlaneError, PlaneNotSetUp
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.setup import open_planes
+from fraiseql_assets.stream.connection import LogError, StreamMissing
+from fraiseql_assets.stream.log import Log
+
+
+def find_first_day(settings: Settings) -> date:
+    """The oldest day that the log or a plane holds, today when they hold nothing.
+
+    For a server that does not answer now, the oldest day that it may still hold.
+    """
+    today = datetime.now(UTC).date()
+    return min([today, *_oldest_days(settings, today)])
+
+
+def _oldest_days(settings: Settings, today: date) -> Iterator[date]:
+    try:
+        with Log(settings, name="fraiseql-assets partitions") as log:
+            oldest = log.position_from(1)
+        if oldest:
+            yield oldest.day
+    except StreamMissing:
+        pass
+    except LogError:
+        yield today - timedelta(days=settings.stream_max_age_days)
+    probe = {"request_timeout_seconds": settings.probe_timeout_seconds}
+    for plane in open_planes(settings.model_copy(update=probe)):
+        with closing(plane):
+            try:
+                yield from (entry.day for entry in plane.ledger(settings.stream))
+            except PlaneNotSetUp:
+                continue
+            except PlaneError:
+                yield today - timedelta(days=settings.retention_raw_days)

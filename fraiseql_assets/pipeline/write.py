@@ -1,0 +1,98 @@
+"""The way of a range's messages into a plane: read, decode, divide into blocks, write.
+
+Reading, decoding and writing overlap, each in its own thread, with bounded queues between them: a
+slow plane slows its own reading, and memory does not grow with the backlog.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+
+from fraiseql_assets.erasures import without_erased
+from fraiseql_assets.events.decode import decode_parts
+from fraiseql_assets.events.messages import Messages, Reject
+from fraiseql_assets.pipeline.blocks import BlockBuilder
+from fraiseql_assets.pipeline.job import Job, Report
+from fraiseql_assets.planes import Block, Plane, Replacement
+from fraiseql_assets.prefetch import prefetch
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.stream.dead_letters import DECODE
+from fraiseql_assets.stream.log import Log
+
+PREVIEW_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some events on their way into a plane, and what of their messages was no event."""
+
+    batches: Sequence[pa.RecordBatch] = ()
+    rejects: Sequence[Reject] = ()
+    sequences: Sequence[int] = field(default=(), repr=False)
+    """The sequences of the log's messages that were read for this part."""
+
+
+def read_parts(log: Log, sequences: SequenceRange, job: Job) -> Iterator[Part]:
+    """Yields a range's messages, read and decoded ahead of their writing."""
+    messages = log.read(sequences, job.batching, ahead=job.ahead)
+    yield from prefetch(_decode(messages), ahead=job.ahead)
+
+
+def _decode(batches: Iterable[Messages]) -> Iterator[Part]:
+    for batch in batches:
+        yield Part(sequences=batch.sequences)
+        for found in decode_parts(batch):
+            yield Part(found.batches, found.rejects)
+
+
+def write_parts(
+    parts: Iterable[Part],
+    log: Log,
+    plane: Plane,
+    target: Plane | Replacement,
+    sequences: SequenceRange,
+    day: date,
+    job: Job,
+) -> Report:
+    """Writes the events in blocks and stores what is refused as dead-letter messages.
+
+    `target` is the plane itself or a replacement of the day. Events that were erased are left out.
+    Returns the counts.
+    """
+    report = Report(range=sequences)
+    erasures = plane.erasures(log.stream)
+    builder = BlockBuilder(log.stream, sequences, day, job.batching)
+    for part in parts:
+        report = report.plus(
+            Report(
+                messages=len(part.sequences),
+                dead_letters=_store_dead_letters(log, DECODE, part.rejects),
+            )
+        )
+        kept = (without_erased(batch, erasures) for batch in part.batches)
+        for block in builder.add(kept):
+            report = report.plus(_write(block, log, plane, target, job))
+    for block in builder.rest():
+        report = report.plus(_write(block, log, plane, target, job))
+    return report
+
+
+def _write(block: Block, log: Log, plane: Plane, target: Plane | Replacement, job: Job) -> Report:
+    job.checkpoint()
+    written = target.write(block)
+    return Report(
+        rows=written.rows,
+        duplicates=written.duplicates,
+        dead_letters=_store_dead_letters(log, plane.name, written.refused),
+        blocks=1,
+        newest=block.table["stream_time"][-1].as_py(),
+        preview=block.table.slice(max(0, block.table.num_rows - PREVIEW_ROWS)),
+    )
+
+
+def _store_dead_letters(log: Log, stage: str, rejects: Sequence[Reject]) -> int:
+    if rejects:
+        log.store_dead_letters(stage, rejects)
+    return len(rejects)

@@ -1,0 +1,80 @@
+"""A run hears of its own end, and of runs that wait for its plane."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from fraiseql_assets.defs.run_control import RunControl, RunEnded, retried
+from fraiseql_assets.runs import PLANE_TAG
+
+ANALYTICS = {PLANE_TAG: "analytics"}
+
+
+class ServerFailed(Exception):
+    """Something that a retry mends."""
+
+
+class Mistyped(Exception):
+    """Something that no retry mends."""
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def started(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:
+    return create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags)
+
+
+def test_a_run_under_way_goes_on(instance: dg.DagsterInstance) -> None:
+    RunControl(instance, started(instance).run_id, "analytics").checkpoint()
+
+
+def test_a_run_that_dagster_has_as_failed_stops(instance: dg.DagsterInstance) -> None:
+    run = started(instance)
+    instance.report_run_failed(run)
+    with pytest.raises(RunEnded, match="it stops"):
+        RunControl(instance, run.run_id, "analytics").checkpoint()
+
+
+@pytest.mark.parametrize("end", ["report_run_canceling", "report_run_canceled"])
+def test_a_terminated_run_is_interrupted(instance: dg.DagsterInstance, end: str) -> None:
+    run = started(instance)
+    getattr(instance, end)(run)
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        RunControl(instance, run.run_id, "analytics").checkpoint()
+
+
+def test_it_makes_room_for_a_run_of_its_plane_alone(instance: dg.DagsterInstance) -> None:
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=ANALYTICS)
+    create_run_for_test(
+        instance, status=dg.DagsterRunStatus.STARTING, tags={PLANE_TAG: "operational"}
+    )
+    assert RunControl(instance, run.run_id, "analytics").reason_to_end() is None
+    create_run_for_test(
+        instance,
+        status=dg.DagsterRunStatus.STARTING,
+        asset_selection=frozenset({dg.AssetKey(["analytics", "events"])}),
+    )
+    reason = RunControl(instance, run.run_id, "analytics").reason_to_end()
+    assert reason is not None
+    assert "waits for the analytics plane" in reason
+
+
+def test_what_a_retry_mends_is_retried_and_the_rest_is_not() -> None:
+    errors = ((ServerFailed,), (Mistyped,))
+    with pytest.raises(dg.RetryRequested), retried(*errors):
+        raise ServerFailed
+    for error in (Mistyped("no range"), RunEnded("cancelled")):
+        with pytest.raises(dg.Failure) as failure, retried(*errors):
+            raise error
+        assert not failure.value.allow_retries
+
+
+def test_an_interrupt_is_not_retried() -> None:
+    with pytest.raises(KeyboardInterrupt), retried((ServerFailed,), (Mistyped,)):
+        raise KeyboardInterrupt
