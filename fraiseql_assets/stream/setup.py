@@ -39,6 +39,17 @@ def stream_config(settings: Settings) -> StreamConfig:
     )
 
 
+def request_config(settings: Settings) -> StreamConfig:
+    """The stream of GraphQL requests, source of their replay."""
+    return replace(
+        stream_config(settings),
+        name=settings.request_stream,
+        description="GraphQL requests",
+        subjects=[f"{settings.request_subject_prefix}.>"],
+        max_age=settings.retention_request_days * 86_400.0,
+    )
+
+
 def dead_letter_config(settings: Settings) -> StreamConfig:
     """The stream of dead letters.
 
@@ -72,7 +83,11 @@ async def setup_streams(settings: Settings) -> list[str]:
         LogError: the server refuses, for one because another stream holds a subject.
     """
     async with connect(settings, name="fraiseql-assets setup") as client:
-        wanted = (stream_config(settings), dead_letter_config(settings))
+        wanted = (
+            stream_config(settings),
+            request_config(settings),
+            dead_letter_config(settings),
+        )
         return [await _ensure(client, config) for config in wanted]
 
 
