@@ -16,11 +16,13 @@ from flight_service.log_source import LogSource
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
+from flight_service.search import Search, SearchFlights, search_route
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.request_log.publisher import RequestRecorder, request_log
 from fraiseql_assets.settings import Settings
 
@@ -52,17 +54,22 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
     graphql = GraphQL(settings)
+    engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
     return Registry(
         resolvers={
             Asset: assets.resolve,
             ObserverEvents: ObserverEventFlights(analytics).resolve,
             Tail: TailFlights(settings).resolve,
+            Search: SearchFlights(engine).resolve,
             GraphQLQuery: recorded_resolver(queries.resolve, recorder),
             GraphQLPart: queries.resolve_part,
         },
         named=queries.named(named),
         listings=(assets.listing,),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
-        routes=(recorded_route(graphql_route(graphql, settings), recorder, settings),),
+        routes=(
+            recorded_route(graphql_route(graphql, settings), recorder, settings),
+            search_route(engine, settings),
+        ),
     )
