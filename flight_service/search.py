@@ -24,7 +24,7 @@ from fraiseql_assets.operational.search.request import (
     moment,
 )
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA
-from fraiseql_assets.operational.search.syntax import QueryMistake
+from fraiseql_assets.operational.search.values import QueryMistake
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
 

@@ -24,6 +24,7 @@ from fraiseql_assets.operational.search.request import (
     SearchRequest,
 )
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, FIELDS, HIT_SCHEMA
+from fraiseql_assets.planes import PlaneNotSetUp
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 from fraiseql_assets.settings import Settings
 from tests.conftest import drop_indices
@@ -241,3 +242,17 @@ def test_right_queries_of_every_form_are_answered(filled: Settings) -> None:
         "!deadlock",
     ):
         found(filled, query=query)
+
+
+def test_a_plane_without_events_has_no_hits(settings: Settings) -> None:
+    plane = OperationalPlane(settings)
+    plane.setup()
+    plane.close()
+    assert found(settings) == []
+    assert found(settings, kinds=Kinds.requests, query="deadlock") == []
+    assert Search(settings).counts(SearchRequest(), Counts.hour, tenant=None).num_rows == 0
+
+
+def test_a_server_without_the_plane_is_said_to_need_setting_up(settings: Settings) -> None:
+    with pytest.raises(PlaneNotSetUp, match="fraiseql-assets setup"):
+        found(settings)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fraiseql_assets.operational.search.syntax import QueryMistake, checked
+from fraiseql_assets.operational.search.syntax import checked
+from fraiseql_assets.operational.search.values import QueryMistake
 
 
 @pytest.mark.parametrize(

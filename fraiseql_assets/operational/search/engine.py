@@ -1,39 +1,30 @@
 """Searching events and requests: the one implementation behind command line, HTTP and Flight."""
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
-from fraiseql_assets.events.schema import TIMESTAMP
 from fraiseql_assets.operational.client import connect, one_line, translated
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
 from fraiseql_assets.operational.search.request import (
     Counts,
     Kinds,
     SearchMistake,
     SearchRequest,
 )
-from fraiseql_assets.operational.search.schema import (
-    COUNT_SCHEMA,
-    HIT_SCHEMA,
-    SOURCE,
-    STORED_AS,
-)
+from fraiseql_assets.operational.search.results import AGGREGATIONS, count_batch, hit_batch
+from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.settings import Settings
 
 KEEP_ALIVE = "5m"
-GROUPS = 1_000
 MARK, END_MARK = "<em>", "</em>"
 _ANALYSED = 100_000
 """Characters of a text that are searched for what to highlight."""
@@ -67,7 +58,7 @@ class Search:
         """Returns when the search can be sent. Asks no server."""
         checked(request.query)
         if request.cursor:
-            _read_cursor(request)
+            read_cursor(request)
 
     def hits(self, request: SearchRequest, *, tenant: str | None) -> pa.RecordBatch:
         """One page of hits, in `HIT_SCHEMA`.
@@ -76,8 +67,10 @@ class Search:
         asks for.
         """
         query = self._query(request, tenant)
-        point, after = _read_cursor(request) if request.cursor else (None, None)
+        point, after = read_cursor(request) if request.cursor else (None, None)
         with translated(self._settings):
+            if not self._has_any(request):
+                return hit_batch([], None)
             try:
                 found = self._page(request, query, point or self._open(request), after)
             except NotFoundError:
@@ -87,11 +80,11 @@ class Search:
                 raise _refused(error) from error
         hits = found["hits"]["hits"]
         more = len(hits) == request.limit
-        cursor = _write_cursor(request, found["pit_id"], hits[-1]["sort"]) if more else None
+        cursor = write_cursor(request, found["pit_id"], _place(request, hits[-1])) if more else None
         if not more:
             with translated(self._settings):
                 self._client.options(ignore_status=404).close_point_in_time(id=found["pit_id"])
-        return _batch(hits, cursor)
+        return hit_batch(hits, cursor)
 
     def pages(self, request: SearchRequest, *, tenant: str | None) -> Iterator[pa.RecordBatch]:
         """All pages of a search, each of up to `limit` hits."""
@@ -108,19 +101,20 @@ class Search:
         """The hits counted by error code, by type or by hour, in `COUNT_SCHEMA`."""
         query = self._query(request, tenant)
         with translated(self._settings):
+            if not self._has_any(request):
+                return count_batch({})
             try:
                 found = self._client.search(
                     index=self._index(request),
                     ignore_unavailable=True,
                     size=0,
                     query=query,
-                    aggs=_AGGREGATIONS[by],
+                    aggs=AGGREGATIONS[by],
                     filter_path="aggregations",
                 )
             except BadRequestError as error:
                 raise _refused(error) from error
-        rows = list(_groups(found.get("aggregations") or {}))
-        return pa.RecordBatch.from_pylist(rows, schema=COUNT_SCHEMA)
+        return count_batch(found.get("aggregations") or {})
 
     def _index(self, request: SearchRequest) -> str:
         events, requests = self._names.events, f"{self._names.prefix}-requests"
@@ -130,6 +124,19 @@ class Search:
             case Kinds.requests:
                 return requests
         return f"{events},{requests}"
+
+    def _has_any(self, request: SearchRequest) -> bool:
+        """Whether anything was ever indexed of what is searched.
+
+        Raises:
+            NotFoundError: the plane is not set up.
+        """
+        if self._client.indices.exists(
+            index=self._index(request), ignore_unavailable=True, allow_no_indices=False
+        ):
+            return True
+        self._client.indices.get(index=self._names.ledger)
+        return False
 
     def _open(self, request: SearchRequest) -> str:
         return self._client.open_point_in_time(
@@ -265,29 +272,9 @@ def _sort(request: SearchRequest) -> list[Any]:
     return [{"_score": "desc"}, *by_time] if request.similar else by_time
 
 
-def _digest(request: SearchRequest) -> str:
-    same = replace(request, cursor=None, limit=1)
-    return hashlib.sha256(repr(same).encode()).hexdigest()[:16]
-
-
-def _write_cursor(request: SearchRequest, point: str, after: list[Any]) -> str:
-    content = msgspec.json.encode([_digest(request), point, after[: len(_sort(request))]])
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def _read_cursor(request: SearchRequest) -> tuple[str, list[Any]]:
-    """The point in time of a cursor, and the last hit before it."""
-    given = request.cursor or ""
-    try:
-        content = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
-        digest, point, after = msgspec.json.decode(content, type=tuple[str, str, list[Any]])
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise SearchMistake("The cursor is none. Take it from the last hit of a page.") from error
-    if digest != _digest(request):
-        raise SearchMistake(
-            "The cursor is of another search. Repeat the search with the same conditions."
-        )
-    return point, after
+def _place(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
+    """A hit's place in the order, without what the server adds to it for its point in time."""
+    return hit["sort"][: len(_sort(request))]
 
 
 def _refused(error: BadRequestError) -> SearchMistake:
@@ -295,58 +282,3 @@ def _refused(error: BadRequestError) -> SearchMistake:
     body = error.body if isinstance(error.body, dict) else {}
     causes = (body.get("error") or {}).get("root_cause") or [{}]
     return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")
-
-
-def _batch(hits: list[dict[str, Any]], cursor: str | None) -> pa.RecordBatch:
-    rows = [_row(hit) for hit in hits]
-    if rows:
-        rows[-1]["cursor"] = cursor
-    arrays: list[pa.Array] = []
-    for field in HIT_SCHEMA:
-        values = [row.get(field.name) for row in rows]
-        if field.type == TIMESTAMP:
-            arrays.append(pa.array(values, pa.utf8()).cast(TIMESTAMP))
-        else:
-            arrays.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=HIT_SCHEMA)
-
-
-def _row(hit: dict[str, Any]) -> dict[str, Any]:
-    row = dict(hit["_source"])
-    for name, stored in STORED_AS.items():
-        row[name] = row.get(stored)
-    is_request = "request_id" in row
-    row["kind"] = "request" if is_request else "event"
-    row["id"] = row["request_id"] if is_request else row["event_id"]
-    row["highlights"] = (hit.get("highlight") or {}).get("text")
-    return row
-
-
-def _terms(field: str) -> dict[str, Any]:
-    return {"terms": {"field": field, "size": GROUPS}}
-
-
-_HOURS = {"date_histogram": {"field": "timestamp", "fixed_interval": "1h", "min_doc_count": 1}}
-_AGGREGATIONS: dict[Counts, dict[str, Any]] = {
-    Counts.error: {"request": _terms("error_codes")},
-    Counts.type: {
-        "event": {**_terms("entity_type"), "aggs": {"inner": _terms("event_type")}},
-        "request": _terms("operation_type"),
-    },
-    Counts.hour: {
-        kind: {"filter": {"exists": {"field": f"{kind}_id"}}, "aggs": {"hours": _HOURS}}
-        for kind in ("event", "request")
-    },
-}
-
-
-def _groups(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for kind, group in found.items():
-        for bucket in group.get("hours", group).get("buckets", ()):
-            if "inner" in bucket:
-                for inner in bucket["inner"]["buckets"]:
-                    key = f"{bucket['key']}.{inner['key']}"
-                    yield {"kind": kind, "key": key, "count": inner["doc_count"]}
-                continue
-            key = bucket.get("key_as_string", bucket["key"])
-            yield {"kind": kind, "key": str(key), "count": bucket["doc_count"]}

@@ -6,11 +6,15 @@ its field. What passes goes to the server as it was written, with what has no me
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from fraiseql_assets.operational.search.schema import FIELDS, FieldType
+from fraiseql_assets.operational.search.values import (
+    PATH_EXAMPLE,
+    QueryMistake,
+    check_value,
+    refuse_number,
+    type_of_field,
+)
 
 MOST_CHARACTERS = 4_096
 MOST_DEPTH = 50
@@ -35,36 +39,6 @@ _RANGE = re.compile(
     re.VERBOSE,
 )
 _OPERATORS = ("AND", "OR", "NOT", "&&", "||")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-_DATE = re.compile(
-    r"now([+-]\d+[yMwdhHms])*(/[yMwdhHms])?"
-    r"|\d{4}(-\d{2}(-\d{2}(T\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?)?)?)?"
-    r"(\|\|([+-]\d+[yMwdhHms])*(/[yMwdhHms])?)?"
-)
-_PATH_HINT = "data.customer.country"
-
-
-class QueryMistake(ValueError):
-    """A query string that is wrong; says what, where, and what would be right."""
-
-    def __init__(self, message: str, query: str, position: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.query = query
-        self.position = position
-        """From 0."""
-
-    def __str__(self) -> str:
-        return f"{self.message} (at character {self.position + 1} of the query: {self._near()})"
-
-    def pointed(self) -> str:
-        """The query with a mark under the mistake, in two lines."""
-        line = self.query.replace("\n", " ").replace("\t", " ")
-        return f"{line}\n{' ' * self.position}^"
-
-    def _near(self) -> str:
-        text = self.query[self.position : self.position + 20]
-        return repr(text) if text else "its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +172,7 @@ class _Reader:
         wild = not quoted and re.search(r"(?<!\\)[*?]", text)
         if kind == "flattened" and wild and not re.fullmatch(r"[^*?]+\*", text):
             raise self._mistake(
-                f"A path such as {_PATH_HINT} takes `*` at a value's end only.", start
+                f"A path such as {PATH_EXAMPLE} takes `*` at a value's end only.", start
             )
 
     def _compare(self, token: _Token, end: int) -> None:
@@ -211,7 +185,7 @@ class _Reader:
             )
         if type_of_field(field, self._query, token.start) == "flattened":
             found = re.match(r"[^\s()]+", self._query[end:])
-            _refuse_number(field, found[0] if found else "", self._query, end)
+            refuse_number(field, found[0] if found else "", self._query, end)
         self._sent.append(token.text)
 
     def _range(self, token: _Token, end: int) -> int:
@@ -230,7 +204,7 @@ class _Reader:
                 continue
             check_value(field, kind, text, self._query, found.start(edge))
             if kind == "flattened":
-                _refuse_number(field, text, self._query, found.start(edge))
+                refuse_number(field, text, self._query, found.start(edge))
         self._field, self._expects = None, "any"
         self._sent.append(self._query[token.start : found.end()])
         return found.end()
@@ -268,63 +242,3 @@ class _Reader:
 
     def _mistake(self, message: str, position: int) -> QueryMistake:
         return QueryMistake(message, self._query, position)
-
-
-def type_of_field(name: str, query: str, position: int) -> FieldType:
-    """The type of a field, or of a path below a flattened one.
-
-    Raises:
-        QueryMistake: there is no such field.
-    """
-    root, dot, path = name.partition(".")
-    if name in FIELDS:
-        return FIELDS[name]
-    if dot and path and FIELDS.get(root) == "flattened" and not path.endswith("."):
-        if re.search(r"[*?]", path):
-            raise QueryMistake(f"A path is written out, as in {_PATH_HINT}:FR.", query, position)
-        return "flattened"
-    raise QueryMistake(
-        f"There is no field {name[:60]}.{_suggestion(name)} Quote a text that holds `:`.",
-        query,
-        position,
-    )
-
-
-def check_value(field: str, kind: FieldType, text: str, query: str, position: int) -> None:
-    """Returns when a field of this type can hold the value.
-
-    Raises:
-        QueryMistake: it cannot.
-    """
-    text = text.replace("\\", "")
-    if kind in ("long", "double") and not _NUMBER.fullmatch(text):
-        raise QueryMistake(f"{field} is a number; {text[:40]!r} is none.", query, position)
-    if kind == "date" and not _DATE.fullmatch(text):
-        raise QueryMistake(
-            f"{field} is a time; write a date such as 2026-01-31, a time such as "
-            '"2026-01-31T12:00:00Z" in quotes, or now-1h.',
-            query,
-            position,
-        )
-
-
-def _refuse_number(field: str, text: str, query: str, position: int) -> None:
-    if _NUMBER.fullmatch(text):
-        raise QueryMistake(
-            f"{field} is indexed as text, in which 9 comes after 10: a range of numbers would find "
-            "wrong rows. Ranges of dates are right, as are ranges of numeric fields.",
-            query,
-            position,
-        )
-
-
-def _suggestion(name: str) -> str:
-    near = list(_near(name))
-    if near:
-        return f" Did you mean {near[0]}?"
-    return f" There are {', '.join(FIELDS)}, and paths such as {_PATH_HINT}."
-
-
-def _near(name: str) -> Iterator[str]:
-    yield from get_close_matches(name, FIELDS, n=1, cutoff=0.6)
-    yield from (field for field in FIELDS if field.startswith(name))
