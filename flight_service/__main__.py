@@ -30,6 +30,7 @@ def serve() -> None:
     from flight_service.http import HttpServer, application
     from flight_service.registry import registry
     from flight_service.server import FlightServer
+    from fraiseql_assets.request_log.publisher import request_log
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # What these say of a server that is down is said to the client, in a sentence.
@@ -45,7 +46,8 @@ def serve() -> None:
         raise _refused(WRONG_SETTING, str(error)) from error
     try:
         bound = http.listen()
-        served = registry(settings)
+        recorder = request_log(settings)
+        served = registry(settings, recorder)
         server = FlightServer(flight, settings, served)
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
@@ -54,6 +56,7 @@ def serve() -> None:
     typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
     stopped.wait()
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
+    recorder.close()
     if not all(ended):
         # A client that reads nothing would hold the process; its connection ends with it.
         sys.stderr.flush()

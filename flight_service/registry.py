@@ -15,11 +15,15 @@ from flight_service.graphql.transport.http import graphql_route
 from flight_service.log_source import LogSource
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
+from flight_service.request_log import recorded_resolver, recorded_route
+from flight_service.search import Search, SearchFlights, search_route
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.operational.search.engine import Search as SearchEngine
+from fraiseql_assets.request_log.publisher import RequestRecorder, request_log
 from fraiseql_assets.settings import Settings
 
 
@@ -38,8 +42,12 @@ class Registry:
     """What the HTTP side serves beside `/health`."""
 
 
-def registry(settings: Settings) -> Registry:
-    """Everything that is served under these settings. No server is asked for anything yet."""
+def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
+    """Everything that is served under these settings. No server is asked for anything yet.
+
+    GraphQL requests are recorded by `recorder`, or as the settings say.
+    """
+    recorder = recorder or request_log(settings)
     analytics = AnalyticsReader(settings) if settings.analytics_plane else None
     operational = OperationalReader(settings) if settings.operational_plane else None
     sources: dict[str, AssetSource] = {STREAM_EVENTS.key: LogSource(settings)}
@@ -47,17 +55,22 @@ def registry(settings: Settings) -> Registry:
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
     graphql = GraphQL(settings)
+    engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
     return Registry(
         resolvers={
             Asset: assets.resolve,
             ObserverEvents: ObserverEventFlights(analytics).resolve,
             Tail: TailFlights(settings).resolve,
-            GraphQLQuery: queries.resolve,
+            Search: SearchFlights(engine).resolve,
+            GraphQLQuery: recorded_resolver(queries.resolve, recorder),
             GraphQLPart: queries.resolve_part,
         },
         named=queries.named(named),
         listings=(assets.listing, queries.listing),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
-        routes=(graphql_route(graphql, settings),),
+        routes=(
+            recorded_route(graphql_route(graphql, settings), recorder, settings),
+            search_route(engine, settings),
+        ),
     )

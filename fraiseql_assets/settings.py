@@ -200,6 +200,29 @@ class Settings(BaseSettings):
         description="The JetStream stream of messages that could not be used.",
     )
 
+    # The log of GraphQL requests.
+    request_log: bool = Field(
+        default=True,
+        description="Whether the Flight service records GraphQL requests.",
+    )
+    request_stream: str = Field(
+        default="fraiseql_requests", description="The JetStream stream of GraphQL requests."
+    )
+    request_subject_prefix: str = Field(
+        default="fraiseql.request",
+        description="The prefix of the subjects of GraphQL requests, which the stream captures.",
+    )
+    request_log_buffer: int = Field(
+        default=10_000,
+        ge=1,
+        description="Requests that may wait to be published; further ones are dropped and counted.",
+    )
+    request_log_redact: list[str] = Field(
+        default=[],
+        description="Paths of variables and arguments to redact beside what looks like a secret, "
+        "such as `input.email` or `*.phone`, as a JSON list.",
+    )
+
     # The planes.
     analytics_plane: bool = Field(
         default=True, description="Whether there is an analytics plane; `false` switches it off."
@@ -282,6 +305,9 @@ class Settings(BaseSettings):
     # How long things are kept, and waited for.
     retention_raw_days: int = Field(
         default=90, ge=1, description="Days that both planes keep raw events."
+    )
+    retention_request_days: int = Field(
+        default=30, ge=1, description="Days that GraphQL requests are kept, in the log as well."
     )
     retention_aggregate_days: int = Field(
         default=120, ge=1, description="Days that aggregates are kept."

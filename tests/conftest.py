@@ -113,6 +113,8 @@ def settings(
         subjects=[f"{name}.mutation.>", f"{name}.change.>", f"{name}._none_.*"],
         subject_prefix=f"{name}.mutation",
         dead_letter_stream=f"{name}_dead_letters",
+        request_stream=f"{name}_requests",
+        request_subject_prefix=f"{name}.request",
         index_prefix=name.replace("_", "-"),
     )
     yield settings
@@ -123,7 +125,7 @@ def settings(
 
 async def drop_streams(settings: Settings) -> None:
     async with connect(settings, name="tests") as client:
-        for stream in (settings.stream, settings.dead_letter_stream):
+        for stream in (settings.stream, settings.request_stream, settings.dead_letter_stream):
             with contextlib.suppress(NotFoundError):
                 await client.jetstream().delete_stream(stream)
 

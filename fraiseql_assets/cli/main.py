@@ -9,6 +9,7 @@ from fraiseql_assets.cli.commands.erase import erase
 from fraiseql_assets.cli.commands.events import events
 from fraiseql_assets.cli.commands.publish import publish
 from fraiseql_assets.cli.commands.query import query
+from fraiseql_assets.cli.commands.search import search
 from fraiseql_assets.cli.commands.setup import setup
 from fraiseql_assets.cli.commands.status import status
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (dev, setup, publish, status, query, events, erase, doctor):
+for command in (dev, setup, publish, status, query, events, search, erase, doctor):
     app.command()(command)
 
 app.add_typer(dead_letters, name="dead-letters")

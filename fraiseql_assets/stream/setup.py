@@ -40,6 +40,17 @@ def stream_config(settings: Settings) -> StreamConfig:
     )
 
 
+def request_config(settings: Settings) -> StreamConfig:
+    """The stream of GraphQL requests, source of their replay."""
+    return replace(
+        stream_config(settings),
+        name=settings.request_stream,
+        description="GraphQL requests",
+        subjects=[f"{settings.request_subject_prefix}.>"],
+        max_age=settings.retention_request_days * 86_400.0,
+    )
+
+
 def dead_letter_config(settings: Settings) -> StreamConfig:
     """The stream of dead-letter messages.
 
@@ -74,10 +85,12 @@ async def setup_streams(settings: Settings) -> list[str]:
         LogError: the server refuses, for example because another stream captures a subject.
     """
     async with connect(settings, name="fraiseql-assets setup") as client:
-        done: list[str] = []
-        for config in (stream_config(settings), dead_letter_config(settings)):
-            done += await _ensure(client, config)
-        return done
+        wanted = (
+            stream_config(settings),
+            request_config(settings),
+            dead_letter_config(settings),
+        )
+        return [line for config in wanted for line in await _ensure(client, config)]
 
 
 async def _ensure(client: Client, config: StreamConfig) -> list[str]:

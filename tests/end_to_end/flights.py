@@ -45,6 +45,8 @@ def names_of_their_own(**urls: str) -> Iterator[Settings]:
             "subjects": [f"{name}.mutation.>"],
             "subject_prefix": f"{name}.mutation",
             "dead_letter_stream": f"{name}_dead_letters",
+            "request_stream": f"{name}_requests",
+            "request_subject_prefix": f"{name}.request",
             "index_prefix": name.replace("_", "-"),
         }
     )

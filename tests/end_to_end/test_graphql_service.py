@@ -19,6 +19,8 @@ from flight_service.addresses import Address
 from flight_service.http import HttpServer, application
 from flight_service.registry import registry
 from flight_service.server import FlightServer
+from fraiseql_assets.request_log.publisher import Recorded, RequestRecorder, Unrecorded
+from fraiseql_assets.requests.record import RequestRecord
 from fraiseql_assets.settings import Settings
 
 SECRET = "a secret that is long enough for HS256"
@@ -54,8 +56,8 @@ def served_settings(database_url: str, tmp_path_factory: pytest.TempPathFactory)
     return Settings(database_url=SecretStr(database_url), schema_path=path)
 
 
-def running(settings: Settings) -> Iterator[Service]:
-    served = registry(settings)
+def running(settings: Settings, recorder: RequestRecorder | None = None) -> Iterator[Service]:
+    served = registry(settings, recorder or Unrecorded())
     server = FlightServer(Address.parse("grpc://127.0.0.1:0", "", "grpc"), settings, served)
     bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -354,3 +356,41 @@ def test_queries_and_their_views_are_listed(service: Service) -> None:
     # What needs a role, a claim or an argument is not offered to everybody.
     names = {one.descriptor.path[0] for one in service.client.list_flights()}
     assert names.isdisjoint({b"adminAuthors", b"myAuthors", b"author", b"secrets"})
+
+
+class Requests:
+    """Keeps what is recorded."""
+
+    def __init__(self) -> None:
+        self.kept: list[Recorded] = []
+
+    def record(self, request: Recorded) -> None:
+        self.kept.append(request)
+
+    def all(self) -> list[RequestRecord]:
+        made = [one() if callable(one) else one for one in self.kept]
+        return [one for one in made if one]
+
+
+def test_requests_are_recorded_over_both_transports(served_settings: Settings) -> None:
+    recorder = Requests()
+    guarded = served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)})
+    claims = {"sub": "ada", "tenant_id": "acme"}
+    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    for service in running(guarded, recorder):
+        rows = service.table({"query": AUTHORS}, **claims).num_rows
+        with pytest.raises(pa.ArrowInvalid):
+            service.table({"query": "{ nothing }"}, **claims)
+        headers = {"authorization": f"Bearer {token}"}
+        service.web.post("/graphql", json={"query": AUTHORS}, headers=headers)
+        service.web.post("/graphql", json={"query": "{ nothing }"}, headers=headers)
+    recorded = recorder.all()
+    assert {(one.user_id, one.tenant_id) for one in recorded} == {("ada", "acme")}
+    assert sorted((one.transport, one.status, one.rows) for one in recorded) == [
+        ("flight", "error", 0),
+        ("flight", "ok", rows),
+        ("http", "error", None),
+        ("http", "ok", rows),
+    ]
+    codes = {error.code for one in recorded for error in one.errors}
+    assert codes == {"GRAPHQL_VALIDATION_FAILED"}

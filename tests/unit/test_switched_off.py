@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -68,7 +69,14 @@ def test_its_sensor_skips_with_the_reason(off: str) -> None:
     def nobody_asks() -> Plane:
         raise AssertionError("the plane is off")
 
-    sensor = events_sensor(asset, "op", "job", nobody_asks)
+    sensor = events_sensor(
+        asset,
+        "op",
+        "job",
+        nobody_asks,
+        first_day=date(2026, 1, 1),
+        status=dg.DefaultSensorStatus.RUNNING,
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         skipped = sensor(dg.build_sensor_context(instance=instance))
     assert isinstance(skipped, dg.SkipReason)
@@ -84,9 +92,8 @@ def test_its_daily_look_back_skips_with_the_reason(off: str) -> None:
 
 def test_its_assets_are_neither_listed_nor_served_and_why_is_said(off: str) -> None:
     served = registry(without(off))
-    [list_assets] = served.listings
     principal: Any = None
-    listed = {"/".join(each.path) for each in list_assets(principal)}
+    listed = {"/".join(each.path) for each in served.listings[0](principal)}
     assert f"{off}/events" not in listed
     assert "stream/events" in listed
     with pytest.raises(PlaneOff, match=f"FRAISEQL_{off.upper()}_PLANE"):

@@ -1,0 +1,167 @@
+"""Search over Flight and over HTTP: the `Search` ticket, and `GET /search`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from flight_service.authentication import Principal, authenticate
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest, Unauthenticated
+from flight_service.flights import Flight
+from flight_service.tickets import Ticket
+from fraiseql_assets.operational.search.engine import Search as SearchEngine
+from fraiseql_assets.operational.search.request import (
+    Counts,
+    Kinds,
+    SearchMistake,
+    SearchRequest,
+    moment,
+)
+from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA
+from fraiseql_assets.operational.search.values import QueryMistake
+from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.settings import Settings
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+class Search(Ticket, frozen=True):
+    """Events and requests that match, newest first, or with `count` how many there are."""
+
+    query: str | None = None
+    kinds: Kinds | None = None
+    since: str | None = None
+    until: str | None = None
+    tenant: str | None = None
+    entity: str | None = None
+    entity_type: str | None = None
+    event_type: str | None = None
+    id: str | None = None
+    failed: bool | None = None
+    similar: str | None = None
+    oldest_first: bool | None = None
+    limit: int | None = None
+    cursor: str | None = None
+    count: Counts | None = None
+
+    def request(self) -> SearchRequest:
+        """The search of the ticket.
+
+        Raises:
+            SearchMistake: it is wrong.
+        """
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        del given["count"]
+        given |= {edge: moment(given[edge], edge) for edge in ("since", "until")}
+        # A timeline of one thing is read from its beginning.
+        if self.oldest_first is None and (self.id or self.entity) is not None:
+            given["oldest_first"] = True
+        return SearchRequest(**{name: value for name, value in given.items() if value is not None})
+
+
+class SearchFlights:
+    """Makes flights of `Search` tickets."""
+
+    def __init__(self, engine: SearchEngine) -> None:
+        self._engine = engine
+
+    def resolve(self, ticket: Search, principal: Principal) -> Flight:
+        """The flight of a ticket; see `flight_service.flights.Resolver`."""
+        try:
+            request = ticket.request()
+            self._engine.check(request)
+        except (SearchMistake, QueryMistake) as mistake:
+            raise InvalidRequest(str(mistake)) from mistake
+
+        def stream(_: Cancellation) -> Iterator[pa.RecordBatch]:
+            try:
+                yield _found(self._engine, ticket, request, principal)
+            except (SearchMistake, QueryMistake) as mistake:
+                raise InvalidRequest(str(mistake)) from mistake
+
+        return Flight(COUNT_SCHEMA if ticket.count else HIT_SCHEMA, stream)
+
+
+def _found(
+    engine: SearchEngine, ticket: Search, request: SearchRequest, principal: Principal
+) -> pa.RecordBatch:
+    if ticket.count:
+        return engine.counts(request, ticket.count, tenant=principal.tenant)
+    return engine.hits(request, tenant=principal.tenant)
+
+
+def search_route(engine: SearchEngine, settings: Settings) -> Route:
+    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow where the
+    client accepts that alone."""
+
+    async def search(request: Request) -> Response:
+        try:
+            principal = authenticate(request.headers.get("authorization"), settings.jwt_secret)
+            ticket = _ticket(dict(request.query_params))
+            found = await run_sync(_found, engine, ticket, ticket.request(), principal)
+        except Unauthenticated as error:
+            return _error(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+        except QueryMistake as mistake:
+            where = {"position": mistake.position, "pointed": mistake.pointed()}
+            return _error(400, str(mistake), **where)
+        except SearchMistake as mistake:
+            return _error(400, str(mistake))
+        except PlaneError as error:
+            return _error(503, str(error))
+        if request.headers.get("accept", "") == ARROW:
+            return Response(_ipc(found), media_type=ARROW)
+        return Response(_json(found, ticket), media_type="application/json")
+
+    return Route("/search", search, methods=["GET"])
+
+
+def _ticket(given: dict[str, str]) -> Search:
+    named = {("query" if name == "q" else name): value for name, value in given.items()}
+    try:
+        # Parameters are texts: a number or a truth value is read out of one.
+        return msgspec.convert({"type": "Search", **named}, Search, strict=False)
+    except msgspec.ValidationError as error:
+        raise SearchMistake(f"This search does not fit: {error}.") from error
+
+
+def _ipc(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def _json(found: pa.RecordBatch, ticket: Search) -> bytes:
+    rows = found.to_pylist()
+    if ticket.count:
+        return msgspec.json.encode({"counts": rows})
+    cursor = rows[-1]["cursor"] if rows else None
+    for row in rows:
+        del row["cursor"]
+        for name in ("data", "changes", "variables"):
+            row[name] = _inside(row[name])
+    hits = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return msgspec.json.encode({"hits": hits, "cursor": cursor})
+
+
+def _inside(text: str | None) -> Any:
+    """JSON text as the JSON that it is; another text as it is."""
+    if text is None:
+        return None
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return msgspec.Raw(text.encode())
+
+
+def _error(
+    status: int, message: str, headers: dict[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    return JSONResponse({"errors": [{"message": message, **more}]}, status, headers)

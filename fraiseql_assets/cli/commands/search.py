@@ -1,0 +1,196 @@
+"""`fraiseql-assets search`."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from rich.text import Text
+
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LIMIT = 50
+MARK, END_MARK = "<em>", "</em>"
+KIND_STYLES = {"event": "cyan", "request": "magenta"}
+
+
+class Format(StrEnum):
+    """What hits are written as."""
+
+    timeline = "timeline"
+    json = "json"
+    arrow = "arrow"
+
+
+class Count(StrEnum):
+    """What hits are counted by."""
+
+    error = "error"
+    type = "type"
+    hour = "hour"
+
+
+def search(
+    text: Annotated[
+        str,
+        typer.Argument(
+            help="Words, and conditions such as entity_type:Order or duration_ms:>100.",
+            show_default=False,
+        ),
+    ] = "",
+    since: Annotated[
+        str | None, typer.Option(help="From so long ago (30m, 1h, 7d) or this date or time on.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before that.")] = None,
+    id_: Annotated[
+        str | None,
+        typer.Option("--id", help="What happened to this id: everything with or about it."),
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option(help="An entity's id: its events, and requests that mention it.")
+    ] = None,
+    entity_type: Annotated[str | None, typer.Option(help="Such as Order.")] = None,
+    event_type: Annotated[str | None, typer.Option(help="INSERT, UPDATE, DELETE, CUSTOM.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only rows of this tenant.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only requests with errors.")] = False,
+    similar: Annotated[
+        str | None, typer.Option(help="Failed requests like the one with this id.")
+    ] = None,
+    events: Annotated[bool, typer.Option("--events", help="Only events.")] = False,
+    requests: Annotated[bool, typer.Option("--requests", help="Only requests.")] = False,
+    oldest: Annotated[
+        bool, typer.Option("--oldest", help="Oldest first, as it is with --id and --entity.")
+    ] = False,
+    count: Annotated[
+        Count | None, typer.Option(help="How many hits there are by error, type or hour.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Hits on a page.")] = LIMIT,
+    cursor: Annotated[
+        str | None, typer.Option(help="Go on where an earlier page of the same search ended.")
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How hits are shown.")] = (
+        Format.timeline
+    ),
+) -> None:
+    """Search events and requests in the operational plane."""
+    from fraiseql_assets.cli.flight_client import FlightProblem, stream
+
+    if events and requests:
+        raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
+    ticket: dict[str, Any] = {
+        "type": "Search",
+        "query": text,
+        "kinds": "events" if events else "requests" if requests else "both",
+        "since": since,
+        "until": until,
+        "id": id_,
+        "entity": entity,
+        "tenant": tenant,
+        "entity_type": entity_type,
+        "event_type": event_type,
+        "similar": similar,
+        "failed": failed,
+        "oldest_first": oldest or None,
+        "limit": limit,
+        "cursor": cursor,
+        "count": count,
+    }
+    settings = read_settings()
+    with said_plainly(FlightProblem):
+        schema, batches = stream(settings, ticket)
+        if format_ is Format.arrow:
+            _write_arrow(schema, batches)
+            return
+        rows = [row for batch in batches for row in batch.to_pylist()]
+    if format_ is Format.json:
+        for row in rows:
+            typer.echo(msgspec.json.encode(row).decode())
+        return
+    if not rows:
+        err.print("Nothing is found.")
+        return
+    for row in rows:
+        out.print(_counted(row) if count else _line(row), soft_wrap=True)
+    if not count and rows[-1]["cursor"]:
+        err.print(
+            f"There may be more: repeat it with --cursor {rows[-1]['cursor']}", soft_wrap=True
+        )
+
+
+def _write_arrow(schema: "pa.Schema", batches: "Any") -> None:
+    import sys
+
+    import pyarrow as pa
+
+    if sys.stdout.isatty():
+        raise typer.BadParameter(
+            "it is binary, which no terminal shows; redirect it", param_hint="--format"
+        )
+    with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _counted(row: dict[str, Any]) -> Text:
+    return Text.assemble(
+        f"{row['count']:>10,}  ",
+        (f"{row['kind']:<8}", KIND_STYLES[row["kind"]]),
+        _printable(row["key"]),
+    )
+
+
+def _line(row: dict[str, Any]) -> Text:
+    """A hit as a line of the timeline, and one below it for each highlight."""
+    line = Text.assemble(
+        (f"{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}"[:-3], "dim"),
+        "  ",
+        (f"{row['kind']:<8}", KIND_STYLES[row["kind"]]),
+    )
+    line.append_text(_request(row) if row["kind"] == "request" else _event(row))
+    if row["tenant_id"]:
+        line.append(f"  tenant {_printable(row['tenant_id'])}", "dim")
+    line.append(f"  {_printable(row['id'])}", "dim")
+    for message in row["error_messages"] or ():
+        line.append(f"\n    ✗ {_printable(message)}", "red")
+    for fragment in row["highlights"] or ():
+        line.append("\n    … ")
+        line.append_text(_highlighted(_printable(fragment)))
+    return line
+
+
+def _event(row: dict[str, Any]) -> Text:
+    return Text.assemble(
+        (_printable(f"{row['entity_type']} {row['event_type']}"), "bold"),
+        f" {_printable(row['entity_id'])}",
+    )
+
+
+def _request(row: dict[str, Any]) -> Text:
+    style = "bold red" if row["status"] == "error" else "bold"
+    name = row["operation_name"] or row["operation_type"]
+    text = Text.assemble((_printable(f"{name} {row['status']}"), style), f" {row['transport']}")
+    if row["error_codes"]:
+        text.append(f" {_printable(' '.join(row['error_codes']))}", "red")
+    if row["duration_ms"] is not None:
+        text.append(f" {row['duration_ms']:.1f} ms")
+    return text
+
+
+def _highlighted(fragment: str) -> Text:
+    text = Text()
+    for number, part in enumerate(fragment.split(MARK)):
+        marked, found, rest = part.partition(END_MARK)
+        if number and found:
+            text.append(marked, "bold yellow")
+            text.append(rest)
+        else:
+            text.append(part)
+    return text
+
+
+def _printable(text: str) -> str:
+    """Without what would break a line, or steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)

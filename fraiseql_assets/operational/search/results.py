@@ -1,0 +1,74 @@
+"""What the server is asked to count, and its answers as Arrow."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from fraiseql_assets.events.schema import TIMESTAMP
+from fraiseql_assets.operational.search.request import Counts
+from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA, STORED_AS
+
+GROUPS = 1_000
+
+
+def hit_batch(hits: list[dict[str, Any]], cursor: str | None) -> pa.RecordBatch:
+    """The hits of a page in `HIT_SCHEMA`, the cursor in the last."""
+    rows = [_row(hit) for hit in hits]
+    if rows:
+        rows[-1]["cursor"] = cursor
+    arrays: list[pa.Array] = []
+    for field in HIT_SCHEMA:
+        values = [row.get(field.name) for row in rows]
+        if field.type == TIMESTAMP:
+            arrays.append(pa.array(values, pa.utf8()).cast(TIMESTAMP))
+        else:
+            arrays.append(pa.array(values, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=HIT_SCHEMA)
+
+
+def _row(hit: dict[str, Any]) -> dict[str, Any]:
+    row = dict(hit["_source"])
+    for name, stored in STORED_AS.items():
+        row[name] = row.get(stored)
+    is_request = "request_id" in row
+    row["kind"] = "request" if is_request else "event"
+    row["id"] = row["request_id"] if is_request else row["event_id"]
+    row["highlights"] = (hit.get("highlight") or {}).get("text")
+    return row
+
+
+def count_batch(aggregations: dict[str, Any]) -> pa.RecordBatch:
+    """The groups of a search that counts, in `COUNT_SCHEMA`."""
+    return pa.RecordBatch.from_pylist(list(_groups(aggregations)), schema=COUNT_SCHEMA)
+
+
+def _groups(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for kind, group in found.items():
+        for bucket in group.get("hours", group).get("buckets", ()):
+            if "inner" in bucket:
+                for inner in bucket["inner"]["buckets"]:
+                    key = f"{bucket['key']}.{inner['key']}"
+                    yield {"kind": kind, "key": key, "count": inner["doc_count"]}
+                continue
+            key = bucket.get("key_as_string", bucket["key"])
+            yield {"kind": kind, "key": str(key), "count": bucket["doc_count"]}
+
+
+def _terms(field: str) -> dict[str, Any]:
+    return {"terms": {"field": field, "size": GROUPS}}
+
+
+_HOURS = {"date_histogram": {"field": "timestamp", "fixed_interval": "1h", "min_doc_count": 1}}
+AGGREGATIONS: dict[Counts, dict[str, Any]] = {
+    Counts.error: {"request": _terms("error_codes")},
+    Counts.type: {
+        "event": {**_terms("entity_type"), "aggs": {"inner": _terms("event_type")}},
+        "request": _terms("operation_type"),
+    },
+    Counts.hour: {
+        kind: {"filter": {"exists": {"field": f"{kind}_id"}}, "aggs": {"hours": _HOURS}}
+        for kind in ("event", "request")
+    },
+}
+"""What the server is asked for, by what hits are counted by."""

@@ -1,0 +1,258 @@
+"""Search on the real engine: what is found, in which order, and by whom."""
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from event_tables import DAY, MORNING, block, event
+from pydantic import SecretStr
+
+from fraiseql_assets.operational.client import connect, definition
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.operational.request_bodies import request_documents
+from fraiseql_assets.operational.search.engine import Search
+from fraiseql_assets.operational.search.request import (
+    Counts,
+    Kinds,
+    SearchMistake,
+    SearchRequest,
+)
+from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, FIELDS, HIT_SCHEMA
+from fraiseql_assets.planes import PlaneNotSetUp
+from fraiseql_assets.requests.schema import REQUEST_SCHEMA
+from fraiseql_assets.settings import Settings
+from tests.conftest import drop_indices
+
+ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
+
+
+def request(number: int, **fields: Any) -> dict[str, Any]:
+    """A request as the log stored it."""
+    return {
+        "request_id": f"r-{number}",
+        "timestamp": MORNING + timedelta(minutes=number),
+        "operation_type": "query",
+        "operation_name": "OrderPage",
+        "query": "query OrderPage($id: ID!) { order(id: $id) { total } }",
+        "query_hash": "0" * 64,
+        "variables": json.dumps({"id": f"o-{number}"}),
+        "tenant_id": "acme",
+        "transport": "http",
+        "status": "ok",
+        "error_codes": [],
+        "error_messages": [],
+        "duration_ms": float(number),
+        "stream_seq": number,
+        "stream_row": 0,
+        "stream_time": MORNING,
+        **fields,
+    }
+
+
+def failure(number: int, message: str, code: str = "DATABASE_ERROR", **fields: Any) -> Any:
+    errors = {"error_codes": [code], "error_messages": [message], "status": "error"}
+    return request(number, **errors, **fields)
+
+
+EVENTS = [
+    event(1, entity_id=ORDER, data='{"status":"new","customer":{"country":"FR"}}'),
+    event(2, entity_id=ORDER, event_type="UPDATE", data='{"status":"paid"}'),
+    event(3, entity_type="Invoice", data='{"note":"a caf\\u00e9 in Zürich"}', tenant_id="other"),
+    event(4, data='{"note":"' + "w" * 2_000 + ' end","customer":{"country":"DE"}}'),
+    *(event(number, entity_type="Filler") for number in range(10, 60)),
+]
+REQUESTS = [
+    failure(
+        70,
+        'deadlock detected on relation "tb_order"',
+        variables=json.dumps({"id": ORDER}),
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+    ),
+    failure(71, 'deadlock detected on relation "tb_invoice"'),
+    failure(72, "the field nothing is not of Order", "GRAPHQL_VALIDATION_FAILED"),
+    failure(73, "deadlock detected elsewhere", tenant_id="other"),
+    request(74),
+]
+
+
+@pytest.fixture(scope="module")
+def filled(elasticsearch_url: str) -> Iterator[Settings]:
+    """Settings under which events and requests are indexed, once for the module."""
+    settings = Settings(
+        elasticsearch_url=SecretStr(elasticsearch_url), index_prefix=f"test-{secrets.token_hex(4)}"
+    )
+    plane = OperationalPlane(settings)
+    plane.setup()
+    plane.write(block(EVENTS))
+    plane.count(DAY)
+    client = connect(settings, timeout=30)
+    index = f"{settings.index_prefix}-requests-{DAY:%Y.%m.%d}-000001"
+    aliases = {f"{settings.index_prefix}-requests": {}}
+    client.indices.create(index=index, aliases=aliases, **definition("requests"))
+    [batch] = pa.Table.from_pylist(REQUESTS, schema=REQUEST_SCHEMA).to_batches()
+    lines = "".join(request_documents(batch, index).to_pylist()).splitlines()
+    answer = client.bulk(operations=map(json.loads, lines), refresh=True)
+    assert not answer["errors"], answer
+    yield settings
+    client.close()
+    plane.close()
+    drop_indices(elasticsearch_url, settings.index_prefix)
+
+
+def found(settings: Settings, principal: str | None = None, **conditions: Any) -> list[str]:
+    page = Search(settings).hits(SearchRequest(**conditions), tenant=principal)
+    assert page.schema == HIT_SCHEMA
+    return page["id"].to_pylist()
+
+
+def test_text_is_found_in_events_and_requests(filled: Settings) -> None:
+    assert found(filled, query="deadlock tb_order") == ["r-70"]
+    assert found(filled, query="zürich café") == ["e-3"]
+    assert found(filled, query="end") == ["e-4"]
+    assert found(filled, query="") != []
+
+
+def test_filters_on_fields_and_paths(filled: Settings) -> None:
+    assert found(filled, query="data.customer.country:FR") == ["e-1"]
+    assert found(filled, query="_exists_:data.customer.country") == ["e-4", "e-1"]
+    assert found(filled, query="error_codes:GRAPHQL_VALIDATION_FAILED") == ["r-72"]
+    assert found(filled, query="duration_ms:[73 TO 80]") == ["r-74", "r-73"]
+    assert found(filled, query="data.status:paid AND entity_type:Order") == ["e-2"]
+    assert found(filled, query="entity_type:(Invoice OR Nothing)") == ["e-3"]
+    assert found(filled, query=f'variables.id:"{ORDER}"') == ["r-70"]
+    assert found(filled, entity_type="Invoice") == ["e-3"]
+    assert found(filled, event_type="UPDATE") == ["e-2"]
+
+
+def test_what_happened_to_an_id_in_the_order_of_time(filled: Settings) -> None:
+    assert found(filled, id=ORDER, oldest_first=True) == ["e-1", "e-2", "r-70"]
+    assert found(filled, entity=ORDER) == ["r-70", "e-2", "e-1"]
+    assert found(filled, id="4bf92f3577b34da6a3ce929d0e0e4736") == ["r-70"]
+
+
+def test_failed_requests_and_those_like_one(filled: Settings) -> None:
+    assert found(filled, failed=True) == ["r-73", "r-72", "r-71", "r-70"]
+    like = found(filled, similar="r-70")
+    assert set(like) == {"r-71", "r-73"}
+    with pytest.raises(SearchMistake, match="no request"):
+        found(filled, similar="r-999")
+
+
+def test_kinds_and_times(filled: Settings) -> None:
+    assert found(filled, kinds=Kinds.requests, query="o-74") == ["r-74"]
+    assert found(filled, kinds=Kinds.events, query="deadlock") == []
+    at = MORNING + timedelta(minutes=71)
+    assert found(filled, since=at, until=at + timedelta(minutes=1)) == ["r-71"]
+
+
+def test_hits_are_counted(filled: Settings) -> None:
+    def counted(by: Counts) -> dict[tuple[str, str], int]:
+        batch = Search(filled).counts(SearchRequest(), by, tenant=None)
+        assert batch.schema == COUNT_SCHEMA
+        return {(row["kind"], row["key"]): row["count"] for row in batch.to_pylist()}
+
+    assert counted(Counts.error) == {
+        ("request", "DATABASE_ERROR"): 3,
+        ("request", "GRAPHQL_VALIDATION_FAILED"): 1,
+    }
+    assert counted(Counts.type)["event", "Order.UPDATE"] == 1
+    assert counted(Counts.type)["request", "query"] == 5
+    assert sum(counted(Counts.hour).values()) == len(EVENTS) + len(REQUESTS)
+
+
+def test_highlights_show_the_words(filled: Settings) -> None:
+    page = Search(filled).hits(SearchRequest(query="deadlock tb_order"), tenant=None)
+    [fragments] = page["highlights"].to_pylist()
+    assert "<em>deadlock</em>" in fragments[0]
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(filled: Settings) -> None:
+    request = SearchRequest(limit=7)
+    search = Search(filled)
+    ids = [name for page in search.pages(request, tenant=None) for name in page["id"].to_pylist()]
+    assert len(ids) == len(set(ids)) == len(EVENTS) + len(REQUESTS)
+    first = search.hits(request, tenant=None)
+    cursor = first["cursor"][-1].as_py()
+    resumed = Search(filled).hits(replace(request, cursor=cursor), tenant=None)
+    assert resumed["id"].to_pylist() == ids[7:14]
+    with pytest.raises(SearchMistake, match="another search"):
+        search.hits(SearchRequest(query="deadlock", cursor=cursor), tenant=None)
+
+
+def test_a_page_goes_on_after_its_point_in_time_is_gone(filled: Settings) -> None:
+    search = Search(filled)
+    request = SearchRequest(limit=7)
+    whole = found(filled, limit=21)
+    cursor = search.hits(request, tenant=None)["cursor"][-1].as_py()
+    _, point, _ = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    connect(filled, timeout=30).close_point_in_time(id=point)
+    again = search.hits(replace(request, cursor=cursor), tenant=None)
+    assert again["id"].to_pylist() == whole[7:14]
+
+
+def test_a_tenant_sees_its_own_rows_whatever_it_asks_for(filled: Settings) -> None:
+    own = {"e-3", "r-73"}
+    for query in (
+        "",
+        "tenant_id:acme OR tenant_id:other",
+        "*",
+        "NOT tenant_id:other OR *",
+        "deadlock) OR (tenant_id:acme",
+    ):
+        try:
+            assert set(found(filled, "other", query=query)) <= own
+        except ValueError:
+            continue
+    assert set(found(filled, "other")) == own
+    assert found(filled, "other", tenant="acme") == []
+    assert found(filled, "other", id=ORDER) == []
+    with pytest.raises(SearchMistake, match="no request"):
+        found(filled, "other", similar="r-70")
+    counts = Search(filled).counts(SearchRequest(), Counts.error, tenant="other")
+    assert counts["count"].to_pylist() == [1]
+
+
+def test_every_field_can_be_asked_for(filled: Settings) -> None:
+    values = {"date": "2026-01-01", "long": "1", "double": "1", "flattened": "x"}
+    for name, kind in FIELDS.items():
+        found(filled, query=f"{name}:{values.get(kind, 'x')}")
+        found(filled, query=f"_exists_:{name}")
+
+
+def test_right_queries_of_every_form_are_answered(filled: Settings) -> None:
+    for query in (
+        '"deadlock detected"~2',
+        "deadlok~1",
+        "dead*",
+        "*lock",
+        "/graphql",
+        "deadlock^2 detected",
+        "data.status:pa*",
+        "data.status:[a TO z]",
+        "timestamp:[now-1000d TO now+1d]",
+        r"tb\_order",
+        "😀",
+        "-deadlock +detected",
+        "!deadlock",
+    ):
+        found(filled, query=query)
+
+
+def test_a_plane_without_events_has_no_hits(settings: Settings) -> None:
+    plane = OperationalPlane(settings)
+    plane.setup()
+    plane.close()
+    assert found(settings) == []
+    assert found(settings, kinds=Kinds.requests, query="deadlock") == []
+    assert Search(settings).counts(SearchRequest(), Counts.hour, tenant=None).num_rows == 0
+
+
+def test_a_server_without_the_plane_is_said_to_need_setting_up(settings: Settings) -> None:
+    with pytest.raises(PlaneNotSetUp, match="fraiseql-assets setup"):
+        found(settings)

@@ -1,0 +1,195 @@
+"""Search through its three doors, the command line, HTTP and Flight: one answer."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pyarrow as pa
+import pytest
+from event_tables import DAY, block, event
+from flights import Service, environment, names_of_their_own, serving
+from pyarrow import flight
+from pydantic import SecretStr
+
+from flight_service.errors import sentence_of
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA
+
+SECRET = "a secret that is long enough for HS256"
+ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
+
+
+def token(**claims: Any) -> str:
+    return jwt.encode({"sub": "ada", **claims}, SECRET, algorithm="HS256")
+
+
+@pytest.fixture(scope="module")
+def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Service]:
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with names_of_their_own(**urls) as settings:
+        plane = OperationalPlane(settings)
+        plane.setup()
+        plane.write(
+            block(
+                [
+                    event(1, entity_id=ORDER, data='{"note":"payment declined"}'),
+                    event(2, entity_id=ORDER, event_type="UPDATE"),
+                    event(3, tenant_id="other", data='{"note":"payment taken"}'),
+                ]
+            )
+        )
+        assert plane.count(DAY).rows == 3
+        with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
+            yield service
+        plane.close()
+
+
+def over_http(service: Service, parameters: dict[str, Any], **claims: Any) -> httpx.Response:
+    headers = {"authorization": f"Bearer {token(**claims)}"}
+    url = f"{service.settings.http_url}/search"
+    return httpx.get(url, params=parameters, headers=headers)
+
+
+def over_flight(service: Service, ticket: dict[str, Any], **claims: Any) -> pa.Table:
+    header = (b"authorization", f"Bearer {token(**claims)}".encode())
+    options = flight.FlightCallOptions(headers=[header])
+    data = json.dumps({"type": "Search", **ticket}).encode()
+    info = service.client.get_flight_info(flight.FlightDescriptor.for_command(data), options)
+    table = service.client.do_get(info.endpoints[0].ticket, options).read_all()
+    assert table.schema == info.schema
+    return table
+
+
+def on_the_command_line(
+    service: Service, *arguments: str, **claims: Any
+) -> subprocess.CompletedProcess[str]:
+    settings = service.settings.model_copy(
+        update={"jwt_secret": None, "flight_token": SecretStr(token(**claims))}
+    )
+    command = [sys.executable, "-c", "from fraiseql_assets.cli.main import app; app()", "search"]
+    return subprocess.run(
+        [*command, *arguments],
+        env={**environment(settings), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_three_doors_give_the_same_hits(service: Service) -> None:
+    hits = over_http(service, {"q": "payment", "limit": 10}).json()["hits"]
+    table = over_flight(service, {"query": "payment"})
+    printed = on_the_command_line(service, "payment", "--format", "json")
+    lines = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert table.schema == HIT_SCHEMA
+    assert [hit["id"] for hit in hits] == ["e-3", "e-1"]
+    assert table["id"].to_pylist() == [line["id"] for line in lines] == ["e-3", "e-1"]
+    assert hits[1]["data"] == {"note": "payment declined"}
+    assert hits[1]["highlights"] == table["highlights"][1].as_py()
+
+
+def test_a_tenant_s_token_finds_its_own_rows_through_every_door(service: Service) -> None:
+    query = "tenant_id:other OR payment"
+    hits = over_http(service, {"q": query}, tenant_id="acme").json()["hits"]
+    table = over_flight(service, {"query": query}, tenant_id="acme")
+    printed = on_the_command_line(service, query, "--format", "json", tenant_id="acme")
+    assert [hit["id"] for hit in hits] == table["id"].to_pylist() == ["e-1"]
+    assert [json.loads(line)["id"] for line in printed.stdout.splitlines()] == ["e-1"]
+
+
+def test_the_timeline_of_an_id_is_in_the_order_of_time(service: Service) -> None:
+    printed = on_the_command_line(service, "--id", ORDER)
+    lines = printed.stdout.splitlines()
+    assert ["INSERT" in line for line in lines] == [True, False], printed
+    assert "e-1" in lines[0]
+    assert "e-2" in lines[1]
+
+
+def test_pages_are_resumed_over_http_and_on_the_command_line(service: Service) -> None:
+    first = over_http(service, {"limit": 2}).json()
+    second = over_http(service, {"limit": 2, "cursor": first["cursor"]}).json()
+    assert [hit["id"] for hit in (*first["hits"], *second["hits"])] == ["e-3", "e-2", "e-1"]
+    assert second["cursor"] is None
+    printed = on_the_command_line(service, "--limit", "2")
+    cursor = printed.stderr.split()[-1]
+    assert "e-1" in on_the_command_line(service, "--limit", "2", "--cursor", cursor).stdout
+
+
+def test_hits_are_counted(service: Service) -> None:
+    table = over_flight(service, {"count": "type"})
+    assert table.schema == COUNT_SCHEMA
+    assert table.to_pylist()[0] == {"kind": "event", "key": "Order.INSERT", "count": 2}
+    counts = over_http(service, {"count": "type"}).json()["counts"]
+    assert counts == table.to_pylist()
+    assert "Order.INSERT" in on_the_command_line(service, "--count", "type").stdout
+
+
+def test_arrow_comes_over_http_and_from_the_command_line(service: Service) -> None:
+    headers = {
+        "authorization": f"Bearer {token()}",
+        "accept": "application/vnd.apache.arrow.stream",
+    }
+    answer = httpx.get(f"{service.settings.http_url}/search", headers=headers)
+    assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
+
+
+def test_a_mistake_is_pointed_at_through_every_door(service: Service) -> None:
+    answer = over_http(service, {"q": "entty_type:Order"})
+    [error] = answer.json()["errors"]
+    assert answer.status_code == 400
+    assert error["position"] == 0
+    assert error["pointed"].splitlines()[1] == "^"
+    with pytest.raises(pa.ArrowInvalid) as caught:
+        over_flight(service, {"query": "entty_type:Order"})
+    assert "Did you mean entity_type?" in sentence_of(caught.value)
+    printed = on_the_command_line(service, "entty_type:Order")
+    assert printed.returncode == 1
+    assert "Did you mean entity_type?" in printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"since": "yesterday"}, "since is 'yesterday'"),
+        ({"limit": "0"}, "limit is 0"),
+        ({"limit": "many"}, "does not fit"),
+        ({"colour": "red"}, "unknown field"),
+        ({"cursor": "x"}, "cursor is none"),
+        ({"q": "a", "similar": "r"}, "exclude each other"),
+    ],
+)
+def test_a_wrong_parameter_is_named(
+    service: Service, parameters: dict[str, str], message: str
+) -> None:
+    answer = over_http(service, parameters)
+    assert answer.status_code == 400
+    assert message in answer.json()["errors"][0]["message"]
+
+
+def test_search_needs_a_token_where_the_service_does(service: Service) -> None:
+    assert httpx.get(f"{service.settings.http_url}/search").status_code == 401
+
+
+def test_a_plane_that_is_down_is_said_in_a_sentence(
+    nats_url: str, clickhouse_url: str, elasticsearch_url: str
+) -> None:
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with (
+        names_of_their_own(**urls) as settings,
+        serving(settings, elasticsearch_url=SecretStr("http://127.0.0.1:9")) as service,
+    ):
+        answer = httpx.get(f"{service.settings.http_url}/search")
+        assert answer.status_code == 503
+        assert "does not answer" in answer.json()["errors"][0]["message"]

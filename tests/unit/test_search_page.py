@@ -1,0 +1,31 @@
+"""The page of search, held against the fields and the ticket."""
+
+from pathlib import Path
+
+import pytest
+
+from flight_service.search import Search
+from fraiseql_assets.operational.client import definition
+from fraiseql_assets.operational.search.schema import FIELDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_is_on_the_page(name: str) -> None:
+    assert f"`{name}`" in PAGE or f"`{name}.…`" in PAGE
+
+
+@pytest.mark.parametrize("name", Search.__struct_fields__)
+def test_every_field_of_the_ticket_is_on_the_page(name: str) -> None:
+    assert f"`{name}`" in PAGE
+
+
+def test_every_field_is_mapped_and_indexed() -> None:
+    mapped = {
+        name
+        for kind in ("events", "requests")
+        for name, field in definition(kind)["mappings"]["properties"].items()
+        if field.get("index", True) and name != "stream_row"
+    }
+    assert set(FIELDS) == mapped

@@ -1,0 +1,75 @@
+"""Query strings: what is right goes on, what is wrong is pointed at."""
+
+import pytest
+
+from fraiseql_assets.operational.search.syntax import checked
+from fraiseql_assets.operational.search.values import QueryMistake
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "payment declined",
+        '"card was declined"',
+        "entity_type:Order AND NOT status:ok",
+        "entity_type:(Order OR Invoice) -event_type:DELETE",
+        "data.customer.country:FR",
+        'data.note:"to: you"',
+        "data.sku:AB-*",
+        "duration_ms:>100",
+        "duration_ms:[100 TO *]",
+        "timestamp:[2026-01-01 TO now-1h]",
+        'timestamp:["2026-01-01T00:00:00Z" TO "2026-01-02T00:00:00Z"}',
+        "data.shipped_on:[2026-01-01 TO 2026-02-01]",
+        "_exists_:changes.status",
+        'refun* OR refund~1 OR "refund order"~2',
+        "o-1 8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e é 😀",
+        "declined^2 gateway",
+        r"path\:literal",
+        "((a b) OR (c d))",
+    ],
+)
+def test_a_right_query_goes_to_the_server_as_it_is_written(query: str) -> None:
+    assert checked(query) == query
+
+
+def test_a_slash_is_a_character_and_begins_no_regular_expression() -> None:
+    assert checked("/graphql and/or") == r"\/graphql and\/or"
+
+
+@pytest.mark.parametrize(
+    ("query", "position", "message"),
+    [
+        ("status:error AND entty_type:Order", 17, "Did you mean entity_type?"),
+        ("colour:red", 0, "There is no field colour."),
+        ("data.:x", 0, "There is no field data.."),
+        ("a AND (b OR c", 6, "not closed"),
+        ("a b)", 3, "closes none"),
+        ('say "hello', 4, "quote is not closed"),
+        ("status: error", 7, "has no value"),
+        ("status:", 7, "has no value"),
+        ("a AND", 5, "missing"),
+        ("OR a", 0, "needs something before it"),
+        ("duration_ms:fast", 12, "is a number"),
+        ("duration_ms:[1 TO fast]", 18, "is a number"),
+        ("timestamp:yesterday", 10, "is a time"),
+        ("duration_ms:[100]", 12, "[low TO high]"),
+        ("[1 TO 2]", 0, "belongs to a field"),
+        ("data.total:[10 TO 20]", 12, "9 comes after 10"),
+        ("data.total:>10", 12, "9 comes after 10"),
+        ("data.na*me:x", 0, "written out"),
+        ("data.name:*x", 10, "at a value's end only"),
+        ("> 5", 0, "compares a field"),
+        ("_exists_:colour", 9, "There is no field colour."),
+        ("time 12:30", 5, "There is no field 12."),
+        ("a ~2", 2, "stands behind a word"),
+        ("x" * 5_000, 4_096, "at most 4,096"),
+        ("(" * 60 + "a" + ")" * 60, 50, "brackets deep"),
+    ],
+)
+def test_a_mistake_is_pointed_at(query: str, position: int, message: str) -> None:
+    with pytest.raises(QueryMistake) as caught:
+        checked(query)
+    assert message in caught.value.message
+    assert caught.value.position == position
