@@ -8,7 +8,7 @@ from graphql import parse, validate
 from flight_service.graphql.schema.compiled import Compiled, read
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from local_stack.demo import COMPILED_SCHEMA, QUERIES, on_database
-from local_stack.demo.lives import STEPS
+from local_stack.demo.lifecycle import STEPS
 
 
 @pytest.fixture(scope="module")
