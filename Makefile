@@ -1,10 +1,10 @@
-# Every target installs first when .venv is missing or older than what it is made from.
+# Every target first installs .venv if it is missing or older than its requirements.
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-# The type checker's look for a newer release, and Dagster's telemetry, would use the network.
+# The type checker's check for updates and Dagster's telemetry would use the network.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -15,9 +15,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Makes .venv with everything in it, at the locked versions
+install: $(INSTALLED) ## Creates .venv with all dependencies, at the locked versions
 
-demo: $(INSTALLED) ## Starts everything on this machine, with events flowing; Ctrl-C ends it
+demo: $(INSTALLED) ## Starts everything on this machine with demo data; Ctrl-C stops it
 	$(BIN)/fraiseql-assets dev --demo
 
 test: $(INSTALLED) ## Runs the tests, on real servers
@@ -26,13 +26,13 @@ test: $(INSTALLED) ## Runs the tests, on real servers
 test-search: $(INSTALLED) ## Runs the operational plane's contract on OpenSearch too
 	$(BIN)/pytest tests/contract -k operational --search opensearch
 
-chaos: $(INSTALLED) ## Kills, freezes and cuts real stacks in a hundred trials, and counts what they hold
+chaos: $(INSTALLED) ## Injects faults into real stacks in a hundred trials, and writes docs/guarantees.md
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md
 
-bench: $(INSTALLED) ## Measures everything and writes benchmarks/RESULTS.md; quiet the machine first
+bench: $(INSTALLED) ## Runs all benchmarks and writes benchmarks/RESULTS.md; needs a quiet machine
 	$(BIN)/python -m benchmarks
 
-lint: $(INSTALLED) ## Style, types, the direction of imports, and the Dagster definitions
+lint: $(INSTALLED) ## Checks style, types, the direction of imports and the Dagster definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright

@@ -1,7 +1,7 @@
-"""Runs benchmarks one after another and writes `RESULTS.md` from what they found.
+"""Runs benchmarks one after another and writes their results to `RESULTS.md`.
 
-Each runs in a process of its own, so that none pays for another's memory. `RESULTS.md` holds the
-newest result of every benchmark that is listed here, so a part of them may be run alone.
+Each benchmark runs in a separate process, so that memory of one does not affect the next.
+`RESULTS.md` has the newest result of every benchmark, so you can run some of them alone.
 """
 
 import argparse
@@ -17,20 +17,20 @@ from benchmarks.summary import write_summary
 FOLDER = Path(__file__).parent
 
 BENCHMARKS = {
-    "flight": "N1: what the Flight service adds to a bare server",
+    "flight": "N1: the Flight service against a bare Flight server",
     "graphql_speed": "N2, N3: GraphQL as Arrow, against JSON and against COPY",
-    "graphql_limits": "N4, N10: memory of a large result; how soon a query answers and stops",
-    "ingest": "N5, N6, N7: events out of the log, into Arrow and into ClickHouse",
-    "reading": "messages out of the log, against the client library nats-py",
-    "bulk": "N8: bodies for Elasticsearch",
+    "graphql_limits": "N4, N10: memory of a large result; time to plan and to cancel a query",
+    "ingest": "N5, N6, N7: events from the log into Arrow and into ClickHouse",
+    "reading": "messages from the log, against the client library nats-py",
+    "bulk": "N8: request bodies for Elasticsearch",
     "indexing": "N15: documents into Elasticsearch",
-    "latency": "N11: from published to visible",
-    "backlog": "a backlog drained in bounded memory; how cost grows with the number of events",
+    "latency": "N11: time from published to visible",
+    "backlog": "memory and cost of a backlog, by number of events",
 }
-"""What runs when none is named, in this order; each takes `--rounds`."""
+"""The benchmarks that run by default, in this order. Each has the option `--rounds`."""
 
 LONG = {"soak": "a hundred clients for ten minutes"}
-"""What runs only when it is named."""
+"""The benchmarks that run only if they are named."""
 
 EVERY = {**BENCHMARKS, **LONG}
 
@@ -44,11 +44,13 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="name", help="which; all but soak, when none is named"
+        "names", nargs="*", metavar="name", help="benchmarks to run; by default all except soak"
     )
-    parser.add_argument("--rounds", type=int, help="measured rounds; else what each takes")
+    parser.add_argument("--rounds", type=int, help="measured rounds; each benchmark has a default")
     parser.add_argument(
-        "--quick", action="store_true", help="see that they work: one short round, nothing written"
+        "--quick",
+        action="store_true",
+        help="test that they work: one short round, no results written",
     )
     asked = parser.parse_args()
     unknown = [name for name in asked.names if name not in EVERY]
@@ -59,11 +61,11 @@ def main() -> None:
     if not asked.quick:
         out.print(f"Written: {write_summary(EVERY)}")
     if failed:
-        raise SystemExit(f"Failed: {', '.join(failed)}. The results of these are older ones.")
+        raise SystemExit(f"Failed: {', '.join(failed)}. Their results are from an earlier run.")
 
 
 def run(name: str, rounds: int | None, quick: bool) -> bool:
-    """Runs one; whether it came to its end."""
+    """Runs a benchmark. Returns whether it succeeded."""
     out.rule(f"{name}: {EVERY[name]}")
     started = time.monotonic()
     options = ["--rounds", str(rounds)] if rounds and name in BENCHMARKS else []

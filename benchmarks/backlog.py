@@ -1,10 +1,10 @@
-"""A backlog drains in bounded memory, and what an event costs as they become many.
+"""Memory and cost of reading a backlog, by number of events.
 
-Ten thousand to ten million events wait in the log. A process of its own, as a run is one, takes
-them into an empty plane: so many seconds, so much of the processors, so much memory at its peak.
-The most are 10,000,000 events of Arrow messages and 1,000,000 of JSON into ClickHouse, and 200,000
-into Elasticsearch, since the embedded server keeps all documents in memory. All of it takes about
-five minutes and 5 GB of disk.
+The log holds ten thousand to ten million events. A separate process, like a run, reads them into an
+empty plane. The benchmark measures seconds, processor seconds and peak memory. The largest backlogs
+are 10,000,000 events in Arrow messages and 1,000,000 in JSON messages for ClickHouse, and 200,000
+for Elasticsearch, because the embedded server keeps all documents in memory. The benchmark takes
+about five minutes and 5 GB of disk.
 """
 
 import argparse
@@ -30,19 +30,19 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 
 ARROW_MESSAGE = 10_000
-"""Events of one Arrow message."""
+"""Events per Arrow message."""
 
 SIZES = {
     ("arrow", "analytics"): (10_000, 100_000, 1_000_000, 5_000_000, 10_000_000),
     ("observer", "analytics"): (10_000, 100_000, 1_000_000),
     ("observer", "operational"): (10_000, 100_000, 200_000),
 }
-"""By the messages' shape and the plane."""
+"""Numbers of events, by message shape and plane."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What it took the process."""
+    """Cost of a backlog in the process that read it."""
 
     rows: int
     seconds: float
@@ -51,8 +51,8 @@ class Taken:
 
 
 def drain(settings: Settings, plane_name: str, messages: int) -> Taken:
-    """Takes the first messages of the log into the plane, range by range as a sensor asks."""
-    # Both imported as a run of either plane has them.
+    """Reads the first messages of the log into the plane, in the ranges that a sensor requests."""
+    # A run imports both planes, so its memory includes both.
     from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.operational.plane import OperationalPlane
 
@@ -71,14 +71,14 @@ def drain(settings: Settings, plane_name: str, messages: int) -> Taken:
 
 
 def in_own_process(settings: Settings, plane: str, messages: int) -> Taken:
-    """The same, in a process that does nothing else."""
+    """Calls `drain` in a new process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(drain, settings, plane, messages).result()
 
 
 def measured(settings: Settings, plane: str, server: Embedded, events: int) -> list[Cell]:
-    """A row of the table: so many events into an empty plane."""
+    """A row of the table: a number of events into an empty plane."""
     own = settings.model_copy(
         update={
             "clickhouse_url": SecretStr(
@@ -121,7 +121,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="has no effect: once each")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="ignored: each backlog is read once"
+    )
     parser.parse_args()
     loads, rows = [load()], []
     with (
@@ -149,7 +151,7 @@ def main() -> None:
 
 
 def sizes() -> dict[tuple[str, str], tuple[int, ...]]:
-    """What is measured: under `--quick` the smallest of each."""
+    """The backlogs to measure; with `--quick` only the smallest of each."""
     return {way: counts[:1] if QUICK else counts for way, counts in SIZES.items()}
 
 

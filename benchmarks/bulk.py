@@ -1,8 +1,8 @@
 """N8: bodies of `_bulk` requests, against `elasticsearch.helpers.streaming_bulk`.
 
-Both sides build requests of the same size from the same block, and send nothing: the library's
-transport ends at a node that takes every request for done. The library needs a dictionary per
-event; a second side has these ready in memory, so that only its own work is measured.
+Both sides build requests of the same size from the same block. Nothing is sent: the library's
+transport ends at a node that accepts every request. The library needs a dictionary per event. A
+second side gets the dictionaries from memory, so that only the library's own work is measured.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from fraiseql_assets.settings import Settings
 
 EVENTS = 2_000 if QUICK else 100_000
 LIBRARY_EVENTS = EVENTS // 5
-"""The library builds a part; what is compared is documents per second."""
+"""The library builds fewer documents; the benchmark compares documents per second."""
 INDEX = "fraiseql-events-2026.01.01"
 MOST = Settings.model_fields["bulk_bytes"].default
 GOAL = 10.0
 
 
 class Nowhere(BaseNode):
-    """Takes every request for done."""
+    """Accepts every request."""
 
     def perform_request(self, *args: Any, **kwargs: Any) -> NodeApiResponse:
         del args, kwargs
@@ -43,11 +43,11 @@ class Nowhere(BaseNode):
         return NodeApiResponse(meta, b'{"errors": false, "items": []}')
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing: there is no connection."""
 
 
 def actions(block: pa.Table) -> list[dict[str, Any]]:
-    """The library's actions: each our document, as one writes it first."""
+    """The library's actions, with the same documents, in the simplest code."""
     return list(map(_action, block.to_pylist()))
 
 
@@ -62,12 +62,12 @@ def _action(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_columns(block: pa.Table) -> float:
-    """Our side: the bytes of each request."""
+    """This project: the bytes of each request."""
     return block.num_rows if sum(len(body.payload()) for body in bodies(block, INDEX, MOST)) else 0
 
 
 def by_library(made: Iterable[dict[str, Any]], count: int) -> float:
-    """The library's side."""
+    """The library."""
     client = Elasticsearch("http://127.0.0.1:1", node_class=Nowhere)
     for _ in streaming_bulk(client, made, chunk_size=count, max_chunk_bytes=MOST):
         pass
@@ -75,7 +75,7 @@ def by_library(made: Iterable[dict[str, Any]], count: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Bodies for Elasticsearch: N8.")
+    parser = argparse.ArgumentParser(description="N8: request bodies for Elasticsearch.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     block = as_stored(events(EVENTS))
@@ -83,11 +83,11 @@ def main() -> None:
     ready = actions(part)
     sides, load = alternate(
         {
-            "by columns": lambda: rate(lambda: by_columns(block)),
+            "built by column": lambda: rate(lambda: by_columns(block)),
             "streaming_bulk, from the block": lambda: rate(
                 lambda: by_library(actions(part), LIBRARY_EVENTS)
             ),
-            "streaming_bulk, dictionaries ready": lambda: rate(
+            "streaming_bulk, from dictionaries in memory": lambda: rate(
                 lambda: by_library(ready, LIBRARY_EVENTS)
             ),
         },

@@ -1,8 +1,8 @@
-"""N1: a table in memory by DoGet, through all that the service does for a call.
+"""N1: DoGet of a table in memory, from the Flight service and from a bare pyarrow server.
 
-Both servers send the same batches, each from a process of its own: the bare one is pyarrow's, which
-streams them without returning to Python; the service's checks a token, watches the call and passes
-every batch by its own hands.
+Both servers send the same batches, each from a separate process. The bare server streams them
+without running Python. The service checks a token, watches the call for cancellation and handles
+every batch in Python.
 """
 
 import argparse
@@ -16,17 +16,17 @@ from pyarrow import flight
 
 GOAL = 0.90
 READS = 10
-"""How often the table is read in a round."""
+"""Reads of the table per round."""
 
 
 def read(client: flight.FlightClient, options: flight.FlightCallOptions | None = None) -> int:
-    """Reads the table to its end, keeping nothing; returns its rows."""
+    """Reads the whole table and keeps nothing. Returns the number of rows."""
     reader = client.do_get(flight.Ticket(b'{"type": "Table"}'), options)
     return sum(chunk.data.num_rows for chunk in reader)
 
 
 def several(client: flight.FlightClient, options: flight.FlightCallOptions | None = None) -> float:
-    """The rate of several reads in rows per second."""
+    """Several reads, in rows per second."""
     return rate(lambda: sum(read(client, options) for _ in range(READS)))
 
 
@@ -47,7 +47,7 @@ def n1(bare: flight.FlightClient, service: Service, rounds: int) -> Comparison:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="DoGet of a table in memory: N1.")
+    parser = argparse.ArgumentParser(description="N1: DoGet of a table in memory.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     with (

@@ -1,11 +1,10 @@
-"""N4 and N10: what GraphQL over Flight takes and how soon it answers and stops.
+"""N4 and N10: memory of GraphQL over Flight, and the time to plan and to cancel a query.
 
-N4   A million rows of seven scalars: by how much the memory of the service grows over its idle
-     memory, and that of a client in a process of its own which reads batch by batch.
-N10  GetFlightInfo of a GraphQL ticket, from the client's call to its answer, for a query that was
-     asked before, for one with other variables and for one that is new; and the time from a
-     client's cancel until PostgreSQL has no statement of it, for queries that send rows, that sort
-     and that compute.
+N4   A million rows of seven scalars: the growth of the service's memory over its idle memory, and
+     of the memory of a client in a separate process that reads batch by batch.
+N10  The duration of GetFlightInfo of a GraphQL ticket, as the client sees it: for a repeated query,
+     for one with new variables and for a new query. And the time from a client's cancel until
+     PostgreSQL runs no statement for it, for queries that send rows, that sort and that compute.
 """
 
 import argparse
@@ -41,7 +40,7 @@ STOPPED = {
     f"{{ {FIELDS} }} }}",
     "two lists as one row": f"{{ a: lineItems {{ {FIELDS} }} b: builtItems {{ {FIELDS} }} }}",
 }
-"""Queries that run for longer than it takes to cancel them."""
+"""Queries that run longer than it takes to cancel them."""
 
 
 def ticket(query: str, **variables: int) -> bytes:
@@ -49,14 +48,14 @@ def ticket(query: str, **variables: int) -> bytes:
 
 
 def memory(pid: int) -> float:
-    """A process's own memory in MiB: resident, without the pages that files share."""
+    """A process's memory in MiB: resident, without pages shared with files."""
     found = psutil.Process(pid).memory_info()
     return (found.rss - found.shared) / MIB
 
 
 @contextmanager
 def peak_of(pid: int) -> Iterator[Callable[[], float]]:
-    """Watches a process's memory for the length of the block; what is yielded tells its peak."""
+    """Samples a process's memory during the block. Yields a function that returns the peak."""
     highest, ended = [memory(pid)], threading.Event()
 
     def watch() -> None:
@@ -73,7 +72,7 @@ def peak_of(pid: int) -> Iterator[Callable[[], float]]:
 
 
 def n4(service: Service, rounds: int) -> list[Comparison]:
-    """A million rows from a flat relation, then from views that build documents."""
+    """Measures a million rows from a flat relation, then from views that build documents."""
     before = load()
     _streamed(service, f"{{ lineItems(limit: 100) {{ {FIELDS} }} }}")
     idle = memory(service.pid)
@@ -98,7 +97,7 @@ def n4(service: Service, rounds: int) -> list[Comparison]:
 
 
 def _streamed(service: Service, query: str) -> float:
-    """Reads a query's rows in a new process; returns by how much its memory grew."""
+    """Reads a query's rows in a new process. Returns the growth of its memory."""
     call = {"url": service.flight_url, "token": service.token, "query": query}
     script = str(Path(__file__).parent / "baselines" / "streaming_client.py")
     done = subprocess.run(
@@ -109,11 +108,11 @@ def _streamed(service: Service, query: str) -> float:
 
 def _memory(number: str, of: str, peaks: dict[str, list[float]], before: float) -> Comparison:
     sides = [Side(f"{of}: {field}", "MiB", values) for field, values in peaks.items()]
-    # A limit is kept only if it is kept every time.
+    # The largest round counts: a limit holds only if every round is within it.
     value = max(max(side.rounds) for side in sides)
     return Comparison(
         number,
-        f"A million rows over GraphQL → Flight: the highest memory of {of}",
+        f"A million rows over GraphQL → Flight: peak memory of {of}",
         f"≤ {MEMORY_GOAL:g} MiB",
         value,
         value <= MEMORY_GOAL,
@@ -123,19 +122,19 @@ def _memory(number: str, of: str, peaks: dict[str, list[float]], before: float) 
 
 
 def n10_planned(service: Service, client: flight.FlightClient) -> tuple[Comparison, Table]:
-    """How long GetFlightInfo takes."""
+    """Measures the duration of GetFlightInfo."""
     before = load()
     narrowed = "limit: 100, where: {lineNumber: {eq: $n}}"
     kinds = {
-        "asked before": lambda n: ticket(f"{{ lineItems(limit: 100) {{ {FIELDS} }} }}"),
-        "asked before, all rows": lambda n: ticket(f"{{ lineItems {{ {FIELDS} }} }}"),
+        "repeated query": lambda n: ticket(f"{{ lineItems(limit: 100) {{ {FIELDS} }} }}"),
+        "repeated query, all rows": lambda n: ticket(f"{{ lineItems {{ {FIELDS} }} }}"),
         "new variables": lambda n: ticket(
             f"query ($n: Int) {{ lineItems({narrowed}) {{ {FIELDS} }} }}", n=n
         ),
         "new variables, documents": lambda n: ticket(
             f"query ($n: Int) {{ storedItems({narrowed}) {{ {FIELDS} }} }}", n=n
         ),
-        "new text": lambda n: ticket(
+        "new query text": lambda n: ticket(
             f"query ($n: Int) {{ lineItems({narrowed}) {{ a{n}: id {FIELDS} }} }}", n=1
         ),
     }
@@ -146,14 +145,14 @@ def n10_planned(service: Service, client: flight.FlightClient) -> tuple[Comparis
                 descriptor = flight.FlightDescriptor.for_command(kind(number))
                 started = time.perf_counter()
                 client.get_flight_info(descriptor, service.options)
-                # The first ones learn what the database has.
+                # During the first calls the service introspects the database.
                 if number >= 10:
                     found[name].append((time.perf_counter() - started) * 1000)
     sides = [Side(name, "ms", values) for name, values in found.items()]
-    value = max(side.median for side in sides if side.name != "new text")
+    value = max(side.median for side in sides if side.name != "new query text")
     comparison = Comparison(
         "N10",
-        "GetFlightInfo of a GraphQL ticket, p50 of the slowest kind whose text was sent before",
+        "GetFlightInfo of a GraphQL ticket, p50 of the slowest kind with a repeated query text",
         f"≤ {PLAN_GOAL:g} ms",
         value,
         value <= PLAN_GOAL,
@@ -163,12 +162,12 @@ def n10_planned(service: Service, client: flight.FlightClient) -> tuple[Comparis
     rows = [
         (s.name, s.median, percentile(s.rounds, 0.95), percentile(s.rounds, 0.99)) for s in sides
     ]
-    note = f"{CALLS} calls each, by turns, one at a time. Load: {before:.1f} to {load():.1f}."
+    note = f"{CALLS} calls each, alternating, one at a time. Load: {before:.1f} to {load():.1f}."
     return comparison, Table("GetFlightInfo, ms", ("query", "p50", "p95", "p99"), rows, note)
 
 
 def n10_stopped(service: Service, database_url: str, rounds: int) -> Comparison:
-    """How long a statement outlives its client."""
+    """Measures how long a statement runs after its client has cancelled."""
     before = load()
     found: dict[str, list[float]] = {name: [] for name in STOPPED}
     with dbapi.connect(database_url, autocommit=True) as watcher:
@@ -190,10 +189,10 @@ def n10_stopped(service: Service, database_url: str, rounds: int) -> Comparison:
 
 
 def _stopped(service: Service, watcher: dbapi.Connection, query: str) -> float:
-    """Cancels a query that runs; returns the milliseconds for which it still did."""
+    """Cancels a running query. Returns the milliseconds until it stopped."""
     with service.connect() as client:
         reader = client.do_get(flight.Ticket(ticket(query)), service.options)
-        # A stream begins with its first message, which a sort keeps waiting.
+        # The stream begins with the first message, which comes only after a sort.
         reading = threading.Thread(target=_read, args=(reader,))
         reading.start()
         _wait(lambda: _running(watcher) > 0)
@@ -209,7 +208,7 @@ def _stopped(service: Service, watcher: dbapi.Connection, query: str) -> float:
 
 def _read(reader: flight.FlightStreamReader) -> None:
     try:
-        # Slowly, so that there is something to cancel.
+        # Slowly, so that the query is still running when it is cancelled.
         for _ in reader:
             time.sleep(0.2)
     except (flight.FlightCancelledError, flight.FlightInternalError):
@@ -229,12 +228,14 @@ def _running(watcher: dbapi.Connection) -> int:
 def _wait(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not holds():
-        assert time.monotonic() < deadline, "in vain for a minute"
+        assert time.monotonic() < deadline, "the condition did not hold within a minute"
         time.sleep(0.001)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="GraphQL's memory and answers: N4 and N10.")
+    parser = argparse.ArgumentParser(
+        description="N4 and N10: memory of GraphQL, time to plan and cancel."
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     with ExitStack() as stack:
@@ -242,7 +243,7 @@ def main() -> None:
         url = stack.enter_context(line_items.database(folder))
         service = stack.enter_context(flight_service(folder, line_items.settings(url)))
         client = stack.enter_context(service.connect())
-        # Memory first: what comes before it would raise what counts as idle.
+        # Memory first: earlier work would raise the idle memory.
         memories = n4(service, rounds)
         planned, calls = n10_planned(service, client)
         stopped = n10_stopped(service, url, rounds)

@@ -1,11 +1,11 @@
-"""N2 and N3: a GraphQL query's rows in a client's hands, by Flight and by what else there is.
+"""N2 and N3: speed of a GraphQL query, over Flight and in other ways.
 
 N2  Seven scalars of 100,000 rows, from the request to a polars frame: over Flight, over HTTP as
-    Arrow and as JSON, from other servers of JSON in front of the same database (see
-    `baselines/json_server.py`), and by ADBC from PostgreSQL itself. Judged against a FraiseQL
-    server, by the statement that it makes; the table has all.
-N3  A quarter of a million stored documents by Flight, against `COPY … BINARY` of the same typed
-    projection, whose bytes are read and dropped; beside it, COPY of their texts.
+    Arrow and as JSON, from other JSON servers over the same database (see
+    `baselines/json_server.py`), and by ADBC directly from PostgreSQL. The goal compares with a
+    FraiseQL server and its statement. The table has all results.
+N3  250,000 stored documents over Flight, against `COPY … BINARY` of the same typed projection,
+    whose bytes are read and discarded. A third side copies the values as text.
 """
 
 import argparse
@@ -32,11 +32,12 @@ from pyarrow import flight
 
 ROWS = 2_000 if QUICK else 100_000
 SLOW_ROWS = ROWS // 5
-"""Servers that take seconds do a part of the work; what is compared is rows per second."""
+"""Rows for servers that take seconds; the benchmark compares rows per second."""
 FIELDS = "id orderKey lineNumber extendedPrice late shippedAt shipMode"
 ARROW = "application/vnd.apache.arrow.stream"
-FLIGHT, FRAISEQL, BEST = "Flight", "FraiseQL's statement, JSON", "PostgreSQL makes the list, JSON"
+FLIGHT, FRAISEQL, BEST = "Flight", "FraiseQL's statement, JSON", "list built by PostgreSQL, JSON"
 RESOLVERS = "graphql-core's resolvers, JSON"
+ADBC = "ADBC, directly from PostgreSQL"
 FLAT_GOAL, JSONB_GOAL, N3_GOAL = 15.0, 5.0, 0.90
 
 FLAT = """
@@ -55,12 +56,12 @@ SELECT
 FROM tv_stored_item
 """
 TEXTS = re.sub(r"\((data->>'\w+')\)::\w+", r"\1", PROJECTED)
-"""The texts of the same values, which is what the service asks for, to read them itself."""
+"""The same values as text. The service reads text and converts it itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """All that is asked, each in a process of its own."""
+    """The servers and connections to measure, each server in a separate process."""
 
     service: Service
     client: flight.FlightClient
@@ -69,18 +70,18 @@ class Servers:
     database_url: str
 
     def flight(self, query: str) -> flight.FlightStreamReader:
-        """The query's stream."""
+        """Starts a query over Flight. Returns its stream."""
         ticket = json.dumps({"type": "GraphQLQuery", "query": query}).encode()
         return self.client.do_get(flight.Ticket(ticket), self.service.options)
 
     def graphql(self, query: str, kind: str = "application/json") -> requests.Response:
-        """What the service's own HTTP side answers."""
+        """The response of the service over HTTP."""
         headers = {"authorization": f"Bearer {self.service.token}", "accept": kind}
         url = f"{self.service.http_url}/graphql"
         return _whole(requests.post(url, json={"query": query}, headers=headers, timeout=300))
 
     def other(self, path: str, query: str) -> requests.Response:
-        """What another server answers."""
+        """The response of a baseline server."""
         return _whole(requests.post(self.json_url + path, json={"query": query}, timeout=300))
 
 
@@ -94,14 +95,14 @@ def query_of(field: str, rows: int) -> str:
 
 
 def frame(rows: Any) -> pl.DataFrame:
-    """A frame out of Arrow, or of a list of dictionaries."""
+    """A frame from an Arrow table or from a list of dictionaries."""
     made = pl.from_arrow(rows) if isinstance(rows, pa.Table) else pl.DataFrame(rows)
     assert isinstance(made, pl.DataFrame)
     return made
 
 
 def own_sides(servers: Servers, field: str) -> dict[str, Callable[[], pl.DataFrame]]:
-    """The service's ways to a frame, and ADBC's."""
+    """The ways to a frame through the service, and through ADBC."""
     query = query_of(field, ROWS)
 
     def by_adbc() -> pl.DataFrame:
@@ -115,18 +116,18 @@ def own_sides(servers: Servers, field: str) -> dict[str, Callable[[], pl.DataFra
     return {
         FLIGHT: lambda: frame(servers.flight(query).read_all()),
         "Arrow over HTTP": over_http,
-        "our JSON, orjson": lambda: frame(
+        "the service's JSON, orjson": lambda: frame(
             orjson.loads(servers.graphql(query).content)["data"][field]
         ),
-        "our JSON, json": lambda: frame(servers.graphql(query).json()["data"][field]),
-        "ADBC, no server between": by_adbc,
+        "the service's JSON, json": lambda: frame(servers.graphql(query).json()["data"][field]),
+        ADBC: by_adbc,
     }
 
 
 def other_sides(
     servers: Servers, field: str, slow: tuple[str, ...]
 ) -> dict[str, Callable[[], pl.DataFrame]]:
-    """Other servers' ways to a frame."""
+    """The ways to a frame through the baseline servers."""
 
     def json_of(path: str, name: str) -> Callable[[], pl.DataFrame]:
         query = query_of(field, SLOW_ROWS if name in slow else ROWS)
@@ -134,7 +135,7 @@ def other_sides(
 
     lines = query_of(field, ROWS)
     return {
-        "PostgreSQL makes lines, NDJSON": lambda: pl.read_ndjson(
+        "lines built by PostgreSQL, NDJSON": lambda: pl.read_ndjson(
             io.BytesIO(servers.other("/lines", lines).content)
         ),
         BEST: json_of("/aggregate", BEST),
@@ -146,7 +147,7 @@ def other_sides(
 def measured(
     ways: Mapping[str, Callable[[], pl.DataFrame]], rounds: int
 ) -> tuple[list[Side], tuple[float, float]]:
-    """Frames of seven columns, in rows per second."""
+    """Measures each way, in rows per second."""
 
     def work(way: Callable[[], pl.DataFrame]) -> Callable[[], float]:
         def made() -> float:
@@ -160,8 +161,8 @@ def measured(
 
 
 def n2(servers: Servers, rounds: int) -> tuple[list[Comparison], Table]:
-    """Flat relations, views that build their documents, and stored documents."""
-    # A view that builds its documents builds them anew for each field that FraiseQL projects.
+    """Measures flat relations, views that build documents, and stored documents."""
+    # For each field that FraiseQL projects, such a view builds the whole document again.
     building = (FRAISEQL, RESOLVERS)
     flat, flat_load = measured(
         own_sides(servers, "lineItems") | other_sides(servers, "lineItems", building), rounds
@@ -169,7 +170,7 @@ def n2(servers: Servers, rounds: int) -> tuple[list[Comparison], Table]:
     only = {FLIGHT: own_sides(servers, "builtItems")[FLIGHT]}
     built, built_load = measured(only | other_sides(servers, "builtItems", building), rounds)
     ways = own_sides(servers, "storedItems")
-    del ways["ADBC, no server between"]
+    del ways[ADBC]
     stored, stored_load = measured(ways | other_sides(servers, "storedItems", (RESOLVERS,)), rounds)
     sources = {
         "from a flat relation": (flat, flat_load, FLAT_GOAL),
@@ -197,12 +198,12 @@ def _table(sources: Mapping[str, tuple[list[Side], tuple[float, float], float]])
         rows += [(source, side.name, side.median, fastest / side.median) for side in sides]
     loads = ", ".join(f"{before:.1f} to {after:.1f}" for _, (before, after), _ in sources.values())
     return Table(
-        "GraphQL to a polars frame, every way there is",
-        ("source", "way", "rows/s", "Flight is so many times faster"),
+        "GraphQL to a polars frame, all ways",
+        ("source", "way", "rows/s", "speed-up of Flight"),
         rows,
-        f"{ROWS:,} rows of 7 scalars, {SLOW_ROWS:,} where a server takes seconds. JSON comes "
-        "through `requests` and Python's `json` unless something else is named, and leaves "
-        f"decimals as floats and moments as text, which Arrow does not. Load: {loads}.",
+        f"{ROWS:,} rows of 7 scalars, {SLOW_ROWS:,} for servers that take seconds. JSON is read "
+        "with `requests` and Python's `json` unless another library is named. It gives decimals as "
+        f"floats and times as text, while Arrow gives both their types. Load: {loads}.",
     )
 
 
@@ -224,8 +225,8 @@ def n3(servers: Servers, rounds: int) -> Comparison:
         sides, load = alternate(
             {
                 "GraphQL over Flight": lambda: rate(streamed),
-                "COPY … BINARY, bytes alone": lambda: rate(lambda: copied(PROJECTED)),
-                "the same as texts, bytes alone": lambda: rate(lambda: copied(TEXTS)),
+                "COPY … BINARY, bytes only": lambda: rate(lambda: copied(PROJECTED)),
+                "COPY … BINARY of text, bytes only": lambda: rate(lambda: copied(TEXTS)),
             },
             unit="rows/s",
             rounds=rounds,
@@ -237,14 +238,14 @@ def n3(servers: Servers, rounds: int) -> Comparison:
 
 
 class _Nowhere:
-    """Takes what is written and keeps nothing."""
+    """Discards what is written."""
 
     def write(self, data: bytes) -> int:
         return len(data)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="GraphQL as Arrow and as JSON: N2 and N3.")
+    parser = argparse.ArgumentParser(description="N2 and N3: GraphQL as Arrow and as JSON.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     with ExitStack() as stack:

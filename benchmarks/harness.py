@@ -1,11 +1,11 @@
-"""What the benchmarks share: sides measured by turns, their ratio, tables, and a file of results.
+"""Shared parts of the benchmarks: alternating sides, comparisons, tables and result files.
 
-The sides alternate, so that whatever else the machine does falls on all of them; what counts is the
-median of the rounds.
+The sides of a comparison alternate, so that other load on the machine affects all of them. The
+median of the rounds counts.
 
-A benchmark is a module of this folder that `python -m benchmarks` runs as a process of its own. It
-takes `--rounds`, and ends with `report`. Under `--quick` (`QUICK` here) it may do less than it
-takes to measure anything: that is for seeing that it works, and nothing is written then.
+A benchmark is a module in this folder that `python -m benchmarks` runs in a separate process. It
+has the option `--rounds` and ends with `report`. With `--quick` (`QUICK` here) it only tests that
+it works: it may do too little for a measurement, and writes no results.
 """
 
 import gc
@@ -30,17 +30,17 @@ QUICK = QUICK_VARIABLE in os.environ
 
 out = Console(highlight=False, width=110)
 progress = Console(stderr=True, highlight=False, width=110)
-"""What only says how far a benchmark is."""
+"""Console for progress messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison: what was measured in each round."""
+    """One side of a comparison, with the value of each round."""
 
     name: str
     unit: str
     rounds: list[float]
-    """Units per second, or whatever `unit` says."""
+    """The values, in `unit`."""
 
     @property
     def median(self) -> float:
@@ -49,38 +49,38 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A number of the project: its measure, its goal and what came out."""
+    """A requirement with its goal and the measured value."""
 
     number: str
-    """As the design names it, such as N5."""
+    """The number of the requirement, such as N5."""
     measure: str
     goal: str
     value: float
     met: bool
     sides: list[Side]
     load: tuple[float, float]
-    """The machine's load before and after, over the last minute."""
+    """The machine's one-minute load, before and after."""
 
 
 Cell = str | float | None
-"""A number is rounded for its reader; None is a place where nothing was measured."""
+"""Numbers are rounded when printed. None means that nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Results that no single number says: growth, percentiles, other baselines."""
+    """Results that one value cannot show: growth, percentiles, other baselines."""
 
     name: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
-    """What to know when reading it: the sizes, the load, what was left out."""
+    """Sizes, load and anything else that a reader needs to know."""
 
 
 def alternate(
     sides: Mapping[str, Callable[[], float]], *, unit: str, rounds: int = ROUNDS
 ) -> tuple[list[Side], tuple[float, float]]:
-    """Runs the sides by turns, once unmeasured and then `rounds` times; each returns its rate."""
+    """Runs the sides in turn: once unmeasured, then `rounds` times. Each side returns its rate."""
     before = load()
     measured: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
@@ -94,20 +94,20 @@ def alternate(
 
 
 def rate(work: Callable[[], float]) -> float:
-    """How much some work does per second, by what it returns."""
+    """The amount of work per second. `work` returns the amount."""
     started = time.perf_counter()
     done = work()
     return done / (time.perf_counter() - started)
 
 
 def load() -> float:
-    """The machine's load over the last minute."""
+    """The machine's one-minute load."""
     return round(os.getloadavg()[0], 2)
 
 
 @contextmanager
 def working(on: str) -> Iterator[None]:
-    """Says what is being done for the length of the block: a spinner on a terminal, else a line."""
+    """Shows a progress message during the block: a spinner on a terminal, otherwise a line."""
     if progress.is_terminal:
         with progress.status(on):
             yield
@@ -117,13 +117,13 @@ def working(on: str) -> Iterator[None]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of the values lies, such as 0.95."""
+    """The percentile of the values for a share such as 0.95."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def readable(cell: Cell) -> str:
-    """A number with about three digits that mean something, and a text as it is."""
+    """A number with about three significant digits, or a text unchanged."""
     if cell is None:
         return "–"
     if isinstance(cell, str):
@@ -180,7 +180,7 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cel
 
 
 def machine() -> dict[str, str | int]:
-    """What the numbers were measured on."""
+    """A description of this machine."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 0,

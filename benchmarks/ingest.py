@@ -1,12 +1,12 @@
-"""N5, N6 and N7: events out of the log, into Arrow batches and into ClickHouse.
+"""N5, N6 and N7: events from the log into Arrow batches and into ClickHouse.
 
 N7  Arrow-batch events, log → Arrow batches in the run's process, events/s.
-N6  Arrow-batch events, log → ClickHouse, against inserting the same blocks, ready in memory.
+N6  Arrow-batch events, log → ClickHouse, against inserting the same blocks from memory.
 N5  JSON events, log → decode → ClickHouse, against the naive loop: fetch, json.loads, from_pylist,
     insert, ack.
 
-The servers are the embedded ones, started for the benchmark. Every write goes into a table of its
-own that is emptied before it, through the plane's own writer: ids checked, aggregates fed.
+The benchmark starts the embedded servers. Each round writes into new, empty tables with the plane's
+writer, which looks up duplicates and updates the aggregates.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from fraiseql_assets.stream.log import Log
 ARROW_EVENTS = 50_000 if QUICK else 1_000_000
 JSON_EVENTS = 20_000 if QUICK else 600_000
 NAIVE_EVENTS = 20_000
-"""The naive loop does a part of the work; what is compared is events per second."""
+"""Events for the naive loop; the benchmark compares events per second."""
 NAIVE_BATCH = 10_000
 N7_GOAL, N6_GOAL, N5_GOAL = 1_500_000, 0.70, 10.0
 
@@ -57,7 +57,7 @@ def whole(log: Log) -> SequenceRange:
 
 
 def into_arrow(settings: Settings) -> float:
-    """The range as Arrow batches, read and decoded as a run does it."""
+    """Reads and decodes the log as a run does. Returns the number of rows."""
     with Log(settings, name="benchmark") as log:
         messages = log.read(whole(log), default_batching(settings), ahead=settings.queue_batches)
         parts = chain.from_iterable(map(decode_parts, messages))
@@ -66,13 +66,13 @@ def into_arrow(settings: Settings) -> float:
 
 
 def into_tables(settings: Settings, work: Callable[[Settings, AnalyticsPlane], float]) -> float:
-    """The rate of some work in tables of its own, without making and dropping them."""
+    """The rate of some work in new tables. Creating and dropping them is not measured."""
     base = settings.clickhouse_url.get_secret_value().rpartition("/")[0]
     name = f"benchmark_{secrets.token_hex(4)}"
     own = settings.model_copy(update={"clickhouse_url": SecretStr(f"{base}/{name}")})
     with closing(AnalyticsPlane(own)) as plane:
         plane.setup()
-        # Its connection is made.
+        # Opens the connection before the measurement.
         plane.describe()
         measured = rate(lambda: work(own, plane))
     with closing(connect_clickhouse(own, timeout=60, database="default")) as client:
@@ -81,14 +81,14 @@ def into_tables(settings: Settings, work: Callable[[Settings, AnalyticsPlane], f
 
 
 def ingest(settings: Settings, plane: AnalyticsPlane) -> float:
-    """The whole log as a run takes it, ledger and all."""
+    """Ingests the whole log as a run does, with the ledger."""
     with Log(settings, name="benchmark") as log:
         job = Job("benchmark", 1, default_batching(settings), settings.queue_batches)
         return ingest_range(plane, log, whole(log), datetime.now(UTC).date(), job).rows
 
 
 def ready_blocks(settings: Settings) -> list[Block]:
-    """The blocks that `ingest` writes, in memory."""
+    """The blocks that `ingest` writes."""
     with Log(settings, name="benchmark") as log:
         sequences, batching = whole(log), default_batching(settings)
         batches = [b for m in log.read(sequences, batching, ahead=8) for b in decode(m).batches]
@@ -98,7 +98,7 @@ def ready_blocks(settings: Settings) -> list[Block]:
 
 
 def naive(settings: Settings, plane: AnalyticsPlane) -> float:
-    """What one writes first: a durable consumer, a dictionary per event, an insert per fetch."""
+    """The simplest code: a durable consumer, a dictionary per event, an insert per fetch."""
     del plane
     with closing(connect_clickhouse(settings, timeout=60)) as client:
         return asyncio.run(_naive(settings, client))
@@ -120,7 +120,7 @@ async def _naive(settings: Settings, client: Any) -> float:
 
 
 async def _subscribe(nats: Client, settings: Settings) -> Any:
-    """A durable consumer that may have as many messages without an answer as are fetched."""
+    """A durable consumer that allows more unacknowledged messages than one fetch returns."""
     return await nats.jetstream().pull_subscribe(
         f"{settings.stream}.>",
         durable=f"naive{secrets.token_hex(4)}",
@@ -171,12 +171,12 @@ def n6(arrow: Settings, rounds: int) -> Comparison:
     sides, load = alternate(
         {
             "log → ClickHouse": lambda: into_tables(arrow, ingest),
-            "the same blocks, ready": lambda: into_tables(arrow, write_ready),
+            "the same blocks from memory": lambda: into_tables(arrow, write_ready),
         },
         unit="events/s",
         rounds=rounds,
     )
-    measure = "Arrow-batch events: log → ClickHouse, against inserting the same ready blocks"
+    measure = "Arrow-batch events: log → ClickHouse, against inserting the same blocks from memory"
     return _ratio("N6", measure, N6_GOAL, sides, load)
 
 
@@ -201,7 +201,7 @@ def _ratio(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Events out of the log: N5, N6 and N7.")
+    parser = argparse.ArgumentParser(description="N5, N6 and N7: events from the log.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     with (

@@ -55,16 +55,16 @@ Look = Callable[[Iterable[str]], set[str]]
 
 @dataclass(slots=True)
 class Markers:
-    """Events that are waited for in one plane."""
+    """Published events that one plane does not show yet, and how long the others took."""
 
     waiting: dict[str, float] = field(default_factory=dict)
-    """When each was published."""
+    """The time at which each was published."""
     seconds: list[float] = field(default_factory=list)
-    """How long each took that is visible."""
+    """The seconds until each became visible."""
 
 
 def clickhouse_look(settings: Settings) -> Look:
-    """Which of some events have a row."""
+    """A function that returns which of some events have a row."""
     client = connect_clickhouse(settings, timeout=30)
     statement = f"SELECT event_id FROM {EVENTS_TABLE} WHERE event_id IN {{ids:Array(String)}}"
 
@@ -76,7 +76,7 @@ def clickhouse_look(settings: Settings) -> Look:
 
 
 def elasticsearch_look(settings: Settings) -> Look:
-    """Which of some events a search finds."""
+    """A function that returns which of some events a search finds."""
     client, alias = connect_elasticsearch(settings, timeout=30), Names.of(settings).events
 
     def look(ids: Iterable[str]) -> set[str]:
@@ -113,7 +113,7 @@ async def publish_steadily(
 
 
 def watch(look: Look, markers: Markers, published: threading.Event) -> None:
-    """Looks for the markers until all that were published are visible, or patience ends."""
+    """Looks for the markers until all of them are visible or the timeout has passed."""
     deadline = None
     while True:
         over = published.is_set()
@@ -124,7 +124,7 @@ def watch(look: Look, markers: Markers, published: threading.Event) -> None:
             deadline = deadline or time.monotonic() + PATIENCE_SECONDS
             if not markers.waiting or time.monotonic() > deadline:
                 return
-        # The looks must not be the load.
+        # Reading must not become the load that is measured.
         time.sleep(max(LOOK_SECONDS, PAUSE * (time.monotonic() - began)))
 
 
@@ -151,7 +151,7 @@ def one_round(
     for watcher in watchers:
         watcher.join()
     for found in markers.values():
-        # At least so long; the goal is missed anyhow.
+        # These took longer; the goal is missed in any case.
         found.seconds += [time.monotonic() - at for at in found.waiting.values()]
     return {plane: found.seconds for plane, found in markers.items()}
 

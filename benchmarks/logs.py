@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Logs to read: the embedded servers that a benchmark needs, and many events, published fast."""
+"""Embedded servers for a benchmark, and logs filled with many events."""
 
 import asyncio
 import random
@@ -32,13 +32,13 @@ from local_stack.ports import distinct_free_ports
 from local_stack.programs import start
 
 IN_FLIGHT = 1_000
-"""Messages that wait for their acknowledgement together."""
+"""The number of messages that may wait for an acknowledgement."""
 ID_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An embedded server that answers."""
+    """A running embedded server."""
 
     address: str
     process: psutil.Process
@@ -46,7 +46,7 @@ class Embedded:
 
 @contextmanager
 def embedded(folder: Path, *names: str) -> Iterator[list[Embedded]]:
-    """Embedded servers, such as `clickhouse`, for the length of the block."""
+    """Starts embedded servers, such as `clickhouse`, for the duration of the block."""
     with ExitStack() as stack:
         found: list[Embedded] = []
         for name, port in zip(names, distinct_free_ports(len(names)), strict=True):
@@ -62,7 +62,7 @@ def embedded(folder: Path, *names: str) -> Iterator[list[Embedded]]:
 
 
 def settings_of(name: str, **addresses: str) -> Settings:
-    """Settings of a stream of that name, beside others on the same server."""
+    """Settings for a stream with this name, so that several streams can share a server."""
     settings = Settings(
         stream=name,
         subjects=[f"{name}.>"],
@@ -73,7 +73,7 @@ def settings_of(name: str, **addresses: str) -> Settings:
 
 
 def fill(settings: Settings, shape: str, count: int) -> None:
-    """Makes the stream and publishes so many events of a shape, `arrow` or `observer`."""
+    """Creates the stream and publishes events in a shape, `arrow` or `observer`."""
     with working(f"publishing {count:,} events as {shape}"):
         asyncio.run(setup_streams(settings))
         if shape == "arrow":
@@ -94,7 +94,7 @@ async def _publish_arrow(settings: Settings, count: int) -> None:
 
 
 def events(count: int) -> Iterator[pa.RecordBatch]:
-    """So many events: the generator's first batch again and again, each time under new ids."""
+    """Generated events. They repeat the generator's first batch with new ids."""
     [pattern] = generate(BATCH_ROWS, seed=1)
     chance = random.Random(2)
     for first in range(0, count, BATCH_ROWS):
@@ -106,14 +106,14 @@ def events(count: int) -> Iterator[pa.RecordBatch]:
 
 
 def _ids(chance: random.Random, count: int) -> pa.Array:
-    """Random ids, as hexadecimal digits."""
+    """Random ids in hexadecimal."""
     digits = chance.randbytes(count * ID_CHARACTERS // 2).hex().encode()
     ends = array("i", range(0, len(digits) + 1, ID_CHARACTERS))
     return pa.Array.from_buffers(pa.utf8(), count, [None, pa.py_buffer(ends), pa.py_buffer(digits)])
 
 
 class _Publisher(Wire):
-    """Publishes many messages at once, each acknowledged."""
+    """Publishes many messages at a time and waits for all acknowledgements."""
 
     def publish_all(self, messages: Iterable[Outgoing]) -> None:
         reply = f"{self.inbox}.ack"
@@ -148,7 +148,7 @@ def _publish_observer(settings: Settings, count: int) -> None:
 
 
 def as_stored(batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """Events as they come out of a log that stored each as a message of its own."""
+    """Events as the log returns them if each is stored as one message."""
     table = pa.Table.from_batches(batches)
     rows = table.num_rows
     now = pa.scalar(time.time_ns() // 1000, TIMESTAMP)

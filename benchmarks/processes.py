@@ -1,4 +1,4 @@
-"""Servers of a benchmark, each a process of its own that ends with it."""
+"""Servers of a benchmark, each in a separate process that ends with the benchmark."""
 
 import secrets
 import sys
@@ -22,10 +22,10 @@ SECONDS = 60
 
 @contextmanager
 def running(program: Program, folder: Path) -> Iterator[int]:
-    """Runs a program until it is ready, and for the length of the block; yields its process id.
+    """Starts a program, waits until it is ready and stops it after the block. Yields its PID.
 
     Raises:
-        RuntimeError: it ends, or is not ready within a minute; with what it printed.
+        RuntimeError: it ended or is not ready within a minute. The message has its output.
     """
     log = folder / f"{program.name}.log"
     process = start(program, log)
@@ -47,7 +47,7 @@ def running(program: Program, folder: Path) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Flight service that answers, open to whoever has the token."""
+    """A running Flight service, with a valid token."""
 
     flight_url: str
     http_url: str
@@ -55,12 +55,12 @@ class Service:
     token: str = field(repr=False)
 
     def connect(self) -> flight.FlightClient:
-        """A client of it."""
+        """Opens a client connection."""
         return flight.connect(self.flight_url)
 
     @property
     def options(self) -> flight.FlightCallOptions:
-        """What each call carries."""
+        """Call options with the token."""
         return flight.FlightCallOptions(
             headers=[(b"authorization", f"Bearer {self.token}".encode())]
         )
@@ -68,14 +68,14 @@ class Service:
 
 @contextmanager
 def flight_service(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
-    """The Flight service under these variables, with authentication on."""
+    """Starts the Flight service with these environment variables and authentication."""
     with _served(folder, ("-m", "flight_service"), settings) as service:
         yield service
 
 
 @contextmanager
 def table_service(folder: Path) -> Iterator[Service]:
-    """The Flight service's own server with one flight, a table in memory."""
+    """Starts the server of the Flight service with one flight, a table in memory."""
     script = str(Path(__file__).parent / "baselines" / "table_service.py")
     with _served(folder, (script,), {}) as service:
         yield service
@@ -107,7 +107,7 @@ def _served(
 
 @contextmanager
 def baseline(folder: Path, name: str, *arguments: str) -> Iterator[int]:
-    """A server of `baselines`, which is given a port before its arguments; yields the port."""
+    """Starts a server from `baselines`; its first argument is the port. Yields the port."""
     [port] = distinct_free_ports(1)
     path = Path(__file__).parent / "baselines" / f"{name}.py"
     program = Program(

@@ -1,8 +1,8 @@
-"""Where the seconds go between an event and its rows, on a local stack that runs.
+"""Where the time goes between an event and its rows, on a running local stack.
 
-`python benchmarks/run_start.py [ROUNDS]`, in the working directory of `fraiseql-assets dev` without
-`--demo`. Each round publishes some events to an idle log and reads from Dagster's own event log
-when the run that they caused was where.
+Run `python benchmarks/run_start.py [ROUNDS]` in the working directory of `fraiseql-assets dev`
+without `--demo`. Each round publishes events to an idle log and reads the times of the resulting
+run from Dagster's event log.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ query ($job: String!, $after: Float!) {
 """
 
 STAGES = {
-    "until a tick asks for a run": "created",
-    "until it is recorded": "RUN_ENQUEUED",
+    "until a tick requests a run": "created",
+    "until the run is recorded": "RUN_ENQUEUED",
     "in the queue": "RUN_STARTING",
     "until its process executes": "RUN_START",
     "until its step begins": "STEP_START",
@@ -54,15 +54,15 @@ STAGES = {
 def main(rounds: int) -> None:
     settings = get_settings()
     taken = {job: [one_round(settings, job) for _ in range(rounds)] for job in JOBS}
-    table = Table("median of seconds", *JOBS)
-    for stage in (*STAGES, "in all"):
+    table = Table("seconds, median", *JOBS)
+    for stage in (*STAGES, "total"):
         medians = (statistics.median(times[stage] for times in taken[job]) for job in JOBS)
         table.add_row(stage, *(f"{median:.2f}" for median in medians))
     Console().print(table)
 
 
 def one_round(settings: Settings, job: str) -> dict[str, float]:
-    """Publishes, and returns the seconds of each stage."""
+    """Publishes events. Returns the seconds of each stage of the run."""
     began = time.time()
     asyncio.run(
         publish_generated(
@@ -80,11 +80,11 @@ def one_round(settings: Settings, job: str) -> dict[str, float]:
         stage: moments[end] - moments[start]
         for stage, (start, end) in zip(STAGES, pairwise(order), strict=True)
     }
-    return times | {"in all": moments[order[-1]] - moments[order[0]]}
+    return times | {"total": moments[order[-1]] - moments[order[0]]}
 
 
 def ended_run(settings: Settings, job: str, after: float) -> dict[str, float]:
-    """When the job's first run after that moment was where, once nothing runs any more."""
+    """Waits until no run is in progress. Returns the times of the job's first run after `after`."""
     deadline = time.time() + SECONDS
     while time.time() < deadline:
         time.sleep(1)

@@ -1,8 +1,8 @@
-"""A hundred clients at once for ten minutes: errors, memory over time, and whether it was fair.
+"""A hundred concurrent clients for ten minutes: errors, memory over time, and fairness.
 
-The clients send queries that are small, large, nested, refused and cancelled, over Flight and HTTP,
-to the Flight service on the demo's database. It ends with an exit code of 1 where a call failed
-that should not have, or where the service's memory grew from the second minute on.
+The clients send small, large, nested, refused and cancelled queries over Flight and HTTP to the
+Flight service, which reads the demo's database. The exit code is 1 if a call failed unexpectedly,
+or if the service's memory grew from the second minute on.
 """
 
 import argparse
@@ -34,22 +34,22 @@ CLIENTS, PROCESSES = 100, 4
 MIB = 2**20
 SAMPLE_SECONDS = 1.0
 GROWTH = 1.15
-"""How much more memory the last minute's median may show than the second minute's."""
+"""The allowed ratio of the last minute's median memory to the second minute's."""
 
 NUMBER = re.compile(r"error [0-9a-f]{8}.*")
-"""What differs each time in the message of an error that the service has in its log."""
+"""The variable part of an error message that refers to the service's log."""
 
 Call = tuple[int, str, float, int, str | None]
 
 
 def memory(service: Service) -> float:
-    """The service's own memory in MiB: resident, without the pages that files share."""
+    """The service's memory in MiB: resident, without pages shared with files."""
     found = psutil.Process(service.pid).memory_info()
     return (found.rss - found.shared) / MIB
 
 
 def soak(service: Service, seconds: float) -> tuple[list[Call], list[tuple[float, float]]]:
-    """What each call came to, and the service's memory by seconds since the start."""
+    """Runs the clients. Returns every call, and samples of the service's memory by time."""
     script = str(HERE / "soak_clients.py")
     processes = [
         subprocess.Popen(
@@ -83,7 +83,7 @@ def soak(service: Service, seconds: float) -> tuple[list[Call], list[tuple[float
 
 
 def by_kind(calls: Sequence[Call]) -> list[list[Any]]:
-    """A line for each kind of call: how many, how long they took, their rows, their errors."""
+    """A row per kind of call: number, durations, rows and errors."""
     found: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         found[call[1]].append(call)
@@ -102,7 +102,7 @@ def by_kind(calls: Sequence[Call]) -> list[list[Any]]:
 
 
 def by_client(calls: Sequence[Call]) -> list[Any]:
-    """How many calls the clients completed: the least, the median, the most."""
+    """The number of calls per client: minimum, median and maximum."""
     counts: dict[int, int] = dict.fromkeys(range(CLIENTS), 0)
     for call in calls:
         counts[call[0]] += 1
@@ -111,7 +111,7 @@ def by_client(calls: Sequence[Call]) -> list[Any]:
 
 
 def by_minute(samples: Sequence[tuple[float, float]], seconds: float) -> list[list[float]]:
-    """The memory's median and peak in each minute."""
+    """Median and peak memory of each minute."""
     minutes = range(max(1, round(seconds / 60)))
     kept = {
         minute: [mib for at, mib in samples if minute * 60 <= at < minute * 60 + 60]
@@ -142,20 +142,20 @@ def main() -> None:
     minutes = by_minute(samples, seconds)
     errors = Counter(NUMBER.sub("error …", call[4]) for call in calls if call[4] is not None)
     note = f"{CLIENTS} clients in {PROCESSES} processes. Load: {before:.1f} to {load():.1f}."
-    columns = ("kind of call", "calls", "p50 ms", "p99 ms", "most ms", "rows", "errors")
+    columns = ("kind of call", "calls", "p50 ms", "p99 ms", "max ms", "rows", "errors")
     tables = [
         Table("Calls", columns, by_kind(calls), note),
         Table(
-            "Calls that each client completed",
-            ("clients", "least", "median", "most"),
+            "Calls per client",
+            ("clients", "minimum", "median", "maximum"),
             [by_client(calls)],
-            "Every client sends the same mix.",
+            "All clients send the same mix of queries.",
         ),
         Table(
             "The service's memory, MiB",
             ("minute", "median", "peak"),
             minutes,
-            f"After the last client: {idle:.0f} MiB.",
+            f"After the last client ended: {idle:.0f} MiB.",
         ),
     ]
     report("soak", [], tables)

@@ -1,8 +1,8 @@
-"""Some of the clients of `soak.py`: threads of one process, each with a connection of its own.
+"""Clients of `soak.py`: threads of one process, each with a separate connection.
 
-The input is JSON: `flight_url`, `http_url`, `token`, `clients`, `seconds`, `seed`. The output is a
-JSON line for each call: the client's number, the kind of call, seconds, rows, and the error that
-was not expected, or null.
+The input is JSON: `flight_url`, `http_url`, `token`, `clients`, `seconds`, `seed`. The output is
+one JSON line per call: the client's number, the kind of call, seconds, rows, and the unexpected
+error or null.
 """
 
 import json
@@ -23,7 +23,7 @@ LONGEST = 300
 
 @dataclass
 class Client:
-    """A client, and how it calls."""
+    """A client and its queries."""
 
     call: dict[str, Any]
     random: random.Random
@@ -36,7 +36,7 @@ class Client:
         self.orders: list[str] = some["id"].to_pylist()
 
     def query(self, text: str, **variables: Any) -> int:
-        """Reads a query to its end; returns how many rows it gave."""
+        """Reads a whole result. Returns the number of rows."""
         return sum(chunk.data.num_rows for chunk in self._reader(text, variables))
 
     def some_lines(self) -> int:
@@ -116,9 +116,9 @@ KINDS: dict[str, tuple[int, Callable[[Client], int]]] = {
     "cancelled after a batch": (40, Client.cancelled),
     "refused": (100, Client.refused),
 }
-"""How often, of a thousand calls, each kind is called."""
+"""Each kind of call, with its share of a thousand calls."""
 PAUSE_SECONDS = 0.5
-"""How long a client waits between two calls, on average."""
+"""The average pause of a client between two calls."""
 
 
 def _ticket(text: str, variables: dict[str, Any]) -> bytes:
@@ -126,7 +126,7 @@ def _ticket(text: str, variables: dict[str, Any]) -> bytes:
 
 
 def run(call: dict[str, Any], number: int, told: Callable[[list[Any]], None]) -> None:
-    """Calls until the time is over."""
+    """Sends calls until the time is over."""
     client = Client(call, random.Random(call["seed"] * 1000 + number))
     until = time.monotonic() + call["seconds"]
     weights = [weight for weight, _ in KINDS.values()]

@@ -1,4 +1,4 @@
-"""`RESULTS.md`: what the benchmarks found, made from `results/*.json`."""
+"""Generates `RESULTS.md` from `results/*.json`."""
 
 import json
 import re
@@ -12,25 +12,25 @@ from benchmarks.harness import RESULTS, Cell, readable
 PAGE = RESULTS.parent / "RESULTS.md"
 
 HEAD = """\
-# What the benchmarks found
+# Benchmark results
 
-Written by `make bench`; [performance.md](../docs/performance.md) says what the numbers mean and
-what limits them. The sides of a comparison alternate in one run and their medians are compared.
-*Load* is the machine's over a minute, before and after: a quiet machine begins below 1. Every
-round's number is in `results/`.
+`make bench` writes this page. [performance.md](../docs/performance.md) explains the numbers and
+what limits them. The sides of a comparison alternate in one run, and their medians are compared.
+*Load* is the machine's one-minute load before and after; a quiet machine starts below 1. `results/`
+has the value of every round.
 """
 
 LIMITS = {
-    "N5": "the run's one core: a JSON event costs it 8 to 10 µs, most of them for Python's own "
-    "objects. Tried: no count of newlines, columns taken once, larger receives, fewer threads, "
-    "tuples instead of lists, a switch interval of its own, no collector of cycles.",
-    "N11": "a run per range: a tick of a sensor and the start of a run come before each.",
+    "N5": "the run's single core. A JSON event costs 8 to 10 µs, mostly for Python objects. Tried: "
+    "not counting newlines, building columns once, larger receives, fewer threads, tuples instead "
+    "of lists, another switch interval, no garbage collection of cycles.",
+    "N11": "the search server's refresh, and the start of a run after a quiet time.",
 }
-"""What keeps a number from its goal, and what was tried, said where it is missed."""
+"""What limits a measure, and what was tried. Printed if the goal is missed."""
 
 
 def write_summary(names: Iterable[str]) -> Path:
-    """Writes the page with the newest result of each of these benchmarks; returns its path."""
+    """Writes the page with the newest result of each benchmark. Returns its path."""
     found = {
         name: json.loads(path.read_text())
         for name in names

@@ -1,4 +1,4 @@
-"""Writes `settings.md` from the definition of the settings: `python docs/settings.py`."""
+"""Generates `settings.md` from the definition of the settings: `python docs/settings.py`."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,17 @@ PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """\
 # Settings
 
-Environment variables, or lines of a file `.env` in the working directory; the environment wins.
-What neither says is taken from the local stack that runs on `.fraiseql` in the working directory,
-if one does (`fraiseql-assets dev` writes its addresses to `.fraiseql/endpoints.env`), else from the
-defaults below.
-A value that does not fit ends any command with the variable's name and what was expected.
-`fraiseql-assets doctor` looks whether they fit the servers and each other.
+Configure every command and service with environment variables. The value of a setting is the first
+of these that exists:
+
+1. the environment variable,
+2. a line of the file `.env` in the working directory,
+3. the address of a local stack that runs on `.fraiseql` in the working directory
+   (`fraiseql-assets dev` writes its addresses to `.fraiseql/endpoints.env`),
+4. the default in this table.
+
+If a value is invalid, every command stops and prints the variable's name and what is expected.
+`fraiseql-assets doctor` checks whether the settings fit the servers and each other.
 
 | variable | default | meaning |
 |---|---|---|
@@ -26,7 +31,7 @@ A value that does not fit ends any command with the variable's name and what was
 
 
 def page() -> str:
-    """The page as it must be."""
+    """The text of the page."""
     rows = (
         f"| `{variable(name)}` | `{_default(field)}` | {field.description} |\n"
         for name, field in Settings.model_fields.items()

@@ -1,4 +1,4 @@
-"""Real servers for the tests, each started once per session, when the first test wants it."""
+"""Real servers for the tests. Each starts once per session, for the first test that uses it."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from local_stack.programs import Program, start
 
 SECONDS_TO_END = 10
 
-# The same examples at every run, on a busy machine too.
+# Every run uses the same examples.
 # `pytest --hypothesis-profile=explore` looks for new ones.
 for name, derandomize in (("tests", True), ("explore", False)):
     hypothesis.settings.register_profile(
@@ -39,7 +39,7 @@ hypothesis.settings.load_profile("tests")
 
 @contextmanager
 def running(describe: Callable[[Path, int], Program]) -> Iterator[str]:
-    """An embedded server, ready, for the length of the block; yields its address."""
+    """Starts an embedded server for the duration of the block. Yields its address."""
     with own_folder() as folder:
         [port] = distinct_free_ports(1)
         program = describe(folder / "data", port)
@@ -67,7 +67,7 @@ def nats_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def clickhouse_url() -> Iterator[str]:
-    """ClickHouse, its `default` database."""
+    """The `default` database of a ClickHouse server."""
     with running(servers.clickhouse) as url:
         yield url
 
@@ -90,7 +90,7 @@ def elasticsearch_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """PostgreSQL, its `postgres` database."""
+    """The `postgres` database of a PostgreSQL server."""
     with running(servers.postgresql) as url:
         yield url
 
@@ -99,9 +99,9 @@ def database_url() -> Iterator[str]:
 def settings(
     nats_url: str, clickhouse_url: str, elasticsearch_url: str, database_url: str
 ) -> Iterator[Settings]:
-    """Settings of the session's servers, under names that no other test has.
+    """Settings for the session's servers, with names that no other test uses.
 
-    Nothing is set up yet; what the test makes under these names is dropped after it.
+    Nothing is set up. Everything that the test creates under these names is deleted after it.
     """
     name = f"test_{secrets.token_hex(4)}"
     settings = Settings(
@@ -131,7 +131,7 @@ async def drop_streams(settings: Settings) -> None:
 
 
 def drop_indices(url: str, prefix: str) -> None:
-    """Drops every index and template whose name begins with the prefix."""
+    """Deletes every index and template whose name starts with the prefix."""
     indices = requests.get(f"{url}/_cat/indices?format=json", timeout=30).json()
     names = [found["index"] for found in indices if found["index"].startswith(prefix)]
     for name in names:

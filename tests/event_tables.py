@@ -1,4 +1,4 @@
-"""Events as the planes are handed them, plain ones and the most awkward that there can be."""
+"""Events as planes receive them: ordinary events, and events with extreme values."""
 
 import json
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ MORNING = datetime.now(UTC).replace(hour=9, minute=26, second=53, microsecond=58
     1
 )
 DAY = MORNING.date()
-"""Yesterday: a plane drops days that are past their retention."""
+"""Yesterday, because a plane deletes days past their retention."""
 BATCHING = Batching(batch_messages=1_000, batch_bytes=2**20, block_rows=1_000, block_bytes=2**20)
 
 
 def event(sequence: int, **fields: Any) -> dict[str, Any]:
-    """An event as the log stored it at a sequence; every sequence has its own id."""
+    """The event at a sequence of the log. Each sequence has a different id."""
     return {
         "event_id": f"e-{sequence}",
         "event_type": "INSERT",
@@ -52,7 +52,7 @@ def block(events: Sequence[dict[str, Any]], *, number: int = 0, day: date = DAY)
 
 
 def entry(first: int, last: int, *, state: Any = "begun", **fields: Any) -> LedgerEntry:
-    """A ledger's entry of the test's stream and day."""
+    """A ledger entry for the test's stream and day."""
     return LedgerEntry(
         **{
             "stream": STREAM,
@@ -128,7 +128,7 @@ _times = st.sampled_from([EARLIEST, LATEST, datetime(1970, 1, 1, tzinfo=UTC)]) |
 
 @st.composite
 def extreme_events(draw: st.DrawFn, most: int = 6) -> list[dict[str, Any]]:
-    """Events with whatever their columns can hold, at ascending places of the log."""
+    """Events with any values that their columns allow, at ascending log positions."""
     first = draw(st.sampled_from([1, 2**53 - 1, 2**62]))
     ids = draw(st.lists(_texts, min_size=1, max_size=most, unique=True))
     optional = st.none() | _texts

@@ -1,4 +1,4 @@
-"""A local stack in a process of its own, as a person starts it, for tests to use and to hurt."""
+"""Local stacks in separate processes, for tests that use or damage them."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.settings import Settings
 
 SECONDS = 150
-"""Nothing takes this long, however busy the machine is."""
+"""Longer than any step takes, even on a busy machine."""
 
 WHOLE = "from fraiseql_assets.cli.main import app; app()"
 SERVERS_ONLY = """\
@@ -34,24 +34,24 @@ typer.run(main)
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack that answers."""
+    """A running stack."""
 
     settings: Settings
-    """With its addresses; the rest are the defaults."""
+    """Settings with its addresses; the others have their defaults."""
     folder: Path
     process: psutil.Popen
-    """The process that a person would have started."""
+    """The process that a user would start."""
     printed: Path
-    """What it has printed, to both streams."""
+    """The file with its output, stdout and stderr."""
 
     @property
     def descendants(self) -> list[psutil.Process]:
-        """Every process of it, with the one that was started."""
+        """All of its processes, including the one that was started."""
         started = psutil.Process(self.process.pid)
         return [started, *started.children(recursive=True)]
 
     def process_of(self, *words: str) -> psutil.Process:
-        """The one process in whose command line all of the words are."""
+        """The only process whose command line contains all of the words."""
         [found] = [
             process
             for process in survivors(self.descendants[1:])
@@ -60,15 +60,15 @@ class Stack:
         return found
 
     def end(self) -> int:
-        """Ends it as a service manager does. Returns the exit code."""
+        """Stops it with SIGTERM, as a service manager does. Returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
 
     def kill(self) -> None:
-        """Kills every process of it, and waits until there is none."""
+        """Kills all of its processes and waits until they are gone."""
         processes = self.descendants
         for process in processes:
-            # One that dies with another may be gone before its turn.
+            # A process may already have ended with another one.
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         wait_until(lambda: not survivors(processes))
@@ -76,10 +76,10 @@ class Stack:
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """A folder for servers, gone after the block.
+    """A folder for servers, deleted after the block.
 
-    PostgreSQL, which as root runs as another user, must reach it, and every start of pytest closes
-    pytest's own folders to other users.
+    It is not one of pytest's folders, which other users cannot read: when tests run as root,
+    PostgreSQL runs as another user.
     """
     with tempfile.TemporaryDirectory(prefix="fraiseql-assets-") as folder:
         yield Path(folder)
@@ -87,7 +87,7 @@ def own_folder() -> Iterator[Path]:
 
 @contextmanager
 def started(folder: Path, script: str, *arguments: str) -> Iterator[Stack]:
-    """A stack on the folder for the length of the block; killed after it if it still runs."""
+    """Starts a stack on the folder for the duration of the block, and stops it afterwards."""
     printed = folder.with_name(f"{folder.name}.printed")
     with printed.open("ab") as output:
         process = psutil.Popen(
@@ -114,12 +114,12 @@ def started(folder: Path, script: str, *arguments: str) -> Iterator[Stack]:
 
 
 def whole(folder: Path) -> AbstractContextManager[Stack]:
-    """Everything that `dev` starts."""
+    """Starts everything that `dev` starts."""
     return started(folder, WHOLE, "dev", "--data-dir", str(folder), "--ports", "auto")
 
 
 def servers_only(folder: Path) -> AbstractContextManager[Stack]:
-    """The embedded servers, supervised in the same way."""
+    """Starts only the embedded servers, with the same supervision."""
     return started(folder, SERVERS_ONLY, str(folder))
 
 
@@ -127,17 +127,17 @@ def wait_until(holds: Callable[[], object], printed: Path | None = None) -> None
     """Waits until the condition holds.
 
     Raises:
-        AssertionError: it does not come to hold in time.
+        AssertionError: it did not hold in time.
     """
     deadline = time.monotonic() + SECONDS
     while not holds():
         said = printed.read_text() if printed else ""
-        assert time.monotonic() < deadline, f"in vain after {SECONDS} s\n{said}"
+        assert time.monotonic() < deadline, f"the condition did not hold within {SECONDS} s\n{said}"
         time.sleep(0.05)
 
 
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; what has ended and only waits to be collected does not."""
+    """The processes that still run, without zombies."""
     return [
         process
         for process in processes

@@ -1,4 +1,4 @@
-"""The bare server: pyarrow's own, which sends a table with no one asking who calls."""
+"""A bare pyarrow Flight server that sends a table, without authentication."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from table import batches
 
 
 class Bare(flight.FlightServerBase):
-    """Sends one table, whatever the ticket, without Python between its batches."""
+    """Sends one table for any ticket, without running Python between the batches."""
 
     def __init__(self, location: str, sent: list[pa.RecordBatch]) -> None:
         super().__init__(location)

@@ -1,14 +1,14 @@
-"""GraphQL over HTTP/JSON as it is served elsewhere, in front of the same database.
+"""GraphQL over HTTP/JSON as other servers implement it, over the same database.
 
-Each route answers a query of one list of scalars in a way of its own:
+Each route answers a query for one list of scalars in a different way:
 
-/resolvers  a Python GraphQL server: graphql-core executes over the documents that the view has, a
-            resolver for every field of every row, and `json` writes the response;
-/documents  a FraiseQL server: its own statement, which projects the document row by row with
-            `jsonb_build_object`; the rows' text is put into the response as it comes;
-/aggregate  the best that JSON can do: the document is built once for each row, and PostgreSQL
-            makes the whole list, which is passed on;
-/lines      the same, an object to a line, for clients that read NDJSON.
+/resolvers  a Python GraphQL server: graphql-core resolves every field of every row from the view's
+            documents, and `json` writes the response
+/documents  a FraiseQL server: its statement projects the document of each row with
+            `jsonb_build_object`, and the server copies the rows' text into the response
+/aggregate  the fastest JSON: PostgreSQL reads each document once and builds the whole list, and
+            the server passes it on
+/lines      the same with one object per line, for clients that read NDJSON
 """
 
 import json
@@ -36,12 +36,12 @@ RELATIONS = {
     "storedItems": "tv_stored_item",
 }
 TEXTS = frozenset(("ID", "String"))
-"""Scalars that FraiseQL reads as text; the others keep their JSON type."""
+"""Scalars that FraiseQL reads as text. The others keep their JSON type."""
 SCHEMA = graphql.build_schema(SDL)
 
 
 class Database:
-    """PostgreSQL, through a pool of connections."""
+    """PostgreSQL, with a connection pool."""
 
     def __init__(self, url: str) -> None:
         self._pool = ThreadedConnectionPool(1, 8, url)
@@ -58,7 +58,7 @@ class Database:
 
 
 def resolved(database: Database, query: str) -> bytes:
-    """What a server of resolvers answers."""
+    """The response of a server with resolvers."""
 
     def documents(info: graphql.GraphQLResolveInfo, limit: int) -> list[dict[str, Any]]:
         source = RELATIONS[info.field_name]
@@ -69,7 +69,7 @@ def resolved(database: Database, query: str) -> bytes:
 
 
 def from_documents(database: Database, query: str) -> bytes:
-    """What a FraiseQL server answers, by the statement that it makes."""
+    """The response of a FraiseQL server, with the statement that it generates."""
     key, relation, limit, fields = _selected(query)
     pairs = ", ".join(
         f"'{name}', data{'->>' if kind in TEXTS else '->'}'{name}'" for name, kind in fields.items()
@@ -80,7 +80,7 @@ def from_documents(database: Database, query: str) -> bytes:
 
 
 def aggregated(database: Database, query: str) -> bytes:
-    """The list as PostgreSQL makes it."""
+    """The response whose list PostgreSQL builds."""
     key, relation, limit, fields = _selected(query)
     pairs = ", ".join(f"'{name}', d.data->'{name}'" for name in fields)
     rows = f"(SELECT data FROM {relation} LIMIT {limit}) AS d"
@@ -89,7 +89,7 @@ def aggregated(database: Database, query: str) -> bytes:
 
 
 def lines(database: Database, query: str) -> bytes:
-    """An object to a line, as PostgreSQL makes them."""
+    """One object per line, built by PostgreSQL."""
     _, relation, limit, fields = _selected(query)
     pairs = ", ".join(f"'{name}', d.data->'{name}'" for name in fields)
     rows = f"(SELECT data FROM {relation} LIMIT {limit}) AS d"
@@ -99,7 +99,7 @@ def lines(database: Database, query: str) -> bytes:
 
 
 def _selected(query: str) -> tuple[str, str, int, dict[str, str]]:
-    """The field, its relation and limit, and what is selected of it, with types."""
+    """The field, its relation, its limit, and the selected fields with their types."""
     document = graphql.parse(query)
     if errors := graphql.validate(SCHEMA, document):
         raise ValueError(str(errors[0]))
@@ -113,7 +113,7 @@ def _selected(query: str) -> tuple[str, str, int, dict[str, str]]:
 
 
 def application(database: Database) -> Starlette:
-    """All four, each at its path."""
+    """The application with all four routes."""
 
     def route(path: str, answer: Any) -> Route:
         async def endpoint(request: Request) -> Response:

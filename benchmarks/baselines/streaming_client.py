@@ -1,4 +1,4 @@
-"""A client that reads a stream batch by batch; prints by how many MiB its memory grew at most.
+"""A client that reads a stream batch by batch and prints the largest growth of its memory, in MiB.
 
 Its input is JSON: `url`, `token` and `query`.
 """
@@ -13,7 +13,7 @@ MIB = 2**10
 
 
 def peak() -> float:
-    """The most memory that this process has held, in MiB."""
+    """The peak memory of this process, in MiB."""
     [line] = [
         line
         for line in Path("/proc/self/status").read_text().splitlines()

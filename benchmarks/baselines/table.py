@@ -1,4 +1,4 @@
-"""A table as services keep them in memory: a million events' worth of mixed columns."""
+"""A table in memory: a million rows of mixed column types."""
 
 import pyarrow as pa
 
@@ -7,7 +7,7 @@ BATCH_ROWS = 16_384
 
 
 def batches() -> list[pa.RecordBatch]:
-    """The table, cut as both servers send it."""
+    """The table, in the batches that both servers send."""
     numbers = pa.array(range(ROWS), pa.int64())
     texts = numbers.cast(pa.string())
     table = pa.table(

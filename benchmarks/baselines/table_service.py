@@ -1,4 +1,4 @@
-"""The Flight service's own server, with all that it does for every call, over a table in memory."""
+"""The server of the Flight service, with everything it does per call, over a table in memory."""
 
 import signal
 import threading
@@ -15,7 +15,7 @@ from fraiseql_assets.settings import get_settings
 
 
 class Table(Ticket, frozen=True):
-    """The one ticket there is."""
+    """The only ticket type."""
 
 
 def serve() -> None:

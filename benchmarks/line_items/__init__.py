@@ -1,8 +1,8 @@
-"""A PostgreSQL with a million of TPC-H's line items, for the benchmarks of GraphQL.
+"""A PostgreSQL database with a million TPC-H line items, for the GraphQL benchmarks.
 
-The same rows are there three times: as a view that builds its documents and has a flat view beside
-it (`lineItems` in the compiled schema), as such a view without one (`builtItems`), and, the first
-quarter of a million of them, as documents that are stored (`storedItems`).
+The compiled schema reads the same rows in three ways: `lineItems` from a view that builds documents
+and has a flat view beside it, `builtItems` from such a view without a flat view, and `storedItems`
+from stored documents (the first 250,000 rows).
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from local_stack.ports import distinct_free_ports
 HERE = Path(__file__).parent
 COMPILED_SCHEMA = HERE / "schema.compiled.json"
 SCALE = 0.01 if QUICK else 0.17
-"""TPC-H's scale factor: 1,020,116 line items, or 60,175."""
+"""TPC-H's scale factor: 0.17 gives 1,020,116 line items, 0.01 gives 60,175."""
 
 
 @contextmanager
 def database(folder: Path) -> Iterator[str]:
-    """The address of the database, loaded, for the length of the block."""
+    """Starts and loads the database for the duration of the block. Yields its address."""
     [port] = distinct_free_ports(1)
     program = servers.postgresql(folder / "postgresql", port)
     [url] = program.addresses.values()
@@ -36,7 +36,7 @@ def database(folder: Path) -> Iterator[str]:
 
 
 def settings(url: str) -> dict[str, str]:
-    """What the Flight service is told to serve them."""
+    """Environment variables with which the Flight service serves the database."""
     return {"FRAISEQL_DATABASE_URL": url, "FRAISEQL_SCHEMA": str(COMPILED_SCHEMA)}
 
 
@@ -44,7 +44,7 @@ def _load(url: str) -> None:
     [raw] = make_tables(SCALE, ("lineitem",)).values()
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.adbc_ingest("lineitem", raw, mode="create")
-        # One at a time: VACUUM is refused beside others.
+        # One statement at a time: VACUUM cannot run in a transaction block.
         for statement in (HERE / "tables.sql").read_text().split(";\n"):
             if statement.strip():
                 cursor.execute(statement)

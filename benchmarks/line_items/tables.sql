@@ -1,5 +1,5 @@
--- TPC-H's line items as FraiseQL keeps them, from the raw table: the table itself, a view that
--- builds documents and has a flat view beside it, the same view without one, and documents stored.
+-- TPC-H's line items in FraiseQL's form, from the raw table: a table, a view that builds documents
+-- and has a flat view beside it, the same view without a flat view, and stored documents.
 
 CREATE TABLE tb_line_item AS
 SELECT

@@ -1,4 +1,4 @@
-"""`python -m local_stack.demo`: the demo's database and events, until SIGTERM or Ctrl-C."""
+"""`python -m local_stack.demo`: loads the demo's database and publishes its events."""
 
 import asyncio
 import contextlib
@@ -25,13 +25,13 @@ RATE = 5.0
 
 def main(
     scale: Annotated[float, typer.Option(min=0.001, help="TPC-H's scale factor.")] = SCALE,
-    seed: Annotated[int, typer.Option(help="Another seed gives other ids and times.")] = 0,
+    seed: Annotated[int, typer.Option(help="Each seed gives different ids and times.")] = 0,
     rate: Annotated[float, typer.Option(min=0.01, help="Live events per second.")] = RATE,
     loaded: Annotated[
-        Path | None, typer.Option(help="A file to make when the database is loaded.")
+        Path | None, typer.Option(help="A file to create when the database is loaded.")
     ] = None,
 ) -> None:
-    """Load TPC-H as a shop into PostgreSQL, tell its last days to the log, and go on live."""
+    """Load TPC-H as a shop into PostgreSQL, publish its last days, then publish live events."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
     try:
         asyncio.run(_run(get_settings(), scale, seed, rate, loaded))
@@ -55,7 +55,7 @@ async def _run(
         if loaded is not None:
             loaded.touch()
 
-    # PostgreSQL builds documents while the log takes events.
+    # PostgreSQL builds documents while the feed publishes events.
     loading = _beside(fill)
     loading.add_done_callback(lambda ended: stop.set() if ended.exception() else None)
     await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
@@ -64,8 +64,8 @@ async def _run(
 
 
 def _beside(work: Callable[[], object]) -> asyncio.Future[None]:
-    """Does work in a thread that the process does not wait for when it is told to end: PostgreSQL
-    then takes back what was half loaded."""
+    """Runs work in a daemon thread, so that the process can end before it is done. PostgreSQL then
+    rolls back the unfinished load."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
 

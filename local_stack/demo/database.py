@@ -1,4 +1,4 @@
-"""TPC-H as a FraiseQL database in PostgreSQL: tables, views, stored and flat versions."""
+"""Loads TPC-H as a FraiseQL database into PostgreSQL: tables, views, stored documents."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ from local_stack.demo.tpch import make_tables
 logger = logging.getLogger(__name__)
 
 LOCK = 7_368_301
-"""The advisory lock of a load, so that two at once do not make the same tables."""
+"""The advisory lock of a load. Concurrent loads would create the same tables."""
 BEFORE = ("tables",)
 AFTER = ("keys", "analyze", "views", "stored", "flat")
 NO_SUCH_TABLE = "42P01"
@@ -32,15 +32,15 @@ def load(
     seed: int = 0,
     tables: dict[str, pa.Table] | None = None,
 ) -> bool:
-    """Loads the demo into the database that the address names, which is made where it is missing.
+    """Loads the demo into a database. Creates the database if it does not exist.
 
-    Everything comes in one transaction, or nothing does. A demo that is loaded already is left
-    as it is, one of another scale or an older version is replaced. `tables` are TPC-H's at this
-    scale, where a caller has them. Returns whether anything was done.
+    The load is one transaction. A demo of the same scale, seed and version is left as it is, and
+    another one is replaced. Pass TPC-H's `tables` of this scale if you already have them. Returns
+    whether anything was loaded.
 
     Raises:
-        DemoError: PostgreSQL cannot be reached or refuses, or the database holds other tables of
-            these names.
+        DemoError: PostgreSQL cannot be reached or refuses the load, or the database has other
+            tables with these names.
     """
     started = time.monotonic()
     try:
@@ -72,7 +72,7 @@ def _fill(cursor: dbapi.Cursor, scale: float, seed: int, tables: dict[str, pa.Ta
 
 
 def _connected(url: str) -> dbapi.Connection:
-    """A connection to the database, which is made first when it is not there."""
+    """Connects to the database. Creates it first if it does not exist."""
     try:
         return dbapi.connect(url)
     except dbapi.Error as error:
@@ -93,7 +93,7 @@ def _connected(url: str) -> dbapi.Connection:
 
 
 def _present(cursor: dbapi.Cursor) -> tuple[float, int, str] | None:
-    """Scale, seed and version of the demo that the database holds."""
+    """The scale, seed and version of the demo in the database, if there is one."""
     cursor.execute("SELECT to_regclass('demo_load') IS NOT NULL")
     [there] = cursor.fetchone() or (False,)
     if not there:
@@ -113,12 +113,12 @@ def _sql(name: str) -> str:
 
 
 def _version() -> str:
-    """A digest of all that makes the tables and views."""
+    """A digest of all SQL that creates the tables and views."""
     text = "".join(map(_sql, (*BEFORE, *AFTER)))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _said(error: dbapi.Error) -> str:
-    """PostgreSQL's own sentence, without the statement that the driver puts around it."""
+    """PostgreSQL's error message, without the statement that the driver adds."""
     text = str(error).partition("ERROR:")[2] or str(error).rpartition("[libpq]")[2]
     return (text.strip().splitlines() or [type(error).__name__])[0]

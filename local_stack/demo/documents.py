@@ -1,9 +1,9 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Entities as the JSON documents that the demo's views show, as they stood at a moment.
+"""Entities at a point in time, as the JSON documents that the demo's views show.
 
-Built a column at a time. TPC-H's texts hold no quote, backslash or control character, so nothing
-needs escaping.
+The documents are built by column. TPC-H's texts contain no quotes, backslashes or control
+characters, so nothing is escaped.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ Fields = Mapping[str, Column]
 def documents(
     kind: str, shop: Shop, rows: pa.Array, statuses: pa.Array, at: pa.Array, later: int
 ) -> pa.Array:
-    """A document for each of some entities.
+    """One document per entity.
 
-    `rows` are their places in the shop's table, `statuses` theirs at the moments `at` (in
-    microseconds); what had not happened by then is null. `later` is added to every key.
+    `rows` are the entities' rows in the shop's table, and `statuses` their statuses at the times
+    `at` (in microseconds). What had not happened by then is null. `later` is added to every key.
     """
     return _json_object(_BUILDERS[kind](shop, rows, statuses, at, later))
 
@@ -132,7 +132,7 @@ def _date(days: Column) -> Column:
 
 
 def _moment(microseconds: Column, at: pa.Array) -> Column:
-    """The moment where it has come by `at`, else null."""
+    """The time, or null if it is after `at`."""
     come = pc.if_else(pc.less_equal(microseconds, at), microseconds, None)
     text = pc.strftime(come.cast(TIMESTAMP), format="%Y-%m-%dT%H:%M:%SZ")
     return pc.fill_null(_quoted(text), "null")

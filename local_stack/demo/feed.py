@@ -1,10 +1,10 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""The shop's events on the log: the last days at once, then what happens now, for ever.
+"""Publishes the shop's events: the last days at once, then live events.
 
-One hour of the demo holds a day of TPC-H. How far the feed has come lies in a key-value bucket
-beside the log, and so lives and dies with it; a feed that starts again goes on from there. Killed
-in between, it publishes its last few events again under the same ids, and the planes count once.
+One hour of the demo contains one day of TPC-H. The feed's position is in a key-value bucket beside
+the log, so both are deleted together. A restarted feed continues from its position. A feed that was
+killed publishes its last few events again with the same ids, and the planes count them once.
 """
 
 import asyncio
@@ -38,33 +38,33 @@ from local_stack.demo.shop import NOW, moments
 logger = logging.getLogger(__name__)
 
 PAST_DAYS = 72
-"""Days of TPC-H that the demo begins with: three of its own."""
+"""Days of TPC-H in the demo's history: three days of the demo."""
 DAYS_PER_DAY = 24
 CHUNK_EVENTS = 10_000
 OBSERVER_EVENTS, CDC_EVENTS = 700, 300
-"""Of every chunk of the past, so many are published as JSON in these shapes; the rest as Arrow."""
+"""Events per chunk of the history in these JSON shapes. The rest are Arrow batches."""
 KEY = "position"
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a feed has come."""
+    """The position of a feed."""
 
     scale: float
     seed: int
     began: int
-    """When the feed began: its present, to which the shop's is mapped, in microseconds."""
+    """The time at which the feed began, in microseconds. It corresponds to the shop's present."""
     next: int
-    """The number of the first event that is not published yet."""
+    """The number of the next event to publish."""
 
 
 def bucket(settings: Settings) -> str:
-    """The key-value bucket of the feed's position."""
+    """The key-value bucket with the feed's position."""
     return f"{settings.stream}_demo"
 
 
 def timestamps(shop_moments: pa.Array, began: int) -> pa.Array:
-    """The shop's moments on the demo's clock."""
+    """Converts times of the shop to the demo's clock."""
     ago = pc.divide(pc.subtract(NOW, shop_moments), DAYS_PER_DAY)
     return moments(pc.subtract(began, ago))
 
@@ -77,13 +77,13 @@ async def run(
     rate: float,
     stop: asyncio.Event,
 ) -> Position:
-    """Publishes the past, unless that is done, and then `rate` events a second until `stop`.
+    """Publishes the rest of the history, then `rate` events per second until `stop`.
 
-    Returns how far it came.
+    Returns the final position.
 
     Raises:
         LogError: the log cannot be reached, or refuses a message.
-        DemoError: the log holds a demo of another scale or seed.
+        DemoError: the log has a demo of another scale or seed.
     """
     async with connect(settings, name="fraiseql demo", reconnect_seconds=60) as client:
         try:
@@ -106,7 +106,7 @@ class _Feed:
     history: History
 
     async def past(self, position: Position, stop: asyncio.Event) -> Position:
-        """Everything up to the present."""
+        """Publishes all events before the present."""
         present, started = self.history.present, time.monotonic()
         total = present - position.next
         while position.next < present and not stop.is_set():
@@ -115,24 +115,24 @@ class _Feed:
             batch = self.history.batch(position.next, end, timestamps(shop_moments, position.began))
             await publish(self.client, self._in_all_shapes(batch))
             position = await self._reached(position, end)
-            logger.info("the last days: %s events to go", f"{present - end:,}")
+            logger.info("the last days: %s events left", f"{present - end:,}")
         if total > 0 and position.next == present:
             seconds = time.monotonic() - started
-            logger.info("the last days are told: %s events in %.1f s", f"{total:,}", seconds)
+            logger.info("the last days are published: %s events in %.1f s", f"{total:,}", seconds)
         return position
 
     async def live(self, position: Position, rate: float, stop: asyncio.Event) -> Position:
-        """`rate` events a second, each at the time it is published."""
+        """Publishes `rate` events per second, with the current time."""
         events = max(1, round(rate))
         pause = events / rate
         if not stop.is_set():
-            logger.info("from now on %g events a second", rate)
+            logger.info("now publishing %g events per second", rate)
         minute, told = time.monotonic(), 0
         due, last = minute + pause, _now()
         while not await _stopped(stop, due - time.monotonic()):
             due = max(due + pause, time.monotonic())
             end, now = position.next + events, _now()
-            # Behind its time, the feed goes on from where it was.
+            # A feed that is late does not catch up.
             gap = min(int(pause * 1_000_000), now - last) // events
             last = now
             times = moments(pa.array([now - gap * left for left in reversed(range(events))]))
@@ -172,7 +172,7 @@ async def _store(client: Client, name: str) -> KeyValue:
 
 
 async def _restored(store: KeyValue, start: Position) -> Position:
-    """Where an earlier feed has come to, else the start, put down before anything is published."""
+    """The position of an earlier feed. Otherwise stores `start` before anything is published."""
     try:
         entry = await store.get(KEY)
     except KeyNotFoundError:
@@ -188,7 +188,7 @@ async def _restored(store: KeyValue, start: Position) -> Position:
 
 
 async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    """Waits for the stop, so long at most."""
+    """Waits for the stop, at most `seconds`. Returns whether it came."""
     try:
         await asyncio.wait_for(stop.wait(), max(0.001, seconds))
     except TimeoutError:

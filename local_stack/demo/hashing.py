@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Chance without a generator: whole columns of numbers and UUIDs that follow from keys alone."""
+"""Pseudo-random numbers and UUIDs that are hashes of keys, for whole columns."""
 
 from functools import cache
 from typing import TypeAlias
@@ -16,7 +16,7 @@ def _word(value: int) -> pa.Scalar:
 
 
 def _mixed(words: Column) -> Column:
-    """SplitMix64's finaliser, a bijection of 64-bit words in which every bit moves every other."""
+    """SplitMix64's finaliser: a bijection of 64-bit words in which each bit affects all others."""
     words = pc.add(words, _word(0x9E3779B97F4A7C15))
     words = pc.multiply(pc.bit_wise_xor(words, pc.shift_right(words, _word(30))),
                         _word(0xBF58476D1CE4E5B9))  # fmt: skip
@@ -26,7 +26,7 @@ def _mixed(words: Column) -> Column:
 
 
 def hashed(keys: Column, *salts: Column | int) -> Column:
-    """A 64-bit word for every key. Each salt, a number or a column of them, gives other words."""
+    """A 64-bit hash per key. A salt is a number or a column of numbers."""
     words = _mixed(keys.cast(pa.uint64()))
     for salt in salts:
         grain = _word(salt) if isinstance(salt, int) else salt.cast(pa.uint64())
@@ -35,13 +35,13 @@ def hashed(keys: Column, *salts: Column | int) -> Column:
 
 
 def below(words: Column, limit: int) -> Column:
-    """The words as whole numbers from 0 up to `limit`, which is left out."""
+    """Maps the words to integers from 0 up to, but not including, `limit`."""
     numbers = pc.shift_right(words, _word(1)).cast(pa.int64())
     return pc.subtract(numbers, pc.multiply(pc.divide(numbers, limit), limit))
 
 
 def uuid_texts(words: Column) -> Column:
-    """A UUID (version 8, RFC 9562) for every word, as text."""
+    """A UUID (version 8, RFC 9562) per word, as text."""
     high, low = _uuid_words(words)
     parts = [_four(high, 48), _four(high, 32), "-", _four(high, 16), "-", _four(high, 0), "-"]
     parts += [_four(low, 48), "-", _four(low, 32), _four(low, 16), _four(low, 0)]
@@ -49,7 +49,7 @@ def uuid_texts(words: Column) -> Column:
 
 
 def uuid_bytes(words: Column) -> pa.Array:
-    """The same UUIDs as `uuid_texts`, as the 16 bytes that a database stores."""
+    """The UUIDs of `uuid_texts` as 16 bytes."""
     high, low = (_swapped(half) for half in _uuid_words(words))
     rows = len(words)
     halves = pa.chunked_array([_whole(high), _whole(low)]).combine_chunks()
@@ -58,14 +58,14 @@ def uuid_bytes(words: Column) -> pa.Array:
 
 
 def _uuid_words(words: Column) -> tuple[Column, Column]:
-    """Both halves, the version and the variant in their places."""
+    """Both halves of the UUIDs, with version and variant."""
     high = pc.bit_wise_or(pc.bit_wise_and(words, _word(~0xF000)), _word(0x8000))
     low = pc.bit_wise_and(_mixed(words), _word(2**62 - 1))
     return high, pc.bit_wise_or(low, _word(2**63))
 
 
 def _four(words: Column, shift: int) -> Column:
-    """Four hexadecimal digits of every word."""
+    """Four hexadecimal digits per word."""
     return _hexadecimal().take(
         pc.bit_wise_and(pc.shift_right(words, _word(shift)), _word(0xFFFF)).cast(pa.int64())
     )

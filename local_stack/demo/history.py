@@ -1,8 +1,8 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""The shop's history as observer events, numbered from 0 in the order in which they happen.
+"""The shop's history as observer events, numbered from 0 in order of time.
 
-After the last one the shop lives through the same years again, under later keys, without end.
+After the last event the history repeats with later keys.
 """
 
 from dataclasses import dataclass
@@ -14,56 +14,56 @@ import pyarrow.compute as pc
 from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA
 from local_stack.demo.documents import documents
 from local_stack.demo.hashing import Column, below, hashed, uuid_texts
-from local_stack.demo.lives import KINDS, STEPS, lives
+from local_stack.demo.lifecycle import KINDS, STEPS, lifecycles
 from local_stack.demo.shop import DAY, NOW, TABLES, Shop, entity_words, make_shop
 from local_stack.demo.tpch import make_tables
 
 LATER = 1_000_000_000
-"""What is added to every key when the years begin again."""
+"""Added to every key each time the history repeats."""
 
 ACTORS = {
     "Customer": ("human_user", "system_job", "system_job"),
     "Order": ("human_user", "service_account", "system_job", "system_job", "system_job"),
     "LineItem": ("human_user", "human_user", "service_account", "human_user"),
 }
-"""Who takes each of the steps."""
+"""The type of actor of each step."""
 
 AGENT = "shopping-assistant"
-"""An AI agent, which places one order in ten for its customer."""
+"""An AI agent that places one order in ten for its customer."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Every event of the shop, made from its number."""
+    """All events of the shop. An event is computed from its number."""
 
     shop: Shop
 
     @cached_property
     def index(self) -> pa.Table:
-        """One row per event of the shop's years."""
-        return lives(self.shop)
+        """One row per event, without repetitions."""
+        return lifecycles(self.shop)
 
     def first_from(self, moment: int) -> int:
-        """The number of the first event at or after a moment of the shop's own time."""
+        """The number of the first event at or after a time of the shop."""
         return pc.sum(pc.less(self.index["at"], moment)).as_py()
 
     @property
     def present(self) -> int:
-        """The number of the first event that TPC-H's present has not seen yet."""
+        """The number of the first event after TPC-H's present."""
         return self.first_from(NOW)
 
     def last_days(self, days: int) -> int:
-        """The number of the first event in so many days before the present."""
+        """The number of the first event in the last `days` before the present."""
         return self.first_from(NOW - days * DAY)
 
     def moments(self, start: int, stop: int) -> pa.Array:
-        """When the events of the shop's years happen in its own time, in microseconds."""
+        """The times of events on the shop's clock, in microseconds."""
         return self.index["at"].slice(start, stop - start).combine_chunks()
 
     def batch(self, start: int, stop: int, timestamps: pa.Array) -> pa.RecordBatch:
-        """The events from number `start` up to `stop`, in the producers' schema.
+        """The events numbered from `start` to `stop - 1`, in the producers' schema.
 
-        The same numbers give the same events; their times are the given ones.
+        The same numbers always give the same events, except for the given timestamps.
         """
         count, parts, done = self.index.num_rows, [], start
         while done < stop:
@@ -78,7 +78,7 @@ class History:
         return pa.RecordBatch.from_arrays(columns, schema=PRODUCER_SCHEMA)
 
     def _events(self, index: pa.Table, later: int) -> pa.Table:
-        """All but times and sequences, for rows of the index."""
+        """The columns of events, without times and sequences, for rows of the index."""
         places, parts = [], []
         for number, kind in enumerate(KINDS):
             chosen = pc.equal(index["kind"], number)
@@ -89,7 +89,7 @@ class History:
 
 
 def make_history(scale: float, seed: int = 0) -> History:
-    """The history of a shop; the same scale and seed give the same events.
+    """The history of a shop. The same scale and seed give the same events.
 
     Raises:
         DemoError: TPC-H's generator is not installed, or refuses the scale.
@@ -143,7 +143,7 @@ def _keys(kind: str, shop: Shop, rows: pa.Array) -> tuple[Column, Column]:
 def _who(
     kind: str, shop: Shop, rows: pa.Array, step: pa.Array, later: int
 ) -> tuple[Column, Column, Column]:
-    """User, type of actor, and on whose behalf."""
+    """The user, the type of actor, and the customer for whom an agent acts."""
     actors, nobody = pa.array(ACTORS[kind]).take(step), pa.nulls(len(rows), pa.utf8())
     if kind == "Customer":
         customer = _named("customer-", pc.add(shop.customers["pk_customer"].take(rows), later))
@@ -173,6 +173,6 @@ def _named(prefix: str, values: Column) -> Column:
 
 
 def _durations(words: Column) -> Column:
-    """Milliseconds: a few tens, and every fiftieth a few hundred."""
+    """Milliseconds: 2 to 39, and 100 to 499 for one event in fifty."""
     slow = pc.equal(below(hashed(words, 1), 50), 0)
     return pc.if_else(slow, pc.add(below(words, 400), 100), pc.add(below(words, 38), 2))

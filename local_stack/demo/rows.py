@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""The rows of the demo's database as it stands in TPC-H's present, a table at a time."""
+"""The rows of the demo's database at TPC-H's present, table by table."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from local_stack.demo.hashing import Column, uuid_bytes
 from local_stack.demo.history import History
-from local_stack.demo.lives import statuses
+from local_stack.demo.lifecycle import statuses
 from local_stack.demo.shop import NOW, entity_words, moments
 
 PLAIN = {
@@ -27,21 +27,21 @@ PLAIN = {
     ),
     "tb_offer": (None, "partsupp", "fk_part fk_supplier available_quantity supply_cost comment"),
 }
-"""Tables that are TPC-H's own: entity, TPC-H's name, and the columns in TPC-H's order."""
+"""Tables copied from TPC-H: entity, TPC-H's name, and the columns in TPC-H's order."""
 
 LIVING = {
     "tb_customer": ("Customer", "pk_customer", ("nation", "region")),
     "tb_order": ("Order", "pk_order", ("customer_row", "shipping_at", "shipped_at")),
     "tb_line_item": ("LineItem", "pk_line_item", ("order_row", "ordered_at")),
 }
-"""Tables whose rows have a life: entity, key, and the shop's columns that no database needs."""
+"""Tables with a lifecycle: entity, key, and columns that the database does not need."""
 
 AHEAD = ("paid_at", "completed_at", "shipped_at", "received_at", "returned_at")
-"""Moments that a row does not have until they have come."""
+"""Columns that are null until their time has come."""
 
 
 def rows(tables: dict[str, pa.Table], history: History) -> Iterator[tuple[str, pa.Table]]:
-    """Every table's name and rows, the columns named and typed as in the database."""
+    """The name and rows of each table, with the column names and types of the database."""
     seed = history.shop.seed
     for name, (entity, source, words) in PLAIN.items():
         columns = words.split()
@@ -61,7 +61,7 @@ def _identified(table: pa.Table, entity: str, key: str, seed: int) -> pa.Table:
 
 
 def _in_time(table: pa.Table) -> pa.Table:
-    """Moments as timestamps, without those that lie ahead."""
+    """Converts times to timestamps. Future times become null."""
     for number, name in enumerate(table.column_names):
         if name.endswith("_at"):
             column: Column = table[name]

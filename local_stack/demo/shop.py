@@ -1,10 +1,10 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""TPC-H's tables as a shop: customers, orders and line items with ids, tenants and moments.
+"""TPC-H's tables as a shop: customers, orders and line items with ids, tenants and times.
 
-TPC-H fixes its own present, 17 June 1995: what was shipped by then has the line status F, and what
-was received by then was either returned (R) or accepted (A). `NOW` is the end of that day. Days are
-TPC-H's; the time of day, and when an order was paid, follow from the keys.
+TPC-H has a fixed current date, 17 June 1995. What was shipped by then has the line status F, and
+what was received by then was either returned (R) or accepted (A). `NOW` is the end of that day.
+Dates come from TPC-H. Times of day and payment times are hashes of the keys.
 """
 
 from dataclasses import dataclass
@@ -20,35 +20,35 @@ SECOND = 1_000_000
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 NOW = int(datetime(1995, 6, 18, tzinfo=UTC).timestamp()) * SECOND
-"""The shop's present, in microseconds since the epoch, as all its moments."""
+"""The shop's present. All times of the shop are in microseconds since the epoch."""
 OPENED = int(datetime(1992, 1, 1, tzinfo=UTC).timestamp()) * SECOND
 
 TABLES = ("region", "nation", "customer", "orders", "lineitem")
 ENTITIES = ("Region", "Nation", "Supplier", "Customer", "Part", "Order", "LineItem")
 LINES_PER_ORDER = 8
-"""A line item's key is its order's times this, and its number, which is 7 at most."""
+"""The key of a line item is its order's key times this, plus its number (at most 7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Three tables, each in the order of its key; the columns are named as in the database."""
+    """Three tables, each sorted by its key, with the column names of the database."""
 
     customers: pa.Table
-    """With the names of their `nation` and `region`."""
+    """With the names of `nation` and `region`."""
     orders: pa.Table
-    """With `customer_row`, the place of its customer."""
+    """With `customer_row`, the row of the customer."""
     lines: pa.Table
-    """With `order_row`, the place of its order."""
+    """With `order_row`, the row of the order."""
     seed: int
 
 
 def entity_words(entity: str, keys: Column, seed: int) -> Column:
-    """What an entity's UUID is made of."""
+    """The words from which an entity's UUID is made."""
     return hashed(keys, ENTITIES.index(entity), seed)
 
 
 def make_shop(tables: dict[str, pa.Table], seed: int = 0) -> Shop:
-    """The shop that TPC-H's tables describe; those in `TABLES` are used."""
+    """Makes the shop from the TPC-H tables in `TABLES`."""
     chance = _Chance(seed)
     orders, lines = _orders(tables["orders"], chance), _lines(tables["lineitem"], chance)
     lines = _ordered(lines, orders)
@@ -67,12 +67,12 @@ class _Chance:
     seed: int
 
     def between(self, keys: Column, what: int, low: int, high: int) -> Column:
-        """A span of time from `low` up to `high` for every key; `what` tells purposes apart."""
+        """A duration from `low` up to `high` per key. Each purpose uses another `what`."""
         return pc.add(below(hashed(keys, 100 + what, self.seed), high - low), low)
 
 
 def moments(microseconds: Column) -> Column:
-    """Microseconds as timestamps."""
+    """Converts microseconds to timestamps."""
     return microseconds.cast(TIMESTAMP)
 
 
@@ -83,7 +83,7 @@ def _start_of(days: Column) -> Column:
 def _orders(raw: pa.Table, chance: _Chance) -> pa.Table:
     keys = raw["o_orderkey"]
     placed = pc.add(_start_of(raw["o_orderdate"]), chance.between(keys, 0, 0, DAY))
-    # The first line may be shipped at six in the morning of the following day.
+    # The first line may ship as early as 06:00 on the next day.
     paid = pc.add(placed, chance.between(keys, 1, 60 * SECOND, 5 * HOUR))
     return pa.table(
         {
@@ -136,7 +136,7 @@ def _lines(raw: pa.Table, chance: _Chance) -> pa.Table:
 
 
 def _ordered(lines: pa.Table, orders: pa.Table) -> pa.Table:
-    """The lines with their order's place, each ordered milliseconds after it was placed."""
+    """The lines with the row of their order and their time, milliseconds after the order's."""
     order_row = pc.index_in(lines["fk_order"], value_set=orders["pk_order"])
     after = pc.multiply(lines["line_number"].cast(pa.int64()), SECOND // 1000)
     ordered_at = pc.add(orders["placed_at"].take(order_row), after)
@@ -144,7 +144,7 @@ def _ordered(lines: pa.Table, orders: pa.Table) -> pa.Table:
 
 
 def _fulfilled(orders: pa.Table, lines: pa.Table, chance: _Chance) -> pa.Table:
-    """The orders with the moments that follow from their lines."""
+    """The orders with the times that follow from their lines."""
     ended = pc.coalesce(lines["returned_at"], lines["received_at"])
     spans = (
         pa.table({"order": lines["fk_order"], "shipped": lines["shipped_at"], "ended": ended})
@@ -171,7 +171,7 @@ def _nations(tables: dict[str, pa.Table]) -> pa.Table:
 
 
 def _customers(raw: pa.Table, nations: pa.Table, orders: pa.Table, chance: _Chance) -> pa.Table:
-    """Customers register up to a month before their first order, or some day if they never order.
+    """Customers register up to a month before their first order, or on any day if they never order.
 
     The tenant is the market segment.
     """

@@ -1,4 +1,4 @@
-"""TPC-H's eight tables, made on the spot: the same scale gives the same rows in the same order."""
+"""Generates TPC-H's eight tables. The same scale gives the same rows in the same order."""
 
 import subprocess
 import sysconfig
@@ -25,7 +25,7 @@ KEYS = {
 
 
 def make_tables(scale: float, names: Sequence[str] = tuple(KEYS)) -> dict[str, pa.Table]:
-    """Makes some of the tables, or all, each in the order of its key.
+    """Generates tables, each sorted by its key.
 
     Raises:
         DemoError: the generator is not installed, or refuses the scale.
@@ -44,11 +44,11 @@ def make_tables(scale: float, names: Sequence[str] = tuple(KEYS)) -> dict[str, p
             )
         except FileNotFoundError as error:
             raise DemoError(
-                f"{program} is not there. Install fraiseql-assets with the extra `local`."
+                f"{program} does not exist. Install fraiseql-assets with the extra `local`."
             ) from error
         except subprocess.CalledProcessError as error:
             raise DemoError(
-                f"tpchgen-cli made no tables of scale {scale}: {error.stderr.strip()}"
+                f"tpchgen-cli could not generate scale {scale}: {error.stderr.strip()}"
             ) from error
         return {name: _read(Path(folder) / f"{name}.parquet", KEYS[name]) for name in names}
 

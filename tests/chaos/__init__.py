@@ -1,1 +1,1 @@
-"""The fault harness: a real stack is hurt in named ways, and what it promises is counted after."""
+"""The fault harness: injects faults into a real stack, then checks every guarantee."""

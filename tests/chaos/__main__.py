@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: hurts real stacks while events flow, and counts what they hold."""
+"""`python -m tests.chaos`: injects faults into real stacks, then compares what they hold."""
 
 import json
 import os
@@ -19,28 +19,29 @@ out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def main(
-    trials: Annotated[int, typer.Option(min=1, help="How many trials.")] = 100,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 100,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="The first trial's seed; the others' follow.")
+        int | None,
+        typer.Option(min=0, help="Seed of the first trial. The others have the next seeds."),
     ] = None,
-    data_dir: Annotated[
-        Path, typer.Option(help="Where each campaign makes a folder of its own.")
-    ] = Path(".fraiseql/chaos"),
+    data_dir: Annotated[Path, typer.Option(help="Each campaign creates a folder here.")] = Path(
+        ".fraiseql/chaos"
+    ),
     page: Annotated[
         Path | None,
-        typer.Option(help="A page that gets the summary of the whole campaign between its marks."),
+        typer.Option(help="Markdown page whose markers enclose the summary; updated at the end."),
     ] = None,
 ) -> None:
-    """Hurt real stacks while events flow, and count what they hold.
+    """Inject faults into real stacks while events flow, and compare what they hold.
 
-    Each trial prints its seed, what was done when, and its verdict. The campaign's folder gets
-    trials.jsonl, summary.json and summary.md, and keeps the stack of a trial that failed, with its
-    data and logs. Ctrl-C ends it with the summary so far. Exits with 1 when a promise was broken,
-    or when no run was killed at one of the steps.
+    Each trial prints its seed, its faults with their times, and its result. The campaign's folder
+    gets trials.jsonl, summary.json and summary.md. It keeps the stack of a failed trial with its
+    data and logs. Ctrl-C ends the campaign with a summary of the trials so far. The exit code is 1
+    if a guarantee was broken, or if no run was killed at one of the steps.
     """
     first = random.SystemRandom().randrange(10**6) if seed is None else seed
     if page:
-        # Better now than after the last trial.
+        # Fails now instead of after the last trial.
         around(page)
     began, started = datetime.now(UTC), time.monotonic()
     folder = data_dir / f"{began:%Y%m%dT%H%M%S}"
@@ -55,7 +56,7 @@ def main(
                 written.flush()
                 _tell(outcome, len(outcomes), trials, place)
     except KeyboardInterrupt:
-        out.print("Ended before its time.")
+        out.print("Interrupted.")
     finally:
         summary = summary_of(outcomes, began=began, seconds=time.monotonic() - started)
         if outcomes:
@@ -68,8 +69,8 @@ def _tell(outcome: Outcome, number: int, trials: int, place: Path) -> None:
     out.print(f"{number}/{trials}  {outcome}  (load {load:.1f})")
     if not outcome.held:
         out.print(
-            f"    its stack is kept: {place}\n"
-            f"    alone again: python -m tests.chaos --trials 1 --seed {outcome.seed}"
+            f"    its stack is in {place}\n"
+            f"    to repeat it: python -m tests.chaos --trials 1 --seed {outcome.seed}"
         )
 
 

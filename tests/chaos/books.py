@@ -1,4 +1,4 @@
-"""What a plane has to hold, what it holds, and the difference."""
+"""Compares what the planes hold with what was published."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fraiseql_assets.settings import Settings
 SECONDS = 60
 PAGE = 5_000
 
-# Computed anew from the raw rows, in other words than the project's own.
+# For each aggregate: the view, and an independent query that computes the same from raw rows.
 AGGREGATES = {
     "events_hourly": (
         "SELECT hour, entity_type, event_type, event_count, unique_entities "
@@ -44,12 +44,12 @@ AGGREGATES = {
 
 @dataclass(slots=True)
 class Books:
-    """What has been published into one stack, over all of its trials."""
+    """The events published to one stack, in all of its trials."""
 
     ids: set[str] = field(default_factory=set)
 
     def differences(self, settings: Settings) -> list[str]:
-        """What both planes and the aggregates hold too little, too much or wrongly."""
+        """Every missing, duplicate, unknown or wrong entry in both planes and the aggregates."""
         return [
             *_difference("analytics", self.ids, analytics_ids(settings)),
             *_difference("operational", self.ids, operational_ids(settings)),
@@ -61,7 +61,7 @@ def _difference(plane: str, expected: set[str], held: Counter[str]) -> Iterator[
     for wrong, ids in (
         ("lacks", expected - held.keys()),
         ("holds twice", {event for event, count in held.items() if count > 1}),
-        ("holds what nobody published", held.keys() - expected),
+        ("holds an event that was not published", held.keys() - expected),
     ):
         for event in sorted(ids):
             yield f"{plane} {wrong}: {event}"
@@ -71,13 +71,13 @@ def _wrong_aggregates(settings: Settings) -> Iterator[str]:
     for name, (view, raw) in AGGREGATES.items():
         kept, computed = set(rows(settings, view)), set(rows(settings, raw))
         for row in sorted(kept - computed):
-            yield f"{name} says wrongly: {row}"
+            yield f"{name} has a wrong row: {row}"
         for row in sorted(computed - kept):
-            yield f"{name} should say: {row}"
+            yield f"{name} lacks the row: {row}"
 
 
 def rows(settings: Settings, statement: str) -> list[str]:
-    """A statement's result, a line of text per row."""
+    """Executes a statement. Returns one line of text per row."""
     url, _, database = settings.clickhouse_url.get_secret_value().rpartition("/")
     answer = requests.post(
         url, params={"database": database}, data=f"{statement} FORMAT TSV", timeout=SECONDS
@@ -87,13 +87,13 @@ def rows(settings: Settings, statement: str) -> list[str]:
 
 
 def analytics_ids(settings: Settings) -> Counter[str]:
-    """Every event id in ClickHouse, and how often it is there."""
+    """The event ids in ClickHouse, with the number of rows of each."""
     statement = "SELECT event_id, count() FROM fraiseql_events GROUP BY event_id"
     return Counter({event: int(n) for event, n in map(str.split, rows(settings, statement))})
 
 
 def operational_ids(settings: Settings) -> Counter[str]:
-    """Every event id in Elasticsearch, and how often it is there."""
+    """The event ids in Elasticsearch, with the number of documents of each."""
     url = f"{settings.elasticsearch_url.get_secret_value()}/{settings.index_prefix}-events"
     requests.post(f"{url}/_refresh", timeout=SECONDS)
     found: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Trials, one after another, on stacks that are hurt again and again."""
+"""Runs trials one after another; several trials share a stack."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from tests.chaos.plan import plan
 from tests.chaos.trial import Outcome, carry_out
 
 TRIALS_PER_STACK = 10
-"""A day that is rebuilt is read whole: what a trial takes grows with those before it."""
+"""A rebuild reads the whole day, so a trial takes longer the more trials its stack has had."""
 
 
 def campaign(seeds: Sequence[int], folder: Path) -> Iterator[tuple[Outcome, Path]]:
-    """Carries out the trials of the seeds; yields what became of each, with its stack's folder.
+    """Runs the trials of the seeds. Yields each outcome with the folder of its stack.
 
-    A stack whose trials all held is removed. One that broke a promise is hurt no further, and
-    stays with its data and logs.
+    A stack without failures is removed. After a failure a stack gets no more trials, and its data
+    and logs are kept.
     """
     done = number = 0
     while done < len(seeds):

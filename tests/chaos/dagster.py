@@ -1,4 +1,4 @@
-"""Asking the stack's Dagster for a rebuild, as a person does in its UI."""
+"""Requests to the stack's Dagster, as a user makes them in the UI."""
 
 import time
 from datetime import date
@@ -48,10 +48,10 @@ PATIENCE = 60.0
 
 
 def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> None:
-    """Has a day of a plane rebuilt. While Dagster is being restarted, it is asked again.
+    """Requests a rebuild of a plane's day. Tries again while Dagster restarts.
 
     Raises:
-        AssertionError: it does not take the request within a minute.
+        AssertionError: Dagster did not accept the request within a minute.
     """
     tags = [{"key": "dagster/partition", "value": f"{day}"}, {"key": TAG, "value": trial}]
     deadline = time.monotonic() + PATIENCE
@@ -62,7 +62,7 @@ def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> No
                 return
         except (requests.RequestException, KeyError, TypeError) as error:
             answer = error
-        assert time.monotonic() < deadline, f"Dagster launches no rebuild: {answer}"
+        assert time.monotonic() < deadline, f"Dagster launched no rebuild: {answer}"
         time.sleep(0.5)
 
 
@@ -79,7 +79,7 @@ def terminate_run(settings: Settings) -> bool:
 
 
 def has_ended(settings: Settings, trial: str) -> bool:
-    """Whether no run of the trial's rebuild, the first or a retry, is under way or to come."""
+    """Whether every run of the trial's rebuild has ended, retries included."""
     variables = {"tags": [{"key": TAG, "value": trial}]}
     try:
         runs = _post(settings, RUNS, variables)["runsOrError"]["results"]

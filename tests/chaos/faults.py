@@ -1,4 +1,4 @@
-"""Doing to a stack what a plan says."""
+"""Injects the faults of a plan into a stack."""
 
 import asyncio
 import random
@@ -19,12 +19,12 @@ from tests.chaos.plan import Fault
 from tests.chaos.proxy import Cut
 
 PATIENCE = 15.0
-"""Seconds in which what is to be hurt has to be there."""
+"""Seconds to wait for the process that a fault targets."""
 
 
 @dataclass(slots=True)
 class Deed:
-    """A fault as it happened."""
+    """A fault that was injected or attempted."""
 
     what: str
     at: float
@@ -32,7 +32,7 @@ class Deed:
     happened: bool
 
     def __str__(self) -> str:
-        return f"{self.what} @{self.at:.1f}s{'' if self.happened else ' (in vain)'}"
+        return f"{self.what} @{self.at:.1f}s{'' if self.happened else ' (did not happen)'}"
 
 
 def delete_one(lab: Lab) -> bool:
@@ -58,7 +58,7 @@ def delete_one(lab: Lab) -> bool:
 
 
 def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
-    """Does one thing, and lets what was frozen go on."""
+    """Injects one fault. Resumes a frozen process afterwards."""
     happened = True
     if fault.what == "cut":
         lab.proxies[fault.target].arm(Cut(fault.direction, fault.least_bytes))
@@ -69,7 +69,7 @@ def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
         return Deed(str(fault), time.monotonic() - started, happened)
     process = lab.find(fault.target, patience=PATIENCE)
     if process is not None and fault.target == "run":
-        # Somewhere in its life, which at its shortest takes half a second.
+        # At a random moment of the run, which takes at least half a second.
         time.sleep(random.Random(fault.at).uniform(0.0, 1.5))
     at = time.monotonic() - started
     try:

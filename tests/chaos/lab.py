@@ -1,5 +1,5 @@
-"""A stack to be hurt: `fraiseql-assets dev` with the hooks in its processes, the proxies between
-its runs and its servers, and a hold on each of its processes."""
+"""A stack under test: `fraiseql-assets dev` with hooks in its processes, and proxies between its
+runs and its servers. Finds each of its processes."""
 
 import os
 import time
@@ -20,11 +20,11 @@ from tests.chaos.steps import Traps
 HOOKS = Path(__file__).parent / "hooks"
 
 SMALL = {
-    # So that a few hundred events are a range of several blocks, and several ranges.
+    # A few hundred events then make several ranges of several blocks.
     "FRAISEQL_BATCH_ROWS": "50",
     "FRAISEQL_BLOCK_ROWS": "100",
     "FRAISEQL_RANGE_MESSAGES": "1000",
-    # Shorter than the longest freeze: a request that was given up may still be carried out.
+    # Shorter than the longest freeze, so that servers execute requests that have timed out.
     "FRAISEQL_REQUEST_TIMEOUT_SECONDS": "6",
 }
 
@@ -36,13 +36,13 @@ COMMANDS = {
     "daemon": "dagster-daemon",
     "code server": "fraiseql_assets.defs.code_server",
 }
-"""What the command lines of the targets have in them."""
+"""A part of each target's command line."""
 FORK_SERVER = "multiprocessing.forkserver"
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A running stack and what can be done to it."""
+    """A running stack, its proxies and its traps."""
 
     stack: stacks.Stack
     proxies: dict[str, Proxy]
@@ -53,7 +53,7 @@ class Lab:
         return self.stack.settings
 
     def find(self, target: str, *, patience: float) -> psutil.Process | None:
-        """The process of a target, waited for while it is being started (or asked for)."""
+        """The process of a target. Waits while it is being started or requested."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             found = [p for p in self._processes() if self._is(target, p)]
@@ -72,7 +72,7 @@ class Lab:
             command = " ".join(process.cmdline())
             if target in COMMANDS:
                 return COMMANDS[target] in command
-            # A run is forked from the code server's fork server, whose command line it has.
+            # A run is a fork of the fork server and has the same command line.
             parent = process.parent()
             is_forked = parent is not None and FORK_SERVER in " ".join(parent.cmdline())
             return FORK_SERVER in command and is_forked == (target == "run")
@@ -82,7 +82,7 @@ class Lab:
 
 @contextmanager
 def lab(folder: Path) -> Iterator[Lab]:
-    """A stack in the folder, for the length of the block."""
+    """Starts a stack in the folder for the duration of the block."""
     chaos = folder / "chaos"
     traps = Traps(chaos)
     environment = {

@@ -1,4 +1,4 @@
-"""The dead letters of a trial, read as they lie."""
+"""Compares the dead-letter messages of a trial with its malformed messages."""
 
 import asyncio
 from collections import Counter
@@ -9,18 +9,18 @@ from fraiseql_assets.stream.connection import connect
 
 
 def last_letter(settings: Settings) -> int:
-    """The sequence of the newest dead letter, 0 when there is none."""
+    """The sequence of the newest dead-letter message, or 0."""
     return asyncio.run(_last(settings))
 
 
 def wrong_letters(settings: Settings, after: int, expected: list[bytes]) -> Iterator[str]:
-    """What is wrong with the dead letters filed after a sequence: they should be as expected."""
+    """Every missing or unexpected dead-letter message after a sequence."""
     found = Counter(asyncio.run(_payloads(settings, after)))
     wanted = Counter(expected)
     for payload in (wanted - found).elements():
-        yield f"no dead letter for {payload[:60]!r}"
+        yield f"no dead-letter message for {payload[:60]!r}"
     for payload in (found - wanted).elements():
-        yield f"a dead letter too many: {payload[:60]!r}"
+        yield f"unexpected dead-letter message: {payload[:60]!r}"
 
 
 async def _last(settings: Settings) -> int:

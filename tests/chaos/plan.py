@@ -1,4 +1,4 @@
-"""What a seed means: how many events, at what rate, and what is hurt when. Pure."""
+"""The plan of a trial, derived from its seed: events, rate, and faults with their times."""
 
 import random
 from dataclasses import dataclass
@@ -8,30 +8,29 @@ from tests.chaos.proxy import Direction
 from tests.chaos.steps import STEPS, Step
 
 SECONDS = 5.0
-"""How long a trial publishes."""
+"""The duration for which a trial publishes."""
 
 SERVERS = ("nats", "clickhouse", "elasticsearch", "postgresql")
 TARGETS = ("run", "fork server", "daemon", "code server", *SERVERS)
 PROXIED = ("nats", "clickhouse", "elasticsearch")
 
-CYCLE = tuple(
-    step for step in STEPS for _ in range(1 if step.rebuilds else 2)
-)  # Rebuilds read the whole day again: each step of them comes once, the others twice.
+# Each step of a rebuild comes once and the others twice, because a rebuild reads the whole day.
+CYCLE = tuple(step for step in STEPS for _ in range(1 if step.rebuilds else 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is done to the stack."""
+    """One fault to inject into the stack."""
 
     at: float
     """Seconds from the first event. What is to be hurt is waited for."""
     what: Literal["kill", "freeze", "cut", "terminate", "delete"]
     target: str
     seconds: float = 0.0
-    """How long it stays frozen."""
+    """The duration of a freeze."""
     direction: Direction = "request"
     least_bytes: int = 1
-    """The size of a piece that is cut in the middle."""
+    """The minimum size of the data that is cut in the middle."""
 
     def __str__(self) -> str:
         if self.what == "freeze":
@@ -43,7 +42,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A trial before it happens."""
+    """A trial that has not started yet."""
 
     seed: int
     events: int
@@ -51,13 +50,13 @@ class Plan:
     step: Step
     """The step at which a run is killed."""
     faults: tuple[Fault, ...]
-    """None to two others."""
+    """Up to two other faults."""
     rebuild_at: float
-    """When a rebuild of the day is asked for, if the step is one of a rebuild."""
+    """Seconds until a rebuild of the day is requested, if the step belongs to a rebuild."""
 
 
 def plan(seed: int) -> Plan:
-    """The trial of a seed. Consecutive seeds come by every step."""
+    """The plan of a seed. Consecutive seeds use every step."""
     chance = random.Random(f"plan {seed}")
     events = chance.randint(400, 1_200)
     return Plan(
@@ -84,7 +83,7 @@ def _fault(chance: random.Random) -> Fault:
     if what in ("terminate", "delete"):
         return Fault(at, what, "run" if what == "terminate" else "message")
     if what == "freeze":
-        # The longest outlasts the stack's request timeout.
+        # The longest freeze exceeds the stack's request timeout.
         return Fault(at, "freeze", chance.choice(TARGETS), chance.choice((1.0, 2.5, 8.0)))
     return Fault(at, "kill", chance.choice(TARGETS))
 

@@ -1,4 +1,4 @@
-"""Small TCP proxies that can cut a connection in the middle of what it carries."""
+"""TCP proxies that can break a connection in the middle of a request or response."""
 
 import asyncio
 import contextlib
@@ -16,15 +16,15 @@ READ_BYTES = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The next piece of so many bytes that passes in the direction goes through by half, and the
-    connection with it is broken off on both sides."""
+    """Forwards only half of the next data of at least `least_bytes` in a direction, then aborts the
+    connection on both sides."""
 
     direction: Direction
     least_bytes: int
 
 
 class Proxy:
-    """One proxy. Where it leads, a file says that the stack's own processes write."""
+    """A proxy. It reads the server's address from a file that the stack's processes write."""
 
     def __init__(self, name: str, target: Path) -> None:
         self.name = name
@@ -33,16 +33,16 @@ class Proxy:
         self._has_cut = False
 
     def arm(self, cut: Cut) -> None:
-        """Sets the one cut that is to come."""
+        """Schedules a cut."""
         self._cut = cut
 
     def take_back(self) -> bool:
-        """Takes back a cut that has not come. Returns whether one has come since the last time."""
+        """Cancels the scheduled cut. Returns whether a cut happened since the last call."""
         has_cut, self._cut, self._has_cut = self._has_cut, None, False
         return has_cut
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carries one connection until either side ends it."""
+        """Forwards one connection until either side ends it."""
         host, _, port = self._target.read_text().partition(":")
         try:
             beyond, out = await asyncio.open_connection(host, int(port))
@@ -56,7 +56,7 @@ class Proxy:
                 self._carry(beyond, writer, "reply", both),
             )
         except asyncio.CancelledError:
-            # The proxies end: asyncio would report it of whoever accepted the connection.
+            # The proxies are ending; asyncio would log the cancellation as an error.
             for side in both:
                 side.transport.abort()
 
@@ -90,7 +90,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def proxies(names: Sequence[str], folder: Path) -> Iterator[dict[str, Proxy]]:
-    """Proxies by name, for the length of the block; `proxies.json` says their ports."""
+    """Starts proxies for the duration of the block and writes their ports to `proxies.json`."""
     made = {name: Proxy(name, folder / f"{name}.target") for name in names}
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="proxies", daemon=True)
@@ -122,5 +122,5 @@ async def _end_all(servers: Sequence[asyncio.Server]) -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    # The aborted connections are closed in the loop's next round.
+    # asyncio closes the aborted connections in the next iteration of the loop.
     await asyncio.sleep(0)

@@ -1,6 +1,6 @@
-"""The steps of a run, by name: at each of them a run can be killed.
+"""The named steps of a run. A trap kills a run at a step.
 
-`hooks/sitecustomize.py` knows the same names and does the killing, inside the run.
+`hooks/sitecustomize.py` uses the same names and kills the run from within.
 """
 
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ RANGE_STEPS = {
     "compacting": "the run's ranges recorded as one, the old entries not deleted",
 }
 REBUILD_STEPS = {
-    "staging-filled": "the new partition filled, nothing of it to be seen",
+    "staging-filled": "the new partition filled, none of it visible",
     "swapping": "the swap begun (analytics: one table of four swapped; operational: none)",
     "swapped": "swapped, the ledger not written",
-    "recorded": "the ledger written, what it replaces not removed",
+    "recorded": "the ledger written, the replaced entries not deleted",
 }
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Step:
-    """A step of one plane's runs."""
+    """A step of a run of one plane."""
 
     plane: str
     name: str
 
     @property
     def rebuilds(self) -> bool:
-        """Whether only a run that rebuilds a day comes to it."""
+        """Whether only a run that rebuilds a day has this step."""
         return self.name in REBUILD_STEPS
 
     def __str__(self) -> str:
@@ -48,9 +48,9 @@ STEPS = tuple(Step(plane, name) for name in (*RANGE_STEPS, *REBUILD_STEPS) for p
 
 
 class Traps:
-    """Traps for runs, as files that the hooks in every run look for.
+    """Traps for runs, stored as files that the hooks in every run look for.
 
-    A trap kills the first run that comes to its step, and is gone with it.
+    A trap kills the first run that reaches its step, and works once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +59,7 @@ class Traps:
             path.mkdir(parents=True, exist_ok=True)
 
     def set(self, step: Step) -> None:
-        """Sets a trap; one that has sprung before may spring again."""
+        """Sets a trap, even if it has sprung before."""
         name = f"{step.plane}.{step.name}"
         (self._sprung / name).unlink(missing_ok=True)
         (self._armed / name).touch()
@@ -69,6 +69,6 @@ class Traps:
         return (self._sprung / f"{step.plane}.{step.name}").exists()
 
     def clear(self) -> None:
-        """Takes away what has not sprung."""
+        """Removes all traps that have not sprung."""
         for path in self._armed.iterdir():
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a campaign did and what came of it: as one object, and as a part of a page."""
+"""The summary of a campaign: as one JSON object, and as a section of a Markdown page."""
 
 import os
 import re
@@ -15,11 +15,11 @@ from tests.chaos.trial import Outcome
 
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
 LENGTH = re.compile(r" [\d.]+ s$")
-"""How long something was frozen, at the end of what was done."""
+"""The duration at the end of a fault's description."""
 
 
 def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) -> dict[str, Any]:
-    """Everything that a campaign is to be judged by."""
+    """What the campaign did, how long it took, and every broken guarantee."""
     faults, killed = Counter[str](), Counter[str]()
     for outcome in outcomes:
         faults.update(LENGTH.sub("", deed.what) for deed in outcome.deeds if deed.happened)
@@ -44,33 +44,33 @@ def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) 
 
 
 def steps_passed_over(summary: dict[str, Any]) -> list[str]:
-    """The steps at which no run was killed, of a campaign long enough to have come by them all."""
+    """The steps at which no run was killed. Empty if the campaign was too short for all steps."""
     if len(summary["seeds"]) < len(CYCLE):
         return []
     return [step for step, count in summary["killed_at_step"].items() if not count]
 
 
 def as_markdown(summary: dict[str, Any]) -> str:
-    """A summary as a person reads it."""
+    """The summary as Markdown: sentences and two tables."""
     seeds, failures = summary["seeds"], summary["failures"]
     trial, again = summary["seconds_per_trial"], summary["seconds_until_up_again"]
     broken = ", ".join(f"seed {failure['seed']}" for failure in failures) or "none"
     lines = [
         f"{summary['began'][:10]}: {len(seeds)} trials, seeds {seeds[0]} to {seeds[-1]}, in "
         f"{summary['seconds'] / 60:.0f} minutes on {summary['processors']} processors.",
-        f"{summary['events']:,} events were published in {summary['messages']:,} messages, "
-        f"{sum(summary['killed_at_step'].values())} runs killed at a named step, and "
-        f"{sum(summary['faults'].values())} other faults done.",
-        f"A trial took {trial['median']:.0f} s (median; the longest {trial['longest']:.0f} s), and "
-        f"both planes were up with the log {again['median']:.0f} s after the last event or fault "
-        f"(the longest {again['longest']:.0f} s).",
-        f"**Broken promises: {broken}.**",
+        f"{summary['events']:,} events were published in {summary['messages']:,} messages. "
+        f"{sum(summary['killed_at_step'].values())} runs were killed at a named step, and "
+        f"{sum(summary['faults'].values())} other faults were injected.",
+        f"A trial took {trial['median']:.0f} s (median; maximum {trial['longest']:.0f} s). "
+        f"Both planes were up to date {again['median']:.0f} s after the last event or fault "
+        f"(median; maximum {again['longest']:.0f} s).",
+        f"**Broken guarantees: {broken}.**",
         "",
-        "| a run killed when it had come to | analytics | operational |",
+        "| run killed at step | analytics | operational |",
         "|---|---:|---:|",
         *_step_rows(summary["killed_at_step"]),
         "",
-        "| what else was done | times |",
+        "| other fault | times |",
         "|---|---:|",
         *(f"| {what} | {times} |" for what, times in summary["faults"].items()),
     ]
@@ -78,23 +78,23 @@ def as_markdown(summary: dict[str, Any]) -> str:
 
 
 def around(page: Path) -> tuple[str, str]:
-    """What stands on a page before and after its marks.
+    """The text of a page before and after its markers.
 
     Raises:
-        ValueError: the page lacks the marks.
+        ValueError: the page lacks the markers.
     """
     before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, between which it would go.")
+        raise ValueError(f"{page} lacks the lines {BEGIN} and {END} that enclose the summary.")
     return before, after
 
 
 def put_into(page: Path, text: str) -> None:
-    """Puts a text between the page's marks, in the place of what stood there.
+    """Replaces the text between the page's markers.
 
     Raises:
-        ValueError: the page lacks the marks.
+        ValueError: the page lacks the markers.
     """
     before, after = around(page)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

@@ -1,5 +1,5 @@
-"""The events of a trial, made from its seed: known to the last id, in every shape, with a few
-messages that are no event and a few events that are said twice."""
+"""The messages of a trial, generated from its seed: events with known ids in every shape, some
+malformed messages, and some events that are published twice."""
 
 import json
 import random
@@ -33,17 +33,17 @@ MALFORMED = (
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Everything that a trial publishes, in order, and what has to come of it."""
+    """The messages that a trial publishes, in order, and the expected result."""
 
     messages: list[Outgoing]
     ids: frozenset[str]
-    """Every event once, however often it is said."""
+    """The id of every event."""
     malformed: list[bytes]
-    """The payloads that have to become dead letters."""
+    """The payloads that must become dead-letter messages."""
 
 
 def traffic(seed: int, events: int, prefix: str) -> Traffic:
-    """The traffic of a seed: `events` events under the subjects of `prefix`."""
+    """The traffic of a seed: `events` events under subjects with the prefix."""
     chance = random.Random(f"traffic {seed}")
     messages: list[Outgoing] = []
     ids: set[str] = set()
@@ -85,8 +85,8 @@ def traffic(seed: int, events: int, prefix: str) -> Traffic:
 
 
 def _said_again(messages: list[Outgoing], chance: random.Random) -> Iterator[Outgoing]:
-    """Some of the messages anew, with other deduplication ids: as they were, or in another shape
-    with the event's own id."""
+    """Some messages to publish again with other deduplication ids: unchanged, or in another shape
+    with the same event id."""
     count = chance.randint(*DUPLICATES)
     well = [message for message in messages if message.events]
     for message in chance.sample(well, min(count, len(well))):

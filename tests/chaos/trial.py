@@ -1,4 +1,4 @@
-"""One trial: known events go in, the stack is hurt, and what has come of it is counted."""
+"""One trial: publishes known events, injects faults, and compares the result."""
 
 import asyncio
 import threading
@@ -27,27 +27,27 @@ from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.watcher import Watcher
 
 BOUND_SECONDS = 180.0
-"""How long a plane may take to be up with the log again, with no hand."""
+"""The longest time that a plane may need to be up to date again without intervention."""
 SHOWN = 10
 LOST_SECONDS = 20.0
-ASKED_AGAIN = "rebuild asked for again, its retry lost"
+ASKED_AGAIN = "rebuild requested again, its retry lost"
 LONGEST = timedelta(minutes=5)
-"""No trial takes so long."""
+"""Longer than any trial takes."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a trial."""
+    """The result of a trial."""
 
     seed: int
     events: int
     messages: int
     step: str
     killed_at_step: bool
-    """Whether a run came to the step and was killed there."""
+    """Whether a run reached the step and was killed there."""
     deeds: list[Deed]
     recovered_seconds: float
-    """From the last event or fault, whichever was later, until both planes were up with the log."""
+    """From the last event or fault, whichever was later, until both planes were up to date."""
     seconds: float
     differences: list[str] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ class Outcome:
         return not self.differences
 
     def __str__(self) -> str:
-        step = f"kill {self.step}{'' if self.killed_at_step else ' (in vain)'}"
+        step = f"kill {self.step}{'' if self.killed_at_step else ' (did not happen)'}"
         done = "; ".join([step, *map(str, self.deeds)])
         wrong = "; ".join(self.differences[:SHOWN])
         more = f" and {len(self.differences) - SHOWN} more" if len(self.differences) > SHOWN else ""
@@ -71,7 +71,7 @@ class Outcome:
 
 
 def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
-    """Carries out a plan. What goes wrong is in the outcome; nothing is raised for it."""
+    """Executes a plan. The outcome lists everything that failed; nothing is raised."""
     _wait_out_midnight()
     began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
@@ -100,8 +100,8 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
         differences += wrong_letters(lab.settings, letters, told.malformed)
         differences += _checks(lab)
     except Exception as error:
-        # A server that does not answer even now is a failure of the trial, not of the campaign.
-        differences.append(f"cannot be counted: {type(error).__name__}: {error}")
+        # A server that still does not answer fails the trial, not the campaign.
+        differences.append(f"cannot be compared: {type(error).__name__}: {error}")
     return Outcome(
         seed=plan.seed,
         events=len(told.ids),
@@ -116,7 +116,7 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
 
 
 def _wait_out_midnight() -> None:
-    """A trial is of one day: an id that is said again on the next is another event."""
+    """Waits until a trial fits into one day: the same id on the next day is another event."""
     now = datetime.now(UTC)
     later = now + LONGEST
     if later.date() > now.date():
@@ -125,7 +125,7 @@ def _wait_out_midnight() -> None:
 
 
 def _aside(work: Callable[[], None]) -> Future[None]:
-    """Does work in a thread that an interrupted trial leaves behind, where a pool would wait."""
+    """Runs work in a daemon thread. An interrupted trial does not wait for it, unlike a pool."""
     done: Future[None] = Future()
 
     def carry_out() -> None:
@@ -144,7 +144,7 @@ def _do(lab: Lab, fault: Fault, started: float) -> Deed:
 
 
 def _publish(lab: Lab, told: Traffic, rate: float) -> None:
-    """Publishes everything. What is not acknowledged is published again, under the same id."""
+    """Publishes all messages. Publishes unacknowledged messages again with the same id."""
 
     async def all_of_it() -> None:
         async with connect(lab.settings, name="chaos", reconnect_seconds=60) as client:
@@ -172,10 +172,11 @@ def _failure(work: Future[None]) -> Iterator[str]:
 def _await_head(
     lab: Lab, plan: Plan, since: datetime, deeds: list[Deed], started: float
 ) -> Iterator[str]:
-    """Waits until both planes are up with the log; says what is stuck when they are not.
+    """Waits until both planes are up to date. Yields what is stuck if they are not.
 
-    Of a run that is killed before it has begun anything Dagster may lose the retry, when it looks
-    between the two writes that make a run a failed one. It is then asked again, as a person would.
+    If a run is killed before it has begun anything, Dagster may lose the retry: its daemon looks
+    between the two writes that mark a run as failed. The rebuild is then requested again, as a user
+    would do.
     """
     deadline, rebuilt, lost_at = time.monotonic() + BOUND_SECONDS, False, 0.0
     while time.monotonic() < deadline:
@@ -191,12 +192,12 @@ def _await_head(
             lost_at = 0.0
         time.sleep(1.0)
     rebuild = "" if rebuilt else "the day has not been rebuilt, "
-    yield f"not up after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
+    yield f"not up to date after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
 
 
 def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:
-    """Whether the day has been replaced: by the run that was asked for, by a retry of it, or by the
-    sensor's, which sees that a replacement was begun."""
+    """Whether the day has been replaced: by the requested run, by its retry, or by a run of the
+    sensor, which sees a replacement that was begun."""
     today = datetime.now(UTC).date()
     found = False
     for plane in open_planes(lab.settings):
@@ -229,7 +230,7 @@ def _take_back_cuts(lab: Lab, deeds: list[Deed]) -> None:
 
 
 def _checks(lab: Lab) -> Iterator[str]:
-    """What the project's own checks say of the day."""
+    """Failures of the project's own checks for the day."""
     with Log(lab.settings, name="chaos") as log:
         for plane in open_planes(lab.settings):
             try:

@@ -1,4 +1,4 @@
-"""A reader that counts in a loop: what it has seen once, it never sees less of (I3)."""
+"""A reader that counts rows in a loop. The counts must never decrease."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ ANALYTICS = (
 
 
 class Watcher:
-    """Counts events and aggregates of both planes, for the length of a `with` block."""
+    """Counts events and aggregates of both planes during a `with` block."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -28,7 +28,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self.looks = 0
         self.shrunk: list[str] = []
-        """Each time that a count was less than before."""
+        """A description of every count that was lower than an earlier one."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -49,7 +49,7 @@ class Watcher:
                 try:
                     self._note(statement, int(rows(self._settings, statement)[0]))
                 except (requests.RequestException, AssertionError):
-                    continue  # A server that is down says nothing; only what it says counts.
+                    continue  # Only answers count; a server that is down gives none.
             with suppress(requests.RequestException, KeyError):
                 self._note("documents", self._documents())
             self.looks += 1

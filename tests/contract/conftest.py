@@ -1,4 +1,4 @@
-"""Each test of the contract runs on both planes, on their real servers."""
+"""Fixtures of the contract tests, which run on both planes with real servers."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ PLANES = {"analytics": AnalyticsPlane, "operational": OperationalPlane}
 READERS = {"analytics": AnalyticsReader, "operational": OperationalReader}
 
 JOB = Job("run-1", 1, Batching(50, 2**20, 100, 2**20), ahead=4)
-"""A run whose blocks are of a hundred events."""
+"""A run with blocks of a hundred events."""
 
 
 @pytest.fixture(params=PLANES)
@@ -33,7 +33,7 @@ def plane_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def open_plane(plane_name: str, settings: Settings) -> Iterator[Callable[..., Plane]]:
-    """Opens the plane, set up or not, with settings changed."""
+    """A function that opens the plane with changed settings. It does not set up anything."""
     opened: list[Plane] = []
 
     def open_it(**changes: object) -> Plane:
@@ -69,7 +69,7 @@ def log(settings: Settings) -> Iterator[Log]:
 
 @pytest.fixture
 def ingest(log: Log) -> Callable[..., Report]:
-    """Adds all that the log holds of a day, or a range of it, to a plane."""
+    """A function that adds everything in the log, or a range of it, to a plane."""
 
     def ingest_it(plane: Plane, first: int = 1, last: int | None = None) -> Report:
         place = log.position_from(first)
@@ -82,7 +82,7 @@ def ingest(log: Log) -> Callable[..., Report]:
 
 @pytest.fixture
 def other(plane_name: str, settings: Settings) -> Iterator[Plane]:
-    """The plane that the plane is not, set up and empty."""
+    """The other plane, set up and empty."""
     [other] = [PLANES[name](settings) for name in PLANES if name != plane_name]
     other.setup()
     yield other
@@ -91,7 +91,7 @@ def other(plane_name: str, settings: Settings) -> Iterator[Plane]:
 
 @pytest.fixture
 def rebuild(log: Log, other: Plane) -> Callable[..., Report]:
-    """Builds a day anew, that of the log's first message when none is named."""
+    """A function that rebuilds a day, by default the day of the log's first message."""
 
     def rebuild_it(plane: Plane, day: date | None = None) -> Report:
         if day is None:

@@ -1,6 +1,6 @@
-"""A plane that fails at one step, before or after having done it.
+"""A plane that fails at a chosen step, before or after executing it.
 
-No real server fails at a step of our choosing. What is done, up to there, is done on a real one.
+A real server cannot be made to fail at an exact step. The steps before it run on a real server.
 """
 
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from typing import Any
 from fraiseql_assets.planes import Plane, PlaneUnavailable
 
 STEPS = frozenset({"record", "write", "replace", "swap"})
-"""What a run does to a plane."""
+"""The methods that count as steps."""
 
 
 class Struck(PlaneUnavailable):
-    """The plane failed, as was asked for."""
+    """The failure that the test requested."""
 
 
 class Failing:
-    """Everything of a plane, and of the replacement that it begins, counted step by step."""
+    """Wraps a plane, and the replacements that it begins, and counts their steps."""
 
     def __init__(self, target: Any, strike: "Strike") -> None:
         self._target, self._strike = target, strike
@@ -28,7 +28,7 @@ class Failing:
 
 
 class Strike:
-    """Where it strikes: at the step `number`, counted from 1, before it or after."""
+    """A failure at the step `number`, counted from 1, before or after the step."""
 
     def __init__(self, number: int, *, after: bool) -> None:
         self.left, self.after = number, after

@@ -1,4 +1,4 @@
-"""For the tests of the Flight service: filled planes, and the service as a process of its own."""
+"""Planes with rows, and the Flight service in a separate process, for its tests."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ SECONDS = 30
 
 @contextmanager
 def names_of_their_own(**urls: str) -> Iterator[Settings]:
-    """Settings of some servers, under names that nothing else has, for the tests of a module."""
+    """Settings for the servers, with names that nothing else uses, for the tests of a module."""
     name = f"test_{secrets.token_hex(4)}"
     urls["clickhouse_url"] = f"{urls['clickhouse_url'].removesuffix('/default')}/{name}"
     settings = Settings.model_validate(
@@ -59,7 +59,7 @@ def names_of_their_own(**urls: str) -> Iterator[Settings]:
 
 
 def events_of(day: date, count: int, first: int) -> pa.Table:
-    """Events as the log would have stored them that day, from a sequence on."""
+    """Events that the log stored on that day, starting at a sequence."""
     made = pa.Table.from_batches(generate(count, seed=first, start=midnight(day)))
     stored = [midnight(day)] * count
     places = {
@@ -90,7 +90,7 @@ def set_up(settings: Settings, *planes: Plane) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, beside what any process needs."""
+    """The settings as environment variables, added to those that every process needs."""
     variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     for name in settings.model_dump(exclude_defaults=True):
         value = getattr(settings, name)
@@ -103,17 +103,17 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Service:
-    """A Flight service that answers."""
+    """A running Flight service."""
 
     settings: Settings
-    """With its own addresses."""
+    """Settings with its addresses."""
     client: flight.FlightClient
     process: subprocess.Popen[str]
 
 
 @contextmanager
 def serving(settings: Settings, **changes: object) -> Iterator[Service]:
-    """`python -m flight_service` under these settings, on free ports."""
+    """Starts `python -m flight_service` with these settings on free ports."""
     free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
     settings = settings.model_copy(update={**free, **changes})
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A small database as FraiseQL keeps one, and its compiled schema, for the tests of GraphQL."""
+"""A small FraiseQL database and its compiled schema, for the GraphQL tests."""
 
 import json
 import time
@@ -230,7 +230,7 @@ COMPILED: dict[str, Any] = {
 
 
 def create(database_url: str) -> None:
-    """Makes the tables and views."""
+    """Creates the tables and views."""
     with (
         postgresql.connect(database_url, autocommit=True) as connection,
         connection.cursor() as run,
@@ -263,7 +263,7 @@ def create_endless(database_url: str, folder: Path) -> Path:
 
 
 def running(database_url: str) -> int:
-    """How many statements read that view at this moment."""
+    """The number of statements that currently read that view."""
     with postgresql.connect(database_url) as one, one.cursor() as run:
         run.execute(RUNNING)
         found = run.fetchone()
@@ -272,7 +272,7 @@ def running(database_url: str) -> int:
 
 
 def until_stopped(database_url: str) -> None:
-    """Returns when none does."""
+    """Waits until no statement reads that view."""
     deadline = time.monotonic() + 20
     while running(database_url):
         assert time.monotonic() < deadline, "the query still runs"

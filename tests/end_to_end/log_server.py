@@ -1,4 +1,4 @@
-"""What the tests of the log share: settings that only need NATS, and a server to maltreat."""
+"""Settings that only need NATS, and a NATS server that tests of the log stop, kill and freeze."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ BATCHING = Batching(batch_messages=1_000, batch_bytes=2**20, block_rows=1, block
 
 
 def settings_for(url: str, **others: Any) -> Settings:
-    """Settings of a NATS server, under names that no other test has."""
+    """Settings for a NATS server, with names that no other test uses."""
     name = f"test_{secrets.token_hex(4)}"
     return Settings(
         **{
@@ -50,7 +50,7 @@ def settings_for(url: str, **others: Any) -> Settings:
 
 @contextmanager
 def streams(url: str) -> Iterator[Settings]:
-    """Settings with their streams set up; they are dropped after the block."""
+    """Settings whose streams are set up. The streams are deleted after the block."""
     settings = settings_for(url)
     asyncio.run(setup_streams(settings))
     try:
@@ -67,7 +67,7 @@ async def drop(settings: Settings) -> None:
 
 
 def ask(settings: Settings, question: Callable[[JetStreamContext], Awaitable[T]]) -> T:
-    """What JetStream answers to a question."""
+    """The response of JetStream to a request."""
 
     async def work() -> T:
         async with connect(settings, name="tests") as client:
@@ -85,7 +85,7 @@ def add_stream(settings: Settings, config: StreamConfig) -> None:
 
 
 def consumers(settings: Settings) -> int:
-    """How many consumers the log has at the moment."""
+    """The current number of consumers of the log."""
     return info(settings, settings.stream).state.consumer_count
 
 
@@ -132,7 +132,7 @@ def payloads(batches: Iterable[Messages]) -> list[bytes]:
 
 
 class NatsServer:
-    """A NATS server of a test's own, to be stopped, killed and frozen."""
+    """A NATS server that a test can stop, kill and freeze."""
 
     def __init__(self, folder: Path, configuration: str, options: Sequence[str]) -> None:
         self._folder, self._log, self._options = folder, folder / "nats.log", options
@@ -144,7 +144,7 @@ class NatsServer:
         self.url = f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Starts it, on the folder and port that it had before."""
+        """Starts the server on its folder and port."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -186,7 +186,7 @@ class NatsServer:
 def nats_server(
     folder: Path, configuration: str = "", options: Sequence[str] = ("-js",)
 ) -> Iterator[NatsServer]:
-    """A server that runs for the length of the block."""
+    """Starts a server for the duration of the block."""
     server = NatsServer(folder, configuration, options)
     server.start()
     try:

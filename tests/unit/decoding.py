@@ -1,4 +1,4 @@
-"""What the tests of the decoder share: messages as the log would hand them on."""
+"""Messages as the log returns them, for the tests of the decoder."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def moment(text: str) -> datetime:
 
 
 def observer(**fields: Any) -> bytes:
-    """An observer event with the fields it must have, and others."""
+    """An observer event with the required fields and the given ones."""
     required = {
         "id": "e-1",
         "event_type": "INSERT",
@@ -36,7 +36,7 @@ def observer(**fields: Any) -> bytes:
 
 
 def cdc(**fields: Any) -> bytes:
-    """A CDC event with the fields it must have, and others."""
+    """A CDC event with the required fields and the given ones."""
     required = {
         "seq": 7,
         "object_type": "Order",
@@ -56,7 +56,7 @@ def without(payload: bytes, field: str) -> bytes:
 
 
 def messages(payloads: Sequence[bytes], headers: Sequence[Headers] | None = None) -> Messages:
-    """The payloads as messages 1, 2, 3 …, stored a second apart."""
+    """Messages 1, 2, 3 … with these payloads, stored one second apart."""
     count = len(payloads)
     return Messages(
         sequences=list(range(1, count + 1)),
@@ -68,7 +68,7 @@ def messages(payloads: Sequence[bytes], headers: Sequence[Headers] | None = None
 
 
 def rows(payload: bytes, headers: Headers = None) -> list[dict[str, Any]]:
-    """The events of a message that gives some."""
+    """The events in a valid message."""
     found = decode(messages([payload], [headers]))
     assert [reject.reason for reject in found.rejects] == []
     assert all(batch.schema.equals(EVENT_SCHEMA) for batch in found.batches)
@@ -76,13 +76,13 @@ def rows(payload: bytes, headers: Headers = None) -> list[dict[str, Any]]:
 
 
 def row(payload: bytes, headers: Headers = None) -> dict[str, Any]:
-    """The one event of a message."""
+    """The only event in a message."""
     [only] = rows(payload, headers)
     return only
 
 
 def reason(payload: bytes, headers: Headers = None) -> str:
-    """Why a message gives no event."""
+    """The reason why a message was rejected."""
     found = decode(messages([payload], [headers]))
     assert found.batches == []
     [reject] = found.rejects

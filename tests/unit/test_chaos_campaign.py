@@ -1,5 +1,6 @@
-"""What a seed of the fault harness means, and what is said of a campaign."""
+"""The fault harness: the plan of a seed, and the summary of a campaign."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,11 +47,11 @@ def test_a_seed_means_the_same_every_time() -> None:
     assert len(first.messages) == len(second.messages)
 
 
-def test_consecutive_seeds_come_by_every_step() -> None:
+def test_consecutive_seeds_use_every_step() -> None:
     assert {plan(seed).step for seed in range(100, 100 + len(CYCLE))} == set(STEPS)
 
 
-def test_what_happened_is_counted_and_what_was_in_vain_is_not() -> None:
+def test_only_faults_that_happened_are_counted() -> None:
     summary = summary_of([outcome(0), outcome(1, killed=False)], began=BEGAN, seconds=40)
     assert summary["faults"] == {"freeze nats": 2}
     assert sum(summary["killed_at_step"].values()) == 1
@@ -59,7 +60,7 @@ def test_what_happened_is_counted_and_what_was_in_vain_is_not() -> None:
 def test_a_trial_that_failed_is_named_with_what_was_wrong() -> None:
     summary = summary_of([outcome(0), outcome(1, "it lacks one")], began=BEGAN, seconds=40)
     assert summary["failures"] == [{"seed": 1, "differences": ["it lacks one"]}]
-    assert "Broken promises: seed 1." in as_markdown(summary)
+    assert "Broken guarantees: seed 1." in as_markdown(summary)
 
 
 def test_steps_at_which_no_run_was_killed_are_named_once_all_had_their_turn() -> None:
@@ -82,3 +83,21 @@ def test_a_page_without_marks_is_refused_and_left(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks the lines"):
         put_into(page, "new")
     assert page.read_text() == "text\n"
+
+
+def test_the_guarantees_page_has_the_form_that_the_campaign_writes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
+    written = page.partition(BEGIN)[2].partition(END)[0]
+    summary = as_markdown(summary_of([outcome(0)], began=BEGAN, seconds=40))
+    assert _form(written) == _form(summary)
+
+
+def _form(text: str) -> list[str]:
+    """The sentences and the heads of the tables, without numbers. Rows differ each time."""
+    lines = re.sub(r"[\d,.]+", "0", text.strip()).splitlines()
+    following = [*lines[1:], ""]
+    return [
+        line
+        for line, next_line in zip(lines, following, strict=True)
+        if not line.startswith("|") or next_line.startswith("|---")
+    ]

@@ -15,7 +15,7 @@ from fraiseql_assets.events.encode import arrow_messages, cdc_messages, observer
 from local_stack.demo.feed import PAST_DAYS, timestamps
 from local_stack.demo.hashing import below, hashed, uuid_bytes, uuid_texts
 from local_stack.demo.history import LATER, History, make_history
-from local_stack.demo.lives import STEPS, statuses
+from local_stack.demo.lifecycle import STEPS, statuses
 from local_stack.demo.shop import NOW, TABLES, make_shop, moments
 from local_stack.demo.tpch import make_tables
 

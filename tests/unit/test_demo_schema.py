@@ -9,7 +9,7 @@ from flight_service.graphql.schema.compiled import Compiled
 from flight_service.graphql.schema.decoding import read
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from local_stack.demo import COMPILED_SCHEMA, QUERIES, on_database
-from local_stack.demo.lives import STEPS
+from local_stack.demo.lifecycle import STEPS
 
 
 @pytest.fixture(scope="module")

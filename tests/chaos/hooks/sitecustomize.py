@@ -1,7 +1,7 @@
-"""Loaded by every Python process of a stack under test, before anything else; see `steps.py`.
+"""Python imports this module at the start of every process of a stack under test; see `steps.py`.
 
-It leads Dagster's code server, and so the sensors and runs, through the harness's proxies, and
-kills a run that comes to a step for which a trap is set. Nothing of the project knows of it.
+It redirects Dagster's code server, and with it sensors and runs, to the harness's proxies. It kills
+a run that reaches a step with a trap. The project's own code does not know about it.
 """
 
 import importlib.abc
@@ -22,7 +22,7 @@ FOLDER = Path(os.environ.get("CHAOS_FOLDER", ""))
 
 
 def reroute() -> None:
-    """Puts the proxies' ports into the addresses, and leaves a note where these led."""
+    """Puts the proxies' ports into the addresses, and writes the real addresses to files."""
     for name, port in json.loads((FOLDER / "proxies.json").read_text()).items():
         variable = f"FRAISEQL_{name.upper()}_URL"
         address = urlsplit(os.environ[variable])
@@ -36,7 +36,7 @@ def reroute() -> None:
 
 
 def come_to(plane: str, step: str) -> None:
-    """Ends this process on the spot if a trap is set for the step."""
+    """Kills this process if a trap is set for the step."""
     armed = FOLDER / "armed" / f"{plane}.{step}"
     try:
         armed.rename(FOLDER / "sprung" / armed.name)
@@ -46,7 +46,7 @@ def come_to(plane: str, step: str) -> None:
 
 
 class Watched:
-    """An object some of whose methods are watched; the others are its own."""
+    """Wraps an object: subclasses override some methods, and the others are passed on."""
 
     def __init__(self, inner: Any, plane: str) -> None:
         self._inner, self._plane = inner, plane
@@ -88,7 +88,7 @@ class Log(Watched):
 
 
 class Replacement(Watched):
-    """Watches the requests of a swap, since its steps are nobody's methods."""
+    """Watches the requests of a swap, because its steps are not methods."""
 
     REPLACES = re.compile("REPLACE PARTITION|/_aliases")
     RECORDS = re.compile(r"INSERT INTO \W?fraiseql_ledger|-ledger/")
@@ -123,7 +123,7 @@ class Replacement(Watched):
 
 
 def opened(url: str, body: Any) -> tuple[str, Any]:
-    """What a request says, as text, and its body, which may be an iterator, to send."""
+    """The request's URL and the start of its body as text, and the body to send."""
     first = body or b""
     if hasattr(body, "__next__"):
         first = next(body, b"")
@@ -216,7 +216,7 @@ WATCHED: dict[str, Callable[[Any], None]] = {
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds the watched modules as they would be found, and watches them once they are loaded."""
+    """Loads the watched modules normally, then wraps their functions."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         watch = WATCHED.pop(fullname, None)

@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""What happens in the shop, in order: every step in the life of every entity, as an index.
+"""The lifecycle of every entity of the shop: an index of all status changes, in order of time.
 
 Customer   PROSPECT on registering, ACTIVE on ordering, DORMANT 180 days after the last order
 Order      PLACED, PAID, SHIPPING with the first line of several, SHIPPED with the last, COMPLETED
@@ -20,10 +20,10 @@ STEPS: dict[str, tuple[str, ...]] = {
     "Order": ("PLACED", "PAID", "SHIPPING", "SHIPPED", "COMPLETED"),
     "LineItem": ("ORDERED", "SHIPPED", "RECEIVED", "RETURNED"),
 }
-"""The statuses of each entity; the first one is an insert, the others are updates."""
+"""The statuses of each entity. The first is an insert, the others are updates."""
 
 KINDS = tuple(STEPS)
-"""The entities by their number in the index, which is also their order within one moment."""
+"""The entities, by their number in the index. At the same time, lower numbers come first."""
 
 DORMANT_AFTER = 180 * DAY
 MILLISECOND = 1000
@@ -38,20 +38,20 @@ INDEX = pa.schema(
         ("cause", pa.int64()),
     ]
 )
-"""When, in microseconds; which entity, by its place in the shop's table; its new status and its old
-one, null for an insert; and the order that caused it, where a step can come more than once."""
+"""The time in microseconds, the entity and its row in the shop's table, its new and its old status
+(null for an insert), and the order that caused the step if the step can happen more than once."""
 
 
-def lives(shop: Shop) -> pa.Table:
-    """Every step, ascending by time. One entity's steps never swap."""
-    parts = [*_lives_of_customers(shop), *_lives_of_orders(shop), *_lives_of_lines(shop)]
+def lifecycles(shop: Shop) -> pa.Table:
+    """All steps in order of time. The steps of one entity keep their order."""
+    parts = [*_steps_of_customers(shop), *_steps_of_orders(shop), *_steps_of_lines(shop)]
     index = pa.concat_tables(parts).combine_chunks()
     order = [(name, "ascending") for name in ("at", "kind", "row", "step")]
     return index.take(pc.sort_indices(index, sort_keys=order)).combine_chunks()
 
 
 def statuses(index: pa.Table, kind: str, rows: int, at: int = NOW) -> pa.Array:
-    """The status of each of an entity's `rows` just before a moment; the first one if unborn."""
+    """The status of each of an entity's `rows` just before a time. Before its insert, the first."""
     past = index.slice(0, pc.sum(pc.less(index["at"], at)).as_py())
     of_kind = past.filter(pc.equal(past["kind"], KINDS.index(kind)))
     latest = of_kind.group_by("row", use_threads=False).aggregate([("step", "last")])
@@ -60,7 +60,7 @@ def statuses(index: pa.Table, kind: str, rows: int, at: int = NOW) -> pa.Array:
     return pa.array(STEPS[kind]).take(step.combine_chunks())
 
 
-def _lives_of_customers(shop: Shop) -> Iterable[pa.Table]:
+def _steps_of_customers(shop: Shop) -> Iterable[pa.Table]:
     rows = pa.array(range(shop.customers.num_rows), pa.int32())
     yield _steps("Customer", "PROSPECT", shop.customers["registered_at"], rows, None)
 
@@ -76,20 +76,20 @@ def _lives_of_customers(shop: Shop) -> Iterable[pa.Table]:
     sleeps = pc.or_(last, pc.fill_null(pc.greater(until, DORMANT_AFTER), True))
 
     before = pc.if_else(first, pa.scalar(0, pa.int8()), pa.scalar(2, pa.int8()))
-    # After the order and its lines, of which there are seven at most.
+    # After the order and its lines, at most seven.
     active = pc.add(placed, 20 * MILLISECOND)
     yield _steps("Customer", "ACTIVE", active, customer, before, cause).filter(woken)
     dormant = pc.add(placed, DORMANT_AFTER)
     yield _steps("Customer", "DORMANT", dormant, customer, 1, cause).filter(sleeps)
 
 
-def _lives_of_orders(shop: Shop) -> Iterable[pa.Table]:
+def _steps_of_orders(shop: Shop) -> Iterable[pa.Table]:
     orders = shop.orders
     rows = pa.array(range(orders.num_rows), pa.int32())
     yield _steps("Order", "PLACED", orders["placed_at"], rows, None)
     yield _steps("Order", "PAID", orders["paid_at"], rows, 0)
     several = pc.is_valid(orders["shipping_at"])
-    # An order's step follows the one of the line that is its reason.
+    # An order's step follows the step of the line that caused it.
     shipping = pc.add(orders["shipping_at"], MILLISECOND)
     yield _steps("Order", "SHIPPING", shipping, rows, 1).filter(several)
     before = pc.if_else(several, pa.scalar(2, pa.int8()), pa.scalar(1, pa.int8()))
@@ -98,7 +98,7 @@ def _lives_of_orders(shop: Shop) -> Iterable[pa.Table]:
     yield _steps("Order", "COMPLETED", orders["completed_at"], rows, 3)
 
 
-def _lives_of_lines(shop: Shop) -> Iterable[pa.Table]:
+def _steps_of_lines(shop: Shop) -> Iterable[pa.Table]:
     lines = shop.lines
     rows = pa.array(range(lines.num_rows), pa.int32())
     yield _steps("LineItem", "ORDERED", lines["ordered_at"], rows, None)
@@ -131,7 +131,7 @@ def _steps(
 
 
 def _shifted(values: pa.Array, by: int) -> pa.Array:
-    """Each row's neighbour: the one before it (1) or after it (-1), null where there is none."""
+    """The value of the previous row (1) or the next row (-1), or null."""
     gap = pa.nulls(1, values.type)
     parts = [gap, values.slice(0, len(values) - 1)] if by > 0 else [values.slice(1), gap]
     return pa.concat_arrays(parts)
