@@ -2,18 +2,20 @@
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END = object()
 
 
-def prefetch(items: Iterable[T], *, ahead: int) -> Generator[T]:
+def prefetch(
+    items: Iterable[T], *, ahead: int, cancel: Callable[[], None] = lambda: None
+) -> Generator[T]:
     """Yields `items` in order, up to `ahead` of them computed before they are asked for.
 
     An error of the iterator is raised at its place. Closing the generator stops the thread at the
-    next item and closes the iterator.
+    next item and closes the iterator; `cancel` is called before, to end a wait for that item.
     """
     ready: queue.Queue[Any] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
@@ -49,4 +51,5 @@ def prefetch(items: Iterable[T], *, ahead: int) -> Generator[T]:
             yield item[0]
     finally:
         stopped.set()
+        cancel()
         thread.join()
