@@ -2,18 +2,25 @@
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END = object()
 
 
-def prefetch(items: Iterable[T], *, ahead: int) -> Generator[T]:
+def prefetch(
+    items: Iterable[T], *, ahead: int, cancel: Callable[[], None] = lambda: None
+) -> Generator[T]:
     """Yields `items` in order, up to `ahead` of them computed before they are asked for.
 
+<<<<<<< HEAD
     An error of the iterator is raised where its item would have been. Closing the generator stops
     the thread at the next item and closes the iterator.
+=======
+    An error of the iterator is raised at its place. Closing the generator stops the thread at the
+    next item and closes the iterator; `cancel` is called before, to end a wait for that item.
+>>>>>>> refs/heads/flight
     """
     ready: queue.Queue[Any] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
@@ -49,4 +56,5 @@ def prefetch(items: Iterable[T], *, ahead: int) -> Generator[T]:
             yield item[0]
     finally:
         stopped.set()
+        cancel()
         thread.join()

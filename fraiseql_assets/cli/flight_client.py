@@ -1,11 +1,12 @@
 """The Flight service as the command line calls it."""
 
 import json
-import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from pyarrow import flight
 
 AHEAD = 2
-_END = object()
 
 
 class FlightProblem(Exception):
@@ -80,43 +80,47 @@ def stream(
 
 
 def _received(settings: Settings, ticket: Mapping[str, Any]) -> "Generator[Any, None, None]":
+    call = _Call()
     # Arrow's own wait for a message hears no signal, so a thread waits in its place.
-    ready: queue.Queue[Any] = queue.Queue(maxsize=AHEAD)
-    opened: list[flight.FlightStreamReader] = []
-    threading.Thread(
-        target=_receive, args=(settings, ticket, opened, ready), name="flight", daemon=True
-    ).start()
-    try:
-        while (item := ready.get()) is not _END:
-            if isinstance(item, Exception):
-                raise FlightProblem(_sentence(settings, item)) from item
-            yield item
-    finally:
-        for reader in opened:
+    messages = prefetch(_messages(settings, ticket, call), ahead=AHEAD, cancel=call.cancel)
+    with closing(messages):
+        try:
+            yield from messages
+        except Exception as error:
+            raise FlightProblem(_sentence(settings, error)) from error
+
+
+class _Call:
+    """A DoGet that another thread may cancel, also before it has begun."""
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._reader: flight.FlightStreamReader | None = None
+
+    def begin(self, reader: "flight.FlightStreamReader") -> "flight.FlightStreamReader":
+        self._reader = reader
+        if self._cancelled.is_set():
             reader.cancel()
+        return reader
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        if self._reader is not None:
+            self._reader.cancel()
 
 
-def _receive(
-    settings: Settings,
-    ticket: Mapping[str, Any],
-    opened: "list[flight.FlightStreamReader]",
-    ready: "queue.Queue[Any]",
-) -> None:
+def _messages(settings: Settings, ticket: Mapping[str, Any], call: _Call) -> Iterator[Any]:
+    """The schema, then the record batches."""
     from pyarrow import flight
 
-    try:
-        with flight.connect(settings.flight_url) as client:
-            # A service that is not there is found in the probe's time, not in gRPC's.
-            _health(client, settings)
-            options = flight.FlightCallOptions(headers=_headers(settings))
-            reader = client.do_get(flight.Ticket(json.dumps(ticket).encode()), options)
-            opened.append(reader)
-            ready.put(reader.schema)
-            for chunk in reader:
-                ready.put(chunk.data)
-    except Exception as error:
-        ready.put(error)
-    ready.put(_END)
+    with flight.connect(settings.flight_url) as client:
+        # A service that is not there is found in the probe's time, not in gRPC's.
+        _health(client, settings)
+        options = flight.FlightCallOptions(headers=_headers(settings))
+        reader = call.begin(client.do_get(flight.Ticket(json.dumps(ticket).encode()), options))
+        yield reader.schema
+        for chunk in reader:
+            yield chunk.data
 
 
 def _health(client: "flight.FlightClient", settings: Settings) -> dict[str, str]:

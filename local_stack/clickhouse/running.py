@@ -42,7 +42,7 @@ class RunningQuery:
     ) -> None:
         self._session, self._peer = session, peer
         self._mark = new_mark()
-        self._error: QueryError | None = None
+        self._error: Exception | None = None
         self.statistics = Statistics()
         self._read, write = os.pipe()
         with contextlib.suppress(OSError, AttributeError):
@@ -54,36 +54,42 @@ class RunningQuery:
 
     def _run(self, statement: Statement, output_format: str, write: int) -> None:
         redirect = f"INTO OUTFILE '/dev/fd/{write}' APPEND /* {self._mark} */"
+        text = f"{statement.head}\n{redirect} FORMAT {output_format}{statement.tail}"
         try:
-            _, self.statistics = self._session.query(
-                f"{statement.head}\n{redirect} FORMAT {output_format}{statement.tail}"
-            )
+            _, self.statistics = self._session.query(text)
         except QueryError as error:
             self._error = error
             if error.code == SYNTAX_ERROR:
-                self._run_as_it_came(statement, output_format, write)
+                self._error = self._run_unchanged(statement, output_format, write)
+        except Exception as error:  # raised again where the result is read
+            self._error = error
         finally:
             os.close(write)
 
-    def _run_as_it_came(self, statement: Statement, output_format: str, write: int) -> None:
-        """Finds the error in the client's own words; or none, where only the redirection does not
-        fit, and the result is then handed over whole."""
+    def _run_unchanged(
+        self, statement: Statement, output_format: str, write: int
+    ) -> Exception | None:
+        """Runs the statement as the client sent it and returns its error, in the client's words.
+
+        Where only the redirection was a syntax error, there is none: the result is handed over
+        whole.
+        """
         try:
             self._session.set({"log_comment": self._mark})
             result, self.statistics = self._session.query(statement.text, output_format)
-        except QueryError as error:
-            self._error = error
-            return
-        self._error = None
-        with contextlib.suppress(BrokenPipeError), open(write, "wb", closefd=False) as pipe:
-            pipe.write(result)
+            with contextlib.suppress(BrokenPipeError), open(write, "wb", closefd=False) as pipe:
+                pipe.write(result)
+        except Exception as error:  # raised again where the result is read
+            return error
+        return None
 
     def pieces(self) -> Iterator[bytes]:
-        """The result, as it comes. Its very end comes when the query has ended well: of a query
-        that fails the engine closes the document all the same, and none shall take it for whole.
+        """The result, as it comes. Its last bytes are held back until the query has succeeded: the
+        engine also closes the document of a query that fails, which must not pass for a whole one.
 
         Raises:
-            QueryError: the query failed, at its beginning or in the middle.
+            QueryError: the query failed, at its beginning or in the middle. Any other error that
+                ended it is raised too.
             PeerGone: the client closed the connection.
         """
         ready = select.poll()

@@ -128,13 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
             request = read_request(self.command, query_string, self.headers, body)
             with self.server_front.answered(request, self) as answer:
                 self._success(answer, request.encoding, headers, started)
-        except QueryError as error:
-            self._failure(error, headers, body)
         except (PeerGone, ConnectionError, TimeoutError):
             self.close_connection = True
         except Exception as error:
-            log.exception("a request failed")
-            self._failure(refusal(1001, "STD_EXCEPTION", repr(error)), headers, body)
+            self._failure(_as_query_error(error), headers, body)
 
     @property
     def server_front(self) -> Front:
@@ -173,16 +170,17 @@ class _Handler(BaseHTTPRequestHandler):
             if data:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
 
-        pieces = iter(answer.pieces)
         try:
-            for piece in pieces:
+            for piece in answer.pieces:
                 send(packer.compress(piece))
-        except QueryError as error:
+        except (PeerGone, ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
             self.close_connection = True
-            told = f"{_versioned(error)}\n"
+            said = f"{_versioned(_as_query_error(error))}\n"
             send(
                 packer.compress(
-                    f"\r\n__exception__\r\n{tag}\r\n{told}{len(told.encode())} {tag}\r\n"
+                    f"\r\n__exception__\r\n{tag}\r\n{said}{len(said.encode())} {tag}\r\n"
                     "__exception__\r\n".encode()
                 )
                 + packer.flush()
@@ -231,6 +229,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged."""
+
+
+def _as_query_error(error: Exception) -> QueryError:
+    """The error as ClickHouse would report it. One that is not the query's own is logged."""
+    if isinstance(error, QueryError):
+        return error
+    log.error("A request failed", exc_info=error)
+    return refusal(1001, "STD_EXCEPTION", type(error).__name__)
 
 
 def _versioned(error: QueryError) -> str:

@@ -1,112 +1,22 @@
 """The server's own promises, on flights that are made up: no plane is asked."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
+from contextlib import ExitStack
 
 import jwt
 import pyarrow as pa
 import pytest
 from pyarrow import flight
 
-from flight_service.addresses import Address, AddressError
+from flight_service.addresses import AddressError
 from flight_service.assets import named
-from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
-from flight_service.errors import Forbidden, InvalidRequest, sentence_of
-from flight_service.flights import Extent, Flight, Listed, Part
+from flight_service.errors import sentence_of
 from flight_service.registry import Registry
 from flight_service.server import MESSAGE_BYTES, FlightServer
-from flight_service.tickets import Ticket
-from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
-
-SECRET = "a secret of at least thirty-two characters"
-SCHEMA = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("text", pa.utf8())])
-DOWN = "ClickHouse at http://x does not answer. Check that the server runs."
-
-Kind = Literal[
-    "rows", "empty", "wide", "down", "breaks", "bug", "other_schema", "refused", "forbidden",
-    "endless", "waits", "whoami",
-]  # fmt: skip
-
-
-class Made(Ticket, frozen=True):
-    """A flight that behaves as its ticket says."""
-
-    kind: Kind
-    rows: int = 3
-
-
-def batch(rows: int, text: str = "é") -> pa.RecordBatch:
-    return pa.record_batch([pa.array(range(rows), pa.int64()), pa.array([text] * rows)], SCHEMA)
-
-
-class Flights:
-    """Makes the flights, and keeps what became of their streams."""
-
-    def __init__(self) -> None:
-        self.closed = threading.Event()
-        self.cancelled = threading.Event()
-
-    def resolve(self, ticket: Made, principal: Principal) -> Flight:
-        if ticket.kind == "refused":
-            raise InvalidRequest("There is no such thing. Take another.")
-        if ticket.kind == "forbidden":
-            raise Forbidden("Only an admin may see this. Ask one.")
-
-        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-            return self._stream(ticket, principal, cancellation)
-
-        return Flight(SCHEMA, stream, lambda: self._extent(ticket), about={"kind": ticket.kind})
-
-    def listing(self, principal: Principal) -> list[Listed]:
-        kinds: tuple[Kind, ...] = ("rows", "down", "waits")
-        return [Listed(("made", kind), Made(kind=kind)) for kind in kinds]
-
-    def _extent(self, ticket: Made) -> Extent:
-        if ticket.kind == "down":
-            raise PlaneUnavailable(DOWN)
-        if ticket.kind == "waits":
-            self.closed.wait(30)
-        return Extent(rows=ticket.rows, parts=(Part(ticket, {"part": 1}), Part(ticket)))
-
-    def _stream(
-        self, ticket: Made, principal: Principal, cancellation: Cancellation
-    ) -> Iterator[pa.RecordBatch]:
-        try:
-            match ticket.kind:
-                case "rows":
-                    yield batch(ticket.rows)
-                case "wide":
-                    yield batch(ticket.rows, "x" * 1_000_000)
-                case "down":
-                    raise PlaneUnavailable(DOWN)
-                case "breaks":
-                    yield batch(ticket.rows)
-                    raise PlaneUnavailable(DOWN)
-                case "bug":
-                    yield batch(ticket.rows)
-                    raise KeyError("a secret of the code")
-                case "other_schema":
-                    yield batch(1).rename_columns(["n", "renamed"])
-                case "endless":
-                    while True:
-                        yield batch(ticket.rows)
-                case "waits":
-                    yield batch(ticket.rows)
-                    cancellation.then(self.cancelled.set)
-                    assert self.cancelled.wait(30)
-                    raise RuntimeError("the database says that its query was cancelled")
-                case "whoami":
-                    yield batch(
-                        1, f"{principal.subject} {principal.tenant} {sorted(principal.roles)}"
-                    )
-        finally:
-            self.closed.set()
-
+from tests.unit.flight_server import DOWN, SCHEMA, SECRET, Flights, Kind, Made, start_server
 
 Start = Callable[..., FlightServer]
 
@@ -118,22 +28,12 @@ def flights() -> Flights:
 
 @pytest.fixture
 def start(flights: Flights) -> Iterator[Start]:
-    running: list[FlightServer] = []
+    with ExitStack() as running:
 
-    def start(**settings: object) -> FlightServer:
-        server = FlightServer(
-            Address("grpc", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL"),
-            Settings.model_validate({"probe_timeout_seconds": 0.1, **settings}),
-            Registry({Made: flights.resolve}, named, (flights.listing,)),
-        )
-        running.append(server)
-        return server
+        def start(**settings: object) -> FlightServer:
+            return running.enter_context(start_server(flights, **settings))
 
-    yield start
-    flights.closed.set()
-    flights.cancelled.set()
-    for server in running:
-        server.stop(10)
+        yield start
 
 
 @pytest.fixture
