@@ -157,3 +157,12 @@ def test_ranges_that_follow_each_other_are_put_together(plane: Plane) -> None:
     together, left = plane.ledger(STREAM)
     assert (together.range, together.kind, together.rows) == (SequenceRange(1, 9), "range", 7)
     assert left == apart
+
+
+def test_ranges_that_were_begun_and_committed_are_compacted_to_one_entry(plane: Plane) -> None:
+    for first, last in ((1, 10), (11, 20)):
+        plane.record(entry(first, last))
+        plane.record(entry(first, last, state="committed"))
+    compact_ranges(plane, STREAM, DAY, "run-2")
+    [compacted] = plane.ledger(STREAM)
+    assert (compacted.range, compacted.state) == (SequenceRange(1, 20), "committed")
