@@ -126,7 +126,7 @@ class _Feed:
         events = max(1, round(rate))
         pause = events / rate
         if not stop.is_set():
-            logger.info("now publishing %g events per second", rate)
+            logger.info("from now on %g events per second", rate)
         minute, told = time.monotonic(), 0
         due, last = minute + pause, _now()
         while not await _stopped(stop, due - time.monotonic()):
