@@ -93,9 +93,8 @@ class _Recording:
 
 def _error(failure: Exception) -> RequestError:
     """What went wrong, with GraphQL's code as the HTTP side gives it."""
-    cause = failure.__cause__
-    if isinstance(cause, GraphQLFailure):
-        return RequestError(cause.message, cause.code)
+    if isinstance(failure, GraphQLFailure):
+        return RequestError(failure.message, failure.code)
     match failure:
         case Forbidden():
             code = "FORBIDDEN"

@@ -14,13 +14,9 @@ def prefetch(
 ) -> Generator[T]:
     """Yields `items` in order, up to `ahead` of them computed before they are asked for.
 
-<<<<<<< HEAD
     An error of the iterator is raised where its item would have been. Closing the generator stops
-    the thread at the next item and closes the iterator.
-=======
-    An error of the iterator is raised at its place. Closing the generator stops the thread at the
-    next item and closes the iterator; `cancel` is called before, to end a wait for that item.
->>>>>>> refs/heads/flight
+    the thread at the next item and closes the iterator; `cancel` is called before, to end a wait
+    for that item.
     """
     ready: queue.Queue[Any] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()

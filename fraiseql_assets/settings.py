@@ -1,5 +1,7 @@
 """Every setting of the project: environment variables with the prefix `FRAISEQL_`, and a `.env`.
 
+Every setting stands here once, so this file is longer than others.
+
 What neither says, a local stack that runs on `.fraiseql` says: `fraiseql-assets dev` in one
 terminal, and commands in another find it on whatever ports it has.
 """

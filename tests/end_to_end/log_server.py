@@ -43,6 +43,8 @@ def settings_for(url: str, **others: Any) -> Settings:
             "subjects": [f"{name}.>"],
             "subject_prefix": f"{name}.mutation",
             "dead_letter_stream": f"{name}_dead_letters",
+            "request_stream": f"{name}_requests",
+            "request_subject_prefix": f"requests_{name}",
             **others,
         }
     )
@@ -61,7 +63,7 @@ def streams(url: str) -> Iterator[Settings]:
 
 async def drop(settings: Settings) -> None:
     async with connect(settings, name="tests") as client:
-        for stream in (settings.stream, settings.dead_letter_stream):
+        for stream in (settings.stream, settings.request_stream, settings.dead_letter_stream):
             with contextlib.suppress(NotFoundError):
                 await client.jetstream().delete_stream(stream)
 

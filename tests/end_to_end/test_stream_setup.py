@@ -29,9 +29,10 @@ def reject(sequence: int) -> Reject:
     return Reject(sequence, 1, "s", {}, b"payload", "the reason")
 
 
-def test_setup_makes_both_streams(settings: Settings) -> None:
+def test_setup_makes_every_stream(settings: Settings) -> None:
     assert setup(settings) == [
         f"stream {settings.stream}: created",
+        f"stream {settings.request_stream}: created",
         f"stream {settings.dead_letter_stream}: created",
     ]
 
@@ -41,6 +42,7 @@ def test_setup_again_changes_nothing(settings: Settings) -> None:
     before = [info(settings, s).config for s in (settings.stream, settings.dead_letter_stream)]
     assert setup(settings) == [
         f"stream {settings.stream}: as it should be",
+        f"stream {settings.request_stream}: as it should be",
         f"stream {settings.dead_letter_stream}: as it should be",
     ]
     after = [info(settings, s).config for s in (settings.stream, settings.dead_letter_stream)]
@@ -100,7 +102,7 @@ def test_an_older_dead_letter_stream_keeps_its_messages_and_takes_new_ones(
     name = settings.dead_letter_stream
     add_stream(settings, StreamConfig(name=name, subjects=[f"{older}.>"], max_msgs_per_subject=1))
     ask(settings, lambda jetstream: jetstream.publish(f"{older}.s.decode.1.0", b"old"))
-    assert setup(settings)[1] == f"stream {name}: widened to {older}.>, {name}.>"
+    assert setup(settings)[2] == f"stream {name}: widened to {older}.>, {name}.>"
     with Log(settings, name="tests") as log:
         assert log.store_dead_letters("decode", [reject(2)]) == 1
         assert log.bounds_of(name).messages == 2
