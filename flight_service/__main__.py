@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-import threading
+from queue import SimpleQueue
 
 import typer
 from pydantic import ValidationError
@@ -36,9 +36,10 @@ def serve() -> None:
     # What these say of a server that is down is said to the client, in a sentence.
     for library in ("urllib3", "clickhouse_connect", "elastic_transport", "nats"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    stopped = threading.Event()
+    # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
+    stopped: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda received, _: stopped.put(received))
     try:
         flight = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tcp")
         http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
@@ -54,7 +55,7 @@ def serve() -> None:
     web = HttpServer(bound, application(served.routes))
     taken = http.with_port(bound.getsockname()[1])
     typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
-    stopped.wait()
+    stopped.get()
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
     recorder.close()
     if not all(ended):
