@@ -45,19 +45,11 @@ RECENT = timedelta(minutes=15)
 
 
 @cache
-def analytics_plane() -> "Plane":
+def plane_of_ticks(name: str) -> "Plane":
     """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
-    from fraiseql_assets.analytics.plane import AnalyticsPlane
+    from fraiseql_assets.setup import open_plane
 
-    return AnalyticsPlane(_with_short_timeout())
-
-
-@cache
-def operational_plane() -> "Plane":
-    """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
-    from fraiseql_assets.operational.plane import OperationalPlane
-
-    return OperationalPlane(_with_short_timeout())
+    return open_plane(name, _with_short_timeout())
 
 
 def _with_short_timeout() -> "Settings":

@@ -1,5 +1,7 @@
 """The Dagster code location: assets, checks, jobs, sensors and schedules of both planes."""
 
+from functools import partial
+
 import dagster as dg
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
@@ -10,7 +12,7 @@ from fraiseql_assets.defs.partitions import FIRST_DAY
 from fraiseql_assets.defs.retention import RETENTION_JOBS
 from fraiseql_assets.defs.stream_assets import stream_events
 from fraiseql_assets.settings import get_settings
-from sensors.events import analytics_plane, events_sensor, operational_plane
+from sensors.events import events_sensor, plane_of_ticks
 from sensors.failures import failure_sensor
 from sensors.nightly import retention_schedule, verify_schedule
 from sensors.orphans import orphan_sensor
@@ -35,7 +37,7 @@ defs = dg.Definitions(
             ANALYTICS_EVENTS,
             ANALYTICS_OP,
             ANALYTICS_JOBS[0].name,
-            analytics_plane,
+            partial(plane_of_ticks, ANALYTICS_EVENTS.plane),
             first_day=FIRST_DAY,
             status=SENSORS,
         ),
@@ -43,7 +45,7 @@ defs = dg.Definitions(
             OPERATIONAL_EVENTS,
             OPERATIONAL_OP,
             OPERATIONAL_JOBS[0].name,
-            operational_plane,
+            partial(plane_of_ticks, OPERATIONAL_EVENTS.plane),
             first_day=FIRST_DAY,
             status=SENSORS,
         ),
