@@ -8,7 +8,6 @@ import msgspec
 from graphql import (
     DirectiveLocation,
     GraphQLArgument,
-    GraphQLBoolean,
     GraphQLDirective,
     GraphQLEnumType,
     GraphQLEnumValue,
@@ -115,14 +114,14 @@ def build_schema(compiled: Compiled) -> Schema:
     """
     builder = _Builder(compiled)
     try:
-        graphql = builder.build(GraphQLObjectType("Query", {"_": GraphQLField(GraphQLBoolean)}))
+        graphql = builder.build({"_": GraphQLField(make_scalar("Boolean"))})
     except (TypeError, KeyError, GraphQLError) as error:
         raise SchemaInvalid(str(error)) from error
     if problems := validate_schema(graphql):
         raise SchemaInvalid("; ".join(problem.message for problem in problems))
     if not compiled.queries:
         # GraphQL wants a query in every schema. FraiseQL's may have mutations alone.
-        graphql = builder.build(GraphQLObjectType("Query", {}), assume_valid=True)
+        graphql = builder.build({}, assume_valid=True)
     schema = Schema(
         compiled,
         graphql,
@@ -183,10 +182,12 @@ class _Builder:
         self._inputs = InputTypes(self._defined, self.named)
         self._connections = Connections(self._defined, self.named)
 
-    def build(self, without_queries: Any, assume_valid: bool = False) -> GraphQLSchema:
-        """The schema; its query type is the given one where it has no queries."""
+    def build(
+        self, otherwise: dict[str, GraphQLField], assume_valid: bool = False
+    ) -> GraphQLSchema:
+        """The schema; the fields of its query type are the given ones where it has no queries."""
         return GraphQLSchema(
-            query=self._root("Query", self._compiled.queries) or without_queries,
+            query=self._root("Query", self._compiled.queries, otherwise),
             mutation=self._root("Mutation", self._compiled.mutations),
             subscription=self._root("Subscription", self._compiled.subscriptions),
             types=[self.named(name) for name in self._defined],
@@ -207,9 +208,14 @@ class _Builder:
                     one.description,
                 )
 
-    def _root(self, name: str, operations: tuple[Query, ...] | tuple[Operation, ...]) -> Any:
+    def _root(
+        self,
+        name: str,
+        operations: tuple[Query, ...] | tuple[Operation, ...],
+        otherwise: dict[str, GraphQLField] | None = None,
+    ) -> Any:
         if not operations:
-            return None
+            return None if otherwise is None else GraphQLObjectType(name, otherwise)
         return GraphQLObjectType(
             name,
             lambda: {
