@@ -8,15 +8,14 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
 from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.planning.filters import Direction
 from flight_service.graphql.postgres.sql import Parameters
 
-Direction = Literal["ASC", "DESC"]
-OTHER: dict[Direction, Direction] = {"ASC": "DESC", "DESC": "ASC"}
+REVERSED: dict[Direction, Direction] = {"ASC": "DESC", "DESC": "ASC"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Key:
 
 def ordered(keys: Sequence[Key], *, backward: bool) -> list[str]:
     """The items of ORDER BY."""
-    return [f"{key.sql} {OTHER[key.direction] if backward else key.direction}" for key in keys]
+    return [f"{key.sql} {REVERSED[key.direction] if backward else key.direction}" for key in keys]
 
 
 def beyond(
