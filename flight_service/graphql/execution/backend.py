@@ -18,7 +18,7 @@ from flight_service.graphql.planning.result import Result
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.request.selection import Operation
-from flight_service.graphql.sources.ctid_ranges import Pages
+from flight_service.graphql.sources.ctid_ranges import CtidRange
 from flight_service.graphql.sources.registry import Loaded
 from flight_service.graphql.sources.source import Sources
 from fraiseql_assets.settings import Settings
@@ -33,7 +33,7 @@ class PostgresPlan:
     _backend: "PostgresBackend"
     _settings: Callable[[Principal], Mapping[str, str]]
     """The settings of the transaction for a principal."""
-    _compile_part: Callable[[str, Principal, Pages], StatementPlan]
+    _compile_part: Callable[[str, Principal, CtidRange], StatementPlan]
     """Plans a part of the root of that key."""
 
     @property
@@ -65,7 +65,7 @@ class PostgresPlan:
             root,
             principal,
             self._settings(principal),
-            lambda pages: self._compile_part(root.key, principal, pages),
+            lambda ctids: self._compile_part(root.key, principal, ctids),
         )
 
     def batches(
@@ -112,10 +112,10 @@ class PostgresBackend:
                 known[query] = loaded.sources(query)
             return known[query]
 
-        def compile_part(key: str, principal: Principal, pages: Pages) -> StatementPlan:
+        def compile_part(key: str, principal: Principal, ctids: CtidRange) -> StatementPlan:
             roots = tuple(root for root in operation.roots if root.key == key)
             alone = replace(operation, roots=roots)
-            return compile_plan(schema, sources, alone, principal, self._limit, pages)
+            return compile_plan(schema, sources, alone, principal, self._limit, ctids)
 
         def transaction_settings(principal: Principal) -> Mapping[str, str]:
             return session_settings(schema.compiled.session_variables, principal)

@@ -32,7 +32,7 @@ from flight_service.graphql.planning.backend import Endpoints
 from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.postgres.sql import quoted_path
-from flight_service.graphql.sources.ctid_ranges import Pages, divided
+from flight_service.graphql.sources.ctid_ranges import CtidRange, divided
 
 KNOWN_SECONDS = 60.0
 """How old an estimate may be."""
@@ -95,7 +95,7 @@ class Snapshots:
         root: RootStatement,
         principal: Principal,
         settings: Mapping[str, str],
-        compile_part: Callable[[Pages], StatementPlan],
+        compile_part: Callable[[CtidRange], StatementPlan],
     ) -> Endpoints | None:
         """Holds a snapshot for a large result and divides it; None where it stays in one.
 
@@ -165,7 +165,7 @@ class Snapshots:
         table: str,
         principal: Principal,
         settings: Mapping[str, str],
-        compile_part: Callable[[Pages], StatementPlan],
+        compile_part: Callable[[CtidRange], StatementPlan],
     ) -> Endpoints | None:
         idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
         with ExitStack() as stack:
@@ -175,7 +175,7 @@ class Snapshots:
             if self._remember(root.sql, rows) < self._rows:
                 return None
             [found] = transaction.table(EXPORT, [quoted_path(table)]).to_pylist()
-            plans = tuple(compile_part(pages) for pages in divided(found["pages"], self._endpoints))
+            plans = tuple(compile_part(ctids) for ctids in divided(found["pages"], self._endpoints))
             if any(one.statements[0].result != root.result for one in plans):
                 # The catalogue was read again meanwhile.
                 return None

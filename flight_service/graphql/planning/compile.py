@@ -17,7 +17,7 @@ from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.planning.statement import StatementWriter
 from flight_service.graphql.request.selection import Operation
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.sources.ctid_ranges import Pages
+from flight_service.graphql.sources.ctid_ranges import CtidRange
 from flight_service.graphql.sources.source import Sources, relation_of
 from flight_service.graphql.sources.values import NotCovered
 
@@ -28,10 +28,10 @@ def compile_plan(
     operation: Operation,
     principal: Principal,
     limit: RowLimit,
-    pages: Pages | None = None,
+    ctids: CtidRange | None = None,
 ) -> StatementPlan:
     """Compiles the roots of a query. `sources` returns the sources of a query of the schema; of
-    roots that can be divided, `pages` selects a part.
+    roots that can be divided, `ctids` selects a part.
 
     Raises:
         QueryRefused: an argument cannot be used as it is, or no source has a field.
@@ -44,7 +44,7 @@ def compile_plan(
         tuple(
             constants[root.key]
             if root.key in constants
-            else _compiled(schema, sources, resolver.resolve(root), access, pages)
+            else _compiled(schema, sources, resolver.resolve(root), access, ctids)
             for root in operation.roots
         )
     )
@@ -55,7 +55,7 @@ def _compiled(
     sources: Callable[[str], Sources],
     root: RootQuery,
     access: Access,
-    pages: Pages | None,
+    ctids: CtidRange | None,
 ) -> RootStatement:
     """The statement over the first source that has everything the root needs."""
     name = root.query.name
@@ -65,7 +65,7 @@ def _compiled(
     with located(root.root):
         for source in known.by_query[name]:
             try:
-                writer = StatementWriter(schema, access, root, types, source, pages)
+                writer = StatementWriter(schema, access, root, types, source, ctids)
                 return writer.statement(Choice(source.name, source.how, tuple(left_out)))
             except NotCovered as reason:
                 left_out.append(f"{source.how} {source.name}: {reason}")

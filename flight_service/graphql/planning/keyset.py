@@ -1,7 +1,7 @@
-"""Pages by the keys of their rows: where one begins, and the cursor that says so.
+"""Keyset pagination: the condition of the next page, and the cursors that it begins after.
 
-A row's keys are those that the client orders by, if any, and the schema's cursor behind them. Nulls
-have their place: behind all values where a key ascends, before them where it descends.
+A row's keys are those that the client orders by, if any, followed by the schema's cursor. Nulls
+sort after all values where a key ascends, and before them where it descends.
 """
 
 import base64

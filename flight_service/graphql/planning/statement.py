@@ -13,7 +13,7 @@ from flight_service.graphql.planning.relay_projection import RelayProjector
 from flight_service.graphql.planning.root_query import PageRequest, RootQuery, RootTypes
 from flight_service.graphql.postgres.sql import Parameters, quoted
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.sources.ctid_ranges import Pages
+from flight_service.graphql.sources.ctid_ranges import CtidRange
 from flight_service.graphql.sources.source import Source
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
 
@@ -32,7 +32,7 @@ class StatementWriter:
         root: RootQuery,
         types: RootTypes,
         source: Source,
-        pages: Pages | None = None,
+        ctids: CtidRange | None = None,
     ) -> None:
         self._root = root
         self._types = types
@@ -45,11 +45,11 @@ class StatementWriter:
         self._order_on_document = False
         self._limit = root.limit
         self._relation = source.sql
-        if pages is not None:
-            if source.placed is None:
-                raise NotCovered("the places of its rows cannot be told")
-            self._relation = f"({source.placed.select})"
-            self._where.append(Condition(pages.holds("s"), on_document=False))
+        if ctids is not None:
+            if source.with_ctids is None:
+                raise NotCovered("the ctids of its rows are not known")
+            self._relation = f"({source.with_ctids.select})"
+            self._where.append(Condition(ctids.condition("s"), on_document=False))
 
     def statement(self, choice: Choice) -> RootStatement:
         """The statement."""
@@ -165,7 +165,7 @@ class StatementWriter:
         """The table by whose ctid ranges the rows can be divided: all of them are selected, in any
         order."""
         whole = self._limit is None and not self._root.offset and not self._order
-        return self._source.placed.table if whole and self._source.placed else None
+        return self._source.with_ctids.table if whole and self._source.with_ctids else None
 
     def _rows_sql(self) -> str:
         """The rows. A document that is built is built once: OFFSET keeps PostgreSQL from moving
