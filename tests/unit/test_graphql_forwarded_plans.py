@@ -48,7 +48,7 @@ def plan(
     text: str, principal: Principal = ANYONE, *, knows_principals: bool = True, max_rows: int = 10
 ) -> ForwardedPlan:
     schema = build_schema(decode(json.dumps({"types": [PERSON], "queries": QUERIES}).encode()))
-    loaded = Loaded(schema, 1, "", datetime.now(UTC), unreachable)
+    loaded = Loaded(schema, 1, datetime.now(UTC), unreachable)
     operation = read_operation(schema, text, {}, None, Limits(10, 100, 1000))
     backend = FraiseqlBackend(
         FraiseqlServer("http://127.0.0.1:9/graphql", 1.0, 2**20),

@@ -22,7 +22,8 @@ from flight_service.graphql.planning.result_typing import ArrowTypes, Typing
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.request.selection import Root, Selected
 from flight_service.graphql.schema.compiled import Query
-from flight_service.graphql.schema.graphql_schema import NODE, Schema
+from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.schema.type_builder import NODE
 
 AUTOMATIC = frozenset(("where", "orderBy", "limit", "offset", "first", "after", "last", "before"))
 """The generated arguments; all others are filters."""
