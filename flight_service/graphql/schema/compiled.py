@@ -148,8 +148,6 @@ class Query(msgspec.Struct, frozen=True):
     auto_params: AutoParams = AutoParams()
     arguments: tuple[Argument, ...] = ()
     inject_params: dict[str, Injected] = {}
-    cache_ttl_seconds: int | None = None
-    additional_views: tuple[str, ...] = ()
     requires_role: Roles = None
     requires_actor: tuple[Actor, ...] = ()
     """The kinds of principals that may ask it; all, where there is none."""
