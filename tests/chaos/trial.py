@@ -28,6 +28,8 @@ from tests.chaos.watcher import Watcher
 
 BOUND_SECONDS = 180.0
 """The longest time that a plane may need to be up to date again without intervention."""
+PUBLISH_SECONDS = 60.0
+"""The longest time that the log may refuse messages without intervention."""
 SHOWN = 10
 LOST_SECONDS = 20.0
 ASKED_AGAIN = "rebuild requested again, its retry lost"
@@ -150,11 +152,13 @@ def _publish(lab: Lab, told: Traffic, rate: float) -> None:
         async with connect(lab.settings, name="chaos", reconnect_seconds=60) as client:
             await publish(client, told.messages, rate=rate)
 
-    for _ in range(3):
+    deadline = time.monotonic() + PUBLISH_SECONDS
+    while time.monotonic() < deadline:
         try:
             return asyncio.run(all_of_it())
         except LogError:
             rate = 10 * rate
+            time.sleep(0.5)
     return asyncio.run(all_of_it())
 
 
