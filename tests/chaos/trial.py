@@ -23,6 +23,7 @@ from tests.chaos.faults import Deed, hurt
 from tests.chaos.lab import Lab
 from tests.chaos.letters import last_letter, wrong_letters
 from tests.chaos.plan import Fault, Plan
+from tests.chaos.steps import END_STEPS
 from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.watcher import Watcher
 
@@ -186,7 +187,7 @@ def _await_head(
     while time.monotonic() < deadline:
         status = look(lab.settings)
         rebuilt = not plan.step.rebuilds or _is_rebuilt(lab, plan, since)
-        if rebuilt and _is_up(status):
+        if rebuilt and _is_up(status) and not (_awaits_end(lab, plan) and status.runs):
             return
         is_lost = not rebuilt and _is_up(status) and has_ended(lab.settings, f"{plan.seed}")
         lost_at = (lost_at or time.monotonic()) if is_lost else 0.0
@@ -197,6 +198,11 @@ def _await_head(
         time.sleep(1.0)
     rebuild = "" if rebuilt else "the day has not been rebuilt, "
     yield f"not up to date after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
+
+
+def _awaits_end(lab: Lab, plan: Plan) -> bool:
+    """Whether the step comes at the end of a run and has not come yet."""
+    return plan.step.name in END_STEPS and not lab.traps.has_sprung(plan.step)
 
 
 def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:
