@@ -1,5 +1,7 @@
 """What a sensor and the run that it requests agree on: the run's configuration and its tags."""
 
+import time
+
 import dagster as dg
 from pydantic import Field
 
@@ -19,6 +21,34 @@ LIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+ROOM_EVERY_SECONDS = 300.0
+ROOM_SECONDS = 30.0
+"""A run of several pools starts when all of them are free. Each makes room for it only for so long,
+so that one whose run hangs does not hold up the others."""
+
+
+def pools_of(run: dg.DagsterRun) -> set[str]:
+    """The pools of the assets that a run writes or checks."""
+    pools = run.run_op_concurrency.all_pools if run.run_op_concurrency else None
+    if pools is not None:
+        return set(pools)
+    keys = [*(run.asset_selection or ())]
+    keys += [check.asset_key for check in run.asset_check_selection or ()]
+    tagged = run.tags.get(PLANE_TAG)
+    return {key.path[0] for key in keys} | ({tagged} if tagged else set())
+
+
+def waiting_run(instance: dg.DagsterInstance, pool: str, *, but: str = "") -> str | None:
+    """The id of a run that waits for a pool and is to be made room for; not the run `but`."""
+    for record in instance.get_run_records(dg.RunsFilter(statuses=LIVE), limit=100):
+        run, age = record.dagster_run, time.time() - record.create_timestamp.timestamp()
+        pools = pools_of(run)
+        if run.run_id == but or pool not in pools:
+            continue
+        if len(pools) == 1 or age % ROOM_EVERY_SECONDS < ROOM_SECONDS:
+            return run.run_id
+    return None
 
 
 class EventsConfig(dg.Config):

@@ -23,6 +23,7 @@ from fraiseql_assets.runs import (
     SENSOR_PRIORITY,
     STREAM_TAG,
     EventsConfig,
+    waiting_run,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def _tick(
         PendingRange,
         beyond_log,
         different_log,
+        lost_sentence,
+        lost_unread,
         next_pending,
         uncommitted,
         unfinished_replacements,
@@ -120,6 +123,9 @@ def _tick(
     live = _live_run(context.instance, asset.plane, settings.stream)
     if live:
         return dg.SkipReason(f"A run is under way: {live}")
+    waits = waiting_run(context.instance, asset.plane)
+    if waits:
+        return dg.SkipReason(f"Run {waits[:8]} comes first")
     with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
         entries = plane.ledger(settings.stream)
         bounds = log.bounds()
@@ -131,6 +137,7 @@ def _tick(
             return dg.SkipReason(different_log(asset.plane, settings.stream, ahead))
         missing = uncommitted(bounds.first, bounds.last, entries)
         next_range = next_pending(log, missing, entries, most=settings.range_messages)
+        lost = lost_unread(log.newest(), missing) if missing and not next_range else []
     # A day that cannot be rebuilt now must not hold up what arrives.
     work = [
         PendingRange(entry.range, entry.day, rebuild=True)
@@ -149,6 +156,8 @@ def _tick(
             return dg.SensorResult([request], cursor=str(pending.range.last))
         waiting = f"{pending.range} has failed {attempts} times; asked for again in {wait:.0f} s"
     reason = waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
+    if lost and not waiting:
+        reason = lost_sentence(asset.plane, settings.stream, lost)
     return dg.SkipReason(f"{reason}. {warning}" if warning else reason)
 
 

@@ -11,7 +11,7 @@ import dagster as dg
 from fraiseql_assets.defs.metadata import sentence_of
 from fraiseql_assets.defs.partitions import day_of
 from fraiseql_assets.defs.run_control import RunControl, retried, tag_worker
-from fraiseql_assets.runs import EventsConfig
+from fraiseql_assets.runs import EventsConfig, pools_of
 
 # pyarrow and the clients are imported inside functions: at module level they cost every run a
 # second before its first row.
@@ -59,7 +59,14 @@ def materialise(
 
     tag_worker(context)
     settings, day = get_settings(), day_of(context.partition_key)
-    with retried((PlaneError, LogError), (IngestError,)), closing(open_plane()) as plane:
+    transient, final = (PlaneError, LogError), (IngestError,)
+    shared = len(pools_of(context.run)) > 1
+    if shared:
+        # The other plane's step waits for this one: it fails at once instead of being retried.
+        transient, final = (), (*final, *transient)
+    with retried(transient, final), closing(open_plane()) as plane:
+        if shared:
+            plane.ping()
         name = f"fraiseql-assets {plane.name} run"
         control = RunControl(context.instance, context.run_id, plane.name)
         batching, ahead = default_batching(settings), settings.queue_batches

@@ -26,6 +26,7 @@ from tests.chaos.plan import Fault, Plan
 from tests.chaos.steps import END_STEPS
 from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.watcher import Watcher
+from tests.stacks import wait_out_midnight
 
 BOUND_SECONDS = 180.0
 """The longest time that a plane may need to be up to date again without intervention."""
@@ -75,7 +76,7 @@ class Outcome:
 
 def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     """Executes a plan. The outcome lists everything that failed; nothing is raised."""
-    _wait_out_midnight()
+    wait_out_midnight(LONGEST)
     began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
     letters = last_letter(lab.settings)
@@ -116,15 +117,6 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
         seconds=round(time.monotonic() - began, 1),
         differences=differences,
     )
-
-
-def _wait_out_midnight() -> None:
-    """Waits until a trial fits into one day: the same id on the next day is another event."""
-    now = datetime.now(UTC)
-    later = now + LONGEST
-    if later.date() > now.date():
-        midnight = later.replace(hour=0, minute=0, second=0, microsecond=0)
-        time.sleep((midnight - now).total_seconds())
 
 
 def _aside(work: Callable[[], None]) -> Future[None]:
