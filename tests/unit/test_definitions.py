@@ -13,11 +13,16 @@ from dagster._core.definitions.automation_tick_evaluation_context import (
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, OPERATIONAL_EVENTS
+from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
+from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, ASSETS, OPERATIONAL_EVENTS
+from fraiseql_assets.defs.metadata import column_schema
+from fraiseql_assets.defs.source_links import with_source_links
+from fraiseql_assets.runs import WORKER_TAG, EventsConfig
 
 with warnings.catch_warnings():
     # Dagster warns of features that are in preview, such as partitioned checks.
     warnings.simplefilter("ignore")
+    from fraiseql_assets.defs import operational_assets
     from fraiseql_assets.defs.definitions import defs
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +65,52 @@ def test_a_backfill_of_all_assets_has_runs_of_one_plane_each() -> None:
         for planes in [sorted({key.path[0] for key in request.asset_selection or ()})]
     )
     assert found == [(day, plane) for day in days for plane in ("analytics", "operational")]
+
+
+def sources(source_url: str | None) -> list[str]:
+    """Where the UI says that the code of the operational plane's events is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        [linked] = with_source_links([operational_assets.operational_events], source_url)
+    metadata = linked.metadata_by_key[dg.AssetKey(OPERATIONAL_EVENTS.path)]
+    found = metadata["dagster/code_references"].code_references
+    return [getattr(each, "url", None) or f"{each.file_path}:{each.line_number}" for each in found]
+
+
+def test_an_asset_shows_where_its_code_is() -> None:
+    [place] = sources(None)
+    path, _, line = place.rpartition(":")
+    assert Path(path) == ROOT / "fraiseql_assets/defs/operational_assets.py"
+    assert int(line) > 1
+
+
+@pytest.mark.parametrize(
+    ("source_url", "start"),
+    [
+        ("https://github.com/acme/data/tree/main", "https://github.com/acme/data/tree/main/"),
+        ("https://gitlab.com/acme/data/-/tree/v1", "https://gitlab.com/acme/data/-/tree/v1/"),
+    ],
+)
+def test_with_the_address_of_a_git_host_it_links_there(source_url: str, start: str) -> None:
+    [link] = sources(source_url)
+    assert link.startswith(f"{start}fraiseql_assets/defs/operational_assets.py#L")
+
+
+def test_no_two_assets_have_one_table_name() -> None:
+    names = [spec(asset.key).metadata["dagster/table_name"] for asset in ASSETS]
+    assert len(set(names)) == len(ASSETS)
+
+
+def test_every_column_has_a_description() -> None:
+    for schema in SCHEMAS.values():
+        for column in column_schema(schema, COLUMN_DESCRIPTIONS).columns:
+            assert column.description, column.name
+
+
+def test_the_tags_that_only_the_project_needs_are_hidden() -> None:
+    # Dagster's UI hides tags that begin with a dot.
+    assert WORKER_TAG.startswith(".")
+
+
+def test_every_field_of_the_launchpad_is_described() -> None:
+    assert all(field.description for field in EventsConfig.model_fields.values())
