@@ -10,6 +10,8 @@ STREAM_TAG = "fraiseql/stream"
 RANGE_TAG = "fraiseql/range"
 WORKER_TAG = ".fraiseql/worker"
 """The process that works on the run. Dagster's UI hides tags that begin with a dot."""
+FOLLOW_TAG = ".fraiseql/keeps-going"
+"""Tells a run that keeps going from one that rebuilds a day."""
 PRIORITY_TAG = "dagster/priority"
 SENSOR_PRIORITY = -1
 """Runs that a person asks for come first."""
@@ -58,12 +60,13 @@ class EventsConfig(dg.Config):
         default="",
         description="Add these sequences of the log, written `first-last`, such as 1-500. They "
         "must lie in the log and in the day of the partition. Empty: rebuild the whole partition "
-        "from the log, and from the other plane where the log has lost messages.",
+        "(unless it is to keep going) from the log, and from the other plane where the log has "
+        "lost messages.",
     )
     keep_going: bool = Field(
         default=False,
-        description="With a range: go on with what follows it in the partition's day, while "
-        "messages keep coming. The sensors ask for this.",
+        description="Go on with what follows the range in the partition's day, while messages keep "
+        "coming; without a range, with whatever the partition lacks. The sensors ask for this.",
     )
     attempt: int = Field(
         default=1, description="How often this range has been asked for. The sensors count it."

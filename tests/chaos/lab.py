@@ -26,7 +26,8 @@ SMALL = {
     "FRAISEQL_BATCH_ROWS": "50",
     "FRAISEQL_BLOCK_ROWS": "100",
     "FRAISEQL_RANGE_MESSAGES": "1000",
-    # A run then ends within a trial.
+    # A run then ends within a trial, and hands over to the next.
+    "FRAISEQL_RUN_SECONDS": "5",
     "FRAISEQL_RUN_QUIET_SECONDS": "3",
     # Shorter than the longest freeze, so that servers execute requests that have timed out.
     "FRAISEQL_REQUEST_TIMEOUT_SECONDS": "6",

@@ -7,12 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.test_utils import create_run_for_test
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
 from fraiseql_assets.cli.status import PlaneStatus, look
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
-from fraiseql_assets.runs import PLANE_TAG, PRIORITY_TAG
+from fraiseql_assets.runs import FOLLOW_TAG, PLANE_TAG, PRIORITY_TAG, STREAM_TAG
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
@@ -24,13 +26,17 @@ ASSETS = {asset.plane: asset for asset in (ANALYTICS_EVENTS, OPERATIONAL_EVENTS)
 FOREIGN_RUN = "7e99ce6d-d555-4c41-a3b4-4b07d7e76b56"
 
 Materialise = Callable[..., Report]
-Tick = Callable[[], dg.RunRequest | str]
+Tick = Callable[..., dg.RunRequest | str]
 
 
 @pytest.fixture
 def tick(plane: Plane, log: Log, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Tick:
-    """A function that evaluates the plane's sensor. It returns the request or the reason."""
-    monkeypatch.setattr("fraiseql_assets.settings.get_settings", lambda: settings)
+    """A function that evaluates the plane's sensor. It returns the request or the reason.
+
+    If it gets tags, a run with these tags has worked for longer than a run should.
+    """
+    hasty = settings.model_copy(update={"run_seconds": 0.0})
+    monkeypatch.setattr("fraiseql_assets.settings.get_settings", lambda: hasty)
     sensor = events_sensor(
         ASSETS[plane.name],
         "op",
@@ -40,8 +46,10 @@ def tick(plane: Plane, log: Log, settings: Settings, monkeypatch: pytest.MonkeyP
         status=dg.DefaultSensorStatus.STOPPED,
     )
 
-    def evaluate() -> dg.RunRequest | str:
+    def evaluate(**tags: str) -> dg.RunRequest | str:
         with dg.DagsterInstance.ephemeral() as instance:
+            if tags:
+                start_run(instance, tags)
             found = sensor(dg.build_sensor_context(instance=instance))
         if isinstance(found, dg.SensorResult) and found.run_requests:
             return found.run_requests[0]
@@ -49,6 +57,12 @@ def tick(plane: Plane, log: Log, settings: Settings, monkeypatch: pytest.MonkeyP
         return found.skip_message or ""
 
     return evaluate
+
+
+def start_run(instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTING, tags=tags)
+    started = DagsterEvent(DagsterEventType.RUN_START.value, run.job_name)
+    instance.report_dagster_event(started, run_id=run.run_id)
 
 
 @pytest.fixture
@@ -126,3 +140,25 @@ def test_a_second_instance_that_feeds_the_plane_is_reported(
     plane.record(replace(entry, run_id=FOREIGN_RUN, at=datetime.now(UTC)))
     assert f"Run {FOREIGN_RUN[:8]}" in str(tick())
     assert "a second one feeds the same plane" in str(tick())
+
+
+def test_a_run_that_has_worked_for_long_enough_gets_a_successor(
+    tick: Tick, day: date, plane: Plane, settings: Settings
+) -> None:
+    own = {PLANE_TAG: plane.name, STREAM_TAG: settings.stream}
+    request = tick(**own, **{FOLLOW_TAG: "true"})
+    assert isinstance(request, dg.RunRequest)
+    assert (request.run_key or "").startswith(f"{plane.name}:{settings.stream}:after:")
+    assert request.run_config["ops"]["op"]["config"]["keep_going"]
+    assert FOLLOW_TAG in request.tags
+
+
+def test_a_run_that_rebuilds_gets_no_successor(
+    tick: Tick, day: date, plane: Plane, settings: Settings
+) -> None:
+    reason = tick(**{PLANE_TAG: plane.name, STREAM_TAG: settings.stream})
+    assert "A run is under way" in str(reason)
+
+
+def test_a_run_that_a_person_has_asked_for_comes_first(tick: Tick, day: date, plane: Plane) -> None:
+    assert "comes first" in str(tick(**{PLANE_TAG: plane.name}))

@@ -1,5 +1,7 @@
 """What Dagster shows of the assets: freshness, tables, columns, tags, and where the code is."""
 
+import importlib
+import tomllib
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -114,3 +116,10 @@ def test_the_tags_that_only_the_project_needs_are_hidden() -> None:
 
 def test_every_field_of_the_launchpad_is_described() -> None:
     assert all(field.description for field in EventsConfig.model_fields.values())
+
+
+def test_the_command_line_of_dagster_finds_the_definitions() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]
+    assert configured["directory_type"] == "project"
+    module = importlib.import_module(configured["project"]["code_location_target_module"])
+    assert module.defs is defs
