@@ -168,7 +168,7 @@ def test_a_partition_is_of_the_events_that_were_stored_on_its_day(
         block(varied(range(101, 151), stream_time=MORNING + timedelta(days=1)), day=TOMORROW)
     )
     asset, expected, events = f"analytics/{name}", EXPECTED[name], read(reader, "events")
-    stored = grouped(events, lambda row: row["stream_time"].date())
+    stored = dict(sorted(grouped(events, lambda row: row["stream_time"].date()).items()))
     assert [*stored] == [DAY, TOMORROW]
     for day, rows in stored.items():
         assert by_key(read(reader, name, [day])) == by_key(expected(rows))
