@@ -10,6 +10,7 @@ from fraiseql_assets.defs import operational_assets as operational
 from fraiseql_assets.defs.jobs import ANALYTICS_JOBS, OPERATIONAL_JOBS
 from fraiseql_assets.defs.partitions import FIRST_DAY
 from fraiseql_assets.defs.retention import RETENTION_JOBS
+from fraiseql_assets.defs.source_links import with_source_links
 from fraiseql_assets.defs.stream_assets import stream_events
 from fraiseql_assets.settings import get_settings
 from sensors.events import events_sensor, plane_of_ticks
@@ -25,7 +26,13 @@ SENSORS = dg.DefaultSensorStatus.RUNNING if starts else dg.DefaultSensorStatus.S
 SCHEDULES = dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED
 
 defs = dg.Definitions(
-    assets=[stream_events, analytics.analytics_events, operational.operational_events],
+    assets=[
+        stream_events,
+        *with_source_links(
+            [analytics.analytics_events, operational.operational_events],
+            get_settings().source_url,
+        ),
+    ],
     asset_checks=[
         analytics.events_against_the_log,
         analytics.aggregates_against_the_rows,

@@ -28,8 +28,9 @@ def open_plane() -> "OperationalPlane":
 @dg.multi_asset(
     name="operational__events",
     specs=[spec_of(OPERATIONAL_EVENTS, STREAM_EVENTS, skippable=True)],
+    # No backfill policy means a run for each day, as the other plane's policy does. Assets with
+    # another policy get runs of their own, so that a backfill of both planes does not tie them.
     partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
     pool=OPERATIONAL_EVENTS.plane,
 )
 def operational_events(

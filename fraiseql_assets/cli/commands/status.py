@@ -62,6 +62,9 @@ def _show(found: "Status") -> None:
             f"[red]{escape(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
         )
     out.print(table)
+    for plane in found.planes:
+        if plane.lost:
+            out.print(f"[yellow]![/yellow] {escape(plane.lost)}", soft_wrap=True)
     if found.dagster_error:
         out.print(f"[red]✗[/red] {escape(found.dagster_error)}", soft_wrap=True)
     elif not found.runs:
