@@ -18,7 +18,7 @@ from elasticsearch.helpers import streaming_bulk
 from harness import QUICK, ROUNDS, Comparison, alternate, rate, report
 from logs import as_stored, events
 
-from fraiseql_assets.operational.bodies import SEARCHED, bodies
+from fraiseql_assets.operational.bodies import SEARCHED, bodies, event_documents
 from fraiseql_assets.settings import Settings
 
 EVENTS = 2_000 if QUICK else 100_000
@@ -63,7 +63,11 @@ def _action(row: dict[str, Any]) -> dict[str, Any]:
 
 def by_columns(block: pa.Table) -> float:
     """This project: the bytes of each request."""
-    return block.num_rows if sum(len(body.payload()) for body in bodies(block, INDEX, MOST)) else 0
+    return (
+        block.num_rows
+        if sum(len(body.payload()) for body in bodies(block, INDEX, MOST, event_documents))
+        else 0
+    )
 
 
 def by_library(made: Iterable[dict[str, Any]], count: int) -> float:

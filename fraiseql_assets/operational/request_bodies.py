@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def request_documents(
-    requests: pa.RecordBatch, index: str, *, with_objects: bool = True
+    requests: pa.RecordBatch, index: str, /, *, with_objects: bool = True
 ) -> pa.StringArray:
     """Per request its action line and its document, each with its newline.
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
+from fraiseql_assets.datasets import EVENTS, REQUESTS
 from fraiseql_assets.operational.client import connect, one_line, translated
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
@@ -50,7 +51,7 @@ class Search:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names = Names.of(settings)
+        self._events, self._requests = Names.of(settings, EVENTS), Names.of(settings, REQUESTS)
 
     @cached_property
     def _client(self) -> Elasticsearch:
@@ -121,7 +122,7 @@ class Search:
         return count_batch(found.get("aggregations") or {})
 
     def _index(self, request: SearchRequest) -> str:
-        events, requests = self._names.events, f"{self._names.prefix}-requests"
+        events, requests = self._events.all_days, self._requests.all_days
         match request.kinds:
             case Kinds.events:
                 return events
@@ -139,7 +140,7 @@ class Search:
             index=self._index(request), ignore_unavailable=True, allow_no_indices=False
         ):
             return True
-        self._client.indices.get(index=self._names.ledger)
+        self._client.indices.get(index=self._events.ledger)
         return False
 
     def _open(self, request: SearchRequest) -> str:
@@ -206,7 +207,7 @@ class Search:
             filters.append(term("tenant_id", tenant))
         with translated(self._settings):
             found = self._client.search(
-                index=f"{self._names.prefix}-requests",
+                index=self._requests.all_days,
                 ignore_unavailable=True,
                 query={"bool": {"filter": filters}},
                 size=1,
