@@ -39,7 +39,9 @@ Write = Callable[[Settings, OperationalPlane, list[pa.Table]], int]
 def by_plane(settings: Settings, plane: OperationalPlane, blocks: list[pa.Table]) -> int:
     """Our side: the plane's writer, block by block."""
     return sum(
-        plane.write(Block(table, SequenceRange(1, EVENTS), DAY, number, f"benchmark:{number}")).rows
+        plane.write(
+            Block(table, "log", SequenceRange(1, EVENTS), DAY, number, f"benchmark:{number}")
+        ).rows
         for number, table in enumerate(blocks)
     )
 

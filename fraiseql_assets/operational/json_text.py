@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Columns of Arrow as pieces of JSON: strings escaped, times written out, objects told apart."""
+"""Columns of Arrow as pieces of JSON: times, objects, and the words that a person searches for."""
 
 import re
 
@@ -14,6 +14,9 @@ from fraiseql_assets.json_escaping import value_buffer
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(msgspec.Raw)
 _ESCAPE = re.compile(r'\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}')
+
+_WORD = re.compile(r"\w+")
+_PARTS = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 _SECOND = 1_000_000
 _YEAR_ONE = 62_135_596_800 * _SECOND
@@ -78,6 +81,13 @@ def words(texts: pa.StringArray) -> pa.StringArray:
     return pc.replace_with_mask(
         texts, mask, pa.array(map(_spoken, texts.filter(mask).to_pylist()), pa.utf8())
     )
+
+
+def parts_of_names(text: str) -> str:
+    """The parts of the compound names in a text: `line item` for `LineItem`, `tb order` for
+    `tb_order`. The server's analyser keeps such a name as one word."""
+    parted = (_PARTS.sub(" ", name).strip() for name in _WORD.findall(text))
+    return " ".join(parts for parts in parted if " " in parts).lower()
 
 
 def _spoken(text: str) -> str:

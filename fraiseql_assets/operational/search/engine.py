@@ -10,6 +10,7 @@ import pyarrow as pa
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
 from fraiseql_assets.operational.client import connect, one_line, translated
+from fraiseql_assets.operational.engine import close_point, is_opensearch, open_point
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
@@ -87,7 +88,7 @@ class Search:
         cursor = write_cursor(request, found["pit_id"], _place(request, hits[-1])) if more else None
         if not more:
             with translated(self._settings):
-                self._client.options(ignore_status=404).close_point_in_time(id=found["pit_id"])
+                close_point(self._client, found["pit_id"])
         return hit_batch(hits, cursor)
 
     def pages(self, request: SearchRequest, *, tenant: str | None) -> Iterator[pa.RecordBatch]:
@@ -143,9 +144,7 @@ class Search:
         return False
 
     def _open(self, request: SearchRequest) -> str:
-        return self._client.open_point_in_time(
-            index=self._index(request), keep_alive=KEEP_ALIVE, ignore_unavailable=True
-        )["id"]
+        return open_point(self._client, self._index(request), KEEP_ALIVE, ignore_unavailable=True)
 
     def _page(
         self, request: SearchRequest, query: dict[str, Any], point: str, after: list[Any] | None
@@ -158,17 +157,17 @@ class Search:
             size=request.limit,
             source_includes=SOURCE,
             track_total_hits=False,
-            highlight={
-                "fields": {
-                    "text": {"number_of_fragments": 3, "fragment_size": 120},
-                },
-                "pre_tags": [MARK],
-                "post_tags": [END_MARK],
-                "max_analyzed_offset": _ANALYSED,
-            }
-            if request.query or request.similar
-            else None,
+            highlight=self._highlight() if request.query or request.similar else None,
         ).body
+
+    def _highlight(self) -> dict[str, Any]:
+        limit = "max_analyzer_offset" if is_opensearch(self._client) else "max_analyzed_offset"
+        return {
+            "fields": {"text": {"number_of_fragments": 3, "fragment_size": 120}},
+            "pre_tags": [MARK],
+            "post_tags": [END_MARK],
+            limit: _ANALYSED,
+        }
 
     def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
         """The search as the server evaluates it; the principal's tenant stands beside the query
