@@ -21,7 +21,6 @@ from logs import as_stored, embedded, events
 from pydantic import SecretStr
 
 from fraiseql_assets.operational.client import connect
-from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.planes import Block
 from fraiseql_assets.ranges import SequenceRange
@@ -48,7 +47,7 @@ def by_plane(settings: Settings, plane: OperationalPlane, blocks: list[pa.Table]
 
 def by_library(settings: Settings, plane: OperationalPlane, blocks: list[pa.Table]) -> int:
     """The library's side, with all its defaults."""
-    index = f"{Names.of(settings).day(DAY)}-000001"
+    index = f"{settings.index_prefix}-events-{DAY:%Y.%m.%d}-000001"
     client = connect(settings, timeout=settings.request_timeout_seconds)
     with closing(client):
         return sum(
@@ -69,7 +68,7 @@ def measured(url: str, blocks: list[pa.Table], write: Write) -> float:
         plane.setup()
         found = rate(lambda: write(settings, plane, blocks))
         with closing(connect(settings, timeout=60)) as client:
-            client.indices.delete(index=f"{settings.index_prefix}-events-2026.01.01-000001")
+            client.indices.delete(index=f"{settings.index_prefix}-events-{DAY:%Y.%m.%d}-000001")
             client.indices.delete(index=f"{settings.index_prefix}-ledger")
     return found
 

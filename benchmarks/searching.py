@@ -22,7 +22,6 @@ from logs import as_stored, embedded, events
 from pydantic import SecretStr
 
 from fraiseql_assets.operational.client import connect, definition
-from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.request_bodies import request_documents
 from fraiseql_assets.operational.search.engine import Search
@@ -106,7 +105,7 @@ def fill(settings: Settings, stored: pa.Table, chance: random.Random) -> None:
         for number, first in enumerate(range(0, EVENTS, BLOCK_ROWS)):
             table = stored.slice(first, BLOCK_ROWS)
             plane.write(Block(table, "log", sequences, DAY, number, f"benchmark:{number}"))
-        alias = f"{Names.of(settings).prefix}-requests"
+        alias = f"{settings.index_prefix}-requests"
         index = f"{alias}-{DAY:%Y.%m.%d}-000001"
         client.indices.create(index=index, aliases={alias: {}}, **definition("requests"))
         for batch in requests(chance, entities):

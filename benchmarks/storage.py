@@ -21,7 +21,6 @@ from fraiseql_assets.analytics.client import connect as connect_clickhouse
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.operational.client import connect as connect_elasticsearch
-from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.pipeline.ingest import ingest_range
 from fraiseql_assets.pipeline.job import Job, default_batching
@@ -73,7 +72,7 @@ def in_clickhouse(settings: Settings) -> tuple[list[list[Cell]], list[list[Cell]
 
 def in_elasticsearch(settings: Settings) -> tuple[list[list[Cell]], list[list[Cell]]]:
     """Bytes per event of the day's index, and of each of its fields."""
-    alias = Names.of(settings).events
+    alias = f"{settings.index_prefix}-events"
     with closing(connect_elasticsearch(settings, timeout=120)) as client:
         client.indices.flush(index=alias)
         written = _size(client, alias)

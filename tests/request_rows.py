@@ -11,7 +11,6 @@ from event_tables import DAY, MORNING
 
 from fraiseql_assets.operational.client import connect, definition
 from fraiseql_assets.operational.engine import is_opensearch
-from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.request_bodies import request_documents
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 from fraiseql_assets.settings import Settings
@@ -51,7 +50,7 @@ def failure(
 def index_requests(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
     """Writes the requests into one day's index, and makes them visible."""
     [batch] = pa.Table.from_pylist(list(rows), schema=REQUEST_SCHEMA).to_batches()
-    alias = f"{Names.of(settings).prefix}-requests"
+    alias = f"{settings.index_prefix}-requests"
     index = f"{alias}-{DAY:%Y.%m.%d}-000001"
     made = copy.deepcopy(definition("requests"))
     with connect(settings, timeout=30) as client:

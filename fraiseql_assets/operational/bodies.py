@@ -20,7 +20,7 @@ from fraiseql_assets.json_escaping import escaped, value_buffer
 from fraiseql_assets.operational.json_text import objects, parts_of_names, rfc3339, words
 
 LONGEST_ID = 512
-"""Bytes that Elasticsearch takes as a document's id."""
+"""The longest document id that Elasticsearch accepts, in bytes."""
 HASHED = "sha256:"
 
 REQUIRED_TEXT = ("event_id", "event_type", "entity_type", "entity_id")
@@ -33,7 +33,7 @@ SEARCHED = (
 """What the text of an event begins with: names, then ids. The values follow."""
 
 _TEXT_FACTOR = 4
-"""Bytes of a body per byte of Arrow, about: what a chunk of rows is measured by beforehand."""
+"""About how many bytes of a body a byte of Arrow becomes; used to estimate a chunk of rows."""
 
 
 @dataclass(frozen=True, slots=True)

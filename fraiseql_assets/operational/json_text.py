@@ -54,14 +54,14 @@ def objects(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _all_json(lines: pa.StringArray) -> bool:
-    """Whether each line is one JSON value, found out in one call."""
+    """Whether each line is one JSON value, checked in one call."""
     ended = pc.binary_join_element_wise(pc.fill_null(lines, "null"), "\n", "")
     joined = value_buffer(ended).to_pybytes()
     try:
         values = _decoder.decode_lines(joined)
     except (msgspec.DecodeError, RecursionError):
         return False
-    # One line could hold two values and another none; the very same bytes are the same lines.
+    # One line could hold two values and another none, so the bytes are compared, too.
     return len(values) == len(lines) and b"\n".join(values) == joined[:-1]
 
 

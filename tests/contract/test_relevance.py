@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from request_rows import index_requests, request
 
 from fraiseql_assets.events.generate import generate
+from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.search.engine import Search
 from fraiseql_assets.operational.search.request import SearchRequest
@@ -81,3 +82,33 @@ def test_all_that_is_relevant_is_on_the_first_page(query: dict[str, Any], filled
     assert set(query["relevant"]) <= set(page["id"].to_pylist())
     for fragments in page["highlights"].to_pylist():
         assert any("<em>" in fragment for fragment in fragments)
+
+
+def text_of(settings: Settings, kind: str, name: str) -> str:
+    """The text of a document, as the server stores it."""
+    with connect(settings, timeout=30) as client:
+        alias = f"{settings.index_prefix}-{kind}s"
+        found = client.search(index=alias, query={"term": {f"{kind}_id": name}})
+    [hit] = found["hits"]["hits"]
+    return hit["_source"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "order"),
+    [
+        (
+            *("event", "customer-renamed"),
+            ("CustomerAccount", "INSERT", "c-4712", "acme", "customer-renamed", "Jean", "Monsieur"),
+        ),
+        (
+            *("request", "pay-error"),
+            ("The card", "PAYMENT_DECLINED", "PayOrder", "acme", "pay-error", "8f14e45f", "query"),
+        ),
+    ],
+)
+def test_a_text_has_names_first_then_ids_then_values(
+    kind: str, name: str, order: tuple[str, ...], filled: Settings
+) -> None:
+    text = text_of(filled, kind, name)
+    places = [text.index(words) for words in order[:-1]] + [text.rindex(order[-1])]
+    assert places == sorted(places)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.json_escaping import escaped
 from fraiseql_assets.operational.bodies import LONGEST_ID, bodies, document_ids, documents
-from fraiseql_assets.operational.json_text import parts_of_names, rfc3339
+from fraiseql_assets.operational.json_text import rfc3339
 
 INDEX = "fraiseql-events-2026.03.14"
 
@@ -136,33 +136,3 @@ def test_search_text_has_characters_in_place_of_their_escapes(data: str, found: 
     [(_, document)] = lines_of([event(1, data=data, user_id="user-9")])
     for words in (*found, "e-1", "Order", "INSERT", "o-1", "acme", "user-9"):
         assert words in document["text"]
-
-
-def test_search_text_has_names_first_then_ids_then_values() -> None:
-    row = event(
-        1,
-        entity_type="LineItem",
-        user_id="user-9",
-        data='{"status":"paid"}',
-        changes='{"status":{"old":"new"}}',
-    )
-    [(_, document)] = lines_of([row])
-    order = ("LineItem", "INSERT", "o-1", "user-9", "acme", "e-1", "line item", "paid", "old")
-    places = [document["text"].index(words) for words in order]
-    assert places == sorted(places)
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("LineItem", "line item"),
-        ('deadlock on "tb_order"', "tb order"),
-        ("GRAPHQL_VALIDATION_FAILED in ShipOrder", "graphql validation failed ship order"),
-        ("Cannot query field 'totalAmount'", "total amount"),
-        ("Order", ""),
-        ("_x y_", ""),
-        ("ß" * 100_000, ""),
-    ],
-)
-def test_compound_names_have_parts(text: str, parts: str) -> None:
-    assert parts_of_names(text) == parts

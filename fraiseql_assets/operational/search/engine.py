@@ -79,7 +79,8 @@ class Search:
             try:
                 found = self._page(request, query, point or self._open(request), after)
             except NotFoundError:
-                # The point in time was given up; the order is total, so the page goes on after it.
+                # The point in time has expired. No two hits are equal in the order, so the page
+                # continues after the same hit in a new one.
                 found = self._page(request, query, self._open(request), after)
             except BadRequestError as error:
                 raise _refused(error) from error
@@ -131,7 +132,7 @@ class Search:
         return f"{events},{requests}"
 
     def _has_any(self, request: SearchRequest) -> bool:
-        """Whether anything was ever indexed of what is searched.
+        """Whether there is an index of what is searched.
 
         Raises:
             NotFoundError: the plane is not set up.
@@ -170,8 +171,8 @@ class Search:
         }
 
     def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
-        """The search as the server evaluates it; the principal's tenant stands beside the query
-        string, where no text of it reaches."""
+        """The search as a query of the server. The principal's tenant is a filter beside the query
+        string, so nothing in the string can widen it."""
         filters = _filters(request)
         must: list[dict[str, Any]] = []
         without: list[dict[str, Any]] = []
@@ -252,7 +253,7 @@ def _filters(request: SearchRequest) -> list[dict[str, Any]]:
 
 
 def _mentioned(text: str) -> dict[str, Any]:
-    """Requests that hold a text."""
+    """Requests whose text contains this one."""
     return {
         "bool": {"filter": [{"exists": {"field": "request_id"}}, {"match_phrase": {"text": text}}]}
     }
@@ -267,7 +268,8 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _sort(request: SearchRequest) -> list[Any]:
-    """A total order, which a page can go on from in any later point in time."""
+    """An order in which no two hits are equal, so that a page can continue in any later point in
+    time."""
     order = "asc" if request.oldest_first else "desc"
     by_time = [
         {name: {"order": order, "missing": "_last", "unmapped_type": kind}} for name, kind in _ORDER
@@ -276,12 +278,12 @@ def _sort(request: SearchRequest) -> list[Any]:
 
 
 def _place(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
-    """A hit's place in the order, without what the server adds to it for its point in time."""
+    """A hit's sort values, without the one that the server adds for its point in time."""
     return hit["sort"][: len(_sort(request))]
 
 
 def _refused(error: BadRequestError) -> SearchMistake:
-    """What the server found wrong with a search that passed the check."""
+    """The server's reason for refusing a search that passed the check."""
     body = error.body if isinstance(error.body, dict) else {}
     causes = (body.get("error") or {}).get("root_cause") or [{}]
     return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")
