@@ -24,14 +24,12 @@ from flight_service.errors import (
     as_flight_error,
 )
 from flight_service.flights import Extent, Flight, Part
+from flight_service.messages import messages
 from flight_service.registry import Registry
 from flight_service.tickets import Ticket, TicketReader
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError
-
-MESSAGE_BYTES = 8 * 2**20
-"""The largest record batch that is sent, unless it is one row: half of what many clients take."""
 
 
 class FlightServer(flight.FlightServerBase):
@@ -175,7 +173,7 @@ def _sent(
                 break
             if not batch.schema.equals(schema):
                 raise AssertionError(f"a batch of {batch.schema} in a flight of {schema}")
-            yield from _messages(batch)
+            yield from messages(batch)
         if cancellation.stopping:
             raise Stopping
     except Exception as error:
@@ -188,15 +186,6 @@ def _sent(
         close = getattr(batches, "close", None)
         if close:
             close()
-
-
-def _messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    if pa.ipc.get_record_batch_size(batch) <= MESSAGE_BYTES or batch.num_rows < 2:
-        yield batch
-        return
-    half = batch.num_rows // 2
-    yield from _messages(batch.slice(0, half))
-    yield from _messages(batch.slice(half))
 
 
 def _all_within(seconds: float, asks: list[Callable[[], Extent]]) -> list[Extent]:

@@ -13,8 +13,9 @@ from pyarrow import flight
 from flight_service.addresses import AddressError
 from flight_service.assets import named
 from flight_service.errors import sentence_of
+from flight_service.messages import MESSAGE_BYTES
 from flight_service.registry import Registry
-from flight_service.server import MESSAGE_BYTES, FlightServer
+from flight_service.server import FlightServer
 from fraiseql_assets.settings import Settings
 from tests.unit.flight_server import DOWN, SCHEMA, SECRET, Flights, Kind, Made, start_server
 
@@ -70,9 +71,16 @@ def test_a_schema_is_told_of_what_is_down(client: flight.FlightClient) -> None:
 def test_a_large_batch_is_sent_in_messages_that_any_client_takes(
     client: flight.FlightClient,
 ) -> None:
-    sizes = [chunk.data.nbytes for chunk in client.do_get(ticket("wide", rows=40))]
-    assert len(sizes) > 1
-    assert max(sizes) <= MESSAGE_BYTES
+    read = [chunk.data for chunk in client.do_get(ticket("wide", rows=40))]
+    assert max(pa.ipc.get_record_batch_size(batch) for batch in read) <= MESSAGE_BYTES
+    assert pa.Table.from_batches(read)["n"].to_pylist() == [*range(40)]
+
+
+def test_a_client_with_the_default_limit_of_grpc_reads_a_large_batch(start: Start) -> None:
+    # The default of clients in Rust, Go and JavaScript.
+    limit = [("grpc.max_receive_message_length", 4 * 2**20)]
+    with flight.connect(str(start().address), generic_options=limit) as client:
+        assert client.do_get(ticket("wide", rows=40)).read_all().num_rows == 40
 
 
 @pytest.mark.parametrize(
