@@ -11,7 +11,7 @@ import pyarrow as pa
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.dates import EARLIEST, LATEST
-from flight_service.errors import InvalidRequest
+from flight_service.errors import InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed
 from flight_service.tickets import Ticket, explained, shown
 from fraiseql_assets.catalogue import BY_KEY
@@ -67,7 +67,7 @@ class AssetFlights:
         if source is None and ticket.asset in BY_KEY:
             raise PlaneOff(BY_KEY[ticket.asset].plane)
         if source is None:
-            raise InvalidRequest(
+            raise UnknownName(
                 f"There is no asset {shown(ticket.asset)}. There are: {', '.join(self._sources)}."
             )
         _check_days(ticket)
@@ -86,11 +86,7 @@ class AssetFlights:
 
     def listing(self, principal: Principal) -> list[Listed]:
         """Every asset, whole, in the catalogue's order."""
-        return [
-            Listed(tuple(key.split("/")), Asset(asset=key))
-            for key in BY_KEY
-            if key in self._sources
-        ]
+        return [Listed(key, Asset(asset=key)) for key in BY_KEY if key in self._sources]
 
 
 def named(name: str, variables: Mapping[str, Any]) -> Ticket:

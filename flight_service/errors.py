@@ -5,6 +5,7 @@ Raised within the service, each class with its status in Flight and over HTTP:
 ServiceError
 ├── Refused                the call cannot be answered as it stands
 │   ├── InvalidRequest     INVALID_ARGUMENT: a ticket, descriptor or action that does not fit
+│   │   └── UnknownName    NOT_FOUND: a name that nothing has
 │   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
 │   └── Forbidden          PERMISSION_DENIED: the principal may not see it
 ├── Stopping               UNAVAILABLE: the service is being stopped
@@ -46,11 +47,8 @@ class InvalidArgument(_Bare, pa.ArrowInvalid):
     """INVALID_ARGUMENT, on its way to the client."""
 
 
-class Unclassified(_Bare, pa.ArrowException):
-    """UNKNOWN, on its way to the client, with the sentence of an error.
-
-    pyarrow gives a Flight error of GetSchema no status of its own, but a traceback.
-    """
+class NotFound(_Bare, pa.ArrowKeyError):
+    """NOT_FOUND, on its way to the client."""
 
 
 class Unimplemented(_Bare, pa.ArrowNotImplementedError):
@@ -67,11 +65,22 @@ class Status:
 
 INVALID_ARGUMENT = Status(InvalidArgument, 400)
 UNAUTHENTICATED = Status(flight.FlightUnauthenticatedError, 401)
+NOT_FOUND = Status(NotFound, 404)
 PERMISSION_DENIED = Status(flight.FlightUnauthorizedError, 403)
 CANCELLED = Status(flight.FlightCancelledError, 499)
 INTERNAL = Status(flight.FlightInternalError, 500)
 UNAVAILABLE = Status(flight.FlightUnavailableError, 503)
 DEADLINE_EXCEEDED = Status(flight.FlightTimedOutError, 504)
+
+
+_DETAILS: dict[type[Exception], str] = {
+    flight.FlightUnauthorizedError: "Unauthorized",
+    flight.FlightCancelledError: "Cancelled",
+    flight.FlightInternalError: "Internal",
+    flight.FlightUnavailableError: "Unavailable",
+    flight.FlightTimedOutError: "TimedOut",
+}
+"""How Arrow names the statuses in the detail of a message."""
 
 
 class ServiceError(Exception):
@@ -88,6 +97,12 @@ class Refused(ServiceError):
 
 class InvalidRequest(Refused):
     """A ticket, descriptor or action that does not fit."""
+
+
+class UnknownName(InvalidRequest):
+    """There is nothing of that name."""
+
+    status = NOT_FOUND
 
 
 class Unauthenticated(Refused):
@@ -127,7 +142,7 @@ def as_flight_error(error: Exception) -> Exception:
             return error.status.flight(sentence)
         case PlaneError() | LogError():
             return UNAVAILABLE.flight(sentence)
-        case flight.FlightError() | InvalidArgument() | Unimplemented():
+        case flight.FlightError() | InvalidArgument() | NotFound() | Unimplemented():
             return error
     number = secrets.token_hex(4)
     logger.error("Error %s", number, exc_info=error)
@@ -152,7 +167,17 @@ def answered_by_sentence() -> Iterator[None]:
         with answered():
             yield
     except flight.FlightError as error:
-        raise Unclassified(str(error)) from None
+        raise _unclassified(error) from None
+
+
+def _unclassified(error: flight.FlightError) -> Exception:
+    """The error as UNKNOWN, the one status that pyarrow gives a Flight error of GetSchema.
+
+    The detail of the message names the status, as it does in every other method: Arrow adds the
+    name of the exception's class.
+    """
+    name = _DETAILS.get(type(error), "Failed")
+    return type(name, (_Bare, pa.ArrowException), {})(str(error))
 
 
 def sentence_of(error: BaseException) -> str:

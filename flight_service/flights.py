@@ -57,7 +57,8 @@ Resolver = Callable[[Any, Principal], Flight]
 """Makes the flight of a ticket for a principal. Asks no server.
 
 Raises:
-    InvalidRequest: the ticket names what is not there, or contradicts itself.
+    InvalidRequest: the ticket contradicts itself.
+    UnknownName: it names what is not there.
     Forbidden: the principal may not have it.
 """
 
@@ -66,7 +67,8 @@ Raises:
 class Listed:
     """A flight that ListFlights shows."""
 
-    path: tuple[str, ...]
+    name: str
+    """Its descriptor's path, which has this one element: some clients show no more."""
     ticket: Ticket
     flight: Flight | None = None
     """The flight itself, where it is shown without what the ticket's would be asked for."""

@@ -6,11 +6,18 @@ from collections.abc import Sequence
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from flight_service.health import health
+from fraiseql_assets.settings import Settings
+
+FASTEST = 1
+"""Compression that keeps up with a network."""
 
 
 async def show_health(request: Request) -> JSONResponse:
@@ -18,9 +25,24 @@ async def show_health(request: Request) -> JSONResponse:
     return JSONResponse(health())
 
 
-def application(routes: Sequence[BaseRoute]) -> Starlette:
+def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
     """The application: `/health` and what other parts of the service add."""
-    return Starlette(routes=[Route("/health", show_health), *routes])
+    return Starlette(routes=[Route("/health", show_health), *routes], middleware=_layers(settings))
+
+
+def _layers(settings: Settings) -> list[Middleware]:
+    """What every request passes, in this order."""
+    layers = [Middleware(GZipMiddleware, compresslevel=FASTEST)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["retry-after"],
+        )
+        layers.insert(0, cors)
+    return layers
 
 
 class HttpServer:

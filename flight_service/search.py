@@ -97,13 +97,15 @@ def _found(
 
 
 def search_route(engine: SearchEngine, settings: Settings) -> Route:
-    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow where the
-    client accepts that alone."""
+    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow with
+    `format=arrow`, or where the client accepts that alone."""
 
     async def search(request: Request) -> Response:
         try:
             principal = authenticate(request.headers.get("authorization"), settings.jwt_secret)
-            ticket = _ticket(dict(request.query_params))
+            given = dict(request.query_params)
+            is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
+            ticket = _ticket(given)
             found = await run_sync(_found, engine, ticket, ticket.request(), principal)
         except Unauthenticated as error:
             return _error(401, str(error), headers={"WWW-Authenticate": "Bearer"})
@@ -114,11 +116,17 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
             return _error(400, str(mistake))
         except PlaneError as error:
             return _error(503, str(error))
-        if request.headers.get("accept", "") == ARROW:
+        if is_arrow:
             return Response(_ipc(found), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
 
     return Route("/search", search, methods=["GET"])
+
+
+def _is_arrow(format: str | None, accept: str | None) -> bool:
+    if format not in (None, "json", "arrow"):
+        raise SearchMistake("The parameter format is one of json, arrow.")
+    return format == "arrow" or (format is None and accept == ARROW)
 
 
 def _ticket(given: dict[str, str]) -> Search:

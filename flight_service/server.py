@@ -75,10 +75,10 @@ class FlightServer(flight.FlightServerBase):
         with answered():
             principal, wanted = principal_of(context), criteria.decode(errors="replace")
             listed = [
-                (flight.FlightDescriptor.for_path(*item.path), item)
+                (flight.FlightDescriptor.for_path(item.name), item)
                 for listing in self._registry.listings
                 for item in listing(principal)
-                if "/".join(item.path).startswith(wanted)
+                if item.name.startswith(wanted)
             ]
             flights = [item.flight or self._resolve(item.ticket, principal) for _, item in listed]
             extents = _all_within(self._patience, [found.extent for found in flights])
@@ -143,6 +143,7 @@ class FlightServer(flight.FlightServerBase):
     def _info(
         self, descriptor: flight.FlightDescriptor, ticket: Ticket, found: Flight, extent: Extent
     ) -> flight.FlightInfo:
+        parts = () if ticket.endpoints == 1 else extent.parts
         endpoints = [
             flight.FlightEndpoint(
                 part.ticket.encode(),
@@ -150,7 +151,7 @@ class FlightServer(flight.FlightServerBase):
                 part.expires and pa.scalar(part.expires, pa.timestamp("us", "UTC")),
                 msgspec.json.encode(part.about),
             )
-            for part in extent.parts or (Part(ticket),)
+            for part in parts or (Part(ticket),)
         ]
         return flight.FlightInfo(
             found.schema,

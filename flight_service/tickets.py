@@ -2,10 +2,12 @@
 
 A descriptor says the same in any of its forms: `PATH=[name]`, `PATH=["analytics", "events"]`,
 `PATH=[ticket JSON]`, `CMD=ticket JSON`.
+
+A name may be followed by `?endpoints=1`, which is the field `endpoints` of its ticket.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 import msgspec
 from pyarrow import flight
@@ -13,6 +15,7 @@ from pyarrow import flight
 from flight_service.errors import InvalidRequest
 
 MAX_BYTES = 256 * 1024
+ENDPOINTS = "?endpoints="
 
 _SHOWN = 60
 
@@ -27,6 +30,9 @@ class Ticket(
     tag_field="type",
 ):
     """What every kind of ticket derives from; its class name is its `type`."""
+
+    endpoints: Literal[1] | None = None
+    """Set, the flight has one endpoint, for clients that read the first alone."""
 
     def encode(self) -> bytes:
         """The ticket as it travels."""
@@ -45,6 +51,7 @@ class _Short(msgspec.Struct, forbid_unknown_fields=True):
 
     query: str
     variables: dict[str, Any] | None = None
+    endpoints: Literal[1] | None = None
 
 
 Named = Callable[[str, Mapping[str, Any]], Ticket]
@@ -56,6 +63,7 @@ class TicketReader:
 
     Every method raises:
         InvalidRequest: it is no ticket; the message names the field and what would fit.
+        UnknownName: it is a name that nothing has.
     """
 
     def __init__(self, kinds: Sequence[type[Ticket]], named: Named) -> None:
@@ -76,7 +84,10 @@ class TicketReader:
         if not text:
             raise InvalidRequest(f"The ticket is empty. Send an asset's name, or {self._forms()}.")
         if text[0] not in '{["':
-            return self._named(text, {})
+            name, asked, endpoints = text.partition(ENDPOINTS)
+            if asked and endpoints != "1":
+                raise InvalidRequest(f"The name {shown(text)} can end in {ENDPOINTS}1 only.")
+            return _with_endpoints(self._named(name, {}), 1 if asked else None)
         return self._read_json(data)
 
     def read_descriptor(self, descriptor: flight.FlightDescriptor) -> Ticket:
@@ -96,7 +107,8 @@ class TicketReader:
             head = msgspec.json.decode(data, type=_Head)
             if head.type is None and head.query is not None:
                 short = msgspec.json.decode(data, type=_Short)
-                return self._named(short.query, short.variables or {})
+                named = self._named(short.query, short.variables or {})
+                return _with_endpoints(named, short.endpoints)
             if head.type is None:
                 raise InvalidRequest(f"The ticket has no field type. Send {self._forms()}.")
             if head.type not in self._kinds:
@@ -112,6 +124,10 @@ class TicketReader:
 
     def _forms(self) -> str:
         return f'{{"type": …}} with one of {", ".join(sorted(self._kinds))}'
+
+
+def _with_endpoints(ticket: Ticket, endpoints: Literal[1] | None) -> Ticket:
+    return msgspec.structs.replace(ticket, endpoints=endpoints) if endpoints else ticket
 
 
 def shown(text: str) -> str:

@@ -165,6 +165,13 @@ class Settings(BaseSettings):
         description="How long such a snapshot is held for endpoints that have not been read.",
     )
 
+    # What the Flight service's HTTP side lets through.
+    cors_origins: list[str] = Field(
+        default=[],
+        description="The origins, such as `https://app.example`, whose web pages may call the HTTP "
+        "side, as a JSON list.",
+    )
+
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(
         default=None,

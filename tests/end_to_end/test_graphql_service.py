@@ -61,7 +61,7 @@ def running(settings: Settings, recorder: RequestRecorder | None = None) -> Iter
     server = FlightServer(Address.parse("grpc://127.0.0.1:0", "", "grpc"), settings, served)
     bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    web = HttpServer(bound, application(served.routes))
+    web = HttpServer(bound, application(served.routes, settings))
     try:
         with flight.connect(str(server.address)) as client, httpx.Client(base_url=url) as http:
             yield Service(client, http)
@@ -105,6 +105,17 @@ def test_json_and_arrow_over_http_hold_what_flight_holds(service: Service) -> No
     answer = service.web.post("/graphql", json={"query": AUTHORS}, headers={"accept": ARROW})
     assert answer.headers["content-type"] == ARROW
     assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == rows
+
+
+def test_a_client_without_headers_asks_for_arrow_by_a_parameter(service: Service) -> None:
+    parameters = {"query": AUTHORS, "format": "arrow"}
+    answer = service.web.get("/graphql", params=parameters, headers={"accept": "*/*"})
+    assert answer.headers["content-type"] == ARROW
+    rows = service.table({"query": AUTHORS}).to_pylist()
+    assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == rows
+    as_json = service.web.get("/graphql?format=json", params=parameters | {"format": "json"})
+    assert as_json.json() == {"data": {"authors": rows}}
+    assert service.web.get("/graphql", params=parameters | {"format": "x"}).status_code == 400
 
 
 def test_a_field_of_several_is_picked_by_the_ticket(service: Service) -> None:

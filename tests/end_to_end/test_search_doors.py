@@ -141,6 +141,12 @@ def test_arrow_comes_over_http_and_from_the_command_line(service: Service) -> No
     assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
 
 
+def test_arrow_is_asked_for_by_a_parameter(service: Service) -> None:
+    answer = over_http(service, {"format": "arrow"})
+    assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
+    assert over_http(service, {"format": "xml"}).status_code == 400
+
+
 def test_a_mistake_is_pointed_at_through_every_door(service: Service) -> None:
     answer = over_http(service, {"q": "entty_type:Order"})
     [error] = answer.json()["errors"]

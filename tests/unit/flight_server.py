@@ -11,7 +11,7 @@ from flight_service.addresses import Address
 from flight_service.assets import named
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import Forbidden, InvalidRequest
+from flight_service.errors import Forbidden, InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
@@ -25,7 +25,7 @@ DOWN = "ClickHouse at http://x does not answer. Check that the server runs."
 
 Kind = Literal[
     "rows", "empty", "wide", "down", "breaks", "bug", "other_schema", "refused", "forbidden",
-    "endless", "waits", "whoami",
+    "endless", "waits", "whoami", "unknown",
 ]  # fmt: skip
 
 
@@ -50,6 +50,8 @@ class Flights:
     def resolve(self, ticket: Made, principal: Principal) -> Flight:
         if ticket.kind == "refused":
             raise InvalidRequest("There is no such thing. Take another.")
+        if ticket.kind == "unknown":
+            raise UnknownName("There is no asset 'x'. There are: y.")
         if ticket.kind == "forbidden":
             raise Forbidden("Only an admin may see this. Ask one.")
 
@@ -60,7 +62,7 @@ class Flights:
 
     def listing(self, principal: Principal) -> list[Listed]:
         kinds: tuple[Kind, ...] = ("rows", "down", "waits")
-        return [Listed(("made", kind), Made(kind=kind)) for kind in kinds]
+        return [Listed(f"made/{kind}", Made(kind=kind)) for kind in kinds]
 
     def _extent(self, ticket: Made) -> Extent:
         if ticket.kind == "down":

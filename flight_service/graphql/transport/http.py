@@ -67,7 +67,8 @@ class _Endpoint:
         try:
             authorization = request.headers.get("authorization")
             principal = authenticate(authorization, self._settings.jwt_secret)
-            asked = await read_request(request, accepted(request.headers.get("accept")))
+            accept, format = request.headers.get("accept"), request.query_params.get("format")
+            asked = await read_request(request, accepted(accept, format))
         except BadRequest as bad:
             await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             return
