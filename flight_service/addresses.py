@@ -1,5 +1,6 @@
 """Where the service listens, and where clients are told to find it."""
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -44,6 +45,16 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it. A host that is not known is taken for another's."""
+        try:
+            found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        hosts = [str(address[0]).partition("%")[0] for *_, address in found]
+        return all(ipaddress.ip_address(host).is_loopback for host in hosts)
 
     def listen(self) -> socket.socket:
         """A socket that is bound to the address.

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import jwt
 from pyarrow import flight
-from pydantic import SecretStr
 
 from flight_service.errors import Unauthenticated, answered
+from fraiseql_assets.settings import Settings
 
 ALGORITHM = "HS256"
 HOLDS_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -36,26 +36,37 @@ class Principal:
 ANYONE = Principal()
 
 
-def authenticate(authorization: str | None, secret: SecretStr | None) -> Principal:
-    """The principal that an `authorization` header names. Without a secret, whoever comes.
+def authenticate(authorization: str | None, settings: Settings) -> Principal:
+    """The principal that an `authorization` header names. Without a secret, anyone.
 
     Raises:
         Unauthenticated: the header is missing or holds no valid token.
     """
-    if secret is None:
+    if settings.jwt_secret is None:
         return replace(ANYONE, authorization=authorization) if authorization else ANYONE
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send the header `authorization: Bearer <JWT>` with every call.")
-    principal = _principal(_claims(token.strip(), secret.get_secret_value()))
+    principal = _principal(_claims(token.strip(), settings.jwt_secret.get_secret_value(), settings))
     return replace(principal, authorization=authorization)
 
 
-def _claims(token: str, secret: str) -> dict[str, Any]:
+def _claims(token: str, secret: str, settings: Settings) -> dict[str, Any]:
+    # What kind of text names a token's subject is the issuer's to say.
+    options: Any = {
+        "verify_sub": False,
+        "verify_aud": settings.jwt_audience is not None,
+        "require": ["exp"] if settings.jwt_require_exp else [],
+    }
     try:
-        # Whom a token is for, and what kind of text names its subject, is the issuer's to say.
-        options: Any = {"verify_aud": False, "verify_sub": False}
-        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], options=options)
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            options=options,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+        )
         _check_texts(claims)
         return claims
     except jwt.ExpiredSignatureError as error:
@@ -66,6 +77,12 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
         raise Unauthenticated(
             "The token is signed with another secret than the service's FRAISEQL_JWT_SECRET."
         ) from error
+    except jwt.MissingRequiredClaimError as error:
+        raise Unauthenticated(f"The token lacks the claim {error.claim}.") from error
+    except jwt.InvalidIssuerError as error:
+        raise Unauthenticated("The token is of another issuer than this service's.") from error
+    except jwt.InvalidAudienceError as error:
+        raise Unauthenticated("The token is for another audience than this service.") from error
     except jwt.InvalidAlgorithmError as error:
         raise Unauthenticated(f"The token must be signed with {ALGORITHM}.") from error
     except jwt.InvalidTokenError as error:
@@ -117,16 +134,16 @@ class Authentication(flight.ServerMiddlewareFactory):
 
     KEY = "principals"
 
-    def __init__(self, secret: SecretStr | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._secret = secret
+        self._settings = settings
 
     def start_call(
         self, info: flight.CallInfo, headers: dict[str, list[str]]
     ) -> AuthenticationMiddleware:
         given = headers.get("authorization", [None])[0]
         with answered():
-            return AuthenticationMiddleware(authenticate(given, self._secret))
+            return AuthenticationMiddleware(authenticate(given, self._settings))
 
 
 def principal_of(context: flight.ServerCallContext) -> Principal:

@@ -11,7 +11,8 @@ ServiceError
 ├── Stopping               UNAVAILABLE: the service is being stopped
 └── GraphQLFailure         see `flight_service.graphql.errors`
 
-A plane or log that is down is UNAVAILABLE in its own words. Everything else is INTERNAL: its
+A plane or log that is down is UNAVAILABLE in its own words, without its address, which is only
+logged. Everything else is INTERNAL: its
 traceback goes to the service's own log under a number that the client is told.
 """
 
@@ -25,6 +26,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pyarrow import flight
 
+from flight_service.disclosure import without_addresses
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
@@ -126,6 +128,12 @@ class Stopping(ServiceError):
         return "The service is stopping. Ask again in a moment."
 
 
+def told(error: PlaneError | LogError) -> str:
+    """What a client is told of a server that failed. Its address is only logged."""
+    logger.warning("%s", error)
+    return _shortened(without_addresses(" ".join(str(error).split())))
+
+
 LONGEST = 2000
 """How many characters of a message are sent. gRPC carries it in the trailers, and a client that
 gets more than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
@@ -134,14 +142,12 @@ gets more than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
 def as_flight_error(error: Exception) -> Exception:
     """The exception that gives the client this error's status and sentence."""
     # Arrow ends the message itself, with a full stop and the name of the status.
-    sentence = " ".join(str(error).split()).removesuffix(".")
-    if len(sentence) > LONGEST:
-        sentence = f"{sentence[:LONGEST]}…"
+    sentence = _shortened(" ".join(str(error).split()).removesuffix("."))
     match error:
         case ServiceError():
             return error.status.flight(sentence)
         case PlaneError() | LogError():
-            return UNAVAILABLE.flight(sentence)
+            return UNAVAILABLE.flight(told(error).removesuffix("."))
         case flight.FlightError() | InvalidArgument() | NotFound() | Unimplemented():
             return error
     number = secrets.token_hex(4)
@@ -149,6 +155,10 @@ def as_flight_error(error: Exception) -> Exception:
     return flight.FlightInternalError(
         f"The service failed on this call. Its log says why, under error {number}"
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
-from flight_service.errors import InvalidRequest, Unauthenticated
+from flight_service.errors import InvalidRequest, Unauthenticated, told
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -102,7 +102,7 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
 
     async def search(request: Request) -> Response:
         try:
-            principal = authenticate(request.headers.get("authorization"), settings.jwt_secret)
+            principal = authenticate(request.headers.get("authorization"), settings)
             given = dict(request.query_params)
             is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
             ticket = _ticket(given)
@@ -115,7 +115,7 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
         except SearchMistake as mistake:
             return _error(400, str(mistake))
         except PlaneError as error:
-            return _error(503, str(error))
+            return _error(503, told(error))
         if is_arrow:
             return Response(_ipc(found), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")

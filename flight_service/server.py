@@ -22,6 +22,7 @@ from flight_service.errors import (
     answered,
     answered_by_sentence,
     as_flight_error,
+    told,
 )
 from flight_service.flights import Extent, Flight, Part
 from flight_service.messages import messages
@@ -52,7 +53,7 @@ class FlightServer(flight.FlightServerBase):
         super().__init__(
             str(self.address),
             middleware={
-                Authentication.KEY: Authentication(settings.jwt_secret),
+                Authentication.KEY: Authentication(settings),
                 Cancellations.KEY: self._calls,
             },
         )
@@ -201,7 +202,7 @@ def _all_within(seconds: float, asks: list[Callable[[], Extent]]) -> list[Extent
         try:
             extents[number] = asks[number]()
         except (PlaneError, LogError) as error:
-            extents[number] = _unknown(str(error))
+            extents[number] = _unknown(told(error))
         except Exception as error:
             extents[number] = _unknown(str(as_flight_error(error)))
 

@@ -179,6 +179,23 @@ class Settings(BaseSettings):
         description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more; "
         "unset, the Flight service is open to whoever reaches it.",
     )
+    jwt_issuer: str | None = Field(
+        default=None, description="The issuer (`iss`) that tokens must have; unset, any."
+    )
+    jwt_audience: str | None = Field(
+        default=None,
+        description="The audience (`aud`) that tokens must be for; unset, any or none.",
+    )
+    jwt_require_exp: bool = Field(
+        default=True,
+        description="Whether tokens must expire (`exp`); `false` accepts tokens that are valid "
+        "for ever.",
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="Whether the Flight service may listen on an address that other machines reach "
+        "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
+    )
     flight_token: SecretStr | None = Field(
         default=None,
         description="The token with which the command line calls the Flight service.",

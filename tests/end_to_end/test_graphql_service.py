@@ -9,11 +9,11 @@ from typing import Any
 
 import graphql_shop as shop
 import httpx
-import jwt
 import pyarrow as pa
 import pytest
 from pyarrow import flight
 from pydantic import SecretStr
+from tokens import signed
 
 from flight_service.addresses import Address
 from flight_service.http import HttpServer, application
@@ -45,7 +45,7 @@ class Service:
 def bearing(**claims: Any) -> flight.FlightCallOptions:
     if not claims:
         return flight.FlightCallOptions()
-    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    token = signed(SECRET, **claims)
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
 
@@ -259,7 +259,7 @@ def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_caller_s_token(
     for service in running(settings):
         mutation = {"query": 'mutation { rename(id: "x") { id } }'}
         assert service.web.post("/graphql", json=mutation).status_code == 401
-        token = jwt.encode({"sub": "a"}, SECRET, algorithm="HS256")
+        token = signed(SECRET, sub="a")
         headers = {"authorization": f"Bearer {token}"}
         answer = service.web.post("/graphql", json=mutation, headers=headers)
         assert answer.json()["errors"][0]["code"] == "NOT_A_QUERY"
@@ -387,7 +387,7 @@ def test_requests_are_recorded_over_both_transports(served_settings: Settings) -
     recorder = Requests()
     guarded = served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)})
     claims = {"sub": "ada", "tenant_id": "acme"}
-    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    token = signed(SECRET, **claims)
     for service in running(guarded, recorder):
         rows = service.table({"query": AUTHORS}, **claims).num_rows
         with pytest.raises(pa.ArrowInvalid):

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jwt
 import pyarrow as pa
 import pytest
 from event_tables import DAY, block, event
 from flights import Service, environment, names_of_their_own, serving
 from pyarrow import flight
 from pydantic import SecretStr
+from tokens import signed
 
 from flight_service.errors import sentence_of
 from fraiseql_assets.operational.plane import OperationalPlane
@@ -24,7 +24,7 @@ ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
 
 
 def token(**claims: Any) -> str:
-    return jwt.encode({"sub": "ada", **claims}, SECRET, algorithm="HS256")
+    return signed(SECRET, **{"sub": "ada", **claims})
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,9 @@ from fraiseql_assets.settings import Settings
 
 SECRET = "a secret of at least thirty-two characters"
 SCHEMA = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("text", pa.utf8())])
-DOWN = "ClickHouse at http://x does not answer. Check that the server runs."
+DOWN = "ClickHouse at http://inner:8123 does not answer. Check that the server runs."
+TOLD = "ClickHouse does not answer. Check that the server runs."
+"""What clients are told of it."""
 
 Kind = Literal[
     "rows", "empty", "wide", "down", "breaks", "bug", "other_schema", "refused", "forbidden",

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-import jwt
 import pyarrow as pa
 import pytest
 from pyarrow import flight
@@ -17,7 +16,8 @@ from flight_service.messages import MESSAGE_BYTES
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
 from fraiseql_assets.settings import Settings
-from tests.unit.flight_server import DOWN, SCHEMA, SECRET, Flights, Kind, Made, start_server
+from tests.tokens import signed
+from tests.unit.flight_server import DOWN, SCHEMA, SECRET, TOLD, Flights, Kind, Made, start_server
 
 Start = Callable[..., FlightServer]
 
@@ -89,8 +89,8 @@ def test_a_client_with_the_default_limit_of_grpc_reads_a_large_batch(start: Star
         ("refused", pa.ArrowInvalid, "There is no such thing. Take another."),
         ("unknown", pa.ArrowKeyError, "There is no asset 'x'. There are: y."),
         ("forbidden", flight.FlightUnauthorizedError, "Only an admin may see this. Ask one."),
-        ("down", flight.FlightUnavailableError, DOWN),
-        ("breaks", flight.FlightUnavailableError, DOWN),
+        ("down", flight.FlightUnavailableError, TOLD),
+        ("breaks", flight.FlightUnavailableError, TOLD),
     ],
 )
 def test_an_error_is_a_sentence_of_its_kind(
@@ -160,11 +160,20 @@ def test_an_info_has_an_endpoint_per_part_and_says_what_is_known(
 def test_what_is_down_or_silent_is_listed_with_the_reason(client: flight.FlightClient) -> None:
     found = {info.descriptor.path[0][5:]: info for info in client.list_flights()}
     about = {kind: json.loads(info.app_metadata) for kind, info in found.items()}
-    assert about[b"down"]["error"] == DOWN
+    assert about[b"down"]["error"] == TOLD
     assert about[b"waits"]["error"] == "Its server has not answered within 1.1 seconds."
     assert found[b"rows"].total_records == 3
     assert {info.total_records for kind, info in found.items() if kind != b"rows"} == {-1}
     assert all(info.schema == SCHEMA and info.endpoints for info in found.values())
+
+
+def test_the_address_of_a_server_that_is_down_is_in_the_log(
+    client: flight.FlightClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(flight.FlightUnavailableError) as caught:
+        client.do_get(ticket("down")).read_all()
+    assert "inner" not in str(caught.value)
+    assert DOWN in caplog.text
 
 
 def test_criteria_are_how_the_names_begin(client: flight.FlightClient) -> None:
@@ -226,7 +235,7 @@ def test_a_taken_port_is_an_error_with_the_setting(start: Start) -> None:
 
 
 def bearer(**claims: object) -> flight.FlightCallOptions:
-    token = jwt.encode(dict(claims), SECRET, "HS256")
+    token = signed(SECRET, **claims)
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
 

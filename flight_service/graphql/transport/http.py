@@ -66,7 +66,7 @@ class _Endpoint:
         request = HttpRequest(scope, receive)
         try:
             authorization = request.headers.get("authorization")
-            principal = authenticate(authorization, self._settings.jwt_secret)
+            principal = authenticate(authorization, self._settings)
             accept, format = request.headers.get("accept"), request.query_params.get("format")
             asked = await read_request(request, accepted(accept, format))
         except BadRequest as bad:
