@@ -60,7 +60,7 @@ def serve() -> None:
         server = FlightServer(flight, settings, served)
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
-    web = HttpServer(bound, application(served.routes, settings))
+    web = HttpServer(bound, application(served.routes, settings), settings.http_connections)
     taken = http.with_port(bound.getsockname()[1])
     typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
     stopped.get()

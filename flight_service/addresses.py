@@ -11,6 +11,9 @@ REUSE_CONNECTION = "arrow-flight-reuse-connection://?"
 """The location that means: where this answer came from."""
 
 
+EVERY_INTERFACE = ("0.0.0.0", "::")
+
+
 class AddressError(Exception):
     """An address that cannot be listened on; the message says which setting, and why."""
 
@@ -95,6 +98,6 @@ def locations(address: Address) -> list[flight.Location]:
     which name it is reached, so only the connection itself is right.
     """
     reuse = flight.Location(REUSE_CONNECTION)
-    if address.host in ("0.0.0.0", "::"):
+    if address.host in EVERY_INTERFACE:
         return [reuse]
     return [flight.Location(str(address)), reuse]

@@ -12,6 +12,7 @@ from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
 from flight_service.graphql.transport.http import graphql_route
+from flight_service.limits import StreamLimits
 from flight_service.log_source import LogSource
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
@@ -40,6 +41,8 @@ class Registry:
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """What the HTTP side serves beside `/health`."""
+    limits: StreamLimits | None = None
+    """Shared by both sides; the server makes its own where there are none."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
@@ -57,6 +60,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     graphql = GraphQL(settings)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
+    limits = StreamLimits(settings)
     return Registry(
         resolvers={
             Asset: assets.resolve,
@@ -70,7 +74,8 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         listings=(assets.listing, queries.listing),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
         routes=(
-            recorded_route(graphql_route(graphql, settings), recorder, settings),
+            recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
             search_route(engine, settings),
         ),
+        limits=limits,
     )

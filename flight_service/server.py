@@ -25,6 +25,7 @@ from flight_service.errors import (
     told,
 )
 from flight_service.flights import Extent, Flight, Part
+from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import messages
 from flight_service.registry import Registry
 from flight_service.tickets import Ticket, TicketReader
@@ -42,6 +43,7 @@ class FlightServer(flight.FlightServerBase):
 
     def __init__(self, address: Address, settings: Settings, registry: Registry) -> None:
         self._calls = Cancellations()
+        self._limits = LimitedCalls(registry.limits or StreamLimits(settings))
         self._registry = registry
         self._reader = TicketReader(list(registry.resolvers), registry.named)
         # A second more than a probe takes to give up and say why.
@@ -55,6 +57,7 @@ class FlightServer(flight.FlightServerBase):
             middleware={
                 Authentication.KEY: Authentication(settings),
                 Cancellations.KEY: self._calls,
+                LimitedCalls.KEY: self._limits,
             },
         )
 
@@ -114,7 +117,9 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.FlightDataStream:
         """Streams what a ticket stands for."""
         with answered():
-            found = self._resolve(self._reader.read(ticket.ticket), principal_of(context))
+            principal = principal_of(context)
+            found = self._resolve(self._reader.read(ticket.ticket), principal)
+            self._limits.begin(context, principal)
             cancellation = self._calls.watch(context)
             batches = found.stream(cancellation)
             return flight.GeneratorStream(found.schema, _sent(batches, found.schema, cancellation))

@@ -166,6 +166,17 @@ class Settings(BaseSettings):
     )
 
     # What the Flight service's HTTP side lets through.
+    trusted_hosts: list[str] = Field(
+        default=[],
+        description="Hosts that HTTP requests may name in `Host`, such as `assets.example` or "
+        "`*.example`, as a JSON list, beside this machine's loopback names and the host of "
+        "`FRAISEQL_HTTP_URL`; `*` is any.",
+    )
+    http_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="How many connections the HTTP side takes; further ones get 503.",
+    )
     cors_origins: list[str] = Field(
         default=[],
         description="The origins, such as `https://app.example`, whose web pages may call the HTTP "
@@ -195,6 +206,12 @@ class Settings(BaseSettings):
         default=False,
         description="Whether the Flight service may listen on an address that other machines reach "
         "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
+    )
+    principal_streams: int = Field(
+        default=128,
+        ge=1,
+        description="How many results one principal may read at once, over Flight and HTTP "
+        "together; without `FRAISEQL_JWT_SECRET` there is no such limit.",
     )
     flight_token: SecretStr | None = Field(
         default=None,

@@ -265,6 +265,32 @@ def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_caller_s_token(
         assert answer.json()["errors"][0]["code"] == "NOT_A_QUERY"
 
 
+def test_a_principal_that_reads_too_much_over_http_is_asked_to_wait(
+    served_settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    path = shop.create_endless(database_url, tmp_path)
+    changes = {
+        "schema_path": path,
+        "jwt_secret": SecretStr(SECRET),
+        "principal_streams": 1,
+    }
+    headers = {"authorization": f"Bearer {signed(SECRET, sub='ada')}"}
+    asked = {"json": {"query": "{ things { id needed } }"}, "headers": headers}
+    for service in running(served_settings.model_copy(update=changes)):
+        with service.web.stream("POST", "/graphql", **asked) as answer:
+            assert answer.status_code == 200
+            refused = service.web.post(
+                "/graphql", json={"query": "{ __typename }"}, headers=headers
+            )
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["errors"][0]["code"] == "BUSY"
+            other = {"authorization": f"Bearer {signed(SECRET, sub='bob')}"}
+            assert service.web.post(
+                "/graphql", json={"query": "{ __typename }"}, headers=other
+            ).json() == {"data": {"__typename": "Query"}}
+
+
 @pytest.mark.parametrize("accept", [GRAPHQL, ARROW])
 def test_a_reader_over_http_that_goes_away_stops_the_database(
     served_settings: Settings, database_url: str, tmp_path: Path, accept: str

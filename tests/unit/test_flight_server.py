@@ -264,6 +264,35 @@ def test_every_call_needs_a_token_where_there_is_a_secret(start: Start, call: st
         assert CALLS[call](client, bearer(sub="ada")) is not None
 
 
+def test_a_principal_that_reads_too_much_is_refused_until_one_ends(start: Start) -> None:
+    server = start(jwt_secret=SECRET, principal_streams=1)
+    ada, bob = bearer(sub="ada"), bearer(sub="bob")
+    with flight.connect(str(server.address)) as client:
+        reader = client.do_get(ticket("endless"), ada)
+        reader.read_chunk()
+        with pytest.raises(flight.FlightUnavailableError, match="reads 1 results already"):
+            client.do_get(ticket("rows"), ada)
+        assert client.do_get(ticket("rows"), bob).read_all().num_rows == 3
+        reader.cancel()
+        for kind in ("rows", "breaks", "rows"):
+            read_when_free(client, kind, ada)
+
+
+def read_when_free(
+    client: flight.FlightClient, kind: Kind, options: flight.FlightCallOptions
+) -> None:
+    """Reads a flight as soon as the principal's other one has ended."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            client.do_get(ticket(kind), options).read_all()
+            return
+        except flight.FlightUnavailableError as error:
+            if sentence_of(error) == TOLD:
+                return
+            assert time.monotonic() < deadline
+
+
 def test_the_claims_reach_the_flight(start: Start) -> None:
     with flight.connect(str(start(jwt_secret=SECRET).address)) as client:
         options = bearer(sub="ada", tenant_id="acme", roles=["admin"])
