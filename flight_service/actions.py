@@ -10,7 +10,7 @@ from pyarrow import flight
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.health import health
-from flight_service.tickets import shown
+from flight_service.tickets import MAX_BYTES, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,15 @@ def run(
     """The answer of the action that is asked for.
 
     Raises:
-        InvalidRequest: there is no such action.
+        InvalidRequest: there is no such action, or its body is too large.
     """
     found = next((action for action in actions if action.name == asked.type), None)
     if found is None:
         names = ", ".join(action.name for action in actions)
         raise InvalidRequest(f"There is no action {shown(asked.type)}. There are: {names}.")
+    if asked.body.size > MAX_BYTES:
+        raise InvalidRequest(
+            f"The action's body has at most {MAX_BYTES:,} bytes, this one {asked.body.size:,}."
+        )
     answer = found.run(asked.body.to_pybytes(), principal)
     return [flight.Result(msgspec.json.encode(answer))]

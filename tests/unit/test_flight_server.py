@@ -197,6 +197,11 @@ def test_an_unknown_action_is_told_the_known_ones(client: flight.FlightClient) -
         list(client.do_action("Foo"))
 
 
+def test_an_actions_body_has_a_largest_size(client: flight.FlightClient) -> None:
+    with pytest.raises(pa.ArrowInvalid, match="has at most 262,144 bytes, this one 262,145"):
+        list(client.do_action(flight.Action("HealthCheck", b"x" * (256 * 1024 + 1))))
+
+
 def test_a_stream_that_nobody_reads_any_more_is_closed(
     client: flight.FlightClient, flights: Flights
 ) -> None:
