@@ -76,6 +76,7 @@ class AssetFlights:
             schema=source.schema,
             stream=partial(source.stream, ticket),
             extent=partial(source.extent, ticket),
+            extent_key=ticket,
             about={
                 "asset": asset.key,
                 "description": asset.description,

@@ -4,7 +4,7 @@ A kind of ticket is a class, a resolver that makes a `Flight` of it, and a line 
 `flight_service.registry`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,9 @@ class Flight:
     """Begins the work and yields batches of exactly `schema`. Closing the iterator ends the work;
     work that waits on a server has `Cancellation.then` end the wait."""
     extent: Callable[[], Extent] = Extent
+    extent_key: Hashable | None = None
+    """Flights of the same key have the same extent, for every principal: it is asked for once for
+    all who wait for it."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What is known of it without asking anyone; travels with `Extent.about`."""
 

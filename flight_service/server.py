@@ -5,8 +5,7 @@ What a method raises reaches the client as a Flight error with a sentence; see
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import pyarrow as pa
@@ -22,16 +21,14 @@ from flight_service.errors import (
     answered,
     answered_by_sentence,
     as_flight_error,
-    told,
 )
 from flight_service.flights import Extent, Flight, Part
 from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import messages
+from flight_service.probes import Probes
 from flight_service.registry import Registry
 from flight_service.tickets import Ticket, TicketReader
-from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import LogError
 
 
 class FlightServer(flight.FlightServerBase):
@@ -47,7 +44,7 @@ class FlightServer(flight.FlightServerBase):
         self._registry = registry
         self._reader = TicketReader(list(registry.resolvers), registry.named)
         # A second more than a probe takes to give up and say why.
-        self._patience = settings.probe_timeout_seconds + 1
+        self._probes = Probes(settings.probe_timeout_seconds + 1)
         # Arrow says of a taken port only that it did not start; this says which, and what to do.
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
@@ -85,7 +82,7 @@ class FlightServer(flight.FlightServerBase):
                 if item.name.startswith(wanted)
             ]
             flights = [item.flight or self._resolve(item.ticket, principal) for _, item in listed]
-            extents = _all_within(self._patience, [found.extent for found in flights])
+            extents = self._probes.extents(flights)
             return iter(
                 [
                     self._info(descriptor, item.ticket, found, extent)
@@ -193,34 +190,3 @@ def _sent(
         close = getattr(batches, "close", None)
         if close:
             close()
-
-
-def _all_within(seconds: float, asks: list[Callable[[], Extent]]) -> list[Extent]:
-    """The extents, asked for at once; one that fails or is late is unknown, with the reason.
-
-    A server that neither answers nor refuses keeps a thread for as long as its own timeout.
-    """
-    late = f"Its server has not answered within {seconds:g} seconds."
-    extents = [_unknown(late)] * len(asks)
-
-    def ask(number: int) -> None:
-        try:
-            extents[number] = asks[number]()
-        except (PlaneError, LogError) as error:
-            extents[number] = _unknown(told(error))
-        except Exception as error:
-            extents[number] = _unknown(str(as_flight_error(error)))
-
-    threads = [
-        threading.Thread(target=ask, args=(number,), daemon=True) for number in range(len(asks))
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return list(extents)
-
-
-def _unknown(why: str) -> Extent:
-    return Extent(about={"error": why})

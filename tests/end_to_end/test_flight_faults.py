@@ -1,5 +1,6 @@
 """The Flight service when something is down, cut short, taken or told to end."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -34,6 +35,7 @@ from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.publish import publish_generated
 
 NOWHERE = {
     "nats_url": SecretStr("nats://127.0.0.1:1"),
@@ -210,6 +212,27 @@ def test_a_client_that_is_killed_leaves_nothing_behind(settings: Settings) -> No
         client.kill()
         client.communicate()
         assert eventually(lambda: connections() == 0)
+
+
+def test_many_tails_share_one_connection_to_the_log(settings: Settings) -> None:
+    set_up(settings)
+    log = urlsplit(settings.nats_url.get_secret_value()).port
+    with serving(settings) as service:
+        process = psutil.Process(service.process.pid)
+        threads = process.num_threads()
+        ticket = flight.Ticket(b'{"type":"Tail"}')
+        readers = [service.client.do_get(ticket) for _ in range(30)]
+        held = process.net_connections("tcp")
+        assert sum(bool(found.raddr) and found.raddr.port == log for found in held) == 1
+        # gRPC has a thread for each call, and some that wait for the next.
+        assert process.num_threads() - threads < 2 * len(readers)
+        asyncio.run(publish_generated(settings, count=50, shape="observer"))
+        for reader in readers:
+            sequences: list[int] = []
+            while len(sequences) < 50:
+                sequences += reader.read_chunk().data["stream_seq"].to_pylist()
+            assert sequences == [*range(1, 51)]
+            reader.cancel()
 
 
 def ended(settings: Settings) -> subprocess.CompletedProcess[str]:

@@ -48,6 +48,8 @@ class Flights:
     def __init__(self) -> None:
         self.closed = threading.Event()
         self.cancelled = threading.Event()
+        self.asked = 0
+        """How often a server was asked that does not answer."""
 
     def resolve(self, ticket: Made, principal: Principal) -> Flight:
         if ticket.kind == "refused":
@@ -60,7 +62,9 @@ class Flights:
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
             return self._stream(ticket, principal, cancellation)
 
-        return Flight(SCHEMA, stream, lambda: self._extent(ticket), about={"kind": ticket.kind})
+        return Flight(
+            SCHEMA, stream, lambda: self._extent(ticket), ticket, about={"kind": ticket.kind}
+        )
 
     def listing(self, principal: Principal) -> list[Listed]:
         kinds: tuple[Kind, ...] = ("rows", "down", "waits")
@@ -70,6 +74,7 @@ class Flights:
         if ticket.kind == "down":
             raise PlaneUnavailable(DOWN)
         if ticket.kind == "waits":
+            self.asked += 1
             self.closed.wait(30)
         return Extent(rows=ticket.rows, parts=(Part(ticket, {"part": 1}), Part(ticket)))
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pyarrow as pa
@@ -174,6 +175,24 @@ def test_the_address_of_a_server_that_is_down_is_in_the_log(
         client.do_get(ticket("down")).read_all()
     assert "inner" not in str(caught.value)
     assert DOWN in caplog.text
+
+
+def test_clients_that_list_at_once_share_the_questions_to_a_server(
+    start: Start, flights: Flights
+) -> None:
+    address = str(start().address)
+
+    def list_all(_: int) -> list[str]:
+        with flight.connect(address) as client:
+            return [
+                json.loads(info.app_metadata).get("error", "") for info in client.list_flights()
+            ]
+
+    with ThreadPoolExecutor(20) as pool:
+        listed = [*pool.map(list_all, range(20))]
+    late = "Its server has not answered within 1.1 seconds."
+    assert listed == [["", TOLD, late]] * 20
+    assert flights.asked == 1
 
 
 def test_criteria_are_how_the_names_begin(client: flight.FlightClient) -> None:
