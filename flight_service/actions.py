@@ -1,4 +1,4 @@
-"""Actions: what a client may ask for besides flights. Those there are stand in the registry."""
+"""Flight actions. The registry lists them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from flight_service.tickets import MAX_BYTES, shown
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that a client may ask for besides flights; answers with one JSON object."""
+    """An action. Its result is one JSON object."""
 
     name: str
     description: str
@@ -30,14 +30,14 @@ HEALTH_CHECK = Action(
 
 
 def listed(actions: Sequence[Action]) -> list[flight.ActionType]:
-    """What ListActions shows."""
+    """The answer of ListActions."""
     return [flight.ActionType(action.name, action.description) for action in actions]
 
 
 def run(
     actions: Sequence[Action], asked: flight.Action, principal: Principal
 ) -> list[flight.Result]:
-    """The answer of the action that is asked for.
+    """Runs an action.
 
     Raises:
         InvalidRequest: there is no such action, or its body is too large.

@@ -1,4 +1,4 @@
-"""Who calls: the claims of a bearer token, checked on every call before anything else."""
+"""Authentication: every call's bearer token is checked before anything else."""
 
 import json
 import re
@@ -21,23 +21,23 @@ ROLES = ("roles", "role", "fraiseql_roles")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """What a call's token says of who calls. Nothing, where the service is open."""
+    """The client of a call, as its token describes it. Empty if no tokens are checked."""
 
     subject: str | None = None
     tenant: str | None = None
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=dict)
-    """Every claim, as it stands in the token."""
+    """Every claim of the token, unchanged."""
     authorization: str | None = field(default=None, repr=False, compare=False)
-    """The header itself, for servers behind this one; whatever it holds, where none is checked."""
+    """The header itself, to forward to a FraiseQL server. Not checked if there is no secret."""
 
 
 ANYONE = Principal()
 
 
 def authenticate(authorization: str | None, settings: Settings) -> Principal:
-    """The principal that an `authorization` header names. Without a secret, anyone.
+    """The principal of an `authorization` header. `ANYONE` if there is no secret.
 
     Raises:
         Unauthenticated: the header is missing or holds no valid token.
@@ -90,7 +90,7 @@ def _claims(token: str, secret: str, settings: Settings) -> dict[str, Any]:
 
 
 def _check_texts(claims: dict[str, Any]) -> None:
-    """Refuses claims with a text that neither JSON in UTF-8 nor a database can hold."""
+    """Refuses claims with text that UTF-8 or PostgreSQL cannot represent."""
     try:
         text = json.dumps(claims, ensure_ascii=False)
         text.encode()
@@ -115,14 +115,14 @@ def _text(value: object) -> str | None:
 
 
 def _names(value: object) -> frozenset[str]:
-    """Names as issuers write them: a list, or one text with spaces between."""
+    """Names in either notation: a list, or one string separated by spaces."""
     if isinstance(value, str):
         return frozenset(value.split())
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
 
 
 class AuthenticationMiddleware(flight.ServerMiddleware):
-    """Carries a call's principal to the method that answers it."""
+    """Passes the principal of a call to the method that handles it."""
 
     def __init__(self, principal: Principal) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class AuthenticationMiddleware(flight.ServerMiddleware):
 
 
 class Authentication(flight.ServerMiddlewareFactory):
-    """Lets no call through, whatever it asks for, before its principal is known."""
+    """Authenticates every call before its method runs."""
 
     KEY = "principals"
 
@@ -147,5 +147,5 @@ class Authentication(flight.ServerMiddlewareFactory):
 
 
 def principal_of(context: flight.ServerCallContext) -> Principal:
-    """The principal of the call that the context is of."""
+    """The principal of the context's call."""
     return cast(AuthenticationMiddleware, context.get_middleware(Authentication.KEY)).principal

@@ -1,19 +1,19 @@
-"""What can go wrong with a call, and how it crosses to the client: as one sentence with a status.
+"""Error classes, and the status and sentence that a client gets for each.
 
-Raised within the service, each class with its status in Flight and over HTTP:
+The service raises these classes:
 
 ServiceError
 ├── Refused                the call cannot be answered as it stands
-│   ├── InvalidRequest     INVALID_ARGUMENT: a ticket, descriptor or action that does not fit
+│   ├── InvalidRequest     INVALID_ARGUMENT: an invalid ticket, descriptor or action
 │   │   └── UnknownName    NOT_FOUND: a name that nothing has
 │   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
 │   └── Forbidden          PERMISSION_DENIED: the principal may not see it
 ├── Stopping               UNAVAILABLE: the service is being stopped
 └── GraphQLFailure         see `flight_service.graphql.errors`
 
-A plane or log that is down is UNAVAILABLE in its own words, without its address, which is only
-logged. Everything else is INTERNAL: its
-traceback goes to the service's own log under a number that the client is told.
+If a plane or the log fails, the client gets UNAVAILABLE and the plane's message without addresses.
+All other errors are INTERNAL: the traceback goes to the service's log under a number, and the
+client gets the number.
 """
 
 import logging
@@ -59,7 +59,7 @@ class Unimplemented(_Bare, pa.ArrowNotImplementedError):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a client is told of an error beside its sentence."""
+    """The status of an error, in Flight and over HTTP."""
 
     flight: Callable[[str], Exception]
     http: int
@@ -86,7 +86,7 @@ _DETAILS: dict[type[Exception], str] = {
 
 
 class ServiceError(Exception):
-    """An error that the client is told in its own words, with the status of its class."""
+    """An error whose message is sent to the client, with the status of its class."""
 
     status: ClassVar[Status] = INTERNAL
 
@@ -98,29 +98,29 @@ class Refused(ServiceError):
 
 
 class InvalidRequest(Refused):
-    """A ticket, descriptor or action that does not fit."""
+    """A ticket, descriptor or action is invalid."""
 
 
 class UnknownName(InvalidRequest):
-    """There is nothing of that name."""
+    """No flight has this name."""
 
     status = NOT_FOUND
 
 
 class Unauthenticated(Refused):
-    """There is no token where one is needed, or it is not valid."""
+    """The token is missing or invalid."""
 
     status = UNAUTHENTICATED
 
 
 class Forbidden(Refused):
-    """The principal is known and may not see this."""
+    """The principal may not see this."""
 
     status = PERMISSION_DENIED
 
 
 class Stopping(ServiceError):
-    """The service is being stopped while the call runs."""
+    """The service stops while the call runs."""
 
     status = UNAVAILABLE
 
@@ -128,8 +128,8 @@ class Stopping(ServiceError):
         return "The service is stopping. Ask again in a moment."
 
 
-def told(error: PlaneError | LogError) -> str:
-    """What a client is told of a server that failed. Its address is only logged."""
+def client_message(error: PlaneError | LogError) -> str:
+    """What a client gets to read about a server that failed. Its address is only logged."""
     logger.warning("%s", error)
     return _shortened(without_addresses(" ".join(str(error).split())))
 
@@ -140,14 +140,14 @@ gets more than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
 
 
 def as_flight_error(error: Exception) -> Exception:
-    """The exception that gives the client this error's status and sentence."""
+    """The exception with which pyarrow sends this error's status and sentence."""
     # Arrow ends the message itself, with a full stop and the name of the status.
     sentence = _shortened(" ".join(str(error).split()).removesuffix("."))
     match error:
         case ServiceError():
             return error.status.flight(sentence)
         case PlaneError() | LogError():
-            return UNAVAILABLE.flight(told(error).removesuffix("."))
+            return UNAVAILABLE.flight(client_message(error).removesuffix("."))
         case flight.FlightError() | InvalidArgument() | NotFound() | Unimplemented():
             return error
     number = secrets.token_hex(4)
@@ -163,7 +163,7 @@ def _shortened(text: str) -> str:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Turns whatever the block raises into what the client shall see."""
+    """Raises every exception of the block as the error that the client gets."""
     try:
         yield
     except Exception as error:
@@ -172,7 +172,7 @@ def answered() -> Iterator[None]:
 
 @contextmanager
 def answered_by_sentence() -> Iterator[None]:
-    """As `answered`, for GetSchema, which knows no Flight error."""
+    """Like `answered`, for GetSchema, which pyarrow gives no Flight statuses."""
     try:
         with answered():
             yield
@@ -191,5 +191,5 @@ def _unclassified(error: flight.FlightError) -> Exception:
 
 
 def sentence_of(error: BaseException) -> str:
-    """The service's own sentence out of an error that a client of pyarrow caught."""
+    """The service's sentence in an error that a pyarrow client raised."""
     return str(error).partition(". Detail: ")[0].removesuffix(".") + "."

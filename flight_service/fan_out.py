@@ -53,7 +53,7 @@ class _Reader:
 
 @dataclass(eq=False)
 class _Run:
-    """The following of the log, from the first client until there is none."""
+    """One connection to the log, from the first client until the last has left."""
 
     readers: set[_Reader] = field(default_factory=set)
     head: int = 0

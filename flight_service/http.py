@@ -31,12 +31,12 @@ KEEP_ALIVE_SECONDS = 5
 
 
 async def show_health(request: Request) -> JSONResponse:
-    """That the service answers, for load balancers: needs no token."""
+    """The health of the service, for load balancers. Needs no token."""
     return JSONResponse(health())
 
 
 def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
-    """The application: `/health` and what other parts of the service add."""
+    """The application: `/health` and the given routes."""
     served = Starlette(routes=[Route(HEALTH, show_health), *routes], middleware=_layers(settings))
     # A redirect would name the host that the client sent.
     served.router.redirect_slashes = False
@@ -44,7 +44,7 @@ def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
 
 
 def _layers(settings: Settings) -> list[Middleware]:
-    """What every request passes, in this order."""
+    """Middleware of every request, outermost first."""
     layers = [Middleware(GZipMiddleware, compresslevel=FASTEST)]
     if settings.cors_origins:
         cors = Middleware(
@@ -79,7 +79,7 @@ def trusted_hosts(settings: Settings) -> list[str]:
 
 
 class HttpServer:
-    """Serves an application on a bound socket from when it is made until `stop`."""
+    """Serves an application on a bound socket, from its construction until `stop`."""
 
     def __init__(self, bound: socket.socket, served: Starlette, connections: int = 1000) -> None:
         config = uvicorn.Config(
@@ -101,7 +101,7 @@ class HttpServer:
         self._thread.start()
 
     def stop(self, grace_seconds: float) -> bool:
-        """Takes no new request and ends those under way. Returns whether all ended in time."""
+        """Refuses new requests and ends those under way. Returns whether all ended in time."""
         self._server.should_exit = True
         self._thread.join(grace_seconds)
         return not self._thread.is_alive()

@@ -63,7 +63,7 @@ class StreamLimits:
 
 
 class LimitedCall(flight.ServerMiddleware):
-    """Ends what a call counts for when the call is complete, however it ends."""
+    """Stops counting a call when it is complete, with or without an error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class LimitedCalls(flight.ServerMiddlewareFactory):
         return LimitedCall()
 
     def begin(self, context: flight.ServerCallContext, principal: Principal) -> None:
-        """Counts the call that the context is of until it is complete; see `StreamLimits.begin`."""
+        """Counts the context's call until it is complete; see `StreamLimits.begin`."""
         cast(LimitedCall, context.get_middleware(self.KEY)).end = self._limits.begin(principal)
 
 

@@ -1,4 +1,4 @@
-"""Asks servers how much there is of many flights at once, each server once at a time."""
+"""Extents of many flights at once. No server is asked twice at a time."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 
-from flight_service.errors import as_flight_error, told
+from flight_service.errors import as_flight_error, client_message
 from flight_service.flights import Extent, Flight
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
@@ -15,8 +15,8 @@ from fraiseql_assets.stream.connection import LogError
 class Probes:
     """Extents of flights. Thread-safe.
 
-    Whoever asks for an extent while it is being asked for waits for that answer, so that the number
-    of threads is that of the flights, not that of the clients.
+    Clients that ask for the same extent at the same time share one request, so the number of
+    threads depends on the number of flights, not of clients.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -49,7 +49,7 @@ class Probes:
         try:
             extent = flight.extent()
         except (PlaneError, LogError) as error:
-            extent = _unknown(told(error))
+            extent = _unknown(client_message(error))
         except Exception as error:
             extent = _unknown(str(as_flight_error(error)))
         with self._lock:

@@ -1,4 +1,4 @@
-"""What the service serves, said once: kinds of tickets, listings, actions, HTTP routes."""
+"""Everything that the service serves: ticket types, listings, actions, HTTP routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,20 +33,20 @@ class Registry:
     """What the service serves."""
 
     resolvers: Mapping[type[Ticket], Resolver]
-    """What makes a flight of each kind of ticket."""
+    """The resolver of each ticket type."""
     named: Named
-    """The ticket that a bare name stands for."""
+    """Makes the ticket of a name."""
     listings: tuple[Listing, ...]
     """What ListFlights shows."""
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
-    """What the HTTP side serves beside `/health`."""
+    """Routes of the HTTP side besides `/health`."""
     limits: StreamLimits | None = None
-    """Shared by both sides; the server makes its own where there are none."""
+    """Limits that Flight and HTTP share; without them the server makes its own."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
-    """Everything that is served under these settings. No server is asked for anything yet.
+    """Everything that these settings serve. Sends no request yet.
 
     GraphQL requests are recorded by `recorder`, or as the settings say.
     """

@@ -1,4 +1,4 @@
-"""Search over Flight and over HTTP: the `Search` ticket, and `GET /search`."""
+"""Search over Flight and HTTP: the `Search` ticket and `GET /search`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
-from flight_service.errors import InvalidRequest, Unauthenticated, told
+from flight_service.errors import InvalidRequest, Unauthenticated, client_message
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -32,7 +32,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 
 class Search(Ticket, frozen=True):
-    """Events and requests that match, newest first, or with `count` how many there are."""
+    """Events and requests that match, newest first; with `count` their number."""
 
     query: str | None = None
     kinds: Kinds | None = None
@@ -66,7 +66,7 @@ class Search(Ticket, frozen=True):
 
 
 class SearchFlights:
-    """Makes flights of `Search` tickets."""
+    """Flights of `Search` tickets."""
 
     def __init__(self, engine: SearchEngine) -> None:
         self._engine = engine
@@ -115,7 +115,7 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
         except SearchMistake as mistake:
             return _error(400, str(mistake))
         except PlaneError as error:
-            return _error(503, told(error))
+            return _error(503, client_message(error))
         if is_arrow:
             return Response(_ipc(found), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
@@ -159,7 +159,7 @@ def _json(found: pa.RecordBatch, ticket: Search) -> bytes:
 
 
 def _inside(text: str | None) -> Any:
-    """JSON text as the JSON that it is; another text as it is."""
+    """Valid JSON as raw JSON, other text as a string."""
     if text is None:
         return None
     try:

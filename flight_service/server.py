@@ -1,7 +1,7 @@
-"""The Flight server: Arrow's methods, answered by the registry.
+"""The Flight server: Arrow's methods, with the resolvers and actions of the registry.
 
-What a method raises reaches the client as a Flight error with a sentence; see
-`flight_service.errors`. Results are streamed as they are made, never collected.
+Every exception reaches the client as a Flight error with a sentence; see `flight_service.errors`.
+Results are streamed, never collected.
 """
 
 import threading
@@ -32,9 +32,9 @@ from fraiseql_assets.settings import Settings
 
 
 class FlightServer(flight.FlightServerBase):
-    """Serves a registry from when it is made until `stop`.
+    """Serves a registry, from its construction until `stop`.
 
-    Raises, from its making:
+    Raises, when constructed:
         AddressError: the address cannot be listened on.
     """
 
@@ -45,7 +45,7 @@ class FlightServer(flight.FlightServerBase):
         self._reader = TicketReader(list(registry.resolvers), registry.named)
         # A second more than a probe takes to give up and say why.
         self._probes = Probes(settings.probe_timeout_seconds + 1)
-        # Arrow says of a taken port only that it did not start; this says which, and what to do.
+        # Arrow's own error for a taken port names neither the port nor the setting.
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
         self._locations = locations(self.address)
@@ -59,20 +59,20 @@ class FlightServer(flight.FlightServerBase):
         )
 
     def stop(self, grace_seconds: float) -> bool:
-        """Ends every stream with a sentence and takes no new call.
+        """Ends every stream with an error and refuses new calls.
 
-        Returns whether all calls ended in time; a client that reads nothing may keep one alive.
+        Returns whether all calls ended in time. A client that does not read may keep one open.
         """
         self._calls.stop()
-        ending = threading.Thread(target=self.shutdown, daemon=True)
-        ending.start()
-        ending.join(grace_seconds)
-        return not ending.is_alive()
+        shutdown = threading.Thread(target=self.shutdown, daemon=True)
+        shutdown.start()
+        shutdown.join(grace_seconds)
+        return not shutdown.is_alive()
 
     def list_flights(
         self, context: flight.ServerCallContext, criteria: bytes
     ) -> Iterator[flight.FlightInfo]:
-        """Every flight that is listed for the principal; criteria are how their name begins."""
+        """The flights that the principal may see whose names start with the criteria."""
         with answered():
             principal, wanted = principal_of(context), criteria.decode(errors="replace")
             listed = [
@@ -95,7 +95,7 @@ class FlightServer(flight.FlightServerBase):
     def get_flight_info(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.FlightInfo:
-        """The schema, endpoints and extent of what a descriptor stands for."""
+        """The schema, endpoints and extent of a descriptor's flight."""
         with answered():
             ticket = self._reader.read_descriptor(descriptor)
             found = self._resolve(ticket, principal_of(context))
@@ -104,7 +104,7 @@ class FlightServer(flight.FlightServerBase):
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.SchemaResult:
-        """The schema of what a descriptor stands for. Asks no other server."""
+        """The schema of a descriptor's flight. Sends no request to the planes or the log."""
         with answered_by_sentence():
             ticket = self._reader.read_descriptor(descriptor)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
@@ -112,7 +112,7 @@ class FlightServer(flight.FlightServerBase):
     def do_get(
         self, context: flight.ServerCallContext, ticket: flight.Ticket
     ) -> flight.FlightDataStream:
-        """Streams what a ticket stands for."""
+        """Streams the rows of a ticket."""
         with answered():
             principal = principal_of(context)
             found = self._resolve(self._reader.read(ticket.ticket), principal)
@@ -129,7 +129,7 @@ class FlightServer(flight.FlightServerBase):
             return actions.run(self._registry.actions, action, principal_of(context))
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
-        """The actions there are."""
+        """The actions of the registry."""
         return actions.listed(self._registry.actions)
 
     def do_put(self, *_: object) -> None:
@@ -170,7 +170,7 @@ class FlightServer(flight.FlightServerBase):
 def _sent(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, cancellation: Cancellation
 ) -> Iterator[pa.RecordBatch]:
-    """A flight's batches, as messages that any client takes, for as long as they are wanted."""
+    """The batches of a flight as messages, until the call is cancelled."""
     try:
         for batch in batches:
             if cancellation.over:
@@ -181,7 +181,7 @@ def _sent(
         if cancellation.stopping:
             raise Stopping
     except Exception as error:
-        # Work that is cut short fails somehow; a client that is there needs to hear why it was cut.
+        # Cancelled work fails in some way. A client that still waits gets the reason instead.
         if cancellation.stopping:
             raise as_flight_error(Stopping()) from None
         if not cancellation.over:

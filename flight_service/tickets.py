@@ -1,6 +1,6 @@
-"""Tickets: JSON objects tagged by `type`, read strictly; a name alone is the short form.
+"""Parses tickets: JSON objects with a `type`, or a name alone as the short form.
 
-A descriptor says the same in any of its forms: `PATH=[name]`, `PATH=["analytics", "events"]`,
+Descriptors have four equivalent forms: `PATH=[name]`, `PATH=["analytics", "events"]`,
 `PATH=[ticket JSON]`, `CMD=ticket JSON`.
 
 A name may be followed by `?endpoints=1`, which is the field `endpoints` of its ticket.
@@ -29,25 +29,25 @@ class Ticket(
     tag=True,
     tag_field="type",
 ):
-    """What every kind of ticket derives from; its class name is its `type`."""
+    """Base class of all tickets. The name of a class is its `type`."""
 
     endpoints: Literal[1] | None = None
     """Set, the flight has one endpoint, for clients that read the first alone."""
 
     def encode(self) -> bytes:
-        """The ticket as it travels."""
+        """The ticket as bytes."""
         return msgspec.json.encode(self)
 
 
 class _Head(msgspec.Struct):
-    """The fields that say which kind of ticket it is."""
+    """The fields that determine the type of a ticket."""
 
     type: str | None = None
     query: str | None = None
 
 
 class _Short(msgspec.Struct, forbid_unknown_fields=True):
-    """The short form: a name, and what is to be set for it."""
+    """The short form: a name, and the fields of its ticket."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -55,15 +55,15 @@ class _Short(msgspec.Struct, forbid_unknown_fields=True):
 
 
 Named = Callable[[str, Mapping[str, Any]], Ticket]
-"""Makes the ticket that a name stands for, with what came beside the name."""
+"""Makes the ticket of a name and the variables beside it."""
 
 
 class TicketReader:
-    """Reads tickets of some kinds, from tickets and from descriptors.
+    """Parses tickets of the given types, from tickets and descriptors.
 
     Every method raises:
-        InvalidRequest: it is no ticket; the message names the field and what would fit.
-        UnknownName: it is a name that nothing has.
+        InvalidRequest: the ticket is invalid; the message names the field and what is valid.
+        UnknownName: no flight has this name.
     """
 
     def __init__(self, kinds: Sequence[type[Ticket]], named: Named) -> None:
@@ -72,7 +72,7 @@ class TicketReader:
         self._named = named
 
     def read(self, data: bytes) -> Ticket:
-        """The ticket in these bytes: a JSON object, or a name alone."""
+        """The ticket in these bytes: a JSON object, or a name."""
         if len(data) > MAX_BYTES:
             raise InvalidRequest(
                 f"A ticket has at most {MAX_BYTES:,} bytes, this one {len(data):,}."
@@ -91,7 +91,7 @@ class TicketReader:
         return self._read_json(data)
 
     def read_descriptor(self, descriptor: flight.FlightDescriptor) -> Ticket:
-        """The ticket that a descriptor stands for."""
+        """The ticket of a descriptor."""
         if descriptor.descriptor_type == flight.DescriptorType.CMD:
             return self.read(descriptor.command)
         if descriptor.descriptor_type == flight.DescriptorType.PATH and descriptor.path:
@@ -131,12 +131,12 @@ def _with_endpoints(ticket: Ticket, endpoints: Literal[1] | None) -> Ticket:
 
 
 def shown(text: str) -> str:
-    """A client's own text, quoted and short enough for a message."""
+    """Text of a client, quoted and shortened for a message."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
-    """Which field of a ticket is wrong and how, in a sentence."""
+    """A sentence that names the invalid field of a ticket and what is wrong with it."""
     what, _, path = str(error).partition(" - at `$")
     field = path.removeprefix(".").rstrip("`")
     if field:
