@@ -374,7 +374,7 @@ def test_a_query_or_its_view_is_asked_by_its_name(service: Service, name: str) -
 
 
 def test_a_name_of_nothing_is_told_what_there_is(service: Service) -> None:
-    with pytest.raises(pa.ArrowInvalid) as error:
+    with pytest.raises(pa.ArrowKeyError) as error:
         read(service, {"query": "ghosts"})
     for known in ("There is no 'ghosts'", "Queries: authors, ", "graphql_tests.v_post", "Assets: "):
         assert known in str(error.value)
