@@ -75,7 +75,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
         routes=(
             recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
-            search_route(engine, settings),
+            search_route(engine, settings, limits),
         ),
         limits=limits,
     )

@@ -14,6 +14,7 @@ from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, Unauthenticated, client_message
 from flight_service.flights import Flight
+from flight_service.limits import StreamLimits, TooManyStreams
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.operational.search.request import (
@@ -29,6 +30,7 @@ from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
 
 ARROW = "application/vnd.apache.arrow.stream"
+RETRY_SECONDS = "5"
 
 
 class Search(Ticket, frozen=True):
@@ -96,7 +98,7 @@ def _found(
     return engine.hits(request, tenant=principal.tenant)
 
 
-def search_route(engine: SearchEngine, settings: Settings) -> Route:
+def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:
     """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow with
     `format=arrow`, or where the client accepts that alone."""
 
@@ -106,7 +108,11 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
             given = dict(request.query_params)
             is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
             ticket = _ticket(given)
-            found = await run_sync(_found, engine, ticket, ticket.request(), principal)
+            end = limits.begin(principal)
+            try:
+                found = await run_sync(_found, engine, ticket, ticket.request(), principal)
+            finally:
+                end()
         except Unauthenticated as error:
             return _error(401, str(error), headers={"WWW-Authenticate": "Bearer"})
         except QueryMistake as mistake:
@@ -114,6 +120,8 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
             return _error(400, str(mistake), **where)
         except SearchMistake as mistake:
             return _error(400, str(mistake))
+        except TooManyStreams as error:
+            return _error(503, str(error), headers={"Retry-After": RETRY_SECONDS})
         except PlaneError as error:
             return _error(503, client_message(error))
         if is_arrow:

@@ -15,10 +15,12 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from flight_service.addresses import Address
+from flight_service.authentication import Principal
 from flight_service.connections import LimitedConnection
 from flight_service.http import HEAD_BYTES, HttpServer, application
 from flight_service.registry import registry
 from fraiseql_assets.settings import Settings
+from tests.tokens import signed
 
 ORIGIN = "https://app.example"
 PIECES = [b"x" * 200_000, b"y" * 200_000]
@@ -197,6 +199,26 @@ def test_a_request_without_a_token_is_refused_before_its_body_is_read(path: str)
             b"content-type: application/json\r\ncontent-length: 1000000\r\n\r\n"
         )
         assert asked.recv(1000).startswith(b"HTTP/1.1 401")
+
+
+def test_a_principal_that_reads_too_much_is_asked_to_search_later() -> None:
+    secret = "x" * 32
+    settings = Settings(
+        jwt_secret=SecretStr(secret),
+        request_log=False,
+        principal_streams=1,
+        elasticsearch_url=SecretStr("http://127.0.0.1:1"),
+    )
+    served = registry(settings)
+    assert served.limits is not None
+    end = served.limits.begin(Principal("ada"))
+    headers = {"authorization": f"Bearer {signed(secret, sub='ada')}"}
+    with client(served.routes, jwt_secret=secret) as web:
+        answer = web.get("/search", headers=headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "FRAISEQL_PRINCIPAL_STREAMS" in answer.json()["errors"][0]["message"]
+        end()
+        assert "does not answer" in web.get("/search", headers=headers).text
 
 
 def ended(connection: socket.socket) -> bool:
