@@ -1,4 +1,4 @@
-"""The assets `stream/…`: what a log holds, decoded as it is read, a day at a time."""
+"""The assets `stream/…`: the messages of a log, decoded while they are read, by day."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +18,15 @@ from fraiseql_assets.stream.log import Log
 
 AHEAD = 2
 READ_BYTES = 2**20
-"""Payload decoded at once: a compressed Arrow message may be six times as much when decoded."""
+"""Bytes of messages decoded at once. A compressed Arrow message may decode to six times that."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
     """The log of a dataset; see `flight_service.assets.AssetSource`.
 
-    Rows are as they were published: twice where they were published twice, and without messages
-    that cannot be decoded. How many rows a message gives is known only by decoding it, so an
-    extent counts messages.
+    A row that was published twice is there twice. Messages that cannot be decoded have no rows. The
+    number of rows of a message is unknown before it is decoded, so an extent counts messages.
     """
 
     settings: Settings
@@ -73,12 +72,12 @@ class LogSource:
 
 
 def batching_of(settings: Settings) -> Batching:
-    """How the log is read here: only the batches of a cut matter, not its blocks."""
+    """The batching with which the log is read. Its blocks are not used here."""
     return Batching(settings.batch_rows, READ_BYTES, settings.batch_rows, READ_BYTES)
 
 
 def _ranges(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
-    """The days that the log holds of what the ticket asks for, each with its sequences."""
+    """The days of the log that the ticket selects, each with its sequence range."""
     first = log.position_from(log.bounds().first)
     if first is None:
         return

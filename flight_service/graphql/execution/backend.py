@@ -33,7 +33,7 @@ class PostgresPlan:
     _backend: "PostgresBackend"
     _settings: Callable[[Principal], Mapping[str, str]]
     """The settings of the transaction for a principal."""
-    _compile_part: Callable[[str, Principal, CtidRange], StatementPlan]
+    _compile_part: Callable[[str, Principal, CtidRange | None], StatementPlan]
     """Plans a part of the root of that key."""
 
     @property
@@ -112,7 +112,7 @@ class PostgresBackend:
                 known[query] = loaded.sources(query)
             return known[query]
 
-        def compile_part(key: str, principal: Principal, ctids: CtidRange) -> StatementPlan:
+        def compile_part(key: str, principal: Principal, ctids: CtidRange | None) -> StatementPlan:
             roots = tuple(root for root in operation.roots if root.key == key)
             alone = replace(operation, roots=roots)
             return compile_plan(schema, sources, alone, principal, self._limit, ctids)

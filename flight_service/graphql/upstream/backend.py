@@ -91,7 +91,7 @@ class ForwardedPlan:
         return [
             {
                 "field": root.key,
-                "source": self._backend.server.url,
+                "source": "FRAISEQL_GRAPHQL_URL",
                 "reads": "the FraiseQL server's response",
                 "left_out": [],
                 "columns": [f"{one.name}: {one.type}" for one in root.schema],
@@ -143,7 +143,7 @@ class ForwardedPlan:
         reply = server.post(
             self.request, authorization=principal.authorization, cancellation=cancellation
         )
-        return _data(server, reply)
+        return _data(reply)
 
 
 class FraiseqlBackend:
@@ -234,34 +234,34 @@ class _Typenames(Visitor):
         return SelectionSetNode(selections=(*node.selections, typename))
 
 
-def _data(server: FraiseqlServer, reply: Reply) -> Mapping[str, msgspec.Raw]:
+def _data(reply: Reply) -> Mapping[str, msgspec.Raw]:
     try:
         answer = msgspec.json.decode(reply.content, type=_Answer)
     except msgspec.MsgspecError as error:
-        raise _no_answer(server, reply) from error
+        raise _no_answer(reply) from error
     if answer.errors:
-        raise _as_failure(server, reply, answer.errors)
+        raise _as_failure(reply, answer.errors)
     if answer.data is None:
-        raise _no_answer(server, reply)
+        raise _no_answer(reply)
     return answer.data
 
 
-def _as_failure(server: FraiseqlServer, reply: Reply, errors: list[_Error]) -> GraphQLFailure:
+def _as_failure(reply: Reply, errors: list[_Error]) -> GraphQLFailure:
     messages = " ".join(f"{one.message.rstrip('.')}." for one in errors)
     codes = {one.code or (one.extensions or {}).get("code") for one in errors}
     if reply.status in (401, 403) or codes & FORBIDDEN:
         return NotAuthorised(messages)
     if codes and codes <= CLIENT_ERRORS:
         return QueryRefused(messages)
-    return ServerFailed(f"The FraiseQL server at {server.url} answers: {messages}")
+    return ServerFailed(f"The FraiseQL server answers: {messages}")
 
 
-def _no_answer(server: FraiseqlServer, reply: Reply) -> GraphQLFailure:
+def _no_answer(reply: Reply) -> GraphQLFailure:
     if reply.status in (401, 403):
-        return NotAuthorised(f"The FraiseQL server at {server.url} refuses the token.")
+        return NotAuthorised("The FraiseQL server refuses the token.")
     kind = ServerUnavailable if reply.status in (502, 503, 504) else ServerFailed
     return kind(
-        f"The FraiseQL server at {server.url} answers with status {reply.status} and no GraphQL "
+        f"The FraiseQL server answers with status {reply.status} and no GraphQL "
         "response. FRAISEQL_GRAPHQL_URL must name its GraphQL endpoint."
     )
 
