@@ -260,7 +260,7 @@ def as_json(value: Any, name: str = "") -> Any:
     limit=st.none() | st.integers(0, 70),
     offset=st.none() | st.integers(0, 70),
 )
-def test_arrow_and_json_and_the_tables_agree(
+def test_arrow_json_and_the_tables_agree(
     graphql: GraphQL,
     authors: list[Row],
     root: str,

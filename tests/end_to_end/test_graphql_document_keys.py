@@ -159,9 +159,7 @@ def test_fields_are_read_from_their_keys(graphql: GraphQL, source: str) -> None:
         'orderBy: [{field: "bestLine.unitPrice"}]',
     ],
 )
-def test_conditions_and_orders_are_on_the_keys(
-    graphql: GraphQL, source: str, arguments: str
-) -> None:
+def test_filters_and_orders_use_the_keys(graphql: GraphQL, source: str, arguments: str) -> None:
     assert [one["id"] for one in rows(graphql, f"{{ {source}({arguments}) {{ id }} }}")] == [
         2,
         4,
@@ -171,12 +169,12 @@ def test_conditions_and_orders_are_on_the_keys(
 
 # The tenants of the other documents lie under another key than the parameter's.
 @pytest.mark.parametrize("source", [one for one in FILLED if one != "tv_literal"])
-def test_a_claim_narrows_the_rows_by_the_key(graphql: GraphQL, source: str) -> None:
+def test_a_claim_filters_rows_by_the_key(graphql: GraphQL, source: str) -> None:
     text = f"{{ mine_{source}(orderBy: {{id: ASC}}) {{ id }} }}"
     assert [one["id"] for one in rows(graphql, text, tenant="t1")] == [1, 3, 5]
 
 
-def test_documents_that_come_later_tell_their_keys(
+def test_keys_are_found_when_documents_appear_later(
     graphql: GraphQL, execute: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = [0.0]
@@ -202,7 +200,7 @@ def test_a_number_beyond_32_bits_widens_its_field(
         execute(f"TRUNCATE {SCHEMA}.tv_late")
 
 
-def test_a_number_that_was_not_seen_is_an_error_with_its_path(
+def test_a_wide_number_outside_the_sample_is_an_error_with_its_path(
     graphql: GraphQL, execute: Callable[[str], object]
 ) -> None:
     # Two hundred small ones are before it, of which a hundred are looked at.

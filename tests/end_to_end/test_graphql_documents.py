@@ -302,7 +302,7 @@ def parsed(value: Any) -> Any:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.booleans().flatmap(lambda flawed: st.lists(documents(flawed), min_size=1, max_size=4)))
-def test_a_document_s_values_come_out_or_it_is_said_where_they_are_wrong(
+def test_values_of_documents_are_returned_or_are_an_error_with_their_path(
     graphql: GraphQL, connection: postgresql.Connection, found: list[Document]
 ) -> None:
     put(connection, found)
@@ -381,7 +381,7 @@ def odd(connection: postgresql.Connection) -> Any:
 
 
 @pytest.mark.parametrize(("column", "sql", "why"), BEYOND)
-def test_a_typed_value_that_arrow_cannot_show_is_found_by_path_and_row(
+def test_a_value_that_arrow_cannot_represent_is_an_error_with_path_and_row(
     graphql: GraphQL, odd: Any, column: str, sql: str, why: str
 ) -> None:
     odd(column, sql)
@@ -392,7 +392,7 @@ def test_a_typed_value_that_arrow_cannot_show_is_found_by_path_and_row(
 
 
 @pytest.mark.parametrize(("column", "sql", "value"), EDGES)
-def test_a_typed_value_at_the_edge_of_its_type_comes_out(
+def test_values_at_the_limits_of_their_types_are_returned(
     graphql: GraphQL, odd: Any, column: str, sql: str, value: Any
 ) -> None:
     odd(column, sql)

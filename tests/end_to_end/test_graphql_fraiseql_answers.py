@@ -34,7 +34,7 @@ def graphql(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.parametrize("case", FIXTURE["cases"], ids=lambda case: json.dumps(case)[10:90])
-def test_a_query_has_fraiseqls_answer(graphql: GraphQL, case: dict[str, Any]) -> None:
+def test_a_query_has_the_response_of_fraiseql(graphql: GraphQL, case: dict[str, Any]) -> None:
     request = Request(case["query"], case.get("variables") or {})
     prepared = graphql.prepare(request, ANYONE)
     assert json.loads(b"{" + b"".join(graphql.json(prepared)) + b"}") == case["data"]

@@ -51,7 +51,7 @@ def streaming(graphql: GraphQL) -> Iterator[None]:
         yield
 
 
-def test_a_small_query_does_not_wait_for_what_may_be_large(graphql: GraphQL) -> None:
+def test_a_small_query_does_not_wait_for_large_ones(graphql: GraphQL) -> None:
     refused = threading.Event()
 
     def read_another() -> None:
@@ -69,7 +69,7 @@ def test_a_small_query_does_not_wait_for_what_may_be_large(graphql: GraphQL) -> 
     assert refused.is_set()
 
 
-def test_a_client_that_goes_away_while_it_waits_gets_no_statement(
+def test_no_statement_runs_for_a_client_that_disconnected_while_waiting(
     graphql: GraphQL, database_url: str
 ) -> None:
     cancellation = Cancellation()

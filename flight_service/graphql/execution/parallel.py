@@ -1,10 +1,9 @@
-"""Large lists as several endpoints: parts of one result, each read from the same snapshot.
+"""Large lists as several endpoints: parts of one result, all read from the same snapshot.
 
-A transaction exports its snapshot and is held, on a connection of its own, until every part has
-been read or the time is over. A part is a range of the places of a table's rows: every row is in
-exactly one part, see `sources.ctid_ranges`. Since the held transaction has planned the
-whole statement, its relations are locked against being rewritten, which would give rows other
-places.
+A transaction exports its snapshot and stays open, on a connection of its own, until all parts have
+been read or a timeout has passed. Each part is a ctid range of a table: every row is in exactly one
+part, see `sources.ctid_ranges`. The open transaction has planned the whole statement, so the
+relations cannot be rewritten, which would change ctids.
 """
 
 import secrets
@@ -34,11 +33,11 @@ from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.postgres.sql import quoted_path
 from flight_service.graphql.sources.ctid_ranges import CtidRange, divided
 
-KNOWN_SECONDS = 60.0
-"""How old an estimate may be."""
-KNOWN = 512
-NAMES_NOBODY = frozenset(("exp", "iat", "nbf", "jti"))
-"""Claims that differ with each token of one principal."""
+ESTIMATE_SECONDS = 60.0
+"""How long an estimate is used."""
+MAX_ESTIMATES = 512
+PER_TOKEN_CLAIMS = frozenset(("exp", "iat", "nbf", "jti"))
+"""Claims that differ between tokens of the same principal."""
 SIZE = """
 SELECT (pages * CASE WHEN reltuples > 0 AND relpages > 0 THEN reltuples / relpages ELSE 100 END)
     ::int8 AS rows
@@ -46,8 +45,8 @@ FROM pg_class, pg_relation_size(oid) AS size,
     LATERAL (SELECT size / current_setting('block_size')::int AS pages) AS now
 WHERE oid = to_regclass($1)
 """
-"""About how many rows a table has, as PostgreSQL's planner counts them; where it was never
-analysed, for rows of a usual width."""
+"""The estimated number of rows of a table, as PostgreSQL's planner computes it; a hundred rows per
+page if the table was never analysed."""
 EXPORT = """
 SELECT pg_export_snapshot() AS snapshot,
     pg_relation_size(to_regclass($1)) / current_setting('block_size')::int AS pages
@@ -55,8 +54,8 @@ SELECT pg_export_snapshot() AS snapshot,
 
 
 @dataclass
-class _Held:
-    """A snapshot that is held, and what may be read from it by whom."""
+class _Snapshot:
+    """An exported snapshot, and the parts that a principal may read from it."""
 
     transaction: ExitStack
     timer: threading.Timer
@@ -80,14 +79,14 @@ class Snapshots:
         endpoints: int,
         seconds: float,
     ) -> None:
-        """`database` is a pool of its own, of as many connections as snapshots may be held."""
+        """`database` is a separate pool, with a connection for each snapshot."""
         self._reading = reading
         self._database = database
         self._rows = rows
         self._endpoints = endpoints
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._snapshots: dict[str, _Snapshot] = {}
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def offer(
@@ -97,33 +96,33 @@ class Snapshots:
         settings: Mapping[str, str],
         compile_part: Callable[[CtidRange], StatementPlan],
     ) -> Endpoints | None:
-        """Holds a snapshot for a large result and divides it; None where it stays in one.
+        """Exports a snapshot for a large result and divides it; None if it is read as one.
 
-        Asks the database only about tables that are large, or that it was not asked about lately.
+        Sizes of tables and estimates of statements are cached.
         """
         if root.table is None or self._endpoints == 1:
             return None
         try:
             if self._size(root.table) < self._rows:
                 return None
-            if self._known(root.sql, self._rows) < self._rows:
+            if self._estimated(root.sql, self._rows) < self._rows:
                 return None
             return self._exported(root, root.table, principal, settings, compile_part)
         except DatabaseFailed:
-            # All connections hold a snapshot, or reading will tell what is wrong.
+            # All connections have a snapshot, or reading the result will show the error.
             return None
 
     def part(
         self, handle: str, number: int, principal: Principal
     ) -> tuple[StatementPlan, Callable[[Cancellation | None], Iterator[pa.RecordBatch]]]:
-        """The plan of a part, and what streams it.
+        """The plan of a part, and the function that streams it.
 
         Raises:
-            SnapshotGone: nothing is held under the handle.
-            NotAuthorised: it was another principal's.
+            SnapshotGone: there is no snapshot of that handle.
+            NotAuthorised: the snapshot is another principal's.
         """
         with self._lock:
-            held = self._held.get(handle)
+            held = self._snapshots.get(handle)
         if held is None or not 0 <= number < len(held.plans):
             raise SnapshotGone
         if _identity(held.principal) != _identity(principal):
@@ -133,29 +132,29 @@ class Snapshots:
         )
 
     def close(self) -> None:
-        """Gives up every snapshot."""
+        """Releases all snapshots."""
         with self._lock:
-            handles = list(self._held)
+            handles = list(self._snapshots)
         for handle in handles:
-            self._give_up(handle)
+            self._release(handle)
         self._database.close()
 
     def _size(self, table: str) -> int:
-        known = self._known(table, -1)
+        known = self._estimated(table, -1)
         if known < 0:
             found = self._database.ask(SIZE, [quoted_path(table)])["rows"].to_pylist()
-            known = self._remember(table, found[0] if found else 0)
+            known = self._store(table, found[0] if found else 0)
         return known
 
-    def _known(self, key: str, otherwise: int) -> int:
+    def _estimated(self, key: str, otherwise: int) -> int:
         with self._lock:
             at, rows = self._estimates.get(key, (0.0, 0))
-        return rows if at and time.monotonic() - at < KNOWN_SECONDS else otherwise
+        return rows if at and time.monotonic() - at < ESTIMATE_SECONDS else otherwise
 
-    def _remember(self, key: str, rows: int) -> int:
+    def _store(self, key: str, rows: int) -> int:
         with self._lock:
             self._estimates[key] = time.monotonic(), rows
-            while len(self._estimates) > KNOWN:
+            while len(self._estimates) > MAX_ESTIMATES:
                 self._estimates.popitem(last=False)
         return rows
 
@@ -171,29 +170,29 @@ class Snapshots:
         with ExitStack() as stack:
             transaction = stack.enter_context(self._database.transaction({**settings, **idle}))
             rows = _estimate(transaction.explained(root.sql, root.values))
-            # The planner does not see the values, so this holds for all of them.
-            if self._remember(root.sql, rows) < self._rows:
+            # The planner does not know the values, so the estimate applies to all of them.
+            if self._store(root.sql, rows) < self._rows:
                 return None
             [found] = transaction.table(EXPORT, [quoted_path(table)]).to_pylist()
             plans = tuple(compile_part(ctids) for ctids in divided(found["pages"], self._endpoints))
             if any(one.statements[0].result != root.result for one in plans):
-                # The catalogue was read again meanwhile.
+                # The catalogue has been read again since.
                 return None
             handle = secrets.token_urlsafe(18)
-            timer = threading.Timer(self._seconds, self._give_up, [handle])
+            timer = threading.Timer(self._seconds, self._release, [handle])
             timer.daemon = True
             unread = set(range(len(plans)))
-            held = _Held(
+            held = _Snapshot(
                 stack.pop_all(), timer, found["snapshot"], principal, settings, plans, unread
             )
         with self._lock:
-            self._held[handle] = held
+            self._snapshots[handle] = held
         timer.start()
         expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
         return Endpoints(handle, len(plans), expires, rows)
 
     def _read(
-        self, handle: str, held: _Held, number: int, cancellation: Cancellation | None
+        self, handle: str, held: _Snapshot, number: int, cancellation: Cancellation | None
     ) -> Iterator[pa.RecordBatch]:
         held.rows[number] = 0
         batches = result_batches(
@@ -209,19 +208,19 @@ class Snapshots:
             held.unread.discard(number)
             is_done = not held.unread
         if is_done:
-            self._give_up(handle)
+            self._release(handle)
 
-    def _give_up(self, handle: str) -> None:
+    def _release(self, handle: str) -> None:
         with self._lock:
-            held = self._held.pop(handle, None)
+            held = self._snapshots.pop(handle, None)
         if held is not None:
             held.timer.cancel()
             held.transaction.close()
 
 
 def _identity(principal: Principal) -> tuple[Any, ...]:
-    """What is the same in every token of a principal."""
-    claims = {name: one for name, one in principal.claims.items() if name not in NAMES_NOBODY}
+    """What all tokens of a principal have in common."""
+    claims = {name: one for name, one in principal.claims.items() if name not in PER_TOKEN_CLAIMS}
     return principal.subject, principal.tenant, principal.roles, principal.scopes, claims
 
 

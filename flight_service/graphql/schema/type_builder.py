@@ -31,10 +31,10 @@ from flight_service.graphql.schema.compiled import (
     InputField,
     InputType,
     Interface,
-    Operation,
     Query,
     Ref,
     Type,
+    UnexecutedOperation,
     Union,
     deprecation,
 )
@@ -83,13 +83,15 @@ class TypeBuilder:
             if one.name not in known:
                 yield GraphQLDirective(
                     one.name,
-                    [DirectiveLocation[place] for place in one.locations],
+                    [DirectiveLocation[location] for location in one.locations],
                     {argument.name: self._argument(argument) for argument in one.arguments},
                     one.is_repeatable,
                     one.description,
                 )
 
-    def _root(self, name: str, operations: tuple[Query, ...] | tuple[Operation, ...]) -> Any:
+    def _root(
+        self, name: str, operations: tuple[Query, ...] | tuple[UnexecutedOperation, ...]
+    ) -> Any:
         if not operations:
             return None
         return GraphQLObjectType(
@@ -107,7 +109,7 @@ class TypeBuilder:
         argument = GraphQLArgument(GraphQLNonNull(self.named("ID")))
         return {"node": GraphQLField(self.named(NODE), args={"id": argument})}
 
-    def _operation(self, one: Query | Operation) -> GraphQLField:
+    def _operation(self, one: Query | UnexecutedOperation) -> GraphQLField:
         arguments = {argument.name: self._argument(argument) for argument in one.arguments}
         if isinstance(one, Query):
             # Claims set these, so clients cannot.

@@ -1,4 +1,4 @@
-"""What the columns that hold a field say of its Arrow type."""
+"""The Arrow types that follow from the columns of a field."""
 
 import pyarrow as pa
 
@@ -6,7 +6,7 @@ from flight_service.graphql.postgres.catalogue import ColumnInfo
 
 
 def arrow_type_of(scalar: str, infos: list[ColumnInfo]) -> pa.DataType | None:
-    """The type that holds the values of all these columns; None where the schema's own does."""
+    """The Arrow type for the values of all these columns; None if it is that of the scalar."""
     if scalar == "Int" and any(info.type in ("int8", "_int8") for info in infos):
         return pa.int64()
     sizes = [info.decimal for info in infos]
