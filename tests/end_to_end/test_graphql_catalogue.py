@@ -1,4 +1,4 @@
-"""What the database has is learned once, and again for as long as a relation is missing."""
+"""The catalogue is read once, and again while a relation is missing."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +64,7 @@ def ids(graphql: GraphQL, name: str) -> list[int]:
 
 @pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets time pass for the registry."""
+    """Advances the registry's clock."""
     passed = [0.0]
     monkeypatch.setattr("flight_service.graphql.sources.registry.monotonic", lambda: passed[0])
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: lost, refused, left unread, and given back."""
+"""Connections to PostgreSQL: lost, refused, unread and released."""
 
 import socket
 import threading
@@ -35,7 +35,7 @@ def database(url: str, **changes: Any) -> Database:
 
 
 def sessions(url: str, act: str = "pid") -> list[Any]:
-    """Does something about each session of `database`."""
+    """Evaluates an expression for each session of `database`."""
     with postgresql.connect(url, autocommit=True) as one, one.cursor() as run:
         run.execute(f"SELECT {act} FROM pg_stat_activity WHERE application_name = '{NAME}'")
         return run.fetchall()
@@ -47,7 +47,7 @@ def one(database: Database) -> Any:
 
 @contextmanager
 def silent() -> Iterator[tuple[str, list[socket.socket]]]:
-    """A server that accepts connections and says nothing, and what it has accepted."""
+    """A server that accepts connections and sends nothing; returns the accepted connections."""
     accepted: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -145,7 +145,7 @@ def test_a_terminated_session_is_reported_as_unavailable(database_url: str) -> N
 
 @pytest.fixture
 def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
-    """One connection, a list without an end, and little time to read it."""
+    """One connection, a very long list, and a short stall timeout."""
     shop.create(database_url)
     settings = Settings(
         database_url=SecretStr(database_url),
@@ -165,7 +165,7 @@ def test_a_stream_that_is_not_read_releases_its_connection(
     batches = graphql.batches(graphql.prepare(Request("{ things { id needed } }"), ANYONE))
     assert isinstance(batches, Generator)
     assert next(batches).num_rows
-    # The only connection is free for another, once the first has not been read for long enough.
+    # The only connection becomes free when the first stream has not been read for long enough.
     [batch] = graphql.batches(graphql.prepare(Request("{ things(limit: 1) { id } }"), ANYONE))
     assert batch.num_rows == 1
     with pytest.raises(StreamStalled, match="FRAISEQL_GRAPHQL_STALL_SECONDS"):

@@ -1,4 +1,4 @@
-"""Fields of two words, on databases as FraiseQL's tools make them and on others."""
+"""Fields of several words, on databases that FraiseQL's tools created and on others."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -121,7 +121,7 @@ def graphql(
 
 
 def rows(graphql: GraphQL, text: str, **claims: Any) -> list[Any]:
-    """The rows over Arrow, which JSON gives too."""
+    """The rows over Arrow; asserts that JSON has the same."""
     prepared = graphql.prepare(Request(text), Principal(claims=claims))
     table = pa.Table.from_batches(graphql.batches(prepared), graphql.schema(prepared))
     shown = json.loads(b"{" + b"".join(graphql.json(prepared)) + b"}")
@@ -167,7 +167,7 @@ def test_filters_and_orders_use_the_keys(graphql: GraphQL, source: str, argument
     ]
 
 
-# The tenants of the other documents lie under another key than the parameter's.
+# The other documents have the tenant under another key than the parameter's.
 @pytest.mark.parametrize("source", [one for one in FILLED if one != "tv_literal"])
 def test_a_claim_filters_rows_by_the_key(graphql: GraphQL, source: str) -> None:
     text = f"{{ mine_{source}(orderBy: {{id: ASC}}) {{ id }} }}"
@@ -203,7 +203,7 @@ def test_a_number_beyond_32_bits_widens_its_field(
 def test_a_wide_number_outside_the_sample_is_an_error_with_its_path(
     graphql: GraphQL, execute: Callable[[str], object]
 ) -> None:
-    # Two hundred small ones are before it, of which a hundred are looked at.
+    # Two hundred small numbers precede it, of which a hundred are sampled.
     execute(
         f"INSERT INTO {SCHEMA}.tv_late SELECT n, jsonb_build_object('id', n, 'best_line', "
         "jsonb_build_object('unit_price', CASE n WHEN 200 THEN 1 + (1::bigint << 31) ELSE 1 END)) "

@@ -114,7 +114,7 @@ def read(service: Service, endpoint: flight.FlightEndpoint, **claims: Any) -> pa
 
 
 def held(database_url: str) -> int:
-    """How many transactions are held open."""
+    """The number of open transactions."""
     with postgresql.connect(database_url) as one, one.cursor() as run:
         run.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
@@ -153,7 +153,7 @@ def test_endpoints_have_an_expiration_time(service: Service) -> None:
 def test_all_endpoints_read_one_snapshot_while_rows_are_written(
     service: Service, database_url: str
 ) -> None:
-    """Money is moved, and accounts replaced by others; in every state there is as much of both."""
+    """Moves money and replaces accounts; the totals are the same in every snapshot."""
     stopped = threading.Event()
 
     def write() -> None:
@@ -194,7 +194,7 @@ def test_all_endpoints_read_one_snapshot_while_rows_are_written(
 
 
 def restore(database_url: str) -> None:
-    """Gives the accounts the numbers that they began with."""
+    """Restores the accounts' initial numbers."""
     with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
         run.execute(
             "UPDATE graphql_ledger.tb_account SET balance = 100, "
@@ -214,7 +214,7 @@ def test_an_endpoint_of_another_principal_is_refused(service: Service) -> None:
     found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
     with pytest.raises(flight.FlightUnauthorizedError, match="offered to another principal"):
         read(service, found.endpoints[0], sub="bob", tenant_id="tenant1")
-    # A token that was renewed is still of the same principal.
+    # A renewed token belongs to the same principal.
     later = {"sub": "bob", "tenant_id": "tenant0", "exp": time.time() + 1000}
     for one in found.endpoints:
         read(service, one, **later)

@@ -1,4 +1,4 @@
-"""Flight in front of a FraiseQL server: the same tickets, answered by that server's JSON.
+"""Flight in front of a FraiseQL server: the same tickets, read from that server's JSON.
 
 The server behind is this service's own `/graphql` on a real database: a real GraphQL server, asked
 over HTTP as any is. What is compared with is what the service reads from that database itself.
@@ -66,7 +66,7 @@ def base(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Setting
 
 @pytest.fixture(scope="module")
 def behind(base: Settings) -> Iterator[Service]:
-    """The server that is forwarded to; it reads the database."""
+    """The server that requests are forwarded to; it reads the database."""
     yield from running(base)
 
 
@@ -82,7 +82,7 @@ def service(base: Settings, behind: Service) -> Iterator[Service]:
 
 
 def assert_widened(direct: pa.Schema, forwarded: pa.Schema) -> None:
-    """Holds the forwarded schema against the one that knows the columns: the same but for sizes."""
+    """Asserts that the forwarded schema equals that of the columns, except for sizes of numbers."""
     assert direct.names == forwarded.names
     for one, other in zip(direct, forwarded, strict=True):
         assert one.nullable == other.nullable
@@ -178,7 +178,7 @@ def test_the_token_is_forwarded_to_the_server(base: Settings) -> None:
 def test_errors_of_the_server_are_forwarded(
     base: Settings, tmp_path: Path, service: Service
 ) -> None:
-    # A schema that is ahead of the server's.
+    # A schema that is newer than the server's.
     newer = json.loads(json.dumps(shop.COMPILED).replace('"posts"', '"articles"'))
     for ahead in running(in_front(str(_url(service)), shop.write_schema(tmp_path, newer))):
         with pytest.raises(pa.ArrowInvalid, match="Cannot query field 'articles'"):
@@ -234,7 +234,7 @@ def test_a_server_without_graphql_is_an_error(base: Settings, behind: Service) -
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, socket.socket]]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/graphql", listening
 

@@ -1,4 +1,4 @@
-"""Queries with the answers that FraiseQL's rules give, over HTTP's JSON and over Arrow."""
+"""Queries and the responses that FraiseQL's rules give, as JSON and as Arrow."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, audited by the npm package `graphql-http` as its specification has it."""
+"""GraphQL over HTTP, audited against its specification by the npm package `graphql-http`."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def run(program: Any, *arguments: str) -> str:
 
 @pytest.fixture(scope="session")
 def installed() -> None:
-    """The audits, installed by their lock when they are not there or are older."""
+    """Installs the locked version of the audits if it is missing."""
     lock, mark = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
     if not mark.exists() or mark.stat().st_mtime < lock.stat().st_mtime:
         run(npm, "ci", "--ignore-scripts")
@@ -40,7 +40,7 @@ def installed() -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_every_audit_of_must_and_should_passes(tmp_path: Path) -> None:
-    # The audits ask for `__typename` alone, for which no database is needed.
+    # The audits only query `__typename`, which needs no database.
     with serving(Settings(schema_path=shop.write_schema(tmp_path))) as service:
         url = f"{service.settings.http_url}/graphql"
         audits = json.loads(run(node, "audit.mjs", url))

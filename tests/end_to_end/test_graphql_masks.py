@@ -1,4 +1,4 @@
-"""Masked fields on real documents: scalars, objects, lists, and fields of some members alone."""
+"""Masked fields on real documents: scalars, objects, lists, and fields of some members only."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def graphql(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def both(graphql: GraphQL, text: str, principal: Principal) -> Any:
-    """The rows over Arrow, which hold what JSON holds."""
+    """The rows over Arrow; asserts that JSON has the same."""
     prepared = graphql.prepare(Request(text), principal)
     rows = [row for batch in graphql.batches(prepared) for row in batch.to_pylist()]
     [shown] = json.loads(b"{" + b"".join(graphql.json(prepared)) + b"}").values()

@@ -1,4 +1,4 @@
-"""Who gets the connections to PostgreSQL: small queries go on beside large ones."""
+"""Small queries get connections to PostgreSQL while large ones run."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -21,7 +21,7 @@ LARGE, SMALL = "{ things { id needed } }", "{ things(limit: 1) { id } }"
 
 @pytest.fixture
 def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
-    """Two connections, of which large results may take one, and a list without an end."""
+    """Two connections, of which large results may use one, and a very long list."""
     shop.create(database_url)
     settings = Settings(
         database_url=SecretStr(database_url),
@@ -36,7 +36,7 @@ def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
 
 
 def read_once(graphql: GraphQL) -> None:
-    """Begins the large list."""
+    """Starts reading the large list."""
     with streaming(graphql):
         pass
 

@@ -1,4 +1,4 @@
-"""Relay as FraiseQL's compiler writes it: its generated types, and `node`."""
+"""Relay types that FraiseQL's compiler generates, and `node`."""
 
 import base64
 import json
@@ -166,7 +166,7 @@ def test_a_node_is_found_by_its_global_id(graphql: GraphQL) -> None:
     assert shown == {"node": {"id": ANN[5:], "kind": "User", "firstName": "Ann 1"}}
     team, shown = asked(graphql, TEXT, tenant("t1"), id=global_id(TEAM))
     assert shown == {"node": {"id": TEAM[5:], "kind": "Team", "teamSize": 7}}
-    # The schema does not depend on which object it is.
+    # The schema does not depend on the object.
     assert ann.schema == team.schema
     assert ann.to_pylist() == [
         {

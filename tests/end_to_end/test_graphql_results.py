@@ -1,4 +1,4 @@
-"""What queries give: each source, each shape, each kind of failure, on a real database."""
+"""Results of queries on a real database: every source, every type, every kind of error."""
 
 import json
 import threading
@@ -46,7 +46,7 @@ def graphql(base: Settings) -> Iterator[GraphQL]:
 
 
 def noon(hours: float) -> datetime:
-    """So many hours after a noon."""
+    """A time that many hours after noon."""
     return datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(hours=hours)
 
 
@@ -79,7 +79,7 @@ def source(graphql: GraphQL, query: str) -> str:
 
 @pytest.fixture
 def things(database_url: str) -> Iterator[Any]:
-    """Puts documents into the table of things."""
+    """Inserts documents into the table of things."""
 
     def put(*documents: Any) -> None:
         with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:

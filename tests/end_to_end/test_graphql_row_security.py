@@ -1,4 +1,4 @@
-"""Row security by session variables, and schemas whose tenants it does not keep apart."""
+"""Row security by session variables, and schemas whose tenants it does not isolate."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +40,7 @@ Make = Callable[..., GraphQL]
 
 @pytest.fixture(scope="module")
 def tables(database_url: str) -> Iterator[str]:
-    """The address at which the role of few rights reads them."""
+    """The URL for the role with few rights."""
     with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
         for statement in SQL.split(";\n"):
             if statement.strip():

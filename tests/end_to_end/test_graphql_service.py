@@ -1,4 +1,4 @@
-"""GraphQL as clients meet it: over Flight and over HTTP, from one service and a real database."""
+"""GraphQL for clients, over Flight and HTTP, from one service and a real database."""
 
 import hashlib
 import json
@@ -77,7 +77,7 @@ def service(served_settings: Settings) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def guarded(served_settings: Settings) -> Iterator[Service]:
-    """A service that asks for tokens."""
+    """A service that requires tokens."""
     yield from running(served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)}))
 
 
@@ -242,7 +242,7 @@ def test_a_mutation_is_not_executed_here(service: Service) -> None:
 def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_token(
     guarded: Service, served_settings: Settings
 ) -> None:
-    # The server behind is this service again: what it answers shows what reached it.
+    # The server is this service again: its response shows what it received.
     behind = f"{guarded.web.base_url}/graphql"
     settings = served_settings.model_copy(update={"graphql_url": behind})
     for service in running(settings):
@@ -353,13 +353,13 @@ def test_queries_and_their_views_are_listed(service: Service) -> None:
     assert service.client.do_get(info.endpoints[0].ticket).read_all().num_rows == 200
     views = [one.descriptor.path for one in service.client.list_flights(b"graphql_tests.")]
     assert [b"graphql_tests.v_post"] in views
-    # What needs a role, a claim or an argument is not offered to everybody.
+    # A query that requires a role, claim or argument is not listed for everybody.
     names = {one.descriptor.path[0] for one in service.client.list_flights()}
     assert names.isdisjoint({b"adminAuthors", b"myAuthors", b"author", b"secrets"})
 
 
 class Requests:
-    """Keeps what is recorded."""
+    """Collects the recorded requests."""
 
     def __init__(self) -> None:
         self.kept: list[Recorded] = []

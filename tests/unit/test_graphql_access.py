@@ -123,10 +123,10 @@ def plan(schema: Schema, text: str, principal: Principal = ANYONE) -> RootStatem
         '{ people(orderBy: [{field: "salary"}]) { name } }',
         '{ people(orderBy: [{field: "boss.salary"}]) { name } }',
         "{ people(salary: 3) { name } }",
-        # A masked field tells its value where it decides about rows.
+        # A filter or order on a masked field would reveal its value.
         '{ people(where: {email: {eq: "x"}}) { name } }',
         "{ people(orderBy: {email: ASC}) { name } }",
-        # Robots have a name that not everybody may see.
+        # The name of a robot requires a scope.
         "{ beings { name } }",
         '{ beings(where: {name: {eq: "x"}}) { __typename } }',
         "{ beings(orderBy: {name: ASC}) { __typename } }",
@@ -161,7 +161,7 @@ def test_a_masked_field_is_null(schema: Schema) -> None:
         (known("nobody"), set()),
         (known("support"), {"read:Person.email"}),
         (known("hr"), {"read:Person.email", "read:Person.salary"}),
-        # What a token says of scopes itself is not FraiseQL's rule.
+        # By FraiseQL's rule, the scopes of a token itself do not count.
         (known("nobody", scope="read:Person.salary"), set()),
     ],
 )

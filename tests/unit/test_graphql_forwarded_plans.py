@@ -1,4 +1,4 @@
-"""Plans of a FraiseQL server's answers: typed by the schema alone, without a server or database."""
+"""Plans of forwarded queries: typed by the schema, without a server or database."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The keys of documents, decided once for a source from what is known of it."""
+"""The keys of documents, decided once for each source."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_a_views_string_literals_are_its_keys() -> None:
         ({"is_paid": {}}, "placed_at"),
         ({"isPaid": {}, "first_name": {}}, "placed_at"),
         ({"customer": {"firstName": {}}}, "placedAt"),
-        # What is no field of the schema tells nothing.
+        # Keys that are not fields of the schema are no evidence.
         ({"any": {"someKey": {}}}, "placed_at"),
     ],
 )

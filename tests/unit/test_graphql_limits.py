@@ -1,4 +1,4 @@
-"""Limits on what one request may ask for and on what is remembered of it."""
+"""Limits of requests and caches."""
 
 import json
 from typing import Any

@@ -14,7 +14,7 @@ ACRONYM_LISTS = st.lists(st.sampled_from(("db2", " K8s ", "", "phone1")), max_si
 
 
 def by_character(name: str, acronyms: set[str]) -> str:
-    """The rule as one pass over the characters."""
+    """The rule, implemented as one pass over the characters."""
     written, run = "", ""
     for place, letter in enumerate(name):
         before, after = name[place - 1 : place], name[place + 1 : place + 2]

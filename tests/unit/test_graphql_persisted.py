@@ -1,4 +1,4 @@
-"""Persisted queries are remembered within a bound."""
+"""Persisted queries are stored up to a limit."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""The SQL of plans, as snapshots, over sources that are written down instead of learned."""
+"""Snapshots of the SQL of plans, over fixed sources instead of discovered ones."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What FraiseQL's clients write, read as this schema has it."""
+"""FraiseQL's spellings of names and types, rewritten to the schema's."""
 
 import json
 from typing import Any
@@ -82,7 +82,7 @@ BASE: dict[str, Any] = {
             "operation": {"Insert": {"table": "tb_order"}},
             "inject_params": {"user_id": {"source": "jwt", "claim": "sub"}},
             "arguments": [
-                # In GraphQL what must be given cannot be deprecated.
+                # In GraphQL a required argument cannot be deprecated.
                 {"name": "note", "arg_type": "String", "deprecation": {"reason": "no"}},
                 {"name": "filter", "arg_type": {"Input": "OrderFilter"}, "nullable": True},
             ],
@@ -181,7 +181,7 @@ def test_a_variable_is_typed_by_its_position(
 ) -> None:
     found = read(f"query ({declared}) {{ all_orders({use}) {{ id }} }}", {"v": value})
     assert found.roots[0].arguments == expected
-    # A server behind is asked as the client wrote it.
+    # A forwarded request is sent as the client wrote it.
     assert declared in print_ast(found.document)
 
 
