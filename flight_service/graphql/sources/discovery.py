@@ -6,22 +6,20 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flight_service.graphql.errors import DatabaseFailed
 from flight_service.graphql.postgres.catalogue import (
     Ask,
-    ColumnInfo,
     Relation,
     describe_columns,
     read_relations,
 )
 from flight_service.graphql.postgres.sql import quoted_path
-from flight_service.graphql.schema.compiled import Field, Query
+from flight_service.graphql.schema.compiled import Query
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.schema.scalars import kind_of
-from flight_service.graphql.sources.columns import arrow_type_of
+from flight_service.graphql.sources.columns import FieldColumns
 from flight_service.graphql.sources.ctid_ranges import with_ctids
 from flight_service.graphql.sources.document_keys import DocumentKeys
 from flight_service.graphql.sources.evidence import merged
@@ -69,7 +67,7 @@ class _Discovery:
         self._schema = schema
         self._ask = ask
         self._relations: dict[str, Relation] = {}
-        self._facts: dict[tuple[str, str, str], list[ColumnInfo]] = {}
+        self._columns = FieldColumns(schema)
         self._keys = DocumentKeys(schema, ask, self._relations)
 
     def sources(self) -> Sources:
@@ -94,11 +92,6 @@ class _Discovery:
             key = (one.sql_source or "", one.jsonb_column or DEFAULT_COLUMN, one.name)
             if one.sql_source and key not in known:
                 known[key] = self._sources(*key)
-        types = {
-            (type_name, one): kind
-            for (type_name, one, scalar), infos in self._facts.items()
-            if (kind := arrow_type_of(scalar, infos))
-        }
         missing = frozenset(
             one.name
             for one in self._schema.queries.values()
@@ -107,7 +100,7 @@ class _Discovery:
         without_documents = frozenset(
             name for name, found in by_query.items() if _lacks_documents(found)
         )
-        return Sources(by_query, notes, types, missing, without_documents)
+        return Sources(by_query, notes, self._columns.arrow_types, missing, without_documents)
 
     def _read(self, names: Iterable[str]) -> None:
         unknown = set(names) - self._relations.keys()
@@ -156,7 +149,7 @@ class _Discovery:
             except (NotExpandable, DatabaseFailed) as why:
                 notes.append(str(why))
         if has_document:
-            self._note_wide(type_name, keys)
+            self._columns.add_wide_numbers(type_name, keys)
         documents = column if has_document else None
         found.append(self._documents(base, documents, type_name, keys))
         return tuple(self._with_ctids(one) for one in found), tuple(notes)
@@ -166,7 +159,7 @@ class _Discovery:
             relation.name,
             "the flat relation",
             quoted_path(relation.name),
-            self._columns_of(relation, type_name),
+            self._columns.of_relation(relation, type_name),
             relation.columns,
             document=None,
             builds=False,
@@ -182,7 +175,7 @@ class _Discovery:
             relation.name,
             "documents, and the typed columns beside them" if column else "typed columns",
             quoted_path(relation.name),
-            {} if abstract else self._columns_of(relation, type_name),
+            {} if abstract else self._columns.of_relation(relation, type_name),
             relation.columns,
             document=column,
             builds=relation.definition is not None,
@@ -193,7 +186,7 @@ class _Discovery:
         expansion = expand(view.name, column, self._definitions)
         described = describe_columns(self._ask, expansion.select)
         keys = replace(keys, seen=merged(keys.seen, _seen_members(expansion.document)))
-        self._note_members(type_name, expansion.document, described, keys)
+        self._columns.add_expanded(type_name, expansion.document, described, keys)
         return Source(
             view.name,
             f"the expressions under its {column}",
@@ -225,56 +218,6 @@ class _Discovery:
         except (NotExpandable, DatabaseFailed):
             return source
         return replace(source, with_ctids=found)
-
-    def _columns_of(self, relation: Relation, type_name: str) -> dict[str, ColumnInfo]:
-        found: dict[str, ColumnInfo] = {}
-        for one in self._schema.fields(type_name).values():
-            names = self._schema.naming.columns(one.name)
-            info = next((relation.columns[n] for n in names if n in relation.columns), None)
-            if info is not None and self._holds(one, info):
-                found[one.name] = info
-                self._note(type_name, one, info)
-        return found
-
-    def _holds(self, one: Field, info: ColumnInfo) -> bool:
-        """Whether a column with the name of a field has a type that fits it."""
-        base = one.field_type.base
-        is_object = base in self._schema.types or self._schema.is_abstract(base)
-        if is_object or kind_of(base).name == "JSON":
-            return info.type in JSON
-        if one.field_type.of is not None:
-            # PostgreSQL does not enforce dimensions: int[] may hold more, and is checked when read.
-            is_array = info.type.startswith("_") and info.dimensions <= one.field_type.depth
-            return info.type in JSON or is_array
-        return not info.type.startswith("_")
-
-    def _note(self, type_name: str, one: Field, info: ColumnInfo) -> None:
-        scalar = kind_of(one.field_type.base).name
-        self._facts.setdefault((type_name, one.name, scalar), []).append(info)
-
-    def _note_members(
-        self,
-        type_name: str,
-        of: ExpandedObject,
-        described: Mapping[str, ColumnInfo],
-        keys: FieldKeys,
-    ) -> None:
-        for name, one in self._schema.fields(type_name).items():
-            found = of.members.get(keys.key(name))
-            if isinstance(found, ExpandedColumn):
-                self._note(type_name, one, described[found.column])
-            elif found is not None and one.field_type.base in self._schema.types:
-                self._note_members(one.field_type.base, found, described, keys.within(name))
-
-    def _note_wide(self, type_name: str, keys: FieldKeys) -> None:
-        """Notes the `Int` fields of which some document has a number beyond 32 bits."""
-        for owner in sorted(self._schema.possible(type_name)):
-            for name, one in self._schema.fields(owner).items():
-                below = keys.within(name)
-                if below.seen.wide and kind_of(one.field_type.base).name == "Int":
-                    self._note(owner, one, ColumnInfo(name, "int8"))
-                elif below.seen.keys:
-                    self._note_wide(one.field_type.base, below)
 
 
 def _has_document(relation: Relation, column: str) -> bool:
