@@ -59,7 +59,8 @@ class _Snapshot:
 
     transaction: ExitStack
     timer: threading.Timer
-    snapshot: str
+    name: str
+    """Its name in PostgreSQL."""
     principal: Principal
     settings: Mapping[str, str]
     plans: tuple[StatementPlan, ...]
@@ -68,7 +69,7 @@ class _Snapshot:
 
 
 class Snapshots:
-    """The snapshots that are held. Thread-safe."""
+    """The exported snapshots of large results. Thread-safe."""
 
     def __init__(
         self,
@@ -196,7 +197,7 @@ class Snapshots:
     ) -> Iterator[pa.RecordBatch]:
         held.rows[number] = 0
         batches = result_batches(
-            self._reading, held.plans[number], held.settings, None, cancellation, held.snapshot
+            self._reading, held.plans[number], held.settings, None, cancellation, held.name
         )
         with closing(batches):
             for batch in batches:

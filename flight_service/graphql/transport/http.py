@@ -82,7 +82,7 @@ class _Endpoint:
             tasks.start_soon(self._watch, receive, cancellation, tasks.cancel_scope)
             try:
                 work = partial(self._answer, asked, principal, cancellation, request.method)
-                await self._send(await self._begun(work, asked.kind), send)
+                await self._send(await self._started(work, asked.kind), send)
             except BadRequest as bad:
                 await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             finally:
@@ -102,7 +102,7 @@ class _Endpoint:
         with anyio.CancelScope(shield=True):
             await run_sync(act, limiter=self._cancelling)
 
-    async def _begun(self, work: Callable[[], Answer], kind: str) -> Answer:
+    async def _started(self, work: Callable[[], Answer], kind: str) -> Answer:
         """The response, unless all threads stay busy."""
         try:
             with anyio.fail_after(self._wait_seconds):
@@ -157,14 +157,14 @@ class _Endpoint:
     async def _send(self, answer: Answer, send: Send) -> None:
         pieces = answer.body
         headers = {"content-type": _content_type(answer.kind), **answer.headers}
-        is_made = isinstance(pieces, list)
-        if is_made:
+        is_complete = isinstance(pieces, list)
+        if is_complete:
             headers["content-length"] = str(sum(map(len, pieces)))
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
         iterator = iter(pieces)
         try:
-            while (piece := await self._next(iterator, is_made=is_made)) is not None:
+            while (piece := await self._next(iterator, is_complete=is_complete)) is not None:
                 if piece:
                     with anyio.fail_after(self._stall_seconds):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -182,8 +182,8 @@ class _Endpoint:
             if close:
                 await self._cancel(close)
 
-    async def _next(self, pieces: Iterator[bytes], *, is_made: bool) -> bytes | None:
-        if is_made:
+    async def _next(self, pieces: Iterator[bytes], *, is_complete: bool) -> bytes | None:
+        if is_complete:
             return next(pieces, None)
         async with self._working:
             return await run_sync(next, pieces, None, limiter=self._threads)
