@@ -1,23 +1,23 @@
-"""What can go wrong with a query, as one tree; each message says what, where, and what to do.
+"""The errors of a query, as one tree. Each message says what is wrong, where, and what to do.
 
 GraphQLFailure
-├── QueryRefused           the document or its variables are wrong: the client's to mend
-│   ├── QueryUnparsable    it is no GraphQL at all
+├── QueryRefused           the document or its variables are wrong: the client must change them
+│   ├── QueryUnparsable    it is not GraphQL
 │   ├── NotAQuery          a mutation or subscription, which is not executed here
-│   ├── PersistedQueryNotFound  a hash stands for no query yet: the client sends the query
-│   ├── SnapshotGone       an endpoint is read after its snapshot was given up
-│   └── LimitExceeded      right, but larger than a setting allows; names the setting
-├── SchemaUnavailable      there is no compiled schema to answer by
-├── NotAuthorised          the principal's claims do not suffice
-├── BadDocument            a stored document is not what the schema says; names path and row
-├── DatabaseFailed         PostgreSQL refused or broke off
+│   ├── PersistedQueryNotFound  no query is stored for a hash: the client sends the query
+│   ├── SnapshotGone       an endpoint is read after its snapshot was released
+│   └── LimitExceeded      it is valid, but larger than a setting allows; names the setting
+├── SchemaUnavailable      there is no compiled schema to use
+├── NotAuthorised          the principal lacks a role, scope or claim
+├── BadDocument            a stored value is not what the schema says; names path and row
+├── DatabaseFailed         PostgreSQL refused a statement or the connection broke
 │   ├── DatabaseUnavailable
-│   │   └── Busy           too many requests are under way
-│   └── DeadlinePassed     the statement timeout, or the principal's own deadline
+│   │   └── Busy           too many requests are in progress
+│   └── DeadlinePassed     the statement timeout has passed
 ├── StreamStalled          the client did not read its result
-├── ServerFailed           the FraiseQL server behind answers with errors
-│   └── ServerUnavailable  or not at all
-└── Cancelled              the client went away
+├── ServerFailed           the FraiseQL server answers with errors
+│   └── ServerUnavailable  it does not answer
+└── Cancelled              the client has disconnected
 """
 
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ from flight_service.errors import (
     Status,
 )
 
-LONGEST = 1000
-"""How many characters of a message are told; what a client sent may stand in it."""
+MAX_CHARACTERS = 1000
+"""The longest message. Messages may quote what a client sent."""
 
 
 class GraphQLFailure(ServiceError):
-    """A query that gives no result, in the form in which GraphQL clients are told."""
+    """A query failed. Carries what a GraphQL response says of it."""
 
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
 
@@ -52,7 +52,7 @@ class GraphQLFailure(ServiceError):
         path: Sequence[str | int] | None = None,
         locations: Sequence[tuple[int, int]] = (),
     ) -> None:
-        message = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
+        message = message if len(message) <= MAX_CHARACTERS else f"{message[:MAX_CHARACTERS]}…"
         super().__init__(message)
         self.message = message
         self.path = path
@@ -86,7 +86,7 @@ class QueryRefused(GraphQLFailure):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        """The sentence of a transport that has one sentence alone."""
+        """The message for a transport that has room for only one."""
         where = ""
         if self.locations:
             line, column = self.locations[0]
@@ -99,7 +99,7 @@ class QueryRefused(GraphQLFailure):
 
     @classmethod
     def of(cls, errors: Sequence[GraphQLError]) -> "QueryRefused":
-        """All that graphql-core found, the first in front."""
+        """All errors that graphql-core found, as one."""
         first, *others = (
             cls(
                 error.message,
@@ -119,26 +119,26 @@ class QueryUnparsable(QueryRefused):
 
 
 class NotAQuery(QueryRefused):
-    """A mutation or subscription, which this service describes and does not execute."""
+    """A mutation or subscription, which this service does not execute."""
 
     code = "NOT_A_QUERY"
 
     def __init__(self, kind: str) -> None:
         super().__init__(
-            f"A {kind} is FraiseQL's to execute. Send it to the FraiseQL server, or set "
+            f"Only FraiseQL executes a {kind}. Send it to the FraiseQL server, or set "
             "FRAISEQL_GRAPHQL_URL: mutations over HTTP are then forwarded there."
         )
         self.kind = kind
 
 
 class LimitExceeded(QueryRefused):
-    """The query is valid, but asks for more than a setting allows; the message names it."""
+    """The query is valid, but larger than a setting allows. The message names the setting."""
 
     code = "LIMIT_EXCEEDED"
 
 
 class PersistedQueryNotFound(QueryRefused):
-    """No query of the hash is remembered. Clients know the message, and send the query."""
+    """No query is stored for the hash. Clients know the message, and send the query."""
 
     code = "PERSISTED_QUERY_NOT_FOUND"
     status = Status(INVALID_ARGUMENT.flight, 200)
@@ -148,39 +148,39 @@ class PersistedQueryNotFound(QueryRefused):
 
 
 class SnapshotGone(QueryRefused):
-    """What an endpoint reads is held no more."""
+    """The snapshot that an endpoint reads has been released."""
 
     code = "SNAPSHOT_GONE"
 
     def __init__(self) -> None:
         super().__init__(
-            "The snapshot of this endpoint is held no more: it has been read to its end, or "
+            "The snapshot of this endpoint has been released: all endpoints have been read, or "
             "FRAISEQL_GRAPHQL_SNAPSHOT_SECONDS have passed. Call GetFlightInfo again for new ones."
         )
 
 
 class SchemaUnavailable(GraphQLFailure):
-    """No compiled schema has been read yet; the message says why."""
+    """There is no compiled schema to use. The message says why."""
 
     code = "SCHEMA_UNAVAILABLE"
     status = UNAVAILABLE
 
 
 class NotAuthorised(GraphQLFailure):
-    """A role or a claim that the query needs is not the principal's."""
+    """The principal lacks a role, scope or claim that the query requires."""
 
     code = "FORBIDDEN"
     status = PERMISSION_DENIED
 
 
 class BadDocument(GraphQLFailure):
-    """A stored value is not of the type that the schema gives it."""
+    """A stored value does not have the type that the schema says."""
 
     code = "BAD_DOCUMENT"
 
 
 class DatabaseFailed(GraphQLFailure):
-    """PostgreSQL refused the statement or broke off."""
+    """PostgreSQL refused the statement, or the connection broke."""
 
     code = "DATABASE_ERROR"
 
@@ -193,11 +193,11 @@ class DatabaseUnavailable(DatabaseFailed):
 
 
 class Busy(DatabaseUnavailable):
-    """Too many requests are under way; asking again later helps."""
+    """Too many requests are in progress. The client should retry later."""
 
     code = "BUSY"
     retry_seconds: ClassVar[int] = 5
-    """What clients are told to wait."""
+    """How long clients should wait before they retry."""
 
 
 class DeadlinePassed(DatabaseFailed):
@@ -208,7 +208,7 @@ class DeadlinePassed(DatabaseFailed):
 
 
 class StreamStalled(GraphQLFailure):
-    """The client did not read its result for so long that the query was cancelled."""
+    """The query was cancelled, since the client did not read its result."""
 
     code = "STREAM_STALLED"
     status = DEADLINE_EXCEEDED
@@ -221,25 +221,25 @@ class StreamStalled(GraphQLFailure):
 
 
 class ServerFailed(GraphQLFailure):
-    """The FraiseQL server that a request was forwarded to answered with errors."""
+    """The FraiseQL server answered with errors."""
 
     code = "SERVER_ERROR"
     status = Status(INTERNAL.flight, 502)
 
 
 class ServerUnavailable(ServerFailed):
-    """The FraiseQL server cannot be reached, or is none."""
+    """The FraiseQL server cannot be reached, or the address is not one of a GraphQL server."""
 
     code = "SERVER_UNAVAILABLE"
     status = Status(UNAVAILABLE.flight, 502)
 
 
 class Cancelled(GraphQLFailure):
-    """The client went away before the result was whole."""
+    """The client disconnected before the result was complete."""
 
     code = "CANCELLED"
     status = CANCELLED
 
 
 class SchemaInvalid(Exception):
-    """The compiled schema cannot be used; the message names the place in the file."""
+    """The compiled schema cannot be used. The message names the path in the file."""

@@ -13,7 +13,7 @@ from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.execution.backend import PostgresBackend
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.backend import Backend, Endpoints, Plan
-from flight_service.graphql.planning.introspection import usable_queries
+from flight_service.graphql.planning.introspection import hides_names, usable_queries
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.request.cache import ByteCache
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
@@ -93,7 +93,7 @@ class GraphQL:
             SchemaUnavailable, DatabaseFailed: it cannot be answered now.
         """
         loaded = self.registry.current()
-        loaded.settle()
+        loaded.recheck_empty_relations()
         self._drop_outdated(loaded)
         key = self._key(loaded, request, principal)
         found = self._plans.get(key)
@@ -156,8 +156,14 @@ class GraphQL:
     def _planned(
         self, loaded: Loaded, request: Request, principal: Principal
     ) -> tuple[Operation, Plan]:
+        schema = loaded.schema
         operation = read_operation(
-            loaded.schema, request.query, request.variables, request.operation_name, self._limits
+            schema,
+            request.query,
+            request.variables,
+            request.operation_name,
+            self._limits,
+            hide_suggestions=hides_names(schema, access_of(schema, principal)),
         )
         if operation.kind != "query":
             raise NotAQuery(operation.kind)

@@ -1,4 +1,4 @@
-"""Arrow, JSON and a computation of our own from the tables agree, whatever is asked.
+"""Arrow, JSON and a separate computation from the tables agree on random queries.
 
 Queries are generated over the grammar that is supported; the third computation is written without
 any of the code under test: plain Python over the rows of the tables.
@@ -24,7 +24,7 @@ from fraiseql_assets.settings import Settings
 
 Row = dict[str, Any]
 Truth = bool | None
-"""As in SQL: a condition on null is neither true nor false."""
+"""As in SQL, a condition on null is neither true nor false."""
 
 SCALARS = (
     "id",
@@ -43,7 +43,7 @@ SCALARS = (
 
 @pytest.fixture(scope="module")
 def authors(database_url: str) -> list[Row]:
-    """The authors, read from their table, as GraphQL should show them."""
+    """The authors from their table, with the values that GraphQL should return."""
     shop.create(database_url)
     with postgresql.connect(database_url) as one, one.cursor() as run:
         run.execute(
@@ -68,7 +68,7 @@ def graphql(
     made.close()
 
 
-# What is asked, as data: text for GraphQL and a function for the third computation.
+# Queries as data: text for GraphQL, and a function for the separate computation.
 
 Condition = tuple[str, Callable[[Row], Truth]]
 
@@ -91,7 +91,7 @@ def compared(name: str, operator: str, value: Any, get: Callable[[Row], Any]) ->
         return f"{{isnull: {json.dumps(value)}}}", lambda row: (get(row) is None) == value
 
     def holds(row: Row) -> Truth:
-        # No value, not even an unknown one, is in an empty list.
+        # No value, not even null, is in an empty list.
         unknown = get(row) is None and value != []
         return None if unknown else tests[operator](get(row))
 
@@ -132,7 +132,7 @@ def leaf(draw: st.DrawFn) -> Condition:
     elif name == "active":
         made = compared(name, draw(st.sampled_from(["eq", "neq"])), draw(st.booleans()), get)
     elif name == "mood":
-        # An enum has no quotes.
+        # Enum values have no quotes.
         wanted = draw(st.sampled_from(["CALM", "WILD"]))
         text, holds = compared(name, draw(st.sampled_from(["eq", "neq"])), wanted, get)
         made = text.replace('"', ""), holds
@@ -176,7 +176,7 @@ CONDITIONS = st.recursive(
 
 @st.composite
 def selections(draw: st.DrawFn) -> tuple[str, Callable[[Row], Row]]:
-    """What to select, with aliases and fragments, and what a row then looks like."""
+    """A selection with aliases and fragments, and the expected row."""
     names = draw(st.lists(st.sampled_from([*SCALARS, "tags", "place"]), min_size=1, max_size=6))
     parts, getters = [], {}
     for number, name in enumerate(names):
@@ -188,7 +188,7 @@ def selections(draw: st.DrawFn) -> tuple[str, Callable[[Row], Row]]:
                 st.lists(st.sampled_from(["city", "zip"]), min_size=1, max_size=2, unique=True)
             )
             part += f" {{ {' '.join(inner)} __typename }}"
-            # The same key again only adds to what is selected.
+            # Repeating a key adds to its selection.
             inner = [*getters.get(("place", key), []), *inner]
             getters["place", key] = inner
         parts.append(f"... on Author {{ {part} }}" if draw(st.booleans()) else part)
@@ -219,7 +219,7 @@ ORDERS = st.lists(
 
 
 def sorted_as_sql(rows: list[Row], order: list[tuple[str, str]]) -> list[Row]:
-    """Nulls are greater than all else; the id decides where all else is equal."""
+    """Nulls sort last; the id decides between equal keys."""
 
     def compare(one: Row, other: Row) -> int:
         for name, direction in [*order, ("id", "ASC")]:
@@ -233,7 +233,7 @@ def sorted_as_sql(rows: list[Row], order: list[tuple[str, str]]) -> list[Row]:
 
 
 def as_json(value: Any, name: str = "") -> Any:
-    """How JSON shows a value of Arrow."""
+    """An Arrow value as JSON has it."""
     if isinstance(value, dict):
         return {key: as_json(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -260,7 +260,7 @@ def as_json(value: Any, name: str = "") -> Any:
     limit=st.none() | st.integers(0, 70),
     offset=st.none() | st.integers(0, 70),
 )
-def test_arrow_and_json_and_the_tables_agree(
+def test_arrow_json_and_the_tables_agree(
     graphql: GraphQL,
     authors: list[Row],
     root: str,
@@ -290,7 +290,7 @@ def test_arrow_and_json_and_the_tables_agree(
 
 
 def plain(row: Row) -> Row:
-    """Exact numbers, which JSON writes as numbers and the table gave as text, as floats."""
+    """Decimals as floats: JSON has them as numbers, the table as text."""
     from decimal import Decimal
 
     made: Row = {}

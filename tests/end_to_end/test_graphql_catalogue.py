@@ -1,4 +1,4 @@
-"""What the database has is learned once, and again for as long as a relation is missing."""
+"""The catalogue is read once, and again while a relation is missing."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from flight_service.authentication import ANYONE
 from flight_service.graphql.errors import QueryRefused
 from flight_service.graphql.service import GraphQL, Request
-from flight_service.graphql.sources.registry import LOOK_SECONDS
+from flight_service.graphql.sources.registry import CHECK_SECONDS
 from fraiseql_assets.settings import Settings
 
 SCHEMA = "graphql_learning"
@@ -64,7 +64,7 @@ def ids(graphql: GraphQL, name: str) -> list[int]:
 
 @pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets time pass for the registry."""
+    """Advances the registry's clock."""
     passed = [0.0]
     monkeypatch.setattr("flight_service.graphql.sources.registry.monotonic", lambda: passed[0])
 
@@ -74,18 +74,18 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_
 
 
-def test_a_relation_that_is_made_later_is_found_by_the_next_query(
+def test_a_relation_that_is_created_later_is_found_by_the_next_query(
     graphql: GraphQL, execute: Execute, moments: Callable[[float], None]
 ) -> None:
     assert ids(graphql, "here") == [1]
     with pytest.raises(QueryRefused, match="there is no graphql_learning"):
         ids(graphql, "later")
     create(execute, "later")
-    moments(LOOK_SECONDS)
+    moments(CHECK_SECONDS)
     assert ids(graphql, "later") == [1]
 
 
-def test_a_missing_relation_is_looked_for_once_a_second(
+def test_the_catalogue_is_read_once_a_second_for_a_missing_relation(
     graphql: GraphQL, monkeypatch: pytest.MonkeyPatch, moments: Callable[[float], None]
 ) -> None:
     asked: list[str] = []
@@ -101,13 +101,13 @@ def test_a_missing_relation_is_looked_for_once_a_second(
         return len(asked) - before
 
     assert refused() > 0
-    moments(LOOK_SECONDS / 2)
+    moments(CHECK_SECONDS / 2)
     assert refused() == 0
-    moments(LOOK_SECONDS / 2)
+    moments(CHECK_SECONDS / 2)
     assert refused() > 0
 
 
-def test_others_go_on_while_the_catalogue_is_read_again_for_a_missing_relation(
+def test_other_queries_do_not_wait_while_the_catalogue_is_read_again(
     graphql: GraphQL, monkeypatch: pytest.MonkeyPatch, moments: Callable[[float], None]
 ) -> None:
     assert ids(graphql, "here") == [1]
@@ -120,7 +120,7 @@ def test_others_go_on_while_the_catalogue_is_read_again_for_a_missing_relation(
         return ask(sql, values)
 
     monkeypatch.setattr(graphql.registry.current(), "ask", slowly)
-    moments(LOOK_SECONDS)
+    moments(CHECK_SECONDS)
 
     def refused() -> None:
         with pytest.raises(QueryRefused):
@@ -136,7 +136,7 @@ def test_others_go_on_while_the_catalogue_is_read_again_for_a_missing_relation(
     slow.join()
 
 
-def test_a_query_whose_relation_is_there_asks_the_catalogue_once(
+def test_the_catalogue_is_read_once_for_an_existing_relation(
     graphql: GraphQL, monkeypatch: pytest.MonkeyPatch, moments: Callable[[float], None]
 ) -> None:
     asked: list[str] = []
@@ -146,13 +146,13 @@ def test_a_query_whose_relation_is_there_asks_the_catalogue_once(
     )
     ids(graphql, "here")
     first = len(asked)
-    moments(LOOK_SECONDS)
+    moments(CHECK_SECONDS)
     graphql.clear_cache()
     ids(graphql, "here")
     assert len(asked) == first
 
 
-def test_a_query_of_a_relation_that_is_missing_says_what_to_do(graphql: GraphQL) -> None:
+def test_a_query_of_a_missing_relation_says_what_to_do(graphql: GraphQL) -> None:
     with pytest.raises(QueryRefused) as refused:
         ids(graphql, "later")
     assert refused.value.message == (

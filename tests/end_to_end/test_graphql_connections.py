@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: lost, refused, left unread, and given back."""
+"""Connections to PostgreSQL: lost, refused, unread and released."""
 
 import socket
 import threading
@@ -35,7 +35,7 @@ def database(url: str, **changes: Any) -> Database:
 
 
 def sessions(url: str, act: str = "pid") -> list[Any]:
-    """Does something about each session of `database`."""
+    """Evaluates an expression for each session of `database`."""
     with postgresql.connect(url, autocommit=True) as one, one.cursor() as run:
         run.execute(f"SELECT {act} FROM pg_stat_activity WHERE application_name = '{NAME}'")
         return run.fetchall()
@@ -47,7 +47,7 @@ def one(database: Database) -> Any:
 
 @contextmanager
 def silent() -> Iterator[tuple[str, list[socket.socket]]]:
-    """A server that accepts connections and says nothing, and what it has accepted."""
+    """A server that accepts connections and sends nothing; returns the accepted connections."""
     accepted: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -76,7 +76,7 @@ def test_a_connection_that_the_server_closed_while_it_was_idle_is_replaced(
         assert one(found) == 1
 
 
-def test_a_server_that_is_silent_is_unavailable() -> None:
+def test_a_server_that_does_not_respond_is_unavailable() -> None:
     with (
         silent() as (url, _),
         closing(database(url)) as found,
@@ -85,7 +85,7 @@ def test_a_server_that_is_silent_is_unavailable() -> None:
         one(found)
 
 
-def test_nobody_waits_for_another_who_connects() -> None:
+def test_connecting_does_not_block_other_transactions() -> None:
     with silent() as (url, accepted), closing(database(url)) as found:
 
         def fail() -> None:
@@ -112,7 +112,7 @@ def test_a_connection_whose_session_cannot_be_set_up_is_closed(
         wait_until(lambda: not sessions(database_url))
 
 
-def test_closing_leaves_no_connection_and_no_handle(database_url: str) -> None:
+def test_closing_closes_all_connections_and_the_handle(database_url: str) -> None:
     found = database(database_url)
     with found.transaction({}) as transaction:
         assert one(found) == 1
@@ -124,7 +124,7 @@ def test_closing_leaves_no_connection_and_no_handle(database_url: str) -> None:
         one(found)
 
 
-def test_a_session_that_is_terminated_is_unavailable_not_a_fault(database_url: str) -> None:
+def test_a_terminated_session_is_reported_as_unavailable(database_url: str) -> None:
     with closing(database(database_url)) as found:
         ended: list[BaseException] = []
 
@@ -136,7 +136,8 @@ def test_a_session_that_is_terminated_is_unavailable_not_a_fault(database_url: s
 
         thread = threading.Thread(target=sleep)
         thread.start()
-        wait_until(lambda: sessions(database_url, "1 / (state = 'active')::int") == [(1,)])
+        sleeps = "state = 'active' AND query LIKE '%pg_sleep%'"
+        wait_until(lambda: sessions(database_url, sleeps) == [(True,)])
         sessions(database_url, "pg_terminate_backend(pid)")
         thread.join()
         assert "broke" in str(ended[0])
@@ -144,7 +145,7 @@ def test_a_session_that_is_terminated_is_unavailable_not_a_fault(database_url: s
 
 @pytest.fixture
 def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
-    """One connection, a list without an end, and little time to read it."""
+    """One connection, a very long list, and a short stall timeout."""
     shop.create(database_url)
     settings = Settings(
         database_url=SecretStr(database_url),
@@ -158,13 +159,13 @@ def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
     made.close()
 
 
-def test_a_stream_that_is_not_read_gives_its_connection_back(
+def test_a_stream_that_is_not_read_releases_its_connection(
     graphql: GraphQL, database_url: str
 ) -> None:
     batches = graphql.batches(graphql.prepare(Request("{ things { id needed } }"), ANYONE))
     assert isinstance(batches, Generator)
     assert next(batches).num_rows
-    # The only connection is free for another, once the first has not been read for long enough.
+    # The only connection becomes free when the first stream has not been read for long enough.
     [batch] = graphql.batches(graphql.prepare(Request("{ things(limit: 1) { id } }"), ANYONE))
     assert batch.num_rows == 1
     with pytest.raises(StreamStalled, match="FRAISEQL_GRAPHQL_STALL_SECONDS"):

@@ -1,4 +1,4 @@
-"""Fields of two words, on databases as FraiseQL's tools make them and on others."""
+"""Fields of several words, on databases that FraiseQL's tools created and on others."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -121,7 +121,7 @@ def graphql(
 
 
 def rows(graphql: GraphQL, text: str, **claims: Any) -> list[Any]:
-    """The rows over Arrow, which JSON gives too."""
+    """The rows over Arrow; asserts that JSON has the same."""
     prepared = graphql.prepare(Request(text), Principal(claims=claims))
     table = pa.Table.from_batches(graphql.batches(prepared), graphql.schema(prepared))
     shown = json.loads(b"{" + b"".join(graphql.json(prepared)) + b"}")
@@ -159,9 +159,7 @@ def test_fields_are_read_from_their_keys(graphql: GraphQL, source: str) -> None:
         'orderBy: [{field: "bestLine.unitPrice"}]',
     ],
 )
-def test_conditions_and_orders_are_on_the_keys(
-    graphql: GraphQL, source: str, arguments: str
-) -> None:
+def test_filters_and_orders_use_the_keys(graphql: GraphQL, source: str, arguments: str) -> None:
     assert [one["id"] for one in rows(graphql, f"{{ {source}({arguments}) {{ id }} }}")] == [
         2,
         4,
@@ -169,14 +167,14 @@ def test_conditions_and_orders_are_on_the_keys(
     ]
 
 
-# The tenants of the other documents lie under another key than the parameter's.
+# The other documents have the tenant under another key than the parameter's.
 @pytest.mark.parametrize("source", [one for one in FILLED if one != "tv_literal"])
-def test_a_claim_narrows_the_rows_by_the_key(graphql: GraphQL, source: str) -> None:
+def test_a_claim_filters_rows_by_the_key(graphql: GraphQL, source: str) -> None:
     text = f"{{ mine_{source}(orderBy: {{id: ASC}}) {{ id }} }}"
     assert [one["id"] for one in rows(graphql, text, tenant="t1")] == [1, 3, 5]
 
 
-def test_documents_that_come_later_tell_their_keys(
+def test_keys_are_found_when_documents_appear_later(
     graphql: GraphQL, execute: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = [0.0]
@@ -202,10 +200,10 @@ def test_a_number_beyond_32_bits_widens_its_field(
         execute(f"TRUNCATE {SCHEMA}.tv_late")
 
 
-def test_a_number_that_was_not_seen_is_an_error_with_its_path(
+def test_a_wide_number_outside_the_sample_is_an_error_with_its_path(
     graphql: GraphQL, execute: Callable[[str], object]
 ) -> None:
-    # Two hundred small ones are before it, of which a hundred are looked at.
+    # Two hundred small numbers precede it, of which a hundred are sampled.
     execute(
         f"INSERT INTO {SCHEMA}.tv_late SELECT n, jsonb_build_object('id', n, 'best_line', "
         "jsonb_build_object('unit_price', CASE n WHEN 200 THEN 1 + (1::bigint << 31) ELSE 1 END)) "

@@ -1,4 +1,4 @@
-"""Generated documents and columns: what a query gives of them, or how it says what is wrong.
+"""Generated documents and columns: a query returns their values, or an error that locates them.
 
 A document is generated member by member, each with what a reader must find: a value, or a failure
 that names the path and the row. No value may come out as another, and nothing may fail in any other
@@ -102,7 +102,7 @@ def graphql(
 
 @dataclass(frozen=True)
 class Value:
-    """A value as a document holds it, in JSON, and what a reader finds."""
+    """A value in a document, as JSON, and the value that a query returns."""
 
     json: str
     arrow: Any = None
@@ -111,7 +111,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Wrong:
-    """A value that is not of the field's type; `path` is where, within the field."""
+    """A value without the field's type; `path` is its path in the field."""
 
     json: str
     path: str = ""
@@ -122,13 +122,13 @@ NOTHING = Value("null")
 
 
 def of(json_value: Any, arrow: Any = None, http: Any = None) -> Value:
-    """A value that is read as it is held, unless told otherwise."""
+    """A value that is returned as it is stored, unless `read` says otherwise."""
     arrow = json_value if arrow is None else arrow
     return Value(json.dumps(json_value), arrow, json_value if http is None else http)
 
 
 def text(value: Any) -> Value:
-    """A value whose text is read as of the type."""
+    """A value whose text can be cast to the type."""
     shown = value.isoformat(timespec="microseconds") if hasattr(value, "hour") else str(value)
     shown = shown.replace("+00:00", "Z")
     return Value(json.dumps(shown), value, shown)
@@ -183,7 +183,7 @@ BAD: dict[str, list[Wrong]] = {
 
 
 def held(name: str, flawed: bool) -> st.SearchStrategy[Held]:
-    """A value of a scalar field; of a flawed document, one in twenty is not of its type."""
+    """A value of a scalar field; in a flawed document, one in twenty has another type."""
     good = GOOD[name] | st.just(NOTHING)
     if not flawed or name not in BAD:
         return good
@@ -205,13 +205,13 @@ def lists(draw: st.DrawFn, name: str, flawed: bool) -> Held:
 
 @dataclass(frozen=True)
 class Document:
-    """A document's JSON, and what is found of what is selected of it."""
+    """A document's JSON, and the values that a query returns for the selection."""
 
     json: str
     arrow: dict[str, Any]
     http: dict[str, Any]
     wrong: tuple[str, ...]
-    """The paths at which something is not of its type."""
+    """The paths of values without their type."""
 
 
 @st.composite
@@ -288,7 +288,7 @@ def plain(value: Any) -> Any:
 
 
 def parsed(value: Any) -> Any:
-    """What Arrow has as JSON text, as what it says."""
+    """Decodes the JSON text in an Arrow value."""
     match value:
         case dict():
             return {
@@ -302,7 +302,7 @@ def parsed(value: Any) -> Any:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.booleans().flatmap(lambda flawed: st.lists(documents(flawed), min_size=1, max_size=4)))
-def test_a_document_s_values_come_out_or_it_is_said_where_they_are_wrong(
+def test_values_of_documents_are_returned_or_are_an_error_with_their_path(
     graphql: GraphQL, connection: postgresql.Connection, found: list[Document]
 ) -> None:
     put(connection, found)
@@ -317,13 +317,13 @@ def test_a_document_s_values_come_out_or_it_is_said_where_they_are_wrong(
         assert refused.value.path is not None
         root, row, *path = refused.value.path
         assert root == "tv_thing"
-        # A value within a list is told by the list's path alone where PostgreSQL refuses it.
+        # If PostgreSQL refuses a value in a list, the error has only the list's path.
         told = ".".join(str(one) for one in path)
         assert any(row == at and within(told, where) for at, where in wrong), (told, wrong)
 
 
 def within(told: str, where: str) -> bool:
-    """Whether a path that is told is the wrong one, the numbers within lists aside."""
+    """Whether an error's path is wrong, apart from list indexes."""
     return [one for one in told.split(".") if not one.isdigit()] == [
         one for one in where.split(".") if not one.isdigit()
     ]
@@ -381,7 +381,7 @@ def odd(connection: postgresql.Connection) -> Any:
 
 
 @pytest.mark.parametrize(("column", "sql", "why"), BEYOND)
-def test_a_typed_value_that_arrow_cannot_show_is_found_by_path_and_row(
+def test_a_value_that_arrow_cannot_represent_is_an_error_with_path_and_row(
     graphql: GraphQL, odd: Any, column: str, sql: str, why: str
 ) -> None:
     odd(column, sql)
@@ -392,7 +392,7 @@ def test_a_typed_value_that_arrow_cannot_show_is_found_by_path_and_row(
 
 
 @pytest.mark.parametrize(("column", "sql", "value"), EDGES)
-def test_a_typed_value_at_the_edge_of_its_type_comes_out(
+def test_values_at_the_limits_of_their_types_are_returned(
     graphql: GraphQL, odd: Any, column: str, sql: str, value: Any
 ) -> None:
     odd(column, sql)

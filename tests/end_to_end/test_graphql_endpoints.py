@@ -114,7 +114,7 @@ def read(service: Service, endpoint: flight.FlightEndpoint, **claims: Any) -> pa
 
 
 def held(database_url: str) -> int:
-    """How many transactions are held open."""
+    """The number of open transactions."""
     with postgresql.connect(database_url) as one, one.cursor() as run:
         run.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
@@ -125,7 +125,7 @@ def held(database_url: str) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_endpoints_add_up_to_the_whole(service: Service, kind: str) -> None:
+def test_the_endpoints_together_have_all_rows(service: Service, kind: str) -> None:
     found = info(service, KINDS[kind])
     parts = [read(service, endpoint) for endpoint in found.endpoints]
     whole = service.table({"query": KINDS[kind]}, **ANN)
@@ -139,7 +139,7 @@ def test_each_endpoint_has_the_schema_of_the_flight(service: Service) -> None:
     assert {read(service, one).schema == found.schema for one in found.endpoints} == {True}
 
 
-def test_endpoints_say_until_when_they_can_be_read(service: Service) -> None:
+def test_endpoints_have_an_expiration_time(service: Service) -> None:
     found = info(service, KINDS["a flat view"])
     assert [json.loads(one.app_metadata) for one in found.endpoints] == [
         {"part": n, "parts": 4} for n in range(4)
@@ -150,8 +150,10 @@ def test_endpoints_say_until_when_they_can_be_read(service: Service) -> None:
         read(service, one)
 
 
-def test_what_is_read_while_others_write_is_one_state(service: Service, database_url: str) -> None:
-    """Money is moved, and accounts replaced by others; in every state there is as much of both."""
+def test_all_endpoints_read_one_snapshot_while_rows_are_written(
+    service: Service, database_url: str
+) -> None:
+    """Moves money and replaces accounts; the totals are the same in every snapshot."""
     stopped = threading.Event()
 
     def write() -> None:
@@ -192,7 +194,7 @@ def test_what_is_read_while_others_write_is_one_state(service: Service, database
 
 
 def restore(database_url: str) -> None:
-    """Gives the accounts the numbers that they began with."""
+    """Restores the accounts' initial numbers."""
     with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
         run.execute(
             "UPDATE graphql_ledger.tb_account SET balance = 100, "
@@ -200,7 +202,7 @@ def restore(database_url: str) -> None:
         )
 
 
-def test_a_claim_narrows_every_endpoint(service: Service) -> None:
+def test_a_claim_filters_every_endpoint(service: Service) -> None:
     found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
     rows = [read(service, one, sub="bob", tenant_id="tenant0") for one in found.endpoints]
     assert len(rows) == 4
@@ -208,17 +210,17 @@ def test_a_claim_narrows_every_endpoint(service: Service) -> None:
     assert sorted(numbers) == list(range(2, ACCOUNTS + 1, 2))
 
 
-def test_an_endpoint_of_another_caller_is_refused(service: Service) -> None:
+def test_an_endpoint_of_another_principal_is_refused(service: Service) -> None:
     found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
     with pytest.raises(flight.FlightUnauthorizedError, match="offered to another principal"):
         read(service, found.endpoints[0], sub="bob", tenant_id="tenant1")
-    # A token that was renewed is still of the same principal.
+    # A renewed token belongs to the same principal.
     later = {"sub": "bob", "tenant_id": "tenant0", "exp": time.time() + 1000}
     for one in found.endpoints:
         read(service, one, **later)
 
 
-def test_conditions_narrow_every_endpoint(service: Service) -> None:
+def test_filters_apply_to_every_endpoint(service: Service) -> None:
     found = info(service, "{ accounts(where: {id: {gt: 2}, balance: {eq: 100}}) { id } }")
     rows = pa.concat_tables([read(service, one) for one in found.endpoints])
     assert sorted(rows["id"].to_pylist()) == list(range(3, ACCOUNTS + 1))
@@ -235,7 +237,7 @@ def test_conditions_narrow_every_endpoint(service: Service) -> None:
         "{ a: accounts { id } b: accounts { id } }",
     ],
 )
-def test_what_is_small_or_in_order_has_one_endpoint(service: Service, text: str) -> None:
+def test_a_small_or_ordered_result_has_one_endpoint(service: Service, text: str) -> None:
     [endpoint] = info(service, text).endpoints
     assert json.loads(endpoint.ticket.ticket)["type"] == "GraphQLQuery"
 
@@ -248,7 +250,9 @@ def test_one_field_of_several_can_have_endpoints(service: Service) -> None:
     assert sum(read(service, one).num_rows for one in endpoints) == ACCOUNTS
 
 
-def test_the_snapshot_is_given_up_when_all_is_read(service: Service, database_url: str) -> None:
+def test_the_snapshot_is_released_when_all_endpoints_have_been_read(
+    service: Service, database_url: str
+) -> None:
     before = held(database_url)
     found = info(service, KINDS["a flat view"])
     assert held(database_url) == before
@@ -261,7 +265,7 @@ def test_the_snapshot_is_given_up_when_all_is_read(service: Service, database_ur
         read(service, found.endpoints[0])
 
 
-def test_an_endpoint_that_broke_off_may_be_read_again(service: Service) -> None:
+def test_an_endpoint_can_be_read_again_after_an_interruption(service: Service) -> None:
     found = info(service, KINDS["a table's documents"])
     reader = service.client.do_get(found.endpoints[0].ticket, bearing(**ANN))
     assert reader.read_chunk().data.num_rows
@@ -270,7 +274,7 @@ def test_an_endpoint_that_broke_off_may_be_read_again(service: Service) -> None:
     assert sum(part.num_rows for part in parts) == ACCOUNTS
 
 
-def test_a_snapshot_is_held_no_longer_than_is_set(ledger: Settings, database_url: str) -> None:
+def test_a_snapshot_is_released_after_its_timeout(ledger: Settings, database_url: str) -> None:
     before = held(database_url)
     for service in running(ledger.model_copy(update={"graphql_snapshot_seconds": 1.5})):
         found = info(service, KINDS["a flat view"])
@@ -305,7 +309,7 @@ def test_the_number_of_endpoints_does_not_depend_on_who_asked_before(
         assert 0 not in third
 
 
-def test_endpoints_together_keep_to_the_row_limit(ledger: Settings) -> None:
+def test_the_row_limit_applies_to_all_endpoints_together(ledger: Settings) -> None:
     for service in running(ledger.model_copy(update={"graphql_max_rows": ACCOUNTS - 1})):
         found = info(service, KINDS["a flat view"])
         for endpoint in found.endpoints[:-1]:
@@ -314,7 +318,7 @@ def test_endpoints_together_keep_to_the_row_limit(ledger: Settings) -> None:
             read(service, found.endpoints[-1])
 
 
-def test_a_snapshot_that_the_database_gave_up_is_said_to_be_gone(
+def test_a_snapshot_that_the_database_ended_is_an_error(
     ledger: Settings, database_url: str
 ) -> None:
     for service in running(ledger):

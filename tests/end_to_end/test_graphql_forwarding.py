@@ -1,4 +1,4 @@
-"""Flight in front of a FraiseQL server: the same tickets, answered by that server's JSON.
+"""Flight in front of a FraiseQL server: the same tickets, read from that server's JSON.
 
 The server behind is this service's own `/graphql` on a real database: a real GraphQL server, asked
 over HTTP as any is. What is compared with is what the service reads from that database itself.
@@ -67,7 +67,7 @@ def base(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Setting
 
 @pytest.fixture(scope="module")
 def behind(base: Settings) -> Iterator[Service]:
-    """The server that is forwarded to; it reads the database."""
+    """The server that requests are forwarded to; it reads the database."""
     yield from running(base)
 
 
@@ -83,7 +83,7 @@ def service(base: Settings, behind: Service) -> Iterator[Service]:
 
 
 def assert_widened(direct: pa.Schema, forwarded: pa.Schema) -> None:
-    """Holds the forwarded schema against the one that knows the columns: the same but for sizes."""
+    """Asserts that the forwarded schema equals that of the columns, except for sizes of numbers."""
     assert direct.names == forwarded.names
     for one, other in zip(direct, forwarded, strict=True):
         assert one.nullable == other.nullable
@@ -101,7 +101,7 @@ def shape(kind: pa.DataType) -> Any:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_forwarded_query_gives_what_the_database_gives(
+def test_a_forwarded_query_returns_what_the_database_returns(
     service: Service, behind: Service, query: str
 ) -> None:
     forwarded, direct = service.table({"query": query}), behind.table({"query": query})
@@ -109,7 +109,9 @@ def test_a_forwarded_query_gives_what_the_database_gives(
     assert forwarded.to_pylist() == direct.to_pylist()
 
 
-def test_the_schema_is_told_before_the_server_is_asked(base: Settings, service: Service) -> None:
+def test_the_schema_is_known_without_a_request_to_the_server(
+    base: Settings, service: Service
+) -> None:
     # Nothing listens at this address.
     for alone in running(in_front("http://127.0.0.1:9/graphql", base.schema_path)):
         for query in QUERIES:
@@ -132,7 +134,7 @@ def test_a_query_by_its_name_is_forwarded(service: Service) -> None:
     assert service.client.do_get(flight.Ticket(short)).read_all().num_rows == 2
 
 
-def test_pages_follow_each_other_by_the_server_s_cursors(service: Service) -> None:
+def test_pages_follow_the_servers_cursors(service: Service) -> None:
     first = service.table({"query": "{ authorPages(first: 2) { pageInfo { endCursor } } }"})
     after = first["pageInfo"][0].as_py()["endCursor"]
     query = f'{{ authorPages(first: 1, after: "{after}") {{ edges {{ node {{ id }} }} }} }}'
@@ -140,9 +142,7 @@ def test_pages_follow_each_other_by_the_server_s_cursors(service: Service) -> No
     assert row["edges"] == [{"node": {"id": "00000000-0000-0000-0000-000000000003"}}]
 
 
-def test_http_answers_with_the_server_s_json_and_with_arrow(
-    service: Service, behind: Service
-) -> None:
+def test_http_returns_the_servers_json_and_arrow(service: Service, behind: Service) -> None:
     query = QUERIES[0]
     assert service.json(query) == behind.json(query)
     answer = service.web.post("/graphql", json={"query": query}, headers={"accept": ARROW})
@@ -155,12 +155,12 @@ def test_http_answers_with_the_server_s_json_and_with_arrow(
     )
 
 
-def test_a_wrong_query_is_refused_without_the_server(service: Service) -> None:
+def test_an_invalid_query_is_refused_without_a_request_to_the_server(service: Service) -> None:
     with pytest.raises(pa.ArrowInvalid, match="Cannot query field 'nam' on type 'Author'"):
         service.table({"query": "{ authors { nam } }"})
 
 
-def test_the_caller_s_token_reaches_the_server(base: Settings) -> None:
+def test_the_token_is_forwarded_to_the_server(base: Settings) -> None:
     secret = SecretStr(SECRET)
     for behind in running(base.model_copy(update={"jwt_secret": secret})):
         query = {"query": "{ myAuthors { id } }"}
@@ -176,8 +176,10 @@ def test_the_caller_s_token_reaches_the_server(base: Settings) -> None:
                 assert service.table(admins, sub="a", roles=["admin"]).num_rows == 60
 
 
-def test_errors_of_the_server_are_told(base: Settings, tmp_path: Path, service: Service) -> None:
-    # A schema that is ahead of the server's.
+def test_errors_of_the_server_are_forwarded(
+    base: Settings, tmp_path: Path, service: Service
+) -> None:
+    # A schema that is newer than the server's.
     newer = json.loads(json.dumps(shop.COMPILED).replace('"posts"', '"articles"'))
     for ahead in running(in_front(str(_url(service)), shop.write_schema(tmp_path, newer))):
         with pytest.raises(pa.ArrowInvalid, match="Cannot query field 'articles'"):
@@ -189,7 +191,7 @@ def _url(service: Service) -> str:
     return f"{service.web.base_url}/graphql"
 
 
-def test_a_value_that_is_not_the_schema_s_is_told_with_its_place(
+def test_a_value_of_another_type_is_an_error_with_its_path(
     base: Settings, tmp_path: Path, behind: Service
 ) -> None:
     other = json.loads(
@@ -204,14 +206,14 @@ def test_a_value_that_is_not_the_schema_s_is_told_with_its_place(
         assert place in str(error.value)
 
 
-def test_an_answer_that_is_too_large_is_refused(base: Settings, behind: Service) -> None:
+def test_a_response_that_is_too_large_is_refused(base: Settings, behind: Service) -> None:
     for service in running(in_front(behind, base.schema_path, graphql_forward_bytes=2**16)):
         assert service.table({"query": "{ authors { id } }"}).num_rows == 60
         with pytest.raises(pa.ArrowInvalid, match="FRAISEQL_GRAPHQL_FORWARD_BYTES"):
             service.table({"query": QUERIES[3]})
 
 
-def test_more_rows_than_are_allowed_are_refused(base: Settings, behind: Service) -> None:
+def test_more_rows_than_allowed_are_refused(base: Settings, behind: Service) -> None:
     for service in running(in_front(behind, base.schema_path, graphql_max_rows=59)):
         with pytest.raises(pa.ArrowInvalid, match="FRAISEQL_GRAPHQL_MAX_ROWS"):
             service.table({"query": "{ authors { id } }"})
@@ -238,7 +240,7 @@ def test_clients_see_neither_the_address_nor_the_password_of_the_server(base: Se
             assert "127.0.0.1" not in seen
 
 
-def test_what_answers_no_graphql_is_told(base: Settings, behind: Service) -> None:
+def test_a_server_without_graphql_is_an_error(base: Settings, behind: Service) -> None:
     for service in running(in_front(f"{behind.web.base_url}/nowhere", base.schema_path)):
         with pytest.raises(flight.FlightInternalError, match="status 404 and no GraphQL"):
             service.table({"query": "{ authors { id } }"})
@@ -246,12 +248,12 @@ def test_what_answers_no_graphql_is_told(base: Settings, behind: Service) -> Non
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, socket.socket]]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/graphql", listening
 
 
-def test_a_server_that_does_not_answer_in_time_is_told(
+def test_a_server_that_does_not_answer_in_time_is_an_error(
     base: Settings, silent: tuple[str, socket.socket]
 ) -> None:
     changed = in_front(silent[0], base.schema_path, graphql_timeout_seconds=0.3)
@@ -260,7 +262,7 @@ def test_a_server_that_does_not_answer_in_time_is_told(
             service.table({"query": "{ authors { id } }"})
 
 
-def test_a_client_that_goes_away_ends_the_request(
+def test_a_client_that_disconnects_ends_the_request(
     base: Settings, silent: tuple[str, socket.socket]
 ) -> None:
     url, listening = silent

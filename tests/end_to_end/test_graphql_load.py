@@ -1,4 +1,4 @@
-"""What slow requests over HTTP leave to others: cancellation, and an answer that says to wait."""
+"""Slow requests over HTTP: others can still be cancelled, or are told to retry later."""
 
 import json
 import socket
@@ -58,7 +58,7 @@ def served(settings: Settings) -> Iterator[str]:
     try:
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/graphql"
         if settings.jwt_secret is None:
-            # The catalogue is read before anything is slow.
+            # The catalogue is read before the view becomes slow.
             assert httpx.post(url, json=QUERY, timeout=60).json()["data"]["things"]
             execute(settings.database_url.get_secret_value(), SLOW)
         yield url
@@ -68,7 +68,7 @@ def served(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def slow_requests(url: str, count: int) -> Iterator[None]:
-    """So many requests that wait for the database; at the end all of their clients hang up."""
+    """Requests that wait for the database; their clients disconnect at the end."""
     with ExitStack() as stack:
         for _ in range(count):
             post(stack.enter_context(connected(url)), json.dumps(QUERY))
@@ -81,7 +81,7 @@ def connected(url: str) -> socket.socket:
 
 
 def post(client: socket.socket, body: str, *, length: int | None = None) -> None:
-    """Sends a request, or the beginning of one that is said to be longer."""
+    """Sends a request, or the beginning of one with a larger Content-Length."""
     client.sendall(
         f"POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"content-length: {length or len(body)}\r\n\r\n{body}".encode()
@@ -96,7 +96,7 @@ def running(database_url: str) -> int:
         return found[0]
 
 
-def test_clients_that_hang_up_are_heard_while_every_thread_is_busy(
+def test_disconnects_are_noticed_while_all_threads_are_busy(
     settings: Settings, database_url: str
 ) -> None:
     with served(settings) as url:
@@ -105,7 +105,7 @@ def test_clients_that_hang_up_are_heard_while_every_thread_is_busy(
         wait_until(lambda: running(database_url) == 0)
 
 
-def test_one_too_many_is_told_to_come_back(settings: Settings, database_url: str) -> None:
+def test_a_request_too_many_is_told_to_retry_later(settings: Settings, database_url: str) -> None:
     changed = settings.model_copy(update={"graphql_wait_seconds": 0.5})
     with served(changed) as url, slow_requests(url, THREADS):
         wait_until(lambda: running(database_url) == THREADS)

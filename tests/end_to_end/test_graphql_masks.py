@@ -1,4 +1,4 @@
-"""Masked fields on real documents: scalars, objects, lists, and fields of some members alone."""
+"""Masked fields on real documents: scalars, objects, lists, and fields of some members only."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def graphql(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def both(graphql: GraphQL, text: str, principal: Principal) -> Any:
-    """The rows over Arrow, which hold what JSON holds."""
+    """The rows over Arrow; asserts that JSON has the same."""
     prepared = graphql.prepare(Request(text), principal)
     rows = [row for batch in graphql.batches(prepared) for row in batch.to_pylist()]
     [shown] = json.loads(b"{" + b"".join(graphql.json(prepared)) + b"}").values()
@@ -86,7 +86,7 @@ def both(graphql: GraphQL, text: str, principal: Principal) -> Any:
     return shown
 
 
-def test_what_is_masked_is_null_at_every_depth(graphql: GraphQL) -> None:
+def test_masked_fields_are_null_at_every_depth(graphql: GraphQL) -> None:
     text = """{ people(where: {id: {eq: 1}}) {
         id pay tags home { street } friends { id pay friends { pay } } } }"""
     friends = [{"id": 2, "pay": None, "friends": None}, {"id": 3, "pay": None, "friends": None}]
@@ -97,7 +97,7 @@ def test_what_is_masked_is_null_at_every_depth(graphql: GraphQL) -> None:
     assert shown == [{"id": 1, "pay": 7, "tags": ["a"], "home": {"street": "x"}}]
 
 
-def test_a_field_is_masked_of_the_members_that_mask_it(graphql: GraphQL) -> None:
+def test_a_field_is_masked_for_members_that_mask_it(graphql: GraphQL) -> None:
     text = """{ beings(orderBy: {id: ASC}) {
         id ... on Person { pay home { street } } ... on Pet { pay } } }"""
     assert both(graphql, text, ANYONE) == [

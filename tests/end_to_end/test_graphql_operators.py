@@ -172,7 +172,7 @@ def data(graphql: GraphQL, text: str) -> Any:
         ),
     ],
 )
-def test_an_operator_finds_its_rows(
+def test_an_operator_matches_the_expected_rows(
     graphql: GraphQL, source: str, where: dict[str, Any], expected: list[int]
 ) -> None:
     text = f"query ($w: JSON) {{ {source}(where: $w, orderBy: {{n: ASC}}) {{ n }} }}"
@@ -186,7 +186,7 @@ def test_an_operator_finds_its_rows(
         ({"wordText": {"sounds_like": "x"}}, "sounds_like"),
     ],
 )
-def test_what_no_operator_does_is_refused(graphql: GraphQL, where: Any, told: str) -> None:
+def test_an_invalid_comparison_is_refused(graphql: GraphQL, where: Any, told: str) -> None:
     with pytest.raises(QueryRefused) as error:
         table(graphql, "query ($w: JSON) { stored(where: $w) { n } }", {"w": where})
     assert told in str(error.value)

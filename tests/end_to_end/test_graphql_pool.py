@@ -1,4 +1,4 @@
-"""Who gets the connections to PostgreSQL: small queries go on beside large ones."""
+"""Small queries get connections to PostgreSQL while large ones run."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -21,7 +21,7 @@ LARGE, SMALL = "{ things { id needed } }", "{ things(limit: 1) { id } }"
 
 @pytest.fixture
 def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
-    """Two connections, of which large results may take one, and a list without an end."""
+    """Two connections, of which large results may use one, and a very long list."""
     shop.create(database_url)
     settings = Settings(
         database_url=SecretStr(database_url),
@@ -36,7 +36,7 @@ def graphql(database_url: str, tmp_path: Path) -> Iterator[GraphQL]:
 
 
 def read_once(graphql: GraphQL) -> None:
-    """Begins the large list."""
+    """Starts reading the large list."""
     with streaming(graphql):
         pass
 
@@ -51,7 +51,7 @@ def streaming(graphql: GraphQL) -> Iterator[None]:
         yield
 
 
-def test_a_small_query_does_not_wait_for_what_may_be_large(graphql: GraphQL) -> None:
+def test_a_small_query_does_not_wait_for_large_ones(graphql: GraphQL) -> None:
     refused = threading.Event()
 
     def read_another() -> None:
@@ -69,7 +69,7 @@ def test_a_small_query_does_not_wait_for_what_may_be_large(graphql: GraphQL) -> 
     assert refused.is_set()
 
 
-def test_a_client_that_goes_away_while_it_waits_gets_no_statement(
+def test_no_statement_runs_for_a_client_that_disconnected_while_waiting(
     graphql: GraphQL, database_url: str
 ) -> None:
     cancellation = Cancellation()

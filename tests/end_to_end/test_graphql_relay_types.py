@@ -1,4 +1,4 @@
-"""Relay as FraiseQL's compiler writes it: its generated types, and `node`."""
+"""Relay types that FraiseQL's compiler generates, and `node`."""
 
 import base64
 import json
@@ -150,7 +150,7 @@ def tenant(name: str) -> Principal:
     return Principal(claims={"tenant": name})
 
 
-def test_the_compilers_generated_types_page(graphql: GraphQL) -> None:
+def test_relay_types_of_the_compiler_are_used(graphql: GraphQL) -> None:
     text = """{ teams { totalCount edges { cursor node { id teamSize } __typename }
         pageInfo { hasNextPage } } }"""
     _, shown = asked(graphql, text)
@@ -166,7 +166,7 @@ def test_a_node_is_found_by_its_global_id(graphql: GraphQL) -> None:
     assert shown == {"node": {"id": ANN[5:], "kind": "User", "firstName": "Ann 1"}}
     team, shown = asked(graphql, TEXT, tenant("t1"), id=global_id(TEAM))
     assert shown == {"node": {"id": TEAM[5:], "kind": "Team", "teamSize": 7}}
-    # The schema does not depend on which object it is.
+    # The schema does not depend on the object.
     assert ann.schema == team.schema
     assert ann.to_pylist() == [
         {
@@ -179,14 +179,14 @@ def test_a_node_is_found_by_its_global_id(graphql: GraphQL) -> None:
     ]
 
 
-def test_a_node_that_is_not_there_is_null(graphql: GraphQL) -> None:
+def test_a_missing_node_is_null(graphql: GraphQL) -> None:
     missing = global_id("Team:10000000-0000-4000-8000-000000000009")
     table, shown = asked(graphql, TEXT, tenant("t1"), id=missing)
     assert shown == {"node": None}
     assert table.num_rows == 0
 
 
-def test_a_node_is_guarded_as_its_query_is(graphql: GraphQL) -> None:
+def test_a_node_has_the_access_rules_of_its_query(graphql: GraphQL) -> None:
     _, shown = asked(graphql, TEXT, tenant("t0"), id=global_id(ANN))
     assert shown == {"node": None}
     with pytest.raises(NotAuthorised, match="claim 'tenant'"):
@@ -196,7 +196,7 @@ def test_a_node_is_guarded_as_its_query_is(graphql: GraphQL) -> None:
 
 
 @pytest.mark.parametrize("written", ["User", "User:", ":x", "Ghost:1", "PageInfo:1", ""])
-def test_what_is_no_global_id_is_refused(graphql: GraphQL, written: str) -> None:
+def test_an_invalid_global_id_is_refused(graphql: GraphQL, written: str) -> None:
     with pytest.raises(QueryRefused, match="the ID of no object"):
         asked(graphql, TEXT, id=global_id(written))
     with pytest.raises(QueryRefused, match="the ID of no object"):
@@ -215,7 +215,7 @@ def test_what_is_no_global_id_is_refused(graphql: GraphQL, written: str) -> None
 )
 @pytest.mark.parametrize("size", [1, 4, 23, 50])
 @pytest.mark.parametrize("backward", [False, True])
-def test_pages_in_any_order_are_the_whole(
+def test_pages_in_any_order_have_all_rows(
     graphql: GraphQL, order: str, size: int, backward: bool
 ) -> None:
     whole = read_page(graphql, order, "first: 100")[0]

@@ -1,4 +1,4 @@
-"""What queries give: each source, each shape, each kind of failure, on a real database."""
+"""Results of queries on a real database: every source, every type, every kind of error."""
 
 import json
 import threading
@@ -46,7 +46,7 @@ def graphql(base: Settings) -> Iterator[GraphQL]:
 
 
 def noon(hours: float) -> datetime:
-    """So many hours after a noon."""
+    """A time that many hours after noon."""
     return datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(hours=hours)
 
 
@@ -79,7 +79,7 @@ def source(graphql: GraphQL, query: str) -> str:
 
 @pytest.fixture
 def things(database_url: str) -> Iterator[Any]:
-    """Puts documents into the table of things."""
+    """Inserts documents into the table of things."""
 
     def put(*documents: Any) -> None:
         with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
@@ -113,7 +113,7 @@ def test_the_fastest_source_that_covers_a_query_is_chosen(
     assert source(graphql, query) == expected
 
 
-def test_all_three_sources_give_the_same(graphql: GraphQL) -> None:
+def test_all_three_sources_return_the_same(graphql: GraphQL) -> None:
     order = 'orderBy: [{field: "id", direction: ASC}]'
     flat = table(graphql, f"{{ authors({order}) {{ {ALL} }} }}")
     expressions = table(graphql, f"{{ authors({order}) {{ {ALL} place {{ city zip }} }} }}")
@@ -123,7 +123,7 @@ def test_all_three_sources_give_the_same(graphql: GraphQL) -> None:
     assert flat.equals(documents.drop_columns(["place"]))
 
 
-def test_the_schema_is_known_without_a_row(graphql: GraphQL) -> None:
+def test_an_empty_result_has_the_full_schema(graphql: GraphQL) -> None:
     found = table(
         graphql,
         '{ posts(where: {title: {eq: "none"}}) '
@@ -143,7 +143,7 @@ def test_the_schema_is_known_without_a_row(graphql: GraphQL) -> None:
     )
 
 
-def test_lists_within_lists_are_assembled(graphql: GraphQL) -> None:
+def test_nested_lists_are_assembled(graphql: GraphQL) -> None:
     query = """{ posts(where: {title: {in: ["Post 1", "Post 5"]}}, orderBy: {words: ASC}) {
         author { name } comments { likes marks replies { body replies { body } } } } }"""
     first = rows(graphql, query)[0]
@@ -169,13 +169,13 @@ def test_lists_within_lists_are_assembled(graphql: GraphQL) -> None:
     assert data(graphql, query)["posts"][0] == first
 
 
-def test_an_object_that_is_not_there_is_null(graphql: GraphQL) -> None:
+def test_an_absent_object_is_null(graphql: GraphQL) -> None:
     query = '{ %s(where: {title: {eq: "Post 11"}}) { author { name place { zip } } } }'
     assert rows(graphql, query % "posts") == [{"author": None}]
     assert data(graphql, query % "posts") == {"posts": [{"author": None}]}
 
 
-def test_members_of_a_union_are_told_apart(graphql: GraphQL) -> None:
+def test_members_of_a_union_are_distinguished(graphql: GraphQL) -> None:
     query = """{ beasts(limit: 2) {
         ... on Dog { barks name } ... on Cat { kind: __typename lives } } }"""
     assert rows(graphql, query) == [
@@ -188,7 +188,7 @@ def test_members_of_a_union_are_told_apart(graphql: GraphQL) -> None:
     ]
 
 
-def test_one_key_may_be_another_field_in_another_member(graphql: GraphQL) -> None:
+def test_a_key_may_be_different_fields_in_different_members(graphql: GraphQL) -> None:
     query = "{ pets(limit: 2) { id ... on Dog { n: barks } ... on Cat { n: lives } } }"
     assert data(graphql, query) == {"pets": [{"id": 1, "n": 1}, {"id": 2, "n": 2}]}
 
@@ -200,7 +200,7 @@ def test_fragments_directives_and_variables_shape_the_result(graphql: GraphQL) -
     assert data(graphql, query, without=True) == {"authors": [{"id": 'Author "1" \\ x%_'}]}
 
 
-def test_a_selection_that_is_all_skipped_still_has_its_rows(graphql: GraphQL) -> None:
+def test_an_empty_selection_has_all_rows(graphql: GraphQL) -> None:
     query = "{ authors(limit: 2) { id @skip(if: true) place { zip @skip(if: true) } } }"
     assert data(graphql, query) == {"authors": [{"place": {}}, {"place": {}}]}
     query = "{ authors(limit: 2) { id @skip(if: true) } }"
@@ -241,16 +241,18 @@ def test_a_selection_that_is_all_skipped_still_has_its_rows(graphql: GraphQL) ->
     ],
 )
 @pytest.mark.parametrize("query", ["authors", "storedAuthors"])
-def test_conditions_hold(graphql: GraphQL, query: str, where: str, count: int) -> None:
+def test_filters_match_the_same_rows_as_sql(
+    graphql: GraphQL, query: str, where: str, count: int
+) -> None:
     assert len(rows(graphql, f"{{ {query}(where: {where}) {{ id place {{ zip }} }} }}")) == count
 
 
-def test_arguments_are_conditions_on_the_fields_of_their_names(graphql: GraphQL) -> None:
+def test_arguments_filter_the_fields_of_their_names(graphql: GraphQL) -> None:
     assert len(rows(graphql, '{ authors(name: "Author \\"1\\" \\\\ x%_") { id } }')) == 1
     assert len(rows(graphql, "{ authors(filter: {mood: CALM, age: 8}) { id } }")) == 2
 
 
-def test_order_keeps_the_order_of_its_keys(graphql: GraphQL) -> None:
+def test_an_order_has_its_keys_in_order(graphql: GraphQL) -> None:
     query = "query ($o: [AuthorOrderBy!]) { authors(limit: 3, orderBy: $o) { mood age } }"
     by_age = rows(graphql, query, o=[{"age": "ASC", "mood": "DESC"}])
     by_mood = rows(graphql, query, o={"mood": "DESC", "age": "ASC"})
@@ -258,7 +260,7 @@ def test_order_keeps_the_order_of_its_keys(graphql: GraphQL) -> None:
     assert [(row["mood"], row["age"]) for row in by_mood] == [("WILD", 1), ("WILD", 1), ("WILD", 3)]
 
 
-def test_order_goes_along_a_path(graphql: GraphQL) -> None:
+def test_an_order_may_use_a_path(graphql: GraphQL) -> None:
     query = "{ %s(limit: 2, offset: 1, orderBy: %s) { place { zip } } }"
     for name in ("authors", "storedAuthors"):
         for order in ('{field: "place.zip", direction: DESC}', "{place: {zip: DESC}}"):
@@ -266,7 +268,7 @@ def test_order_goes_along_a_path(graphql: GraphQL) -> None:
             assert found == [{"place": {"zip": 59}}, {"place": {"zip": 58}}]
 
 
-def test_pages_follow_each_other_forwards_and_back(graphql: GraphQL) -> None:
+def test_pages_follow_each_other_in_both_directions(graphql: GraphQL) -> None:
     query = """query ($first: Int, $after: String, $last: Int, $before: String) {
         authorPages(first: $first, after: $after, last: $last, before: $before) {
             edges { node { place { zip } } } pageInfo {
@@ -303,7 +305,7 @@ def test_pages_follow_each_other_forwards_and_back(graphql: GraphQL) -> None:
         ("{ secrets { id } }", "needs the role 'admin'"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_a_sentence(
+def test_an_invalid_query_is_refused_in_one_sentence(
     graphql: GraphQL, query: str, message: str
 ) -> None:
     with pytest.raises((QueryRefused, NotAuthorised)) as error:
@@ -322,7 +324,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
         ({"graphql_max_rows": 10}, "{ authors { id } }"),
     ],
 )
-def test_a_limit_that_is_passed_is_named(base: Settings, limit: Any, query: str) -> None:
+def test_a_limit_that_is_exceeded_is_named(base: Settings, limit: Any, query: str) -> None:
     graphql = limited(base, **limit)
     with pytest.raises(LimitExceeded) as error:
         rows(graphql, query)
@@ -354,7 +356,7 @@ def test_a_limit_that_is_passed_is_named(base: Settings, limit: Any, query: str)
         ({"needed": None}, "needed", "needed", "never is"),
     ],
 )
-def test_a_document_of_the_wrong_type_is_found_by_path_and_row(
+def test_a_document_of_the_wrong_type_is_an_error_with_path_and_row(
     graphql: GraphQL, things: Any, document: Any, selection: str, path: str, value: str
 ) -> None:
     things(*[{}] * 8, document, {})
@@ -383,7 +385,7 @@ def test_a_document_of_the_wrong_type_is_found_by_path_and_row(
         {"inner": {"needed": "n", "inner": {"needed": "n", "many": [{"needed": "z"}]}}},
     ],
 )
-def test_arrow_and_json_hold_what_the_document_holds(
+def test_arrow_and_json_have_the_values_of_the_document(
     graphql: GraphQL, things: Any, document: Any
 ) -> None:
     things(document)
@@ -424,7 +426,7 @@ def test_arrow_and_json_hold_what_the_document_holds(
         ("at", ["January 31 2026 12:00:00.0000004 UTC", None], [noon(0), None]),
     ],
 )
-def test_what_postgresql_reads_as_of_a_type_is_of_the_type(
+def test_text_that_postgresql_can_cast_has_the_type(
     graphql: GraphQL, things: Any, field: str, texts: list[Any], values: list[Any]
 ) -> None:
     things(*[{field: text, "many": [{field: text, "needed": "y"}]} for text in texts])
@@ -433,20 +435,20 @@ def test_what_postgresql_reads_as_of_a_type_is_of_the_type(
     assert [row["many"][0][field] for row in found] == values
 
 
-def test_not_a_number_is_refused_by_json_alone(graphql: GraphQL, things: Any) -> None:
+def test_nan_is_an_error_only_in_json(graphql: GraphQL, things: Any) -> None:
     things({"number": "NaN"})
     assert str(rows(graphql, "{ things { number } }")[0]["number"]) == "nan"
     with pytest.raises(BadDocument, match="no number in JSON"):
         data(graphql, "{ things { number } }")
 
 
-def test_a_result_comes_in_batches_of_the_set_size(graphql: GraphQL) -> None:
+def test_batches_have_the_configured_size(graphql: GraphQL) -> None:
     prepared = graphql.prepare(Request("{ authors { id } }"), ANYONE)
     assert [batch.num_rows for batch in graphql.batches(prepared)] == [7] * 8 + [4]
 
 
 @pytest.mark.parametrize("position", ["name", "alias", "string", "variable", "order", "claim"])
-def test_no_string_position_lets_sql_through(
+def test_no_string_position_allows_sql_injection(
     graphql: GraphQL, database_url: str, position: str
 ) -> None:
     for attack in (
@@ -488,7 +490,7 @@ def endless(base: Settings, database_url: str, tmp_path: Any) -> Iterator[GraphQ
     graphql.close()
 
 
-def test_a_result_that_is_closed_stops_the_database(endless: GraphQL, database_url: str) -> None:
+def test_closing_a_result_cancels_the_statement(endless: GraphQL, database_url: str) -> None:
     prepared = endless.prepare(Request("{ things { id needed } }"), ANYONE)
     batches = endless.batches(prepared)
     assert next(batches).num_rows == 1000
@@ -500,7 +502,7 @@ def test_a_result_that_is_closed_stops_the_database(endless: GraphQL, database_u
     )
 
 
-def test_a_client_that_goes_away_stops_the_database(endless: GraphQL, database_url: str) -> None:
+def test_a_disconnected_client_cancels_the_statement(endless: GraphQL, database_url: str) -> None:
     order = "{ things(orderBy: {needed: DESC}) { id needed } }"
     cancellation = Cancellation()
     threading.Timer(0.3, cancellation.cancel).start()
@@ -510,7 +512,7 @@ def test_a_client_that_goes_away_stops_the_database(endless: GraphQL, database_u
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_statement_that_runs_too_long_is_stopped(base: Settings, tmp_path: Any) -> None:
+def test_a_statement_that_runs_too_long_is_cancelled(base: Settings, tmp_path: Any) -> None:
     order = "{ things(orderBy: {needed: DESC}) { id needed } }"
     graphql = GraphQL(
         base.model_copy(
@@ -525,7 +527,7 @@ def test_a_statement_that_runs_too_long_is_stopped(base: Settings, tmp_path: Any
     graphql.close()
 
 
-def test_connections_that_all_stay_busy_are_said_to_be(base: Settings) -> None:
+def test_busy_connections_are_an_error_that_says_so(base: Settings) -> None:
     graphql = limited(base, graphql_connections=1, request_timeout_seconds=0.2)
     query = Request("{ authors { id } }")
     held = graphql.batches(graphql.prepare(query, ANYONE))
@@ -537,13 +539,13 @@ def test_connections_that_all_stay_busy_are_said_to_be(base: Settings) -> None:
     graphql.close()
 
 
-def test_a_database_that_is_not_there_is_said_to_be(base: Settings) -> None:
+def test_an_unreachable_database_is_an_error_that_says_so(base: Settings) -> None:
     graphql = limited(base, database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
     with pytest.raises(DatabaseUnavailable, match="FRAISEQL_DATABASE_URL"):
         rows(graphql, "{ authors { id } }")
 
 
-def test_a_failure_is_told_in_the_form_of_graphql(graphql: GraphQL) -> None:
+def test_errors_have_the_form_of_graphql(graphql: GraphQL) -> None:
     with pytest.raises(GraphQLFailure) as error:
         graphql.prepare(Request("{\n  authors(limit: -1) { id }\n}"), ANYONE)
     assert error.value.formatted() == [

@@ -1,4 +1,4 @@
-"""Row security by session variables, and schemas whose tenants it does not keep apart."""
+"""Row security by session variables, and schemas whose tenants it does not isolate."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +40,7 @@ Make = Callable[..., GraphQL]
 
 @pytest.fixture(scope="module")
 def tables(database_url: str) -> Iterator[str]:
-    """The address at which the role of few rights reads them."""
+    """The URL for the role with few rights."""
     with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
         for statement in SQL.split(";\n"):
             if statement.strip():
@@ -103,7 +103,7 @@ def test_a_flat_relation_without_row_security_is_left_out(make: Make) -> None:
 
 @pytest.mark.parametrize("security", [{"multi_tenant": True}, {"rls": {"enabled": True}}])
 @pytest.mark.parametrize("source", ["v_leaking", "tb_open"])
-def test_tenants_that_are_not_kept_apart_make_the_schema_be_refused(
+def test_a_schema_whose_tenants_are_not_isolated_is_refused(
     make: Make, source: str, security: dict[str, Any]
 ) -> None:
     with pytest.raises(SchemaUnavailable) as error:
@@ -111,20 +111,20 @@ def test_tenants_that_are_not_kept_apart_make_the_schema_be_refused(
     assert f"{SCHEMA}.{source}" in str(error.value)
 
 
-def test_row_security_that_does_not_hold_for_the_services_role_is_none(
+def test_row_security_that_does_not_apply_to_the_services_role_does_not_count(
     make: Make, database_url: str
 ) -> None:
     with pytest.raises(SchemaUnavailable):
         ids(make("v_note", database_url, security={"multi_tenant": True}), tenant("t1"))
 
 
-def test_tenants_are_kept_apart_by_a_claim_too(make: Make) -> None:
+def test_a_claim_isolates_tenants_too(make: Make) -> None:
     narrowed = {"inject_params": {"tenant_id": {"source": "jwt", "claim": "tenant_id"}}}
     security = {"tenancy": {"mode": "row", "tenant_claim": "tenant_id"}}
     assert ids(make("tb_open", query=narrowed, security=security), tenant("t1")) == [1, 4, 7]
 
 
-def test_a_schema_with_what_only_fraiseql_enforces_is_refused(make: Make) -> None:
+def test_a_schema_with_rules_that_only_fraiseql_enforces_is_refused(make: Make) -> None:
     with pytest.raises(SchemaUnavailable) as error:
         ids(make("tb_open", security={"field_auth": [{}]}), ANYONE)
     assert "$.security.field_auth" in str(error.value)

@@ -1,4 +1,4 @@
-"""GraphQL as clients meet it: over Flight and over HTTP, from one service and a real database."""
+"""GraphQL for clients, over Flight and HTTP, from one service and a real database."""
 
 import hashlib
 import json
@@ -77,11 +77,11 @@ def service(served_settings: Settings) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def guarded(served_settings: Settings) -> Iterator[Service]:
-    """A service that asks for tokens."""
+    """A service that requires tokens."""
     yield from running(served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)}))
 
 
-def test_the_ticket_that_clients_send_gives_rows(service: Service) -> None:
+def test_a_ticket_returns_rows(service: Service) -> None:
     table = service.table({"query": AUTHORS, "variables": None, "operationName": None})
     assert table["followers"].to_pylist() == [n * 10**10 for n in range(40, 49) if n % 7]
 
@@ -99,7 +99,7 @@ def test_flight_info_has_the_schema_of_the_data(service: Service) -> None:
     assert service.client.do_get(info.endpoints[0].ticket).read_all().schema == info.schema
 
 
-def test_json_and_arrow_over_http_hold_what_flight_holds(service: Service) -> None:
+def test_json_and_arrow_over_http_have_the_content_of_flight(service: Service) -> None:
     rows = service.table({"query": AUTHORS}).to_pylist()
     assert service.json(AUTHORS) == {"data": {"authors": rows}}
     answer = service.web.post("/graphql", json={"query": AUTHORS}, headers={"accept": ARROW})
@@ -118,7 +118,7 @@ def test_a_client_without_headers_asks_for_arrow_by_a_parameter(service: Service
     assert service.web.get("/graphql", params=parameters | {"format": "x"}).status_code == 400
 
 
-def test_a_field_of_several_is_picked_by_the_ticket(service: Service) -> None:
+def test_a_ticket_selects_one_of_several_fields(service: Service) -> None:
     query = "{ a: authors(limit: 2) { id } b: posts(limit: 3) { title } }"
     assert service.table({"query": query, "field": "b"}).num_rows == 3
 
@@ -130,33 +130,33 @@ def test_several_fields_are_one_row(service: Service) -> None:
     assert len(row["a"]) == 2
 
 
-def test_a_query_of_the_schema_is_known_by_its_name(service: Service) -> None:
+def test_a_query_is_found_by_its_name(service: Service) -> None:
     short = json.dumps({"query": "authors", "variables": {"limit": 2}}).encode()
     table = service.client.do_get(flight.Ticket(short)).read_all()
     assert table.num_rows == 2
     assert table.column_names[:3] == ["id", "name", "age"]
 
 
-def test_a_document_in_the_short_form_is_a_query(service: Service) -> None:
+def test_a_short_ticket_may_have_a_document(service: Service) -> None:
     short = json.dumps({"query": "{ authors(limit: 1) { id } }"}).encode()
     assert service.client.do_get(flight.Ticket(short)).read_all().num_rows == 1
 
 
-def test_a_wrong_query_says_what_and_where(service: Service) -> None:
+def test_an_invalid_query_is_an_error_with_its_location(service: Service) -> None:
     with pytest.raises(pa.ArrowInvalid) as error:
         service.table({"query": "{ authors { nam } }"})
     assert "Cannot query field 'nam' on type 'Author'" in str(error.value)
     assert "(line 1, column 13)" in str(error.value)
 
 
-def test_a_role_that_is_missing_forbids(guarded: Service) -> None:
+def test_a_missing_role_is_forbidden(guarded: Service) -> None:
     query = {"query": "{ adminAuthors(limit: 1) { id } }"}
     with pytest.raises(flight.FlightUnauthorizedError, match="needs the role 'admin'"):
         guarded.table(query, sub="a", roles=["reader"])
     assert guarded.table(query, sub="a", roles=["admin"]).num_rows == 1
 
 
-def test_a_claim_narrows_the_rows(guarded: Service) -> None:
+def test_a_claim_filters_the_rows(guarded: Service) -> None:
     query = {"query": "{ myAuthors { id } }"}
     assert guarded.table(query, sub="a", tenant_id="tenant1").num_rows == 20
     assert guarded.table(query, sub="a", tenant_id="nobody' OR true --").num_rows == 0
@@ -164,13 +164,13 @@ def test_a_claim_narrows_the_rows(guarded: Service) -> None:
         guarded.table(query, sub="a")
 
 
-def test_http_asks_for_the_token_too(guarded: Service) -> None:
+def test_http_requires_the_token_too(guarded: Service) -> None:
     answer = guarded.web.post("/graphql", json={"query": "{ __typename }"})
     assert answer.status_code == 401
     assert "authorization: Bearer" in answer.json()["errors"][0]["message"]
 
 
-def test_actions_tell_of_the_schema(service: Service) -> None:
+def test_actions_describe_the_schema(service: Service) -> None:
     def act(name: str) -> Any:
         [result] = service.client.do_action(flight.Action(name, b""))
         return json.loads(result.body.to_pybytes())
@@ -193,7 +193,7 @@ def test_existing_clients_can_introspect(service: Service) -> None:
     assert "SortDirection" in schema.type_map
 
 
-def test_introspection_takes_variables_and_stands_beside_rows(service: Service) -> None:
+def test_introspection_accepts_variables_and_may_stand_beside_rows(service: Service) -> None:
     query = """query ($name: String!) {
         authors(limit: 1) { mood } __type(name: $name) { name fields { name } } }"""
     assert service.json(query, variables={"name": "Place"})["data"] == {
@@ -203,7 +203,7 @@ def test_introspection_takes_variables_and_stands_beside_rows(service: Service) 
 
 
 @pytest.mark.parametrize("accept", [GRAPHQL, "application/json", "*/*", None])
-def test_get_and_post_answer_alike(service: Service, accept: str | None) -> None:
+def test_get_and_post_have_the_same_response(service: Service, accept: str | None) -> None:
     headers = {"accept": accept} if accept else {}
     query = "query Q($n: Int) { authors(limit: $n, orderBy: {id: ASC}) { id } }"
     got = service.web.get(
@@ -234,7 +234,7 @@ def test_get_and_post_answer_alike(service: Service, accept: str | None) -> None
         ({"json": {"query": "{ nope }"}, "headers": {"accept": "application/json"}}, 200),
     ],
 )
-def test_what_is_no_request_is_refused(
+def test_an_invalid_http_request_is_refused(
     service: Service, request_: dict[str, Any], status: int
 ) -> None:
     answer = service.web.post("/graphql", **request_)
@@ -250,10 +250,10 @@ def test_a_mutation_is_not_executed_here(service: Service) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_caller_s_token(
+def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_token(
     guarded: Service, served_settings: Settings
 ) -> None:
-    # The server behind is this service again: what it answers shows what reached it.
+    # The server is this service again: its response shows what it received.
     behind = f"{guarded.web.base_url}/graphql"
     settings = served_settings.model_copy(update={"graphql_url": behind})
     for service in running(settings):
@@ -292,7 +292,7 @@ def test_a_principal_that_reads_too_much_over_http_is_asked_to_wait(
 
 
 @pytest.mark.parametrize("accept", [GRAPHQL, ARROW])
-def test_a_reader_over_http_that_goes_away_stops_the_database(
+def test_a_disconnected_http_client_cancels_the_statement(
     served_settings: Settings, database_url: str, tmp_path: Path, accept: str
 ) -> None:
     path = shop.create_endless(database_url, tmp_path)
@@ -305,7 +305,7 @@ def test_a_reader_over_http_that_goes_away_stops_the_database(
         shop.until_stopped(database_url)
 
 
-def test_a_failure_after_the_first_megabyte_follows_the_data(
+def test_an_error_after_the_first_megabyte_follows_the_data(
     served_settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
     path = shop.create_endless(database_url, tmp_path)
@@ -316,7 +316,7 @@ def test_a_failure_after_the_first_megabyte_follows_the_data(
         assert answer["errors"][0]["code"] == "LIMIT_EXCEEDED"
 
 
-def test_a_changed_schema_file_is_taken_up_and_a_broken_one_is_not(
+def test_a_changed_schema_file_is_used_and_a_broken_one_is_not(
     database_url: str, tmp_path: Path
 ) -> None:
     path = shop.write_schema(tmp_path)
@@ -336,7 +336,7 @@ def test_a_changed_schema_file_is_taken_up_and_a_broken_one_is_not(
         assert service.table({"query": "{ writers(limit: 1) { id } }"}).num_rows == 1
 
 
-def test_a_query_is_sent_once_and_then_asked_by_its_hash(service: Service) -> None:
+def test_a_query_that_was_sent_once_can_be_requested_by_its_hash(service: Service) -> None:
     query = "{ authors(limit: 1) { mood } }"
     digest = hashlib.sha256(query.encode()).hexdigest()
     extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
@@ -353,7 +353,7 @@ def test_a_query_is_sent_once_and_then_asked_by_its_hash(service: Service) -> No
     assert over_get.json()["data"] == expected
 
 
-def test_a_query_of_another_hash_is_refused(service: Service) -> None:
+def test_a_query_with_the_wrong_hash_is_refused(service: Service) -> None:
     extensions = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
     answer = service.json("{ authors(limit: 1) { mood } }", extensions=extensions)
     assert "another SHA-256 hash" in answer["errors"][0]["message"]
@@ -366,14 +366,14 @@ def read(service: Service, ticket: Any) -> pa.Table:
 
 
 @pytest.mark.parametrize("name", ["posts", "v_post", "graphql_tests.v_post"])
-def test_a_query_or_its_view_is_asked_by_its_name(service: Service, name: str) -> None:
+def test_a_query_can_be_requested_by_its_name_or_its_views(service: Service, name: str) -> None:
     found = read(service, {"query": name, "variables": {"limit": 2}})
     assert found.column_names == ["id", "title", "words", "price"]
     assert found.num_rows == 2
     assert read(service, name).num_rows == 200
 
 
-def test_a_name_of_nothing_is_told_what_there_is(service: Service) -> None:
+def test_an_unknown_name_is_an_error_with_the_available_names(service: Service) -> None:
     with pytest.raises(pa.ArrowKeyError) as error:
         read(service, {"query": "ghosts"})
     for known in ("There is no 'ghosts'", "Queries: authors, ", "graphql_tests.v_post", "Assets: "):
@@ -390,13 +390,13 @@ def test_queries_and_their_views_are_listed(service: Service) -> None:
     assert service.client.do_get(info.endpoints[0].ticket).read_all().num_rows == 200
     views = [one.descriptor.path for one in service.client.list_flights(b"graphql_tests.")]
     assert [b"graphql_tests.v_post"] in views
-    # What needs a role, a claim or an argument is not offered to everybody.
+    # A query that requires a role, claim or argument is not listed for everybody.
     names = {one.descriptor.path[0] for one in service.client.list_flights()}
     assert names.isdisjoint({b"adminAuthors", b"myAuthors", b"author", b"secrets"})
 
 
 class Requests:
-    """Keeps what is recorded."""
+    """Collects the recorded requests."""
 
     def __init__(self) -> None:
         self.kept: list[Recorded] = []
@@ -409,7 +409,7 @@ class Requests:
         return [one for one in made if one]
 
 
-def test_requests_are_recorded_over_both_transports(served_settings: Settings) -> None:
+def test_requests_over_both_transports_are_recorded(served_settings: Settings) -> None:
     recorder = Requests()
     guarded = served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)})
     claims = {"sub": "ada", "tenant_id": "acme"}

@@ -251,7 +251,7 @@ def test_the_document_comes_from_standard_input_or_a_file(service: Service, tmp_
         (["{ authors { nam } }", "--explain"], "Cannot query field 'nam' on type 'Author'"),
         (["{ things { number } }", "--format", "json"], "number is nan, which is no number in JSO"),
         (["{ authors { id } }", "-o", "/none/a.csv"], "/none/a.csv cannot be written: No such"),
-        (['mutation { rename(id: "x") { id } }'], "A mutation is FraiseQL's to execute."),
+        (['mutation { rename(id: "x") { id } }'], "Only FraiseQL executes a mutation."),
     ],
 )
 def test_what_fails_is_said_in_a_sentence(

@@ -123,16 +123,16 @@ def plan(schema: Schema, text: str, principal: Principal = ANYONE) -> RootStatem
         '{ people(orderBy: [{field: "salary"}]) { name } }',
         '{ people(orderBy: [{field: "boss.salary"}]) { name } }',
         "{ people(salary: 3) { name } }",
-        # A masked field tells its value where it decides about rows.
+        # A filter or order on a masked field would reveal its value.
         '{ people(where: {email: {eq: "x"}}) { name } }',
         "{ people(orderBy: {email: ASC}) { name } }",
-        # Robots have a name that not everybody may see.
+        # The name of a robot requires a scope.
         "{ beings { name } }",
         '{ beings(where: {name: {eq: "x"}}) { __typename } }',
         "{ beings(orderBy: {name: ASC}) { __typename } }",
     ],
 )
-def test_a_field_whose_scope_is_not_held_is_refused_wherever_it_is_named(
+def test_a_field_whose_scope_is_missing_is_refused_in_every_position(
     schema: Schema, text: str
 ) -> None:
     with pytest.raises(NotAuthorised) as error:
@@ -161,7 +161,7 @@ def test_a_masked_field_is_null(schema: Schema) -> None:
         (known("nobody"), set()),
         (known("support"), {"read:Person.email"}),
         (known("hr"), {"read:Person.email", "read:Person.salary"}),
-        # What a token says of scopes itself is not FraiseQL's rule.
+        # By FraiseQL's rule, the scopes of a token itself do not count.
         (known("nobody", scope="read:Person.salary"), set()),
     ],
 )
@@ -182,7 +182,9 @@ def test_scopes_come_from_roles(schema: Schema, principal: Principal, scopes: se
         ("read:x", "read:xy", False),
     ],
 )
-def test_a_scope_ends_with_a_wildcard_only_at_a_border(own: str, asked: str, held: bool) -> None:
+def test_a_wildcard_in_a_scope_matches_only_whole_segments(
+    own: str, asked: str, held: bool
+) -> None:
     assert RoleDefinition("r", (own,)).grants(asked) == held
 
 
@@ -198,7 +200,7 @@ def test_a_scope_ends_with_a_wildcard_only_at_a_border(own: str, asked: str, hel
         ),
     ],
 )
-def test_a_query_may_be_for_some_kinds_of_principals(
+def test_a_query_can_be_limited_to_kinds_of_principals(
     schema: Schema, principal: Principal, kind: str | None
 ) -> None:
     assert access_of(schema, principal).actor == kind
@@ -209,7 +211,7 @@ def test_a_query_may_be_for_some_kinds_of_principals(
             plan(schema, "{ agents { name } }", principal)
 
 
-def test_without_definitions_of_roles_nobody_holds_a_scope() -> None:
+def test_without_role_definitions_no_principal_has_a_scope() -> None:
     compiled = {**COMPILED, "security": None}
     schema = build_schema(decode(json.dumps(compiled).encode()))
     with pytest.raises(NotAuthorised):
@@ -238,7 +240,7 @@ def test_claims_become_settings_of_the_transaction() -> None:
 
 
 @pytest.mark.parametrize("name", ["tenant", "fraiseql.claims", "FraiseQL.p1", "app.a; DROP", ""])
-def test_a_setting_that_is_not_the_schemas_to_set_is_refused(name: str) -> None:
+def test_a_session_variable_with_a_reserved_or_invalid_name_is_refused(name: str) -> None:
     variables = {"variables": [{"name": name, "source": "literal", "value": "x"}]}
     with pytest.raises(SchemaInvalid):
         decode(json.dumps({**COMPILED, "session_variables": variables}).encode())
@@ -275,13 +277,13 @@ def test_a_setting_that_is_not_the_schemas_to_set_is_refused(name: str) -> None:
         ),
     ],
 )
-def test_what_only_fraiseql_enforces_is_named(changes: dict[str, Any], place: str) -> None:
+def test_rules_that_only_fraiseql_enforces_are_named(changes: dict[str, Any], place: str) -> None:
     compiled = {**COMPILED, "queries": [query("people", "Person")], **changes}
     [found] = decode(json.dumps(compiled).encode()).unenforced
     assert place in found
 
 
-def test_limits_and_ways_to_log_in_protect_nothing_here() -> None:
+def test_rate_limits_and_login_settings_do_not_refuse_a_schema() -> None:
     security = {
         "rate_limiting": {"enabled": True},
         "pkce": {"enabled": True},

@@ -79,7 +79,7 @@ def query(**changes: Any) -> dict[str, Any]:
         ({"unions": [{"name": "U", "member_types": []}]}, "$.unions[0].member_types"),
     ],
 )
-def test_a_wrong_value_is_named_by_its_path_in_the_file(
+def test_an_invalid_value_is_named_by_its_path_in_the_file(
     changes: dict[str, Any], place: str
 ) -> None:
     with pytest.raises(SchemaInvalid) as error:
@@ -87,7 +87,7 @@ def test_a_wrong_value_is_named_by_its_path_in_the_file(
     assert f"`{place}`" in str(error.value)
 
 
-def test_keys_that_nobody_knows_are_ignored() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert decode(compiled(rest_config={"x": 1})).queries[0].name == "users"
 
 
@@ -109,7 +109,7 @@ def test_keys_that_nobody_knows_are_ignored() -> None:
         ),
     ],
 )
-def test_a_reference_is_read_in_each_of_its_forms(written: Any, read: Ref) -> None:
+def test_a_type_reference_is_read_in_all_its_forms(written: Any, read: Ref) -> None:
     argument = {"name": "a", "arg_type": written, "nullable": True}
     found = decode(compiled(queries=[query(arguments=[argument])]))
     assert found.queries[0].arguments[0].arg_type == read
@@ -141,7 +141,7 @@ def test_members_of_an_enum_are_stored_as_their_values() -> None:
     assert query_type.fields["users"].args["l"].default_value == [1, "X"]
 
 
-def test_types_become_the_types_that_clients_see() -> None:
+def test_compiled_types_become_graphql_types() -> None:
     schema = build_schema(decode(compiled())).graphql
     assert print_type(schema.type_map["User"]) == (
         'type User {\n  id: ID!\n  age: Int @deprecated(reason: "old")\n  friends: [User]!\n}'
@@ -158,7 +158,7 @@ def test_automatic_arguments_are_generated() -> None:
     )
 
 
-def test_a_paging_query_has_a_connection() -> None:
+def test_a_relay_query_has_a_connection_type() -> None:
     paging = query(returns_list=True, relay=True, relay_cursor_column="id")
     schema = build_schema(decode(compiled(queries=[paging]))).graphql
     assert print_type(schema.type_map["Query"]) == (
@@ -168,7 +168,7 @@ def test_a_paging_query_has_a_connection() -> None:
     )
 
 
-def test_two_paging_queries_of_a_type_share_its_connection() -> None:
+def test_two_relay_queries_of_a_type_share_a_connection_type() -> None:
     paging = [query(name=name, returns_list=True, relay=True) for name in ("users", "others")]
     schema = build_schema(decode(compiled(queries=paging))).graphql
     assert schema.query_type is not None
@@ -186,7 +186,7 @@ def test_an_injected_argument_is_hidden_from_clients() -> None:
     assert print_type(schema.type_map["Query"]) == "type Query {\n  users: User!\n}"
 
 
-def test_the_schemas_own_type_of_a_generated_name_is_taken() -> None:
+def test_a_type_of_the_schema_replaces_a_generated_type_of_the_same_name() -> None:
     own = {"name": "UserWhereInput", "fields": [{"name": "x", "field_type": "Int"}]}
     schema = build_schema(decode(compiled(input_types=[own]))).graphql
     assert schema.query_type is not None
@@ -195,7 +195,7 @@ def test_the_schemas_own_type_of_a_generated_name_is_taken() -> None:
     )
 
 
-def test_a_generated_name_gives_way_to_another_kind_of_type() -> None:
+def test_a_generated_type_is_renamed_if_its_name_is_taken() -> None:
     own = {"name": "UserWhereInput", "fields": [{"name": "x", "field_type": "Int"}]}
     types = [*json.loads(compiled())["types"], own]
     schema = build_schema(decode(compiled(types=types))).graphql

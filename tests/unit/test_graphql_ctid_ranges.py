@@ -1,4 +1,4 @@
-"""ctids of rows, put beside what a definition selects, or not where that could change it."""
+"""Adding ctids to the select list of a definition, unless that could change its result."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Plans of a FraiseQL server's answers: typed by the schema alone, without a server or database."""
+"""Plans of forwarded queries: typed by the schema, without a server or database."""
 
 import json
 from datetime import UTC, datetime
@@ -129,4 +129,4 @@ def test_an_order_by_a_field_that_does_not_exist_is_refused_before_the_server_is
 def test_each_root_is_explained_by_the_server_that_answers_it() -> None:
     [root] = plan("{ people { id } }").explain()
     assert root["field"] == "people"
-    assert root["source"] == "http://127.0.0.1:9/graphql"
+    assert root["source"] == "FRAISEQL_GRAPHQL_URL"

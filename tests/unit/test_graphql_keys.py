@@ -1,10 +1,10 @@
-"""The keys of documents, decided once for a source from what is known of it."""
+"""The keys of documents, decided once for each source."""
 
 import pytest
 
 from flight_service.graphql.schema.naming import Naming
 from flight_service.graphql.sources.evidence import merged, written
-from flight_service.graphql.sources.keys import NOTHING, Keys, Seen, keys_of
+from flight_service.graphql.sources.keys import NOTHING, FieldKeys, Seen, keys_of
 from flight_service.graphql.sources.values import Built, Column, document, member
 
 FIELDS = ("id", "isPaid", "phone1", "placedAt", "customer", "firstName")
@@ -14,23 +14,23 @@ def seen(tree: dict) -> Seen:
     return Seen({key: seen(inner) for key, inner in tree.items()})
 
 
-def keys(tree: dict | None = None, *texts: str) -> Keys:
+def keys(tree: dict | None = None, *texts: str) -> FieldKeys:
     return keys_of(Naming(), FIELDS, seen(tree or {}), texts)
 
 
-def test_where_nothing_is_known_fraiseqls_rule_holds() -> None:
+def test_without_evidence_keys_follow_fraiseqls_rule() -> None:
     assert [keys().key(name) for name in FIELDS] == [
         *("id", "is_paid", "phone_1", "placed_at", "customer", "first_name")
     ]
 
 
-def test_a_key_that_documents_have_is_taken() -> None:
+def test_a_key_that_documents_have_is_used() -> None:
     found = keys({"isPaid": {}, "phone_1": {}, "phone1": {}})
     assert found.key("isPaid") == "isPaid"
     assert found.key("phone1") == "phone_1"
 
 
-def test_a_view_writes_its_keys() -> None:
+def test_a_views_string_literals_are_its_keys() -> None:
     texts = written("SELECT jsonb_build_object('isPaid', o.paid, 'it''s', 1) AS data FROM o")
     assert texts == {"isPaid", "it's"}
     assert keys({}, *texts).key("isPaid") == "isPaid"
@@ -43,33 +43,33 @@ def test_a_view_writes_its_keys() -> None:
         ({"is_paid": {}}, "placed_at"),
         ({"isPaid": {}, "first_name": {}}, "placed_at"),
         ({"customer": {"firstName": {}}}, "placedAt"),
-        # What is no field of the schema tells nothing.
+        # Keys that are not fields of the schema are no evidence.
         ({"any": {"someKey": {}}}, "placed_at"),
     ],
 )
-def test_a_field_that_no_document_shows_is_written_as_the_others(tree: dict, key: str) -> None:
+def test_a_field_without_evidence_is_spelled_as_the_others(tree: dict, key: str) -> None:
     assert keys(tree).key("placedAt") == key
 
 
-def test_each_object_of_a_document_has_keys_of_its_own() -> None:
+def test_each_object_in_a_document_has_its_own_keys() -> None:
     found = keys({"customer": {"firstName": {}}, "is_paid": {}})
     assert found.within("customer").key("firstName") == "firstName"
     assert found.within("customer").key("isPaid") == "is_paid"
 
 
-def test_two_sights_of_documents_are_one() -> None:
+def test_samples_of_documents_are_merged() -> None:
     both = merged(Seen({"a": Seen({"b": NOTHING})}), Seen({"a": Seen(wide=True), "c": NOTHING}))
     assert both == Seen({"a": Seen({"b": NOTHING}, wide=True), "c": NOTHING})
 
 
-def test_a_document_is_read_by_its_keys() -> None:
+def test_document_members_are_read_by_key() -> None:
     found = document("d.data", keys=keys({"customer": {"firstName": {}}}))
     name = found.member("customer").member("firstName")
     assert name.text == "d.data->'customer'->>'firstName'"
     assert found.member("__typename").text == "d.data->>'__typename'"
 
 
-def test_an_object_by_its_parts_is_read_by_its_keys() -> None:
+def test_members_of_an_expanded_object_are_read_by_key() -> None:
     paid = Column("d.paid", "bool")
     built = Built({"is_paid": paid}, keys=keys({"is_paid": {}}), complete=True)
     assert member(built, "isPaid") is paid

@@ -1,4 +1,4 @@
-"""Limits on what one request may ask for and on what is remembered of it."""
+"""Limits of requests and caches."""
 
 import json
 from typing import Any
@@ -83,12 +83,12 @@ def test_alternatives_of_one_field_are_bound_as_one_array(schema: Schema) -> Non
     assert found.sql.count(" OR ") == 2
 
 
-def test_null_among_alternatives_stays_a_condition_of_its_own(schema: Schema) -> None:
+def test_null_among_alternatives_stays_a_separate_condition(schema: Schema) -> None:
     found = plan(schema, {"_or": [{"size": {"eq": None}}, {"size": {"eq": 1}}]})
     assert "IS NULL" in found.sql
 
 
-def test_a_cache_is_bounded_in_bytes() -> None:
+def test_the_size_of_a_cache_in_bytes_is_limited() -> None:
     cache: ByteCache[int] = ByteCache(1000)
     for n in range(100):
         cache.put(n, n, 100)
@@ -117,7 +117,7 @@ def test_every_error_has_a_status_for_both_transports(failure: type[ServiceError
     assert 200 <= failure.status.http < 600
 
 
-def test_text_of_a_client_is_cut_in_every_message() -> None:
+def test_client_text_is_truncated_in_every_message() -> None:
     for error in (
         QueryRefused("x" * 20_000),
         GraphQLFailure("x" * 20_000),

@@ -14,7 +14,7 @@ ACRONYM_LISTS = st.lists(st.sampled_from(("db2", " K8s ", "", "phone1")), max_si
 
 
 def by_character(name: str, acronyms: set[str]) -> str:
-    """The rule as one pass over the characters."""
+    """The rule, implemented as one pass over the characters."""
     written, run = "", ""
     for place, letter in enumerate(name):
         before, after = name[place - 1 : place], name[place + 1 : place + 2]
@@ -64,21 +64,21 @@ def test_a_schema_adds_acronyms() -> None:
 
 
 @given(st.one_of(NAMES, st.lists(WORDS, min_size=1).map("".join)), ACRONYM_LISTS)
-def test_two_implementations_of_the_rule_agree(name: str, added: list[str]) -> None:
+def test_the_rule_agrees_with_a_second_implementation(name: str, added: list[str]) -> None:
     acronyms = {*ACRONYMS, *(one.strip().lower() for one in added)} - {""}
     assert Naming(added).snake(name) == by_character(name, acronyms)
 
 
 @given(st.from_regex(r"[a-z]+(_([a-z]+|[0-9]+))*", fullmatch=True))
-def test_a_name_in_snake_case_stays(name: str) -> None:
+def test_a_name_in_snake_case_is_not_changed(name: str) -> None:
     assert Naming().snake(name) == name
 
 
-def test_operations_have_a_camel_case_name() -> None:
+def test_operations_are_named_in_camel_case() -> None:
     assert camel("create_dns_server") == "createDnsServer"
     assert camel("orders") == "orders"
 
 
 @pytest.mark.parametrize("column", ["line_2_total", "line2Total", "line2_total"])
-def test_a_column_may_keep_a_digit_with_its_word(column: str) -> None:
+def test_a_column_name_may_join_a_word_and_a_digit(column: str) -> None:
     assert column in Naming().columns("line2Total")

@@ -1,4 +1,4 @@
-"""Persisted queries are remembered within a bound."""
+"""Persisted queries are stored up to a limit."""
 
 import hashlib
 
@@ -12,8 +12,8 @@ def extensions(query: str) -> dict[str, object]:
     return {"persistedQuery": {"sha256Hash": hashlib.sha256(query.encode()).hexdigest()}}
 
 
-def test_the_queries_that_were_asked_last_are_remembered() -> None:
-    queries = PersistedQueries(most_characters=10)
+def test_the_most_recent_queries_are_stored() -> None:
+    queries = PersistedQueries(max_characters=10)
     for query in ("{aaa}", "{bbb}"):
         assert queries.resolve(query, extensions(query)) == query
     assert queries.resolve(None, extensions("{aaa}")) == "{aaa}"
@@ -24,7 +24,7 @@ def test_the_queries_that_were_asked_last_are_remembered() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, {}, {"persistedQuery": 1}, {"persistedQuery": {"x": 1}}])
-def test_a_request_without_a_hash_holds_its_query(odd: dict[str, object] | None) -> None:
+def test_a_request_without_a_hash_must_have_a_query(odd: dict[str, object] | None) -> None:
     assert PersistedQueries().resolve("{a}", odd) == "{a}"
     with pytest.raises(QueryRefused):
         PersistedQueries().resolve(None, odd)

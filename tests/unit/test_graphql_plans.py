@@ -1,4 +1,4 @@
-"""The SQL of plans, as snapshots, over sources that are written down instead of learned."""
+"""Snapshots of the SQL of plans, over fixed sources instead of discovered ones."""
 
 import json
 from typing import Any
@@ -93,7 +93,7 @@ def plan(
     return root
 
 
-def test_a_flat_relation_is_read_as_it_is(schema: Schema) -> None:
+def test_a_flat_relation_is_read_without_documents(schema: Schema) -> None:
     found = plan(
         schema,
         "{ orders(where: {total: {gt: 3.50}, placedAt: {isnull: false}}, "
@@ -149,7 +149,7 @@ def test_a_list_is_one_array_for_each_of_its_fields(schema: Schema) -> None:
     assert found.result.schema == pa.schema([pa.field("lines", pa.list_(line))])
 
 
-def test_a_source_that_lacks_a_field_gives_way_to_the_next(schema: Schema) -> None:
+def test_a_source_without_a_selected_field_is_skipped(schema: Schema) -> None:
     found = plan(schema, "{ orders { id lines { count } } }", FLAT, STORED)
     assert found.choice.source == "tv_order"
     assert found.choice.left_out == (
@@ -157,12 +157,12 @@ def test_a_source_that_lacks_a_field_gives_way_to_the_next(schema: Schema) -> No
     )
 
 
-def test_a_text_that_no_value_of_a_uuid_column_has_matches_nothing(schema: Schema) -> None:
+def test_a_text_that_is_not_a_uuid_matches_no_row_of_a_uuid_column(schema: Schema) -> None:
     found = plan(schema, '{ orders(where: {id: {eq: "x"}}) { id } }', FLAT)
     assert found.rows_sql == 'SELECT s.* FROM "va_order" AS s WHERE FALSE'
 
 
-def test_a_claim_is_bound_before_all_else(schema: Schema) -> None:
+def test_a_claim_is_the_first_bound_value(schema: Schema) -> None:
     principal = Principal(claims={"tenant": "t'; --"})
     found = plan(schema, "{ mine { id } }", FLAT, principal=principal)
     assert found.rows_sql == (
@@ -173,7 +173,7 @@ def test_a_claim_is_bound_before_all_else(schema: Schema) -> None:
 
 
 @pytest.mark.parametrize("claims", [{}, {"tenant": None}, {"tenant": ["a"]}])
-def test_without_the_claim_there_is_no_plan(schema: Schema, claims: dict[str, Any]) -> None:
+def test_a_query_without_its_claim_is_refused(schema: Schema, claims: dict[str, Any]) -> None:
     with pytest.raises(NotAuthorised, match="claim 'tenant'"):
         plan(schema, "{ mine { id } }", FLAT, principal=Principal(claims=claims))
 
@@ -188,13 +188,15 @@ def test_without_the_claim_there_is_no_plan(schema: Schema, claims: dict[str, An
         "{ orders(orderBy: {buyer: {name: ASC}}) { id } }",
     ],
 )
-def test_a_type_that_needs_a_role_is_reached_by_no_way_around(schema: Schema, query: str) -> None:
+def test_a_type_that_requires_a_role_is_refused_in_every_position(
+    schema: Schema, query: str
+) -> None:
     with pytest.raises(NotAuthorised, match="Buyer needs the role 'sales'"):
         plan(schema, query, STORED)
     assert plan(schema, query, STORED, principal=Principal(roles=frozenset(("sales",)))).sql
 
 
-def test_a_column_s_name_is_quoted_whatever_it_is(schema: Schema) -> None:
+def test_any_column_name_is_quoted(schema: Schema) -> None:
     evil = 'a"; DROP TABLE x; --'
     source = Source(
         "va_order",

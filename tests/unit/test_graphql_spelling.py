@@ -1,4 +1,4 @@
-"""What FraiseQL's clients write, read as this schema has it."""
+"""FraiseQL's spellings of names and types, rewritten to the schema's."""
 
 import json
 from typing import Any
@@ -82,7 +82,7 @@ BASE: dict[str, Any] = {
             "operation": {"Insert": {"table": "tb_order"}},
             "inject_params": {"user_id": {"source": "jwt", "claim": "sub"}},
             "arguments": [
-                # In GraphQL what must be given cannot be deprecated.
+                # In GraphQL a required argument cannot be deprecated.
                 {"name": "note", "arg_type": "String", "deprecation": {"reason": "no"}},
                 {"name": "filter", "arg_type": {"Input": "OrderFilter"}, "nullable": True},
             ],
@@ -114,7 +114,7 @@ def read(text: str, variables: dict[str, Any] | None = None, **changes: Any) -> 
     return read_operation(schema(**changes), text, variables, None, Limits(10, 100, 1000))
 
 
-def test_a_schema_as_the_compiler_writes_it_is_shown_under_fraiseqls_names() -> None:
+def test_a_compiled_schema_has_fraiseqls_public_names() -> None:
     made = schema().graphql
     assert print_type(made.type_map["OrderFilter"]) == (
         "input OrderFilter {\n  ids: [ID!]\n  name: String\n  limit: Int!\n  size: Int = 3\n}"
@@ -145,7 +145,9 @@ def test_a_schema_as_the_compiler_writes_it_is_shown_under_fraiseqls_names() -> 
         (BASE | {"directives": [{"name": "d", "locations": ["NOWHERE"]}]}, "NOWHERE"),
     ],
 )
-def test_what_cannot_be_read_is_told(compiled: dict[str, Any], told: str) -> None:
+def test_an_unreadable_schema_is_an_error_that_says_why(
+    compiled: dict[str, Any], told: str
+) -> None:
     with pytest.raises(SchemaInvalid) as error:
         build_schema(decode(json.dumps(compiled).encode()))
     assert told in str(error.value)
@@ -153,7 +155,7 @@ def test_what_cannot_be_read_is_told(compiled: dict[str, Any], told: str) -> Non
 
 @pytest.mark.parametrize("name", ["all_orders", "allOrders"])
 @pytest.mark.parametrize("convention", ["preserve", "camelCase"])
-def test_a_query_has_both_spellings_of_its_name(name: str, convention: str) -> None:
+def test_a_query_is_found_by_both_spellings_of_its_name(name: str, convention: str) -> None:
     found = read(f"{{ {name} {{ id }} }}", naming_convention=convention)
     assert found.roots[0].key == name
     assert found.roots[0].name == ("allOrders" if convention == "camelCase" else "all_orders")
@@ -174,12 +176,12 @@ def test_a_query_has_both_spellings_of_its_name(name: str, convention: str) -> N
         ("$v: [OrderOrderBy!]", "orderBy: $v", [{"id": "ASC"}], {"orderBy": [{"id": "ASC"}]}),
     ],
 )
-def test_a_variable_is_read_by_its_place(
+def test_a_variable_is_typed_by_its_position(
     declared: str, use: str, value: Any, expected: dict[str, Any]
 ) -> None:
     found = read(f"query ({declared}) {{ all_orders({use}) {{ id }} }}", {"v": value})
     assert found.roots[0].arguments == expected
-    # A server behind is asked as the client wrote it.
+    # A forwarded request is sent as the client wrote it.
     assert declared in print_ast(found.document)
 
 
@@ -195,7 +197,7 @@ def test_a_variable_is_read_by_its_place(
         'orderBy: [{field: "total", direction: desc}]',
     ],
 )
-def test_conditions_are_written_as_in_fraiseql(arguments: str) -> None:
+def test_filters_are_accepted_in_fraiseqls_spellings(arguments: str) -> None:
     assert read(f"{{ all_orders({arguments}) {{ id @trace(level: 1) }} }}").roots
 
 
@@ -209,6 +211,8 @@ def test_conditions_are_written_as_in_fraiseql(arguments: str) -> None:
         ("query ($v: [String]) { all_orders(id: $v) { id } }", {"v": ["a"]}),
     ],
 )
-def test_what_no_place_takes_is_refused(text: str, variables: dict[str, Any]) -> None:
+def test_a_variable_that_does_not_fit_its_position_is_refused(
+    text: str, variables: dict[str, Any]
+) -> None:
     with pytest.raises(QueryRefused):
         read(text, variables)

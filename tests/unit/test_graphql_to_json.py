@@ -29,12 +29,12 @@ def scalar(kind: pa.DataType) -> ResultField:
 
 
 @given(st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]))))
-def test_every_text_comes_back(values: list[str | None]) -> None:
+def test_every_string_round_trips(values: list[str | None]) -> None:
     assert shown(scalar(pa.string()), values) == values
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False)))
-def test_every_number_comes_back(values: list[float | None]) -> None:
+def test_every_float_round_trips(values: list[float | None]) -> None:
     found = shown(scalar(pa.float64()), values)
     assert [None if one is None else float(one) for one in found] == values
 
@@ -47,7 +47,7 @@ def test_every_number_comes_back(values: list[float | None]) -> None:
         )
     )
 )
-def test_every_exact_number_comes_back(values: list[Decimal | None]) -> None:
+def test_every_decimal_round_trips(values: list[Decimal | None]) -> None:
     assert shown(scalar(pa.decimal128(38, 10)), values) == values
 
 
@@ -67,18 +67,18 @@ def test_every_exact_number_comes_back(values: list[Decimal | None]) -> None:
         (pa.decimal128(12, 0), Decimal("100"), 100),
     ],
 )
-def test_each_type_has_its_text(kind: pa.DataType, value: Any, text: Any) -> None:
+def test_each_type_has_its_json_notation(kind: pa.DataType, value: Any, text: Any) -> None:
     assert shown(scalar(kind), [value, None]) == [text, None]
 
 
-def test_lists_and_objects_are_null_where_they_are_absent() -> None:
+def test_absent_lists_and_objects_are_null() -> None:
     inner = ObjectType((ResultField("a", ScalarType(pa.int32()), nullable=True),))
     many = ResultField("v", ListType(ResultField("item", inner, nullable=True)), nullable=True)
     values = [[{"a": 1}, None, {"a": None}], None, []]
     assert shown(many, values) == values
 
 
-def test_a_part_of_a_column_is_shown_as_that_part() -> None:
+def test_a_slice_of_a_column_is_written_as_that_slice() -> None:
     item = ResultField("item", ScalarType(pa.int32()), nullable=True)
     field = ResultField("v", ListType(item), nullable=True)
     batch = pa.record_batch([pa.array([[1], [2, 3], None, [4]], pa.list_(pa.int32()))], ["v"])

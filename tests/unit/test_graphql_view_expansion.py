@@ -33,7 +33,7 @@ def test_each_member_becomes_a_column_beside_the_document() -> None:
     )
 
 
-def test_an_object_within_is_followed() -> None:
+def test_nested_objects_are_expanded() -> None:
     sql = (
         "SELECT jsonb_build_object('a', jsonb_build_object('b', t.b)) AS data FROM t "
         "WHERE (t.c IS DISTINCT FROM 1)"
@@ -44,7 +44,7 @@ def test_an_object_within_is_followed() -> None:
     )
 
 
-def test_another_view_s_document_is_expanded_where_it_stands() -> None:
+def test_another_views_document_is_expanded_in_its_place() -> None:
     sql = (
         "SELECT jsonb_build_object('customer', v_customer.data) AS data "
         "FROM (tb_o o LEFT JOIN v_customer ON ((v_customer.pk = o.fk)))"
@@ -64,14 +64,14 @@ def test_another_view_s_document_is_expanded_where_it_stands() -> None:
     )
 
 
-def test_a_document_passed_on_from_the_one_view_there_is_is_expanded() -> None:
+def test_a_document_of_the_only_view_in_from_is_expanded() -> None:
     found = expand("v", "data", of("SELECT pk,\n    data\n   FROM v_customer c"))
     assert found.document == ExpandedObject(
         {"name": ExpandedColumn("graphql_0", stored=True)}, present="graphql_1"
     )
 
 
-def test_quotes_and_other_scripts_stay_as_they_are() -> None:
+def test_quotes_and_non_ascii_names_are_not_changed() -> None:
     sql = """SELECT jsonb_build_object('é', "Tä"."x y", 'it''s', 'a,b)'::text) AS data FROM "Tä\""""
     found = expand("v", "data", of(sql))
     assert found.document.members.keys() == {"é", "it's"}
@@ -96,17 +96,17 @@ def test_quotes_and_other_scripts_stay_as_they_are() -> None:
         ("SELECT jsonb_build_object('a', 1) AS data", "no table"),
     ],
 )
-def test_what_is_not_surely_the_same_is_left_alone(sql: str, why: str) -> None:
+def test_a_view_whose_result_could_change_is_not_expanded(sql: str, why: str) -> None:
     with pytest.raises(NotExpandable, match=why):
         expand("v", "data", of(sql))
 
 
-def test_a_view_whose_tables_have_row_security_is_left_alone() -> None:
+def test_a_view_whose_tables_have_row_security_is_not_expanded() -> None:
     sql = "SELECT jsonb_build_object('a', t.a) AS data FROM t"
     with pytest.raises(NotExpandable, match="row security"):
         expand("v", "data", {"v": Definition(sql, False)})
 
 
-def test_tables_are_found_in_sub_selects_too() -> None:
+def test_tables_in_sub_selects_are_found() -> None:
     sql = "SELECT (SELECT max(y.a) FROM app.y) FROM x JOIN z ON z.a = x.a"
     assert tables_of(sql) == ["app.y", "x", "z"]

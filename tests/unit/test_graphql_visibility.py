@@ -7,8 +7,10 @@ import pytest
 from graphql import get_introspection_query
 
 from flight_service.authentication import Principal
-from flight_service.graphql.errors import LimitExceeded, NotAuthorised
+from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
+from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.compile import compile_plan
+from flight_service.graphql.planning.introspection import hides_names
 from flight_service.graphql.planning.plan import StatementPlan
 from flight_service.graphql.planning.result import ConstantResult
 from flight_service.graphql.planning.row_limit import RowLimit
@@ -138,7 +140,9 @@ def plan(schema: Schema, text: str, principal: Principal) -> StatementPlan:
         "{ admins { name } }",
     ],
 )
-def test_a_role_binds_in_every_position_and_for_every_member(schema: Schema, text: str) -> None:
+def test_a_role_is_required_in_every_position_and_for_every_member(
+    schema: Schema, text: str
+) -> None:
     with pytest.raises(NotAuthorised, match="'admin'"):
         plan(schema, text, NOBODY)
     assert plan(schema, text, ADMIN).statements
@@ -153,7 +157,7 @@ def test_a_role_binds_in_every_position_and_for_every_member(schema: Schema, tex
         "{ holders { one { name } all { __typename } } }",
     ],
 )
-def test_what_needs_no_role_is_everyone_s(schema: Schema, text: str) -> None:
+def test_fields_without_a_required_role_are_available_to_all(schema: Schema, text: str) -> None:
     assert plan(schema, text, NOBODY).statements
 
 
@@ -194,24 +198,56 @@ def test_introspection_shows_what_the_principal_may_use(schema: Schema) -> None:
     assert not {one for one in shown if "Hidden" in one or one.endswith((".own", ".hidden"))}
 
 
-def test_a_type_that_is_hidden_is_none(schema: Schema) -> None:
+def test_introspection_of_a_hidden_type_is_null(schema: Schema) -> None:
     text = '{ __type(name: "Hidden") { name } }'
     assert introspected(schema, text, NOBODY) == {"__type": None}
     assert introspected(schema, text, ADMIN) == {"__type": {"name": "Hidden"}}
 
 
-def test_the_usual_introspection_is_within_the_limits(schema: Schema) -> None:
+def test_the_standard_introspection_query_is_within_the_limits(schema: Schema) -> None:
     assert introspected(schema, get_introspection_query(), NOBODY)["__schema"]["types"]
 
 
-def test_introspection_counts_as_fields(schema: Schema) -> None:
+def test_fields_of_introspection_count_towards_the_limit(schema: Schema) -> None:
     many = "".join(f" a{n}: __schema {{ types {{ name }} }}" for n in range(400))
     with pytest.raises(LimitExceeded, match="FRAISEQL_GRAPHQL_MAX_FIELDS"):
         plan(schema, f"{{{many} }}", NOBODY)
 
 
-def test_introspection_is_bounded_in_bytes(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flight_service.graphql.planning.introspection.MOST_BYTES", 5000)
+def test_the_size_of_introspection_is_limited(
+    schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flight_service.graphql.planning.introspection.MAX_BYTES", 5000)
     many = "".join(f" a{n}: __schema {{ types {{ name }} }}" for n in range(20))
     with pytest.raises(LimitExceeded, match="5,000 bytes"):
         plan(schema, f"{{{many} }}", NOBODY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ hiddenss { name } }",
+        "{ holders { hiddn { name } } }",
+        '{ named(where: {secrett: {eq: "x"}}) { name } }',
+        "query ($w: NamedWhereInput) { named(where: $w) { name } }",
+    ],
+)
+def test_errors_suggest_only_names_that_the_principal_may_see(schema: Schema, text: str) -> None:
+    for principal in (NOBODY, ADMIN):
+        hide = hides_names(schema, access_of(schema, principal))
+        assert hide == (principal == NOBODY)
+        with pytest.raises(QueryRefused) as error:
+            read_operation(
+                schema, text, {"w": {"secrett": {}}}, None, LIMITS, hide_suggestions=hide
+            )
+        assert ("Did you mean" in str(error.value)) == (not hide)
+
+
+def test_an_unknown_field_in_an_order_names_only_fields_that_the_principal_may_see(
+    schema: Schema,
+) -> None:
+    text = '{ named(orderBy: [{field: "nothing"}]) { name } }'
+    with pytest.raises(QueryRefused, match=r"it has name \("):
+        plan(schema, text, NOBODY)
+    with pytest.raises(QueryRefused, match="it has name, own, secret"):
+        plan(schema, text, ADMIN)

@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Assembles a batch of flat columns into the rows that were asked for, whole columns at a time."""
+# (pyarrow.compute defines its functions at import, where type checkers do not see them)
+"""Assembles flat columns to the rows that a query selects, by whole columns."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +8,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.graphql.arrow.casts import read_texts
+from flight_service.graphql.arrow.casts import cast_texts
 from flight_service.graphql.arrow.columns import (
     Columns,
     ListColumns,
@@ -32,7 +32,7 @@ from flight_service.graphql.postgres.catalogue import Ask
 
 SECONDS_PER_DAY = 86_400
 EPOCH_DAYS = (date(2000, 1, 1) - date(1970, 1, 1)).days
-"""PostgreSQL counts from 2000, Arrow from 1970."""
+"""PostgreSQL counts days from 2000, Arrow from 1970."""
 DAYS = ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days)
 LIMITS = {
     pa.timestamp("us").id: (
@@ -42,7 +42,7 @@ LIMITS = {
     pa.date32().id: DAYS,
     pa.time64("us").id: (0, SECONDS_PER_DAY * 10**6 - 1),
 }
-"""The least and the greatest number of each type, by the type's id."""
+"""The smallest and the largest number of each type, by the type's id."""
 INFINITIES = {
     (kind.id, (end + EPOCH_DAYS * unit + 2**bits // 2) % 2**bits - 2**bits // 2): name
     for kind, bits, unit in (
@@ -51,11 +51,9 @@ INFINITIES = {
     )
     for name, end in (("infinity", 2 ** (bits - 1) - 1), ("-infinity", -(2 ** (bits - 1))))
 }
-"""What PostgreSQL's infinities have become, counted from 1970 with an overflow."""
-
-
+"""What PostgreSQL's infinities become when they are counted from 1970, with an overflow."""
 SHOWN = 80
-"""How many characters of a value are shown."""
+"""How many characters of a value a message shows."""
 
 
 class _Level:
@@ -162,7 +160,7 @@ def _scalar(
 ) -> pa.Array:
     values = level.column(column.number)
     if column.cast_to is not None:
-        values = read_texts(values, of.arrow, column.cast_to, level.ask)
+        values = cast_texts(values, of.arrow, column.cast_to, level.ask)
     if column.members is not None:
         values = _member_names(values, column.members, path)
     if of.allowed is not None:

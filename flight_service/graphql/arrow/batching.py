@@ -1,4 +1,4 @@
-"""Batches of another size."""
+"""Regroups rows into batches of another size."""
 
 from collections.abc import Generator, Iterator
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 def batches_of(
     batches: Iterator[pa.RecordBatch], rows: int
 ) -> Generator[pa.RecordBatch, None, None]:
-    """The same rows in batches of so many."""
+    """The same rows in batches of `rows`; the last may be smaller."""
     waiting: list[pa.RecordBatch] = []
     count = 0
     try:

@@ -1,10 +1,9 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""The texts in documents as values of the types that the schema gives them.
+# (pyarrow.compute defines its functions at import, where type checkers do not see them)
+"""Casts text from documents to the types of the schema.
 
-Arrow reads a column of them in a tenth of the time that PostgreSQL's casts take, but only what is
-written as JSON usually has it. A column with anything else is read by PostgreSQL, so that what is
-of a type does not depend on who reads it.
+Arrow casts a column in a tenth of the time that PostgreSQL takes, but only the usual notations of
+JSON. PostgreSQL casts a column with any other, so that it does not matter who casts.
 """
 
 import msgspec
@@ -13,20 +12,19 @@ import pyarrow.compute as pc
 
 from flight_service.graphql.postgres.catalogue import Ask
 
-READ_HERE = frozenset(("timestamptz", "date", "int4", "int8", "bool"))
-"""PostgreSQL's types whose texts are read so. A float too large for its type would be infinite."""
-CAST = """
-SELECT value::{sql_type} AS value
-FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS given (value, place) ORDER BY place
+CAST_HERE = frozenset(("timestamptz", "date", "int4", "int8", "bool"))
+"""The PostgreSQL types that Arrow casts to. It would cast a float that is too large to infinity."""
+CAST = """ SELECT value::{sql_type} AS value FROM jsonb_array_elements_text($1::jsonb) WITH
+ORDINALITY AS given (value, position) ORDER BY position
 """
 
 
-def read_texts(texts: pa.Array, kind: pa.DataType, sql_type: str, ask: Ask) -> pa.Array:
-    """Texts as values of a type, which PostgreSQL calls `sql_type`.
+def cast_texts(texts: pa.Array, kind: pa.DataType, sql_type: str, ask: Ask) -> pa.Array:
+    """Casts text to an Arrow type, whose PostgreSQL type is `sql_type`.
 
     Raises:
-        BadValue: PostgreSQL does not read one of them as of the type.
-        DatabaseFailed: it cannot be asked.
+        BadValue: PostgreSQL cannot cast a value to the type.
+        DatabaseFailed: PostgreSQL cannot be asked.
     """
     try:
         return _by_arrow(texts, kind)
@@ -40,7 +38,7 @@ def _by_arrow(texts: pa.Array, kind: pa.DataType) -> pa.Array:
     except pa.ArrowInvalid:
         if not pa.types.is_timestamp(kind):
             raise
-        # Without a zone a moment is in the session's, which is UTC.
+        # A time without a zone is in the session's, which is UTC.
         return pc.cast(pc.cast(texts, pa.timestamp(kind.unit)), kind)
 
 

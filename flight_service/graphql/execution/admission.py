@@ -1,25 +1,25 @@
-"""Which statements gave few rows lately: all others may take only a part of the connections."""
+"""Knows statements with few rows. All others may use only a part of the connections."""
 
 import threading
 from collections import OrderedDict
 
 MANY_ROWS = 10_000
-REMEMBERED = 10_000
+MAX_STATEMENTS = 10_000
 
 
 class SmallResults:
-    """Remembers statements by their text, whatever their values. Thread-safe."""
+    """Statements whose results were small, by their text without values. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: OrderedDict[int, None] = OrderedDict()
 
     def __contains__(self, sql: str) -> bool:
-        """Whether the statement gave few rows when it last ran to its end."""
+        """Whether the statement returned few rows when it was last read completely."""
         return hash(sql) in self._known
 
     def note(self, sql: str, rows: int, *, whole: bool) -> None:
-        """Takes in what a statement gave, which may be only a part of what it would have."""
+        """Records how many rows of a statement were read, and whether these were all (`whole`)."""
         key = hash(sql)
         with self._lock:
             if rows >= MANY_ROWS:
@@ -27,5 +27,5 @@ class SmallResults:
             elif whole:
                 self._known[key] = None
                 self._known.move_to_end(key)
-                while len(self._known) > REMEMBERED:
+                while len(self._known) > MAX_STATEMENTS:
                     self._known.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Finding the value that a statement failed on, or that is no text though the schema says so."""
+"""Finds the value that made a statement fail, or that is an object where the schema says text."""
 
 import re
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ from flight_service.graphql.planning.plan import RootStatement
 from flight_service.graphql.postgres.database import Transaction
 
 LISTED = re.compile(r" AS (\w+)\(v\)\Z")
-NUMBERED = r" WITH ORDINALITY AS \1(v, place)"
+NUMBERED = r" WITH ORDINALITY AS \1(v, position)"
 FIRST_VERSION = 160000
-"""The first PostgreSQL that can say whether a text is valid for a type."""
+"""The first PostgreSQL version with `pg_input_is_valid`."""
 UNCHECKED = ("text", "jsonb")
 INVALID = """
 SELECT left(given->>'value', 80) AS value, given->>'type' AS type
-FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS each (given, place)
+FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS each (given, position)
 WHERE NOT pg_input_is_valid(given->>'value', given->>'type')
-ORDER BY place LIMIT 1
+ORDER BY position LIMIT 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value that is not of its type."""
+    """A value that does not have its type."""
 
     path: tuple[str | int, ...]
     row: int
@@ -34,13 +34,13 @@ class Found:
 
 
 def bad_argument(transaction: Transaction, plan: RootStatement) -> QueryRefused | None:
-    """The first value of the client's that cannot be read as the type that it is compared with;
-    None where there is none.
+    """An error about the first of the client's values that cannot be cast to the type that it is
+    compared with; None if there is none.
 
     Raises:
-        DatabaseFailed: PostgreSQL cannot say.
+        DatabaseFailed: PostgreSQL cannot check it.
     """
-    if not _can_tell(transaction):
+    if not _can_check(transaction):
         return None
     given: list[dict[str, str]] = []
     for value, kind in zip(plan.values, plan.value_types, strict=True):
@@ -56,18 +56,19 @@ def bad_argument(transaction: Transaction, plan: RootStatement) -> QueryRefused 
     return None
 
 
-def _can_tell(transaction: Transaction) -> bool:
+def _can_check(transaction: Transaction) -> bool:
     version = transaction.table("SELECT current_setting('server_version_num')::int AS v")
     return version["v"][0].as_py() >= FIRST_VERSION
 
 
 def bad_value(transaction: Transaction, plan: RootStatement) -> BadDocument | None:
-    """The first value that a typed field cannot be read from; None when there is none to be found.
+    """An error about the first value that cannot be cast to its field's type; None if none is
+    found.
 
     Raises:
-        DatabaseFailed: PostgreSQL cannot say.
+        DatabaseFailed: PostgreSQL cannot check it.
     """
-    if not _can_tell(transaction):
+    if not _can_check(transaction):
         return None
     for check in plan.checks:
         if check.kind.sql in ("text", "jsonb"):
@@ -79,10 +80,11 @@ def bad_value(transaction: Transaction, plan: RootStatement) -> BadDocument | No
 
 
 def no_text(transaction: Transaction, plan: RootStatement) -> BadDocument | None:
-    """The first object or list that a document holds where the schema has a text.
+    """An error about the first object or array in a document where the schema says text; None if
+    none is found.
 
     Raises:
-        DatabaseFailed: PostgreSQL cannot say.
+        DatabaseFailed: PostgreSQL cannot check it.
     """
     for check in plan.checks:
         if check.kind.sql == "text":
@@ -95,25 +97,25 @@ def no_text(transaction: Transaction, plan: RootStatement) -> BadDocument | None
 def _found(
     transaction: Transaction, plan: RootStatement, check: Check, wrong: str
 ) -> Iterator[Found]:
-    # The places in the lists that the value lies in are told beside it.
+    # The indexes of the lists around the value are selected beside it.
     tables = "".join(f", {LISTED.sub(NUMBERED, one)}" for one in check.tables)
-    places = ", ".join(
-        f"{found[1]}.place - 1" for found in map(LISTED.search, check.tables) if found
+    indexes = ", ".join(
+        f"{found[1]}.position - 1" for found in map(LISTED.search, check.tables) if found
     )
     sql = (
         f"SELECT d.number, left({check.value.text}, 80) AS value, "
-        f"ARRAY[{places}]::bigint[] AS places FROM "
+        f"ARRAY[{indexes}]::bigint[] AS indexes FROM "
         f"(SELECT r.*, row_number() OVER () - 1 AS number FROM ({plan.rows_sql}) AS r) AS d"
         f"{tables} WHERE {wrong} ORDER BY d.number LIMIT 1"
     )
     try:
         for batch in transaction.batches(sql, plan.values):
             for row in batch.to_pylist():
-                places = iter(row["places"])
-                path = tuple(next(places) if one == ITEM else one for one in check.path)
+                indexes = iter(row["indexes"])
+                path = tuple(next(indexes) if one == ITEM else one for one in check.path)
                 yield Found(path, row["number"], row["value"])
     except DatabaseFailed:
-        # A condition or an order fails on the value itself: then it cannot be found this way.
+        # A filter or order fails on the value too, so it cannot be found this way.
         return
 
 

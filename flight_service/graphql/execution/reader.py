@@ -3,6 +3,7 @@
 """Reads the result of a plan: as Arrow, streamed in batches, or as JSON of identical content."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import msgspec
@@ -111,8 +112,9 @@ def result_json(
             elif root.result.form == "list":
                 yield key + b"["
                 try:
-                    batches = _root_batches(reading, transaction, root)
-                    yield from _list_json(batches, root.result)
+                    # The statement must be closed before the transaction's connection is.
+                    with closing(_root_batches(reading, transaction, root)) as batches:
+                        yield from _list_json(batches, root.result)
                 except GraphQLFailure:
                     # The list is closed, so that the error can follow it.
                     yield b"]"
@@ -169,7 +171,7 @@ def _as_structs(rows: pa.Table, root: RootResult) -> pa.Array:
 
 def _root_batches(
     reading: Reading, transaction: Transaction, root: RootStatement
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """A root's own rows, assembled."""
     if root.page is not None:
         yield _page(reading, transaction, root)

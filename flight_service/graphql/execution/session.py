@@ -1,4 +1,4 @@
-"""The settings of a transaction that tell the database for whom it reads."""
+"""The settings of a transaction that say for whom it reads: claims and session variables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from flight_service.authentication import Principal
 from flight_service.graphql.schema.security import SessionVariable, SessionVariables
 
 CLAIMS = "fraiseql.claims"
-"""The setting in which row-security policies find all claims, as JSON."""
+"""The setting with all claims as JSON, for policies of row security."""
 STANDARD = {"user_id": "sub", "display_name": "name"}
-"""Other names of standard claims, which hold where a token has no claim of that name."""
+"""Names for standard claims, for tokens without a claim of that name."""
 
 
 def session_settings(variables: SessionVariables, principal: Principal) -> dict[str, str]:
-    """The claims as one setting, and each session variable of the schema that has a value. Who is
-    not known has no variables."""
+    """The claims as one setting, and the schema's session variables that have a value. Principals
+    who are not known have no variables."""
     settings = {CLAIMS: msgspec.json.encode(dict(principal.claims)).decode()}
     if principal.claims:
         for one in variables.variables:

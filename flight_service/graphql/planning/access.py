@@ -1,4 +1,4 @@
-"""What a principal may ask for under a schema, decided once for a request."""
+"""What a principal may use of a schema: roles, scopes and kind of principal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from flight_service.graphql.schema.compiled import Field, Query, roles
 from flight_service.graphql.schema.graphql_schema import Schema
 
 DELEGATION = "act"
-"""The claim of a token that an agent uses for somebody."""
+"""The claim of a token that an agent uses on behalf of a person."""
 SERVICE_ACCOUNT = "service_account"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Roles, scopes and kind of a principal: all that a plan depends on but claims."""
+    """Roles, scopes and kind of a principal: all that a plan depends on, except claims."""
 
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
-    """Those that fields of the schema need and the principal's roles grant."""
+    """The scopes that fields of the schema require and the principal's roles grant."""
     actor: str | None = None
     """The kind of principal; None if the principal is not known."""
     is_decided_elsewhere: bool = False
@@ -27,23 +27,23 @@ class Access:
     A field that the server may mask may still be null."""
 
     def check_query(self, query: Query) -> None:
-        """Refuses a query that is not for this principal.
+        """Refuses a query that the principal may not use.
 
         Raises:
-            NotAuthorised: naming the role, or the kinds of principals that may ask it.
+            NotAuthorised: names the role, or the kinds of principals that may use it.
         """
         self.check_roles(query.name, roles(query.requires_role))
         if self.is_decided_elsewhere:
             return
         if query.requires_actor and self.actor not in query.requires_actor:
             kinds = " or ".join(query.requires_actor)
-            raise NotAuthorised(f"{query.name} is for a principal of the kind {kinds} alone.")
+            raise NotAuthorised(f"{query.name} is only for principals of the kind {kinds}.")
 
     def check_roles(self, what: str, required: Sequence[str]) -> None:
-        """Refuses a principal who holds none of the roles that something requires.
+        """Refuses a principal without any of the required roles.
 
         Raises:
-            NotAuthorised: naming the roles.
+            NotAuthorised: names the roles.
         """
         if self.is_decided_elsewhere:
             return
@@ -56,18 +56,18 @@ class Access:
         """Refuses a type that the principal may not see.
 
         Raises:
-            NotAuthorised: naming the roles.
+            NotAuthorised: names the roles.
         """
         one = schema.types.get(name)
         if one is not None:
             self.check_roles(name, roles(one.requires_role))
 
     def check_field(self, owner: str, field: Field, *, shown: bool = False) -> None:
-        """Refuses a field that the principal may not see. Where it is only to be shown, one that is
-        masked passes: null is shown instead.
+        """Refuses a field that the principal may not see. With `shown`, the field is only selected,
+        and a masked field passes: it is null.
 
         Raises:
-            NotAuthorised: naming the roles or the scope.
+            NotAuthorised: names the roles or the scope.
         """
         name = f"{owner}.{field.name}"
         self.check_roles(name, roles(field.requires_role))
@@ -81,17 +81,17 @@ class Access:
     def check_declarations(
         self, schema: Schema, type_name: str, name: str, *, shown: bool = False
     ) -> None:
-        """Refuses a field that the principal may not see by any of its declarations: a type's, and
-        those of the interfaces that it implements. Only a type's own can be masked.
+        """Refuses a field that the principal may not see by one of its declarations: those of
+        types, and of the interfaces that they implement. Only a type's can be masked.
 
         Raises:
-            NotAuthorised: naming the roles or the scope.
+            NotAuthorised: names the roles or the scope.
         """
         for owner, field in schema.declaring(type_name, name).items():
             self.check_field(owner, field, shown=shown and owner in schema.types)
 
     def is_masked(self, field: Field | None) -> bool:
-        """Whether null is shown in the place of a field."""
+        """Whether a field is null for the principal."""
         return field is not None and field.on_deny == "mask" and self._lacks_scope(field)
 
     def _lacks_scope(self, field: Field) -> bool:
@@ -99,8 +99,8 @@ class Access:
 
 
 def access_of(schema: Schema, principal: Principal) -> Access:
-    """What a principal may ask for. Scopes come from the roles, by the schema's definitions of
-    them; who is not known has none."""
+    """The access of a principal. Scopes follow from the roles, by the schema's definitions; a
+    principal who is not known has none."""
     known = principal.subject is not None or bool(principal.claims)
     security = schema.compiled.security
     scopes: frozenset[str] = frozenset()

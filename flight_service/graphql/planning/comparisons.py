@@ -25,12 +25,12 @@ MATCHED = {"regex": "~", "iregex": "~*", "nregex": "!~", "niregex": "!~*"}
 CONTAINED = {"array_contains": "@>", "array_contained_by": "<@", "strictly_contains": "@>"}
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 IDENTITIES = frozenset(("ID", "UUID"))
-"""The scalars in which a UUID is the same in capitals and in small letters."""
+"""The scalars whose UUIDs are equal in upper and lower case."""
 
 
 class Comparisons:
-    """Makes comparisons of values of one source, and notes whether one reads a document that is
-    built for it."""
+    """Writes comparisons of values of one source. `on_document` becomes true if one reads a
+    document that is built for it."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
@@ -136,14 +136,14 @@ class Comparisons:
         return f"{sql} = ANY ({array})" if name == "in" else f"NOT ({sql} = ANY ({array}))"
 
     def _nullable(self, value: Value, kind: Kind) -> str:
-        """What is null where the value is, read without a cast that might fail."""
+        """An expression that is null if the value is, without a cast that may fail."""
         if isinstance(value, Column) and value.type not in JSON:
             return value.sql
         return self.read(value, kind if kind.sql == "jsonb" else kind_of("String"))
 
 
 def sql_type(kind: Kind) -> str:
-    """Wide enough for whatever may be asked for."""
+    """The type that operands are cast to. Integers are 64 bits, as operands may be."""
     return "int8" if kind.sql == "int4" else kind.sql
 
 
@@ -156,14 +156,15 @@ def _text(asked: Any, kind: Kind) -> str:
 
 
 def _native(value: Value, kind: Kind) -> Column | None:
-    """A column that is compared in its own type though the field is a text: its index serves."""
+    """A column that is compared in its own type although the field is text, so that its index is
+    used."""
     if kind.sql == "text" and isinstance(value, Column) and value.type in ("uuid", *INTEGERS):
         return value
     return None
 
 
 def _as_in(column_type: str, text: str) -> str | None:
-    """A text as a column's type writes the value; None where it writes no value so."""
+    """A text, if it is the canonical text of a value of the column's type; else None."""
     if column_type == "uuid":
         return _uuid(text)
     try:
@@ -175,7 +176,7 @@ def _as_in(column_type: str, text: str) -> str | None:
 
 
 def _uuid(text: str) -> str | None:
-    """A UUID as PostgreSQL writes it; None of what differs from that by more than its case."""
+    """A UUID in PostgreSQL's notation; None for a text that differs from it in more than case."""
     try:
         written = str(UUID(text))
     except ValueError:
@@ -184,11 +185,11 @@ def _uuid(text: str) -> str | None:
 
 
 def _spellings(text: str, kind: Kind) -> tuple[str, ...]:
-    """The texts that are the same to a scalar: of a UUID, that in small letters too."""
+    """The texts that are equal for a scalar: for a UUID, also that in lower case."""
     written = _uuid(text) if kind.name in IDENTITIES else None
     return (text,) if written in (None, text) else (text, written)
 
 
 def _escaped(text: str) -> str:
-    """A text in which no character is a wildcard of LIKE."""
+    """A LIKE pattern that matches a text literally."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

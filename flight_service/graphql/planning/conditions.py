@@ -13,7 +13,7 @@ from flight_service.graphql.planning.filters import (
     Not,
     OrderKey,
 )
-from flight_service.graphql.planning.keyset import Key
+from flight_service.graphql.planning.keyset import SortKey
 from flight_service.graphql.postgres.sql import Parameters
 from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.source import Source
@@ -48,11 +48,11 @@ class Conditions:
         sql = self._sql(filter)
         return Condition(sql, self._comparisons.on_document)
 
-    def keys(self, order: Sequence[OrderKey]) -> tuple[list[Key], bool]:
+    def keys(self, order: Sequence[OrderKey]) -> tuple[list[SortKey], bool]:
         """The keys of an order, and whether a document that is built is read for them."""
         self._comparisons.on_document = False
         keys = [
-            Key(
+            SortKey(
                 self._comparisons.read(self._member(one.field), one.kind),
                 sql_type(one.kind),
                 one.direction,

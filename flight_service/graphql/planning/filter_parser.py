@@ -5,7 +5,7 @@ are compared with, and whether the principal may use them.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.filters import (
     All,
@@ -219,11 +219,19 @@ class FilterParser:
     def _field(self, type_name: str, name: str, path: tuple[str, ...]) -> Field:
         fields = self._schema.fields(type_name)
         if name not in fields:
+            shown = ", ".join(one for one in sorted(fields) if self._may_see(type_name, one))
             raise QueryRefused(
                 f"{'.'.join(path)}: {type_name} has no field {name!r}"
-                + (f"; it has {', '.join(sorted(fields))}." if fields else ".")
+                + (f"; it has {shown}." if shown else ".")
             )
         return fields[name]
+
+    def _may_see(self, type_name: str, name: str) -> bool:
+        try:
+            self._authorise_field(type_name, self._schema.fields(type_name)[name])
+        except NotAuthorised:
+            return False
+        return True
 
     def _authorise(self, type_name: str) -> None:
         for name in sorted(self._schema.possible(type_name)):

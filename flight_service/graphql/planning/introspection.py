@@ -1,4 +1,4 @@
-"""Introspection: the schema as a principal may use it, within limits."""
+"""Introspection of the part of the schema that a principal may use."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,10 +22,10 @@ from flight_service.graphql.request.selection import Operation, Root
 from flight_service.graphql.schema.compiled import Compiled, Field, Query, Ref
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 
-MOST_BYTES = 16 * 2**20
-"""How large the introspection of one operation may be."""
-REMEMBERED = 32
-"""For how many kinds of principals a schema is remembered as they may use it."""
+MAX_BYTES = 16 * 2**20
+"""The limit of the introspection results of one operation."""
+MAX_VISIBLE = 32
+"""The number of principals' views of a schema that are cached."""
 
 
 def constant_roots(
@@ -47,31 +47,39 @@ def constant_roots(
             found = _executed(visible(schema, access), operation, root)[root.key]
             text = msgspec.json.encode(found).decode()
             size += len(text)
-            if size > MOST_BYTES:
+            if size > MAX_BYTES:
                 raise LimitExceeded(
-                    f"Introspection answers at most {MOST_BYTES:,} bytes in one operation."
+                    f"The result of introspection has at most {MAX_BYTES:,} bytes in one operation."
                 )
             constants[root.key] = ConstantResult(root.key, ConstantType(text, json=True))
     return constants
 
 
 def visible(schema: Schema, access: Access) -> GraphQLSchema:
-    """The schema without what the principal may not use.
+    """The part of the schema that a principal may use.
 
     Raises:
-        NotAuthorised: nothing is left.
+        NotAuthorised: it is empty.
     """
     found = schema.visible.get(access)
     if found is None:
         found = _visible(schema, access)
-        if len(schema.visible) >= REMEMBERED:
+        if len(schema.visible) >= MAX_VISIBLE:
             schema.visible.clear()
         schema.visible[access] = found
     return found
 
 
+def hides_names(schema: Schema, access: Access) -> bool:
+    """Whether the schema has names that a principal may not see."""
+    try:
+        return visible(schema, access) is not schema.graphql
+    except NotAuthorised:
+        return True
+
+
 def usable_queries(schema: Schema, access: Access) -> list[Query]:
-    """The queries that a principal may ask."""
+    """The queries that a principal may use."""
     hidden = _hidden_by_role(schema, access)
     return [
         one
@@ -110,7 +118,7 @@ def _visible(schema: Schema, access: Access) -> GraphQLSchema:
             if one.field_type.base not in hidden and _permits_field(schema, access, owner, one.name)
         )
 
-    # Hiding a type's last field hides the type, and with it the fields that are of it.
+    # A type without visible fields is hidden, and so are the fields of that type.
     while emptied := {
         one.name
         for one in (*compiled.types, *compiled.interfaces)
@@ -125,13 +133,13 @@ def _visible(schema: Schema, access: Access) -> GraphQLSchema:
         len(fields(one.name, one.fields)) == len(one.fields)
         for one in (*compiled.types, *compiled.interfaces)
     ):
-        # Names of queries alone may be hidden.
+        # Perhaps only queries are hidden.
         left = _permitted(schema, access, hidden)
         if left == compiled:
             return schema.graphql
     left = _permitted(schema, access, hidden)
     if not left.queries:
-        raise NotAuthorised("Nothing of this schema is for this principal.")
+        raise NotAuthorised("This principal may use nothing of this schema.")
     left = msgspec.structs.replace(
         left,
         types=tuple(
@@ -160,7 +168,8 @@ def _visible(schema: Schema, access: Access) -> GraphQLSchema:
 
 
 def _hidden_by_role(schema: Schema, access: Access) -> set[str]:
-    """The types that a principal may not see; an interface or union with such a member is one."""
+    """The types that a principal may not see, and the interfaces and unions that have one of
+    them."""
     hidden = {name for name in schema.types if not _permits(access.check_type, schema, name)}
     return hidden | {
         name

@@ -19,23 +19,23 @@ REVERSED: dict[Direction, Direction] = {"ASC": "DESC", "DESC": "ASC"}
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A key of the order: its SQL, and the type in which a cursor's text is bound to it."""
+class SortKey:
+    """A key of the order: its SQL, and the type that a cursor's text is cast to."""
 
     sql: str
     sql_type: str
     direction: Direction = "ASC"
 
 
-def ordered(keys: Sequence[Key], *, backward: bool) -> list[str]:
-    """The items of ORDER BY."""
+def ordered(keys: Sequence[SortKey], *, backward: bool) -> list[str]:
+    """The expressions of ORDER BY."""
     return [f"{key.sql} {REVERSED[key.direction] if backward else key.direction}" for key in keys]
 
 
 def beyond(
-    keys: Sequence[Key], values: Sequence[str | None], parameters: Parameters, *, forward: bool
+    keys: Sequence[SortKey], values: Sequence[str | None], parameters: Parameters, *, forward: bool
 ) -> str:
-    """The condition that a row lies behind a cursor, or before it."""
+    """The condition that a row follows a cursor, or with `forward=False` precedes it."""
     alternatives: list[str] = []
     same: list[str] = []
     for key, value in zip(keys, values, strict=True):
@@ -55,16 +55,16 @@ def beyond(
 
 
 def cursor_of(texts: Sequence[str]) -> str:
-    """The SQL of a row's cursor, of its keys' texts."""
+    """The SQL of a row's cursor from the text of its keys."""
     shown = texts[0] if len(texts) == 1 else f"jsonb_build_array({', '.join(texts)})::text"
     return f"translate(encode(convert_to({shown}, 'UTF8'), 'base64'), chr(10), '')"
 
 
 def values_of(given: str, count: int, name: str) -> list[str | None]:
-    """The keys' texts of a cursor.
+    """The text of the keys in a cursor.
 
     Raises:
-        QueryRefused: it is no cursor of rows with so many keys.
+        QueryRefused: it is not a cursor with that number of keys.
     """
     values: list[str | None] = []
     try:

@@ -1,4 +1,4 @@
-"""`node(id:)`: an object of any type by its global ID, which names the type."""
+"""`node(id:)`: an object of any type by its global ID, which has the type's name."""
 
 import base64
 import binascii
@@ -18,20 +18,20 @@ FIELD = "node"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A `node` of a request, as the query of the one row that it is."""
+    """A `node` of a request, as a query of one row."""
 
     root: Root
     query: Query
-    """The query that guards the type's rows: the first that reads them."""
+    """The first query of the type, whose access rules apply."""
     selected: tuple[Selected, ...]
-    """What is selected of the type."""
+    """The fields that are selected for the type."""
 
 
 def node_of(schema: Schema, root: Root) -> Node:
-    """The query that a `node` stands for.
+    """The query of a `node`.
 
     Raises:
-        QueryRefused: the ID is no global ID of a type that can be read.
+        QueryRefused: the ID is not a global ID of a type that can be read.
     """
     type_name, _, identity = _decoded(root.arguments["id"]).partition(":")
     query = next(

@@ -36,9 +36,9 @@ from flight_service.graphql.sources.values import (
     Value,
     any_of,
     as_document,
+    cast_after_transfer,
     document,
     member,
-    read_as,
     transferred,
 )
 
@@ -211,7 +211,7 @@ class Projector:
             self.emit(level, sql),
             from_document=isinstance(value, Document) and kind.sql == "text",
             members=self.schema.enums.get(scalar),
-            cast_to=read_as(value, kind, wide=wide),
+            cast_to=cast_after_transfer(value, kind, wide=wide),
         )
 
     def _list(

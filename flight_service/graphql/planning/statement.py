@@ -6,7 +6,7 @@ from flight_service.graphql.arrow.columns import ObjectColumns, ScalarColumn
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
 from flight_service.graphql.planning.filters import OrderKey
-from flight_service.graphql.planning.keyset import Key, beyond, cursor_of, ordered, values_of
+from flight_service.graphql.planning.keyset import SortKey, beyond, cursor_of, ordered, values_of
 from flight_service.graphql.planning.page import Page
 from flight_service.graphql.planning.plan import Choice, RootStatement
 from flight_service.graphql.planning.relay_projection import RelayProjector
@@ -118,7 +118,7 @@ class StatementWriter:
         self._order_on_document = on_document
         return cursor_of(texts)
 
-    def _cursor(self, cursor: OrderKey | str) -> tuple[Key, str, bool]:
+    def _cursor(self, cursor: OrderKey | str) -> tuple[SortKey, str, bool]:
         """A key of the rows, its text in the projection, and whether a document that is built is
         read for it."""
         if isinstance(cursor, str):
@@ -126,7 +126,7 @@ class StatementWriter:
             if not isinstance(beside, Column):
                 raise NotCovered(f"it has no column for the cursor {cursor}")
             text = f"(d.{beside.sql.removeprefix('s.')})::text"
-            return Key(beside.sql, quoted(beside.type)), text, False
+            return SortKey(beside.sql, quoted(beside.type)), text, False
         [field] = cursor.field
         [key], on_document = self._conditions.keys([cursor])
         found = member(self._source.value("s"), field)
@@ -137,7 +137,7 @@ class StatementWriter:
             sql, sql_type = found.sql, found.type
         elif isinstance(found, Column) and sql == found.sql:
             sql_type = found.type
-        return Key(sql, quoted(sql_type)), text, on_document
+        return SortKey(sql, quoted(sql_type)), text, on_document
 
     def _written(self, choice: Choice, columns: ObjectColumns, page: Page | None) -> RootStatement:
         rows_sql = self._rows_sql()

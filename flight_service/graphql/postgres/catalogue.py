@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue says of the relations that a compiled schema names."""
+"""Introspects the relations that a compiled schema names, in PostgreSQL's catalogue."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow as pa
 from flight_service.graphql.postgres.sql import quoted_path
 
 Ask = Callable[[str, Sequence[str]], pa.Table]
-"""Runs a statement with bound texts, `$1` and so on, and returns its few rows."""
+"""Runs a statement with bound text parameters, `$1` and so on, and returns its rows."""
 
 RELATIONS = """
 SELECT
@@ -21,6 +21,7 @@ SELECT
     t.typname::text AS type,
     t.typtype = 'e' AS is_enum,
     a.atttypmod AS modifier,
+    a.attndims AS dimensions,
     CASE WHEN c.relkind = 'v' AND a.attnum = 1 THEN pg_get_viewdef(c.oid, false) END AS definition,
     coalesce(array_to_string(c.reloptions, ' ') ~ 'security_barrier=(true|on|yes|1)', false)
         AS barrier,
@@ -39,22 +40,24 @@ ORDER BY asked.name, a.attnum
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """A column as the catalogue describes it."""
+    """A column in the catalogue."""
 
     name: str
     type: str
     is_enum: bool = False
     modifier: int = -1
-    """PostgreSQL's type modifier; -1 without one."""
+    """The type modifier; -1 without one."""
+    dimensions: int = 0
+    """The declared number of an array's dimensions; 0 if it is not known, as for views."""
 
     @property
     def decimal(self) -> tuple[int, int] | None:
-        """Precision and scale of a numeric that has them, when Arrow has them too."""
+        """Precision and scale of a numeric, if it has them and Arrow supports them."""
         if self.type != "numeric" or self.modifier < 4:
             return None
         packed = self.modifier - 4
         precision, scale = packed >> 16 & 0xFFFF, packed & 0x7FF
-        # Scales may be negative or beyond the precision, which is left to the default.
+        # A scale may be negative or larger than the precision; then the default applies.
         return (precision, scale) if precision <= 38 and scale <= precision else None
 
 
@@ -63,22 +66,22 @@ class Relation:
     """A table or view."""
 
     name: str
-    """As it was asked for."""
+    """As the schema has it."""
     columns: Mapping[str, ColumnInfo]
     definition: str | None
-    """A view's SELECT; None of a table."""
+    """The SELECT of a view; None for a table."""
     is_stored: bool
-    """Whether it is a table of its own, so that its rows have places on disk."""
+    """Whether it is a table or materialized view, whose rows have ctids."""
     is_open: bool
-    """Whether reading it needs no more than the right to, and its rows are the same for all."""
+    """Whether this role may read it, without row security."""
     barrier: bool
     is_guarded: bool = False
-    """Of a table, whether policies of row security hold for this service's role; of a view,
-    whether it leaves them to whoever reads it."""
+    """For a table, whether policies of row security apply to this service's role; for a view,
+    whether it runs with the rights of the role that reads it."""
 
 
 def read_relations(ask: Ask, names: Iterable[str]) -> dict[str, Relation]:
-    """The relations of these names; those that are not there are left out."""
+    """The relations of these names that exist, by name."""
     asked = {quoted_path(name): name for name in names}
     found: dict[str, Relation] = {}
     columns: dict[str, dict[str, ColumnInfo]] = {}
@@ -86,7 +89,11 @@ def read_relations(ask: Ask, names: Iterable[str]) -> dict[str, Relation]:
         name = asked[row["asked"]]
         own = columns.setdefault(name, {})
         own[row["column_name"]] = ColumnInfo(
-            row["column_name"], row["type"], row["is_enum"], row["modifier"]
+            row["column_name"],
+            row["type"],
+            row["is_enum"],
+            row["modifier"],
+            row["dimensions"],
         )
         if name not in found:
             is_open = row["readable"] and not row["row_security"]
@@ -98,14 +105,14 @@ def read_relations(ask: Ask, names: Iterable[str]) -> dict[str, Relation]:
 
 
 def describe_columns(ask: Ask, select: str) -> dict[str, ColumnInfo]:
-    """The columns of a statement, without running it."""
+    """The columns of a SELECT, without reading rows."""
     schema = ask(f"SELECT * FROM ({select}) AS described LIMIT 0", []).schema
     described: dict[str, ColumnInfo] = {}
     for field in schema:
-        told = field.metadata or {}
+        metadata = field.metadata or {}
         described[field.name] = ColumnInfo(
             field.name,
-            told.get(b"POSTGRESQL:type", b"").decode(),
-            modifier=int(told.get(b"POSTGRESQL:typmod", b"-1").decode().strip("'")),
+            metadata.get(b"POSTGRESQL:type", b"").decode(),
+            modifier=int(metadata.get(b"POSTGRESQL:typmod", b"-1").decode().strip("'")),
         )
     return described

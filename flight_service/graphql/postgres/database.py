@@ -1,8 +1,8 @@
 """Read-only transactions on PostgreSQL: streams of Arrow batches that can be cancelled.
 
-A statement is streamed with COPY, which takes no parameters: its values are bound into settings of
-the transaction first (see `postgres.sql`). A connection whose statement was cancelled is closed
-rather than used again, since the cancellation may still be on its way.
+A statement is streamed with COPY, which has no parameters. Its values are bound to settings of the
+transaction first (see `postgres.sql`). A connection whose statement was cancelled is closed, since
+the cancellation may arrive after the statement has ended.
 """
 
 import threading
@@ -32,12 +32,12 @@ from flight_service.graphql.postgres.stalls import Pause, Stalls
 
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 SNAPSHOT_STATES = ("42704", "22023", "55000")
-"""The SQLSTATEs with which PostgreSQL refuses a snapshot that is not exported any more."""
+"""The SQLSTATEs of a snapshot that is no longer exported."""
 SET_VALUES = "SELECT count(set_config(key, value, true)) FROM jsonb_each_text($1::jsonb)"
 
 
 class Database:
-    """A PostgreSQL database. Thread-safe; connects when first asked."""
+    """A PostgreSQL database. Thread-safe; connects when it is first used."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class Database:
         connect_seconds: float,
         stall_seconds: float,
     ) -> None:
-        """A statement may run for `timeout_seconds`; a transaction waits for `wait_seconds` for one
-        of the connections, and for `connect_seconds` for the server to accept a new one. A stream
-        that is not read for `stall_seconds` gives its connection back."""
+        """A statement may run for `timeout_seconds`. A transaction waits for a connection for
+        `wait_seconds`, and for the server to accept a new one for `connect_seconds`. A stream that
+        is not read for `stall_seconds` is cancelled."""
         self._timeout = timeout_seconds
         self._stalls = Stalls(stall_seconds)
         self._pool = ConnectionPool(
@@ -62,7 +62,7 @@ class Database:
         )
 
     def ask(self, sql: str, values: Sequence[str]) -> pa.Table:
-        """Runs a statement of few rows, its `$1` and so on bound.
+        """Runs a statement with few rows and bound parameters.
 
         Raises:
             DatabaseFailed: PostgreSQL cannot be reached or refuses it.
@@ -78,27 +78,26 @@ class Database:
         *,
         large: bool = False,
     ) -> "Transaction":
-        """A read-only transaction over one snapshot, with settings of its own, as a context.
-        The snapshot is its own, or one that another transaction exports and still holds. Those
-        that are said to be `large` take at most half of the connections, so that small ones do
-        not wait for them.
+        """A read-only transaction over one snapshot, with its own settings, as a context manager.
+        The snapshot is its own, or one that another transaction exports. Transactions with `large`
+        use at most half of the connections, so that small ones do not wait for them.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or all connections stay busy.
-            SnapshotGone: the snapshot is held no more.
+            SnapshotGone: the snapshot is no longer exported.
         """
         return Transaction(
             self._pool, self._stalls, settings, cancellation, self._timeout, snapshot, large
         )
 
     def close(self) -> None:
-        """Closes the connections that are idle; those in use are closed as they come back."""
+        """Closes idle connections. Others are closed when their transactions end."""
         self._pool.close()
         self._stalls.close()
 
 
 class Transaction:
-    """One transaction on one connection of the pool."""
+    """A transaction on a connection of the pool."""
 
     def __init__(
         self,
@@ -127,16 +126,16 @@ class Transaction:
     def __enter__(self) -> "Transaction":
         self._lease = self._pool.acquire(large=self._large)
         if self._cancellation is not None and self._cancellation.over:
-            self._leave(usable=True)
-            raise Cancelled("The client went away while it waited for a connection.")
+            self._release(usable=True)
+            raise Cancelled("The client disconnected while it waited for a connection.")
         try:
             execute(self._own, BEGIN)
             if self._snapshot is not None:
-                self._take(self._snapshot)
+                self._import_snapshot(self._snapshot)
             self.set(self._settings)
         except BaseException as error:
             failure = self._failure(error) if isinstance(error, DriverError) else error
-            self._leave(usable=False)
+            self._release(usable=False)
             raise failure from error
         if self._cancellation is not None:
             self._cancellation.then(self.cancel)
@@ -154,10 +153,10 @@ class Transaction:
                 execute(self._own, "COMMIT" if error is None else "ROLLBACK")
             except DriverError:
                 usable = False
-        self._leave(usable=usable)
+        self._release(usable=usable)
 
-    def _take(self, snapshot: str) -> None:
-        """Goes over to another transaction's snapshot, before anything has been read."""
+    def _import_snapshot(self, snapshot: str) -> None:
+        """Imports another transaction's snapshot, before anything has been read."""
         try:
             execute(self._own, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
         except DriverError as error:
@@ -170,13 +169,13 @@ class Transaction:
         self.table(SET_VALUES, [msgspec.json.encode(settings).decode()])
 
     def explained(self, sql: str, values: Sequence[str]) -> str:
-        """PostgreSQL's plan of a statement that is streamed, as JSON. The relations that it reads
-        are locked against rewriting until the transaction ends."""
+        """PostgreSQL's plan of a statement, as JSON. The relations that it reads cannot be
+        rewritten until the transaction ends."""
         self._bind(values)
         return self.table(f"EXPLAIN (FORMAT JSON) {sql}", copy=False)[0][0].as_py()
 
     def table(self, sql: str, values: Sequence[str] = (), *, copy: bool = True) -> pa.Table:
-        """Runs a statement of few rows."""
+        """Runs a statement with few rows."""
         self._began = monotonic()
         try:
             return table(self._own, sql, values, copy=copy)
@@ -187,7 +186,7 @@ class Transaction:
         """Streams a statement's rows. Closing the iterator cancels the statement.
 
         Raises:
-            StreamStalled: it was not read for too long, and its connection has been given back.
+            StreamStalled: it was not read for too long and has been cancelled.
         """
         self._bind(values)
         statement = adbc_driver_manager.AdbcStatement(self._own)
@@ -212,10 +211,11 @@ class Transaction:
                 statement.close()
 
     def _abandon(self, statement: adbc_driver_manager.AdbcStatement) -> None:
-        """Gives the connection back, from another thread, while nobody reads the stream."""
+        """Cancels a stream that is not read, and releases its connection. Runs in another
+        thread."""
         self.cancel()
         statement.close()
-        self._leave(usable=False)
+        self._release(usable=False)
 
     def _bind(self, values: Sequence[str]) -> None:
         if values:
@@ -223,7 +223,7 @@ class Transaction:
 
     @contextmanager
     def another(self) -> Iterator["Transaction"]:
-        """A second transaction with the same settings, for looking into what this one reads."""
+        """Another transaction with the same settings, to examine what this one reads."""
         other = Transaction(
             self._pool, self._stalls, self._settings, self._cancellation, self._timeout
         )
@@ -231,23 +231,23 @@ class Transaction:
             yield other
 
     def cancel(self) -> None:
-        """Cancels the statement, from any thread; the connection is not used again.
+        """Cancels the statement, from any thread. The connection is closed afterwards.
 
-        The request goes over the network, so no lock is held meanwhile. Where the transaction ends
-        before the server has answered, this thread gives the connection back.
+        No lock is held during the request to the server. If the transaction ends before the server
+        has answered, this thread releases the connection.
         """
         with self._lock:
             if self._lease is None or self._is_cancelled:
                 return
             self._is_cancelled = self._is_cancelling = True
             lease = self._lease
-        # Where PostgreSQL does not hear of it, closing the connection ends the statement.
+        # If the request fails, closing the connection ends the statement.
         with suppress(*DriverError):
             lease.adbc.cancel()
         with self._lock:
             self._is_cancelling = False
-            has_left = self._lease is None
-        if has_left:
+            is_released = self._lease is None
+        if is_released:
             lease.release(usable=False)
 
     @property
@@ -257,9 +257,9 @@ class Transaction:
 
     def _raise_if_cancelled(self) -> None:
         if self._is_cancelled:
-            raise Cancelled("The client went away.")
+            raise Cancelled("The client has disconnected.")
 
-    def _leave(self, *, usable: bool) -> None:
+    def _release(self, *, usable: bool) -> None:
         with self._lock:
             lease, self._lease = self._lease, None
             is_mine = not self._is_cancelling

@@ -1,7 +1,7 @@
-"""PostgreSQL's ADBC driver: running a statement, and what a failure of it means.
+"""PostgreSQL's ADBC driver: runs statements and maps their errors.
 
-A failure is told apart by PostgreSQL's SQLSTATE, or by the driver's own code where the server was
-not reached. Messages are shown to clients and never matched: they depend on the server's language.
+Errors are distinguished by SQLSTATE, or by the driver's code if the server was not reached.
+Messages are shown to clients and never matched, since they depend on the server's language.
 """
 
 import logging
@@ -26,7 +26,7 @@ from flight_service.graphql.errors import (
 logger = logging.getLogger(__name__)
 
 READ_BYTES = 2**20
-"""About how much of a result is turned into a batch at once."""
+"""The approximate size of a batch."""
 
 DriverError = (adbc_driver_manager.Error, OSError, pa.ArrowException)
 
@@ -34,18 +34,18 @@ QUERY_CANCELED = "57014"
 INSUFFICIENT_PRIVILEGE = "42501"
 DATA_EXCEPTION = "22"
 PATTERN_STATES = ("22025", "2201B")
-"""Of a pattern of LIKE, or a regular expression, that is none. Only clients write such."""
+"""The SQLSTATEs of an invalid LIKE pattern or regular expression. Only clients write these."""
 CONNECTION_EXCEPTION = "08"
 OPERATOR_INTERVENTION = "57P"
 INSUFFICIENT_RESOURCES = "53"
 
 
 class BadValue(DatabaseFailed):
-    """A value could not be read as the type that it was cast to."""
+    """A value could not be cast to its type."""
 
 
 def execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:
-    """Runs a statement that gives no rows."""
+    """Runs a statement without rows."""
     statement = adbc_driver_manager.AdbcStatement(connection)
     try:
         statement.set_sql_query(sql)
@@ -61,7 +61,7 @@ def table(
     *,
     copy: bool = True,
 ) -> pa.Table:
-    """Runs a statement of few rows, its `$1` and so on bound."""
+    """Runs a statement with few rows and bound parameters."""
     statement = adbc_driver_manager.AdbcStatement(connection)
     try:
         if not copy:
@@ -77,18 +77,18 @@ def table(
 
 
 def executed(statement: adbc_driver_manager.AdbcStatement) -> pa.RecordBatchReader:
-    """Runs a statement; its rows as a stream."""
+    """Runs a statement; returns a stream of its rows."""
     handle, _ = statement.execute_query()
     return AdbcRecordBatchReader._import_from_c(handle.address)
 
 
 def state_of(error: BaseException) -> str:
-    """The SQLSTATE of a failure; empty where the server gave none."""
+    """The SQLSTATE of an error; empty without one."""
     return getattr(error, "sqlstate", None) or ""
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether the connection is lost, or the server stops or takes no more."""
+    """Whether the connection is lost, or the server stops or accepts no more connections."""
     state = state_of(error)
     if not state:
         status = getattr(error, "status_code", None)
@@ -99,31 +99,31 @@ def is_broken(error: BaseException) -> bool:
 def failure_of(
     error: BaseException, *, is_cancelled: bool, is_late: bool, timeout_seconds: float
 ) -> DatabaseFailed | Cancelled | QueryRefused:
-    """What a driver's error means. `is_cancelled` says that the client went away meanwhile, and
-    `is_late` that the statement has run for its timeout."""
-    state, sentence = state_of(error), sentence_of(error)
+    """The error that a driver's error means. `is_cancelled` says that the client has disconnected,
+    and `is_late` that the statement has run for its timeout."""
+    state, message = state_of(error), message_of(error)
     if is_cancelled:
-        return Cancelled("The client went away before the result was whole.")
+        return Cancelled("The client disconnected before the result was complete.")
     if state == QUERY_CANCELED and is_late:
         return DeadlinePassed(
             f"The query ran longer than the {timeout_seconds:g} s that "
             "FRAISEQL_GRAPHQL_TIMEOUT_SECONDS allows. Narrow it, or raise the limit."
         )
     if state in PATTERN_STATES:
-        return QueryRefused(f"PostgreSQL cannot read a pattern: {sentence}")
+        return QueryRefused(f"PostgreSQL cannot read a pattern: {message}")
     if state.startswith(DATA_EXCEPTION):
-        return BadValue(f"PostgreSQL cannot read a value: {sentence}")
+        return BadValue(f"PostgreSQL cannot read a value: {message}")
     if is_broken(error):
-        logger.warning("The connection to PostgreSQL broke: %s", sentence)
-        broken = without_addresses(sentence)
+        logger.warning("The connection to PostgreSQL broke: %s", message)
+        broken = without_addresses(message)
         return DatabaseUnavailable(f"The connection to PostgreSQL broke: {broken}")
     if state == INSUFFICIENT_PRIVILEGE:
-        return DatabaseFailed(f"{sentence} Grant the service's role the right to SELECT.")
-    return DatabaseFailed(f"PostgreSQL refused the query: {sentence}")
+        return DatabaseFailed(f"{message} Grant the service's role the right to SELECT.")
+    return DatabaseFailed(f"PostgreSQL refused the query: {message}")
 
 
-def sentence_of(error: BaseException) -> str:
-    """PostgreSQL's own message, or the first line of the driver's."""
+def message_of(error: BaseException) -> str:
+    """PostgreSQL's message, or the first line of the driver's."""
     details = dict(getattr(error, "details", None) or ())
     primary = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode(errors="replace")
     lines = str(error).strip().splitlines()

@@ -1,8 +1,8 @@
 """The connections to PostgreSQL: SQLAlchemy's `QueuePool` over ADBC.
 
-A connection is checked each time before it is used again, so that a server that was restarted
-meanwhile is not noticed by any query. The pool connects without holding a lock. The driver's
-database handle is shared by all connections and closed after the last of them.
+A connection is tested before it is used again, so that no query fails because the server was
+restarted. The pool connects without holding a lock. The driver's database handle is shared by all
+connections and closed after the last one.
 """
 
 import logging
@@ -18,7 +18,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import Busy, DatabaseUnavailable
-from flight_service.graphql.postgres.driver import DriverError, execute, sentence_of
+from flight_service.graphql.postgres.driver import DriverError, execute, message_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ SESSION = (
     "SET default_transaction_read_only = on",
 )
 RECYCLE_SECONDS = 3600
-"""The age at which a connection is replaced: its server process keeps memory of what it has run."""
-LEAST_CONNECT_SECONDS = 2
-"""libpq takes no shorter timeout."""
+"""The age at which a connection is replaced: its server process's memory grows with use."""
+MIN_CONNECT_SECONDS = 2
+"""The shortest timeout that libpq accepts."""
 
 
 class Connection:
@@ -41,7 +41,7 @@ class Connection:
     ) -> None:
         self.adbc = adbc
         self.is_new = True
-        """Whether it has not been lent out yet."""
+        """Whether it has not been used yet."""
         self._on_close = on_close
 
     def close(self) -> None:
@@ -52,25 +52,25 @@ class Connection:
 
 
 class Lease:
-    """A connection that is lent out."""
+    """A connection that is in use."""
 
-    def __init__(self, proxied: PoolProxiedConnection, give_back: Callable[[], None]) -> None:
+    def __init__(self, proxied: PoolProxiedConnection, on_release: Callable[[], None]) -> None:
         connection = proxied.dbapi_connection
         assert isinstance(connection, Connection), "as the pool made it"
         self.adbc = connection.adbc
         self._proxied = proxied
-        self._give_back = give_back
+        self._on_release = on_release
 
     def release(self, *, usable: bool) -> None:
-        """Gives the connection back, or closes it where it cannot be used again."""
+        """Returns the connection to the pool, or closes it if it cannot be used again."""
         try:
             self._proxied.close() if usable else self._proxied.invalidate()
         finally:
-            self._give_back()
+            self._on_release()
 
 
 class ConnectionPool:
-    """At most so many connections. Thread-safe; connects when first asked."""
+    """A pool of at most `connections`. Thread-safe; connects when it is first used."""
 
     def __init__(
         self, uri: str, *, connections: int, wait_seconds: float, connect_seconds: float
@@ -82,7 +82,7 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._database: adbc_driver_manager.AdbcDatabase | None = None
         self._users = 0
-        """The connections that the database handle has, or will have in a moment."""
+        """The connections that the database handle has, including those being opened."""
         self._is_closed = False
         self._pool = QueuePool(
             self._connect,  # pyright: ignore[reportArgumentType]
@@ -96,7 +96,7 @@ class ConnectionPool:
         event.listen(self._pool, "checkout", self._check)
 
     def acquire(self, *, large: bool = False) -> Lease:
-        """Lends out a connection. Large results take at most half of them.
+        """Takes a connection. Large results use at most half of them.
 
         Raises:
             Busy: all of them stay in use.
@@ -104,15 +104,15 @@ class ConnectionPool:
         """
         if large and not self._for_large.acquire(timeout=self._wait_seconds):
             raise self._busy()
-        give_back = self._for_large.release if large else _nothing
+        on_release = self._for_large.release if large else _nothing
         try:
-            return Lease(self._pool.connect(), give_back)
+            return Lease(self._pool.connect(), on_release)
         except BaseException as error:
-            give_back()
+            on_release()
             if isinstance(error, exc.TimeoutError):
                 raise self._busy() from error
             if isinstance(error, (*DriverError, exc.InvalidRequestError)):
-                sentence = sentence_of(error)
+                sentence = message_of(error)
                 logger.warning("PostgreSQL cannot be reached: %s", sentence)
                 raise DatabaseUnavailable(
                     f"PostgreSQL cannot be reached: {without_addresses(sentence)} "
@@ -121,7 +121,7 @@ class ConnectionPool:
             raise
 
     def close(self) -> None:
-        """Closes the connections that are idle; those in use are closed as they come back."""
+        """Closes idle connections. Others are closed when they are released."""
         with self._lock:
             self._is_closed = True
         event.listen(self._pool, "checkin", _invalidate)
@@ -131,7 +131,7 @@ class ConnectionPool:
     def _busy(self) -> Busy:
         return Busy(
             f"All {self._connections} connections, or the half of them that large results "
-            f"may take, have been busy for {self._wait_seconds:g} s. Try again, or raise "
+            f"may use, have been busy for {self._wait_seconds:g} s. Try again, or raise "
             "FRAISEQL_GRAPHQL_CONNECTIONS."
         )
 
@@ -150,7 +150,7 @@ class ConnectionPool:
         return Connection(adbc, self._unused)
 
     def _check(self, connection: Connection, record: Any, proxied: Any) -> None:
-        """Has the pool replace a connection that broke while it was idle."""
+        """Makes the pool replace a connection that broke while it was idle."""
         if self._is_closed:
             raise DatabaseUnavailable("The service is stopping. Ask again in a moment.")
         if connection.is_new:
@@ -159,11 +159,12 @@ class ConnectionPool:
         try:
             execute(connection.adbc, "SELECT 1")
         except DriverError as error:
-            # What broke one has broken all that are older than now.
+            # All older connections are replaced too: the cause is probably the same.
             raise exc.InvalidatePoolError from error
 
     def _used_database(self) -> adbc_driver_manager.AdbcDatabase:
-        """The handle, with one user more. Opening it asks the server, so no lock is held."""
+        """The handle, for another connection. Opening it connects to the server, so no lock is
+        held."""
         with self._lock:
             if self._database is not None:
                 self._users += 1
@@ -193,7 +194,7 @@ class ConnectionPool:
 
 
 def _invalidate(connection: Any, record: Any) -> None:
-    """Closes what comes back after the pool was closed."""
+    """Closes a connection that is released after the pool was closed."""
     if connection is not None:
         record.invalidate()
 
@@ -202,10 +203,10 @@ def _nothing() -> None: ...
 
 
 def _with_connect_timeout(uri: str, seconds: float) -> str:
-    """The address with a timeout for connecting, unless it has one."""
+    """The URI with a connect timeout, unless it has one."""
     if "connect_timeout" in uri:
         return uri
-    timeout = f"connect_timeout={max(LEAST_CONNECT_SECONDS, math.ceil(seconds))}"
+    timeout = f"connect_timeout={max(MIN_CONNECT_SECONDS, math.ceil(seconds))}"
     if "://" not in uri:
         return f"{uri} {timeout}"
     return f"{uri}{'&' if '?' in uri else '?'}{timeout}"

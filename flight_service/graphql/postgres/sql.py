@@ -1,8 +1,8 @@
-"""Writing SQL: identifiers are always quoted, and values never stand in the text.
+"""Writes SQL: identifiers are always quoted, and values are never part of the text.
 
-A statement is streamed with COPY, which takes no parameters. So its values travel bound in a
-statement before it, as settings of the transaction, and the streamed statement reads them from
-there, each once: PostgreSQL evaluates the sub-select ahead of the scan and can use it in an index.
+A statement is streamed with COPY, which has no parameters. Its values are bound by a statement
+before it as settings of the transaction, and the streamed statement reads them in sub-selects.
+PostgreSQL evaluates each once before the scan, and can use it with an index.
 """
 
 import re
@@ -16,7 +16,7 @@ from flight_service.graphql.schema.scalars import storable
 SETTING = "fraiseql.p"
 NO_TEXT = "A text holds U+0000 or half a surrogate pair, which no row can."
 ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""U+0000 in JSON, where it is always escaped."""
+"""U+0000 in JSON, which is always escaped."""
 
 
 def quoted(name: str) -> str:
@@ -25,12 +25,13 @@ def quoted(name: str) -> str:
 
 
 def quoted_path(name: str) -> str:
-    """A relation's name, with its schema or without."""
+    """A relation's name, with or without its schema."""
     return ".".join(quoted(part) for part in name.split("."))
 
 
 def literal(text: str) -> str:
-    """A text of the schema's own, such as a document's key, as a literal."""
+    """A text of the compiled schema, such as a document key, as a literal. Never a client's
+    value."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -47,14 +48,15 @@ class Parameters:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """PostgreSQL's type of each value; `int8[]` of a list of texts as JSON."""
+        """The PostgreSQL type of each value; `int8[]` and the like for lists, which are JSON
+        arrays."""
         return tuple(self._types)
 
     def bind(self, value: str, sql_type: str) -> str:
-        """The SQL that stands for a value of that type.
+        """The SQL of a value of a type.
 
         Raises:
-            QueryRefused: PostgreSQL cannot hold the text.
+            QueryRefused: PostgreSQL cannot store the text.
         """
         if not storable(value):
             raise QueryRefused(NO_TEXT)
@@ -65,7 +67,7 @@ class Parameters:
         return f"(SELECT current_setting('{SETTING}{len(self._values)}')::{sql_type})"
 
     def bind_list(self, values: Sequence[str | None], sql_type: str) -> str:
-        """The SQL that stands for an array of values of that type."""
+        """The SQL of an array of values of a type."""
         for each in values:
             if each is not None and not storable(each):
                 raise QueryRefused(NO_TEXT)

@@ -1,4 +1,4 @@
-"""Streams that nobody reads: after some seconds they give their connection back."""
+"""Cancels streams that their clients stop reading, so that they do not occupy connections."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,18 +9,18 @@ from flight_service.graphql.errors import StreamStalled
 
 
 class Pause:
-    """A stream that may be waiting for its reader."""
+    """The state of a stream while it waits for its reader."""
 
     def __init__(self, abandon: Callable[[], None]) -> None:
-        """`abandon` ends the stream from another thread, while nobody reads it."""
+        """`abandon` ends the stream, from another thread."""
         self.abandon = abandon
         self.is_abandoned = False
         self.lock = threading.Lock()
-        """Held while it is abandoned, so that its reader does not go on meanwhile."""
+        """Held while the stream is abandoned, so that its reader waits until that is done."""
 
 
 class Stalls:
-    """Watches the streams that wait for their readers. Thread-safe; its thread runs while some
+    """Watches streams that wait for their readers. Thread-safe. Its thread runs only while some
     stream waits."""
 
     def __init__(self, seconds: float) -> None:
@@ -32,10 +32,10 @@ class Stalls:
 
     @contextmanager
     def paused(self, pause: Pause) -> Iterator[None]:
-        """The time in which a stream waits for its reader.
+        """While this context is active, a stream waits for its reader.
 
         Raises:
-            StreamStalled: it took too long; the stream has been abandoned.
+            StreamStalled: the wait was too long, and the stream has been cancelled.
         """
         with self._changed:
             self._waiting[pause] = monotonic()
@@ -54,7 +54,8 @@ class Stalls:
 
     @contextmanager
     def working(self, pause: Pause | None) -> Iterator[None]:
-        """A part of a pause in which its reader works on what it has read."""
+        """While this context is active, the reader works on what it has read; the wait starts again
+        afterwards."""
         with self._changed:
             since = self._waiting.pop(pause, None) if pause else None
         try:
@@ -65,7 +66,7 @@ class Stalls:
                     self._waiting[pause] = monotonic()
 
     def close(self) -> None:
-        """Ends the watch."""
+        """Stops watching."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -81,7 +82,7 @@ class Stalls:
                 stalled = [pause for pause, since in self._waiting.items() if since < late]
                 for pause in stalled:
                     del self._waiting[pause]
-                    # Taken before the stream's reader can come back.
+                    # Acquired before the reader can continue.
                     pause.lock.acquire()
                     pause.is_abandoned = True
             for pause in stalled:

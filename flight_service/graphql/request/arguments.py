@@ -1,4 +1,4 @@
-"""How much the arguments of a field may hold."""
+"""Limits the size of a field's arguments."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from flight_service.graphql.errors import LimitExceeded
 
 
-def check_conditions(arguments: Mapping[str, Any], most: int, depth: int) -> None:
-    """Refuses arguments that hold too many conditions or nest them too deeply.
+def check_conditions(arguments: Mapping[str, Any], limit: int, depth: int) -> None:
+    """Refuses arguments with too many conditions, or with conditions that are nested too deeply.
 
     Raises:
-        LimitExceeded: naming the setting.
+        LimitExceeded: names the setting.
     """
     count = 0
     waiting: list[tuple[Any, int]] = [(one, 1) for one in arguments.values()]
@@ -23,9 +23,9 @@ def check_conditions(arguments: Mapping[str, Any], most: int, depth: int) -> Non
         else:
             count += 1
             inner = []
-        if count > most:
+        if count > limit:
             raise LimitExceeded(
-                f"The arguments hold more than {most:,} conditions, lists of values counted as "
+                f"The arguments hold more than {limit:,} conditions, lists of values counted as "
                 "one. FRAISEQL_GRAPHQL_MAX_CONDITIONS allows no more."
             )
         # A condition takes two levels: the field, and its operator.

@@ -1,50 +1,50 @@
-"""A cache that is bounded in bytes."""
+"""A cache whose size in bytes is limited."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-Value = TypeVar("Value")
+T = TypeVar("T")
 
 
-class ByteCache(Generic[Value]):
-    """Forgets what was used least recently. Thread-safe."""
+class ByteCache(Generic[T]):
+    """Removes what was used least recently. Thread-safe."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._held: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
         self.bytes = 0
-        """About how many are held."""
+        """The approximate size of its values."""
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._entries)
 
-    def get(self, key: Hashable) -> Value | None:
+    def get(self, key: Hashable) -> T | None:
         with self._lock:
-            found = self._held.get(key)
+            found = self._entries.get(key)
             if found is None:
                 return None
-            self._held.move_to_end(key)
+            self._entries.move_to_end(key)
             return found[0]
 
-    def put(self, key: Hashable, value: Value, size: int) -> None:
-        """Remembers a value of about that size, unless it would take much of the cache."""
-        if size > self._most_bytes // 8:
+    def put(self, key: Hashable, value: T, size: int) -> None:
+        """Stores a value of about that size, unless it is larger than an eighth of the cache."""
+        if size > self._max_bytes // 8:
             return
         with self._lock:
-            _, before = self._held.pop(key, (None, 0))
-            self._held[key] = value, size
+            _, before = self._entries.pop(key, (None, 0))
+            self._entries[key] = value, size
             self.bytes += size - before
-            while self.bytes > self._most_bytes:
-                _, (_, freed) = self._held.popitem(last=False)
+            while self.bytes > self._max_bytes:
+                _, (_, freed) = self._entries.popitem(last=False)
                 self.bytes -= freed
 
     def clear(self) -> int:
-        """Forgets everything; returns how many values that was."""
+        """Removes all values; returns their number."""
         with self._lock:
-            count = len(self._held)
-            self._held.clear()
+            count = len(self._entries)
+            self._entries.clear()
             self.bytes = 0
         return count

@@ -1,4 +1,4 @@
-"""A request's document: parsed, its spellings made the schema's, and validated."""
+"""A request's document: parsed, with the schema's spellings, and validated."""
 
 from dataclasses import dataclass
 
@@ -8,33 +8,35 @@ from flight_service.graphql.errors import LimitExceeded, QueryRefused, QueryUnpa
 from flight_service.graphql.request.cache import ByteCache
 from flight_service.graphql.request.spelling import with_names_of, with_types_of
 
-MOST_ERRORS = 20
-REMEMBERED_BYTES = 32 * 2**20
+MAX_ERRORS = 20
+CACHE_BYTES = 32 * 2**20
 BYTES_PER_CHARACTER = 300
-"""About how much memory a character of a document takes once it is read, at most."""
+"""About how much memory a character of a document takes at most when it is parsed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A document that is valid. Its readers do not change it."""
+class ValidDocument:
+    """A valid document. It is shared and must not be changed."""
 
     document: DocumentNode
-    """With the schema's names of its queries, and otherwise as the client wrote it."""
+    """With the schema's names of queries, otherwise as the client wrote it."""
     typed: DocumentNode
-    """With variables of the types that the places where they stand have."""
+    """With variables of the types of the positions where they are used."""
 
 
-def read_document(schema: GraphQLSchema, text: str, tokens: int) -> Document:
-    """Reads a document of at most so many tokens.
+def read_document(
+    schema: GraphQLSchema, text: str, tokens: int, *, hide_suggestions: bool
+) -> ValidDocument:
+    """Parses and validates a document of at most `tokens` tokens. Documents are cached.
 
     Raises:
-        QueryUnparsable, QueryRefused: with all that is wrong.
+        QueryUnparsable, QueryRefused: with all errors.
         LimitExceeded: it is too long, or nested too deeply.
     """
-    key = schema, text, tokens
+    key = schema, text, tokens, hide_suggestions
     read = _documents.get(key)
     if read is None:
-        read = _read(schema, text, tokens)
+        read = _read(schema, text, tokens, hide_suggestions)
         _documents.put(key, read, len(text) * BYTES_PER_CHARACTER)
     found, errors = read
     if errors:
@@ -42,13 +44,16 @@ def read_document(schema: GraphQLSchema, text: str, tokens: int) -> Document:
     return found
 
 
-_documents: ByteCache[tuple[Document, list[GraphQLError]]] = ByteCache(REMEMBERED_BYTES)
+_documents: ByteCache[tuple[ValidDocument, list[GraphQLError]]] = ByteCache(CACHE_BYTES)
 
 
-def _read(schema: GraphQLSchema, text: str, tokens: int) -> tuple[Document, list[GraphQLError]]:
+def _read(
+    schema: GraphQLSchema, text: str, tokens: int, hide_suggestions: bool
+) -> tuple[ValidDocument, list[GraphQLError]]:
     document = with_names_of(schema, _parse(text, tokens))
     typed = with_types_of(schema, document)
-    return Document(document, typed), validate(schema, typed, max_errors=MOST_ERRORS)
+    errors = validate(schema, typed, max_errors=MAX_ERRORS, hide_suggestions=hide_suggestions)
+    return ValidDocument(document, typed), errors
 
 
 def _parse(text: str, tokens: int) -> DocumentNode:
@@ -63,7 +68,7 @@ def _parse(text: str, tokens: int) -> DocumentNode:
                 "FRAISEQL_GRAPHQL_MAX_FIELDS allows no larger one."
             )
         raise failure(
-            message, locations=[(place.line, place.column) for place in error.locations or ()]
+            message, locations=[(at.line, at.column) for at in error.locations or ()]
         ) from error
     except RecursionError as error:
         raise LimitExceeded(

@@ -1,7 +1,7 @@
-"""A request's operation: parsed, validated, its variables coerced, its fragments dissolved.
+"""A request's operation: parsed, validated, its variables coerced, its fragments resolved.
 
-What remains is a tree of what was selected, in the order of the document, with no trace of how it
-was written: aliases are keys, `@include` and `@skip` have been decided.
+The result is a tree of the selected fields in the order of the document. Aliases have become keys,
+and `@include` and `@skip` have been applied.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,18 +48,26 @@ def read_operation(
     variables: Mapping[str, Any] | None,
     operation_name: str | None,
     limits: Limits,
+    *,
+    hide_suggestions: bool = False,
 ) -> Operation:
-    """Parses and validates a request against the schema.
+    """Parses and validates a request against the schema. With `hide_suggestions`, errors do not
+    suggest names of the schema.
 
     Raises:
-        QueryUnparsable, QueryRefused: with all that is wrong.
-        LimitExceeded: it is larger than a limit, which the message names.
+        QueryUnparsable, QueryRefused: with all errors.
+        LimitExceeded: it exceeds a limit, which the message names.
     """
-    read = read_document(schema.graphql, text, limits.fields * TOKENS_PER_FIELD)
+    read = read_document(
+        schema.graphql, text, limits.fields * TOKENS_PER_FIELD, hide_suggestions=hide_suggestions
+    )
     document = read.document
     definition = _chosen(read.typed, operation_name)
     coerced = get_variable_values(
-        schema.graphql, definition.variable_definitions or (), dict(variables or {})
+        schema.graphql,
+        definition.variable_definitions or (),
+        dict(variables or {}),
+        hide_suggestions=hide_suggestions,
     )
     if isinstance(coerced, list):
         raise QueryRefused.of(coerced)
@@ -179,7 +187,7 @@ class _Reader:
         )
 
     def _count_introspection(self, named: Any, node: FieldNode) -> None:
-        """Holds what introspection selects against the limit; graphql-core executes it."""
+        """Counts the fields of introspection, which graphql-core executes."""
         if node.selection_set is None:
             return
         owner = frozenset((named.name,))
@@ -188,7 +196,7 @@ class _Reader:
             self._count_introspection(kind, child)
 
     def _same_composite(self, first: GraphQLField, types: frozenset[str], node: FieldNode) -> None:
-        """Members may select objects of two types under one key; a column cannot be of both."""
+        """Refuses objects of different types under one key: a column has one type."""
         for owner in types:
             other = get_named_type(self._definition(owner, node).type)
             if is_composite_type(other) and other.name != get_named_type(first.type).name:
@@ -248,7 +256,7 @@ class _Reader:
         return possible & self._possible(named)
 
     def _possible(self, named: Any) -> frozenset[str]:
-        """The object types that a value of a composite type can be of."""
+        """The object types that a value of a composite type can have."""
         if isinstance(named, GraphQLObjectType):
             return frozenset((named.name,))
         return frozenset(one.name for one in self._schema.graphql.get_possible_types(named))

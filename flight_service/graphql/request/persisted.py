@@ -1,4 +1,4 @@
-"""Automatic persisted queries: a client sends a query's hash, and the query itself only once."""
+"""Automatic persisted queries: a client sends the hash of a query, and the query itself once."""
 
 import hashlib
 import threading
@@ -8,25 +8,25 @@ from typing import Any
 
 from flight_service.graphql.errors import PersistedQueryNotFound, QueryRefused
 
-MOST_CHARACTERS = 2**22
-"""What all remembered queries have together."""
+MAX_CHARACTERS = 2**22
+"""The total size of the stored queries."""
 
 
 class PersistedQueries:
-    """Remembers queries by their hashes, the ones that were asked last. Thread-safe."""
+    """Stores the most recent queries by their hashes. Thread-safe."""
 
-    def __init__(self, most_characters: int = MOST_CHARACTERS) -> None:
-        self._most = most_characters
+    def __init__(self, max_characters: int = MAX_CHARACTERS) -> None:
+        self._max = max_characters
         self._size = 0
         self._queries: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
     def resolve(self, query: str | None, extensions: Mapping[str, Any] | None) -> str:
-        """The query of a request: the one that it holds, or that its hash stands for.
+        """The query of a request: the one in the request, or the one stored for its hash.
 
         Raises:
-            PersistedQueryNotFound: the hash stands for none that is remembered.
-            QueryRefused: there is neither, or the query has another hash.
+            PersistedQueryNotFound: no query is stored for the hash.
+            QueryRefused: the request has neither, or its hash is not that of its query.
         """
         asked = (extensions or {}).get("persistedQuery")
         given = asked.get("sha256Hash") if isinstance(asked, Mapping) else None
@@ -42,13 +42,13 @@ class PersistedQueries:
                 return self._queries[given]
         if hashlib.sha256(query.encode()).hexdigest() != given.lower():
             raise QueryRefused("The query has another SHA-256 hash than the request says.")
-        self._remember(given, query)
+        self._store(given, query)
         return query
 
-    def _remember(self, key: str, query: str) -> None:
+    def _store(self, key: str, query: str) -> None:
         with self._lock:
             self._size += len(query) - len(self._queries.pop(key, ""))
             self._queries[key] = query
-            while self._size > self._most:
+            while self._size > self._max:
                 _, left = self._queries.popitem(last=False)
                 self._size -= len(left)

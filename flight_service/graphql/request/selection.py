@@ -1,4 +1,4 @@
-"""What a request asks for, with no trace of how it was written."""
+"""The types of a request: operation, root fields and selected fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,23 +9,23 @@ from graphql import DocumentNode, FieldNode, GraphQLOutputType, OperationDefinit
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large an operation may be."""
+    """The limits of an operation."""
 
     depth: int
     fields: int
     complexity: int
     conditions: int = 1000
-    """The values that arguments may hold; a list of scalars in them counts as one."""
+    """The number of values in arguments; a list of scalars counts as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """One column of a result: a response key, and the field or fields that fill it."""
+    """A selected field: its response key, and the field or fields of the schema."""
 
     key: str
     type: GraphQLOutputType
     fields: tuple[tuple[frozenset[str], str], ...]
-    """Which field fills it, by the object types that a value may be of; one for most."""
+    """The fields, each with the object types that have it; usually one."""
     children: tuple["Selected", ...]
     location: tuple[int, int]
 
@@ -42,13 +42,13 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """One field of the operation itself."""
+    """A root field of the operation."""
 
     selected: Selected
     arguments: Mapping[str, Any]
-    """Coerced; those that were not given and have no default are absent."""
+    """Coerced. Arguments without a value and a default are missing."""
     written: Mapping[str, Any]
-    """As the client wrote them, which alone keeps the order of an object's keys."""
+    """As the client wrote them, with the order of an object's keys."""
     nodes: tuple[FieldNode, ...]
 
     @property
@@ -62,20 +62,20 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a request asks for."""
+    """The operation of a request."""
 
     kind: str
     """`query`, `mutation` or `subscription`."""
     roots: tuple[Root, ...]
     document: DocumentNode
     definition: OperationDefinitionNode
-    """The operation itself, of those that the document has."""
+    """The operation, of those in the document."""
     variables: Mapping[str, Any]
-    """As they were given."""
+    """As the client sent them."""
 
 
 def narrowed(selected: Selected, type_name: str) -> Selected | None:
-    """What a selected field is of a row of one type; None where such a row does not have it."""
+    """A selected field for rows of one type; None if the type does not have it."""
     for types, name in selected.fields:
         if type_name in types:
             return replace(selected, fields=((frozenset((type_name,)), name),))

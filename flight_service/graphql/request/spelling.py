@@ -1,8 +1,8 @@
-"""What clients of FraiseQL write otherwise than this schema says, put as the schema says it.
+"""Rewrites the spellings of FraiseQL's clients to those of the schema.
 
-FraiseQL finds a query in either spelling of its name. It reads a variable by the place where the
-variable stands, whatever type it is declared with, so clients declare conditions as `JSON` and IDs
-as `String`.
+FraiseQL accepts a query's name in camelCase and snake_case. It types a variable by the position
+where it is used, whatever its declared type is, so clients declare conditions as `JSON` and IDs as
+`String`.
 """
 
 from typing import Any
@@ -32,16 +32,16 @@ from graphql import (
 
 from flight_service.graphql.schema.naming import Naming, camel
 
-ANYTHING = frozenset(("JSON", "Json"))
-"""The declared types that stand for any."""
-EARLIER = {"OrderDirection": "SortDirection", "Json": "JSON"}
-"""Names that types had before."""
+ANY_TYPE = frozenset(("JSON", "Json"))
+"""The declared types that may be used in any position."""
+OLD_NAMES = {"OrderDirection": "SortDirection", "Json": "JSON"}
+"""Earlier names of types."""
 ORDER = "OrderByInput"
 NAMING = Naming()
 
 
 def with_names_of(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:
-    """The document with the schema's names of its queries; the answer keeps the client's."""
+    """The document with the schema's names of queries. The response keeps the client's."""
     definitions = []
     for one in document.definitions:
         root = isinstance(one, OperationDefinitionNode) and schema.get_root_type(one.operation)
@@ -72,19 +72,19 @@ def _named(node: FieldNode, known: Any) -> FieldNode:
 
 
 def with_types_of(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:
-    """The document with each variable of the type that its place has, where FraiseQL takes what it
-    is declared with."""
+    """The document with each variable declared as the type of its position, if FraiseQL accepts the
+    declared type there."""
     operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
     if not any(one.variable_definitions for one in operations):
         return document
     info = TypeInfo(schema)
-    places = _Places(info)
-    visit(document, TypeInfoVisitor(info, places))
+    found = _VariableTypes(info)
+    visit(document, TypeInfoVisitor(info, found))
     definitions = tuple(
         _with(
             one,
             variable_definitions=tuple(
-                _typed(schema, definition, places.types.get(definition.variable.name.value))
+                _typed(schema, definition, found.types.get(definition.variable.name.value))
                 for definition in one.variable_definitions
             ),
         )
@@ -95,8 +95,8 @@ def with_types_of(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode
     return DocumentNode(definitions=definitions, loc=document.loc)
 
 
-class _Places(Visitor):
-    """Collects the type of the first place where each variable stands."""
+class _VariableTypes(Visitor):
+    """Collects the type of the first position of each variable."""
 
     def __init__(self, info: TypeInfo) -> None:
         super().__init__()
@@ -113,24 +113,24 @@ class _Places(Visitor):
 
 
 def _typed(
-    schema: GraphQLSchema, definition: VariableDefinitionNode, place: GraphQLInputType | None
+    schema: GraphQLSchema, definition: VariableDefinitionNode, position: GraphQLInputType | None
 ) -> VariableDefinitionNode:
     declared = _base(definition.type)
-    if place is None:
+    if position is None:
         return definition
-    wanted = get_named_type(place)
-    if declared in ANYTHING and wanted.name not in ANYTHING:
-        return _with(definition, type=_node(place, definition.type))
+    wanted = get_named_type(position)
+    if declared in ANY_TYPE and wanted.name not in ANY_TYPE:
+        return _with(definition, type=_node(position, definition.type))
     if declared == wanted.name:
         return definition
     if declared not in schema.type_map:
-        is_earlier = EARLIER.get(declared, f"{declared}Input") == wanted.name or (
+        is_old_name = OLD_NAMES.get(declared, f"{declared}Input") == wanted.name or (
             # Named after the query since 2.19, after the type before.
             declared.endswith(ORDER) and wanted.name.endswith(ORDER)
         )
         return (
             _with(definition, type=_renamed(definition.type, wanted.name))
-            if is_earlier
+            if is_old_name
             else (definition)
         )
     if is_leaf_type(schema.type_map[declared]) and is_leaf_type(wanted):
@@ -145,21 +145,21 @@ def _base(node: TypeNode) -> str:
     return node.name.value
 
 
-def _node(place: GraphQLInputType, declared: TypeNode) -> TypeNode:
-    """A place's type as a node, never null where the declared type is not."""
-    written = str(place)
+def _node(position: GraphQLInputType, declared: TypeNode) -> TypeNode:
+    """The type of a position as a node, not null if the declared type is not."""
+    written = str(position)
     is_required = isinstance(declared, NonNullTypeNode) and not written.endswith("!")
     return parse_type(f"{written}!" if is_required else written)
 
 
 def _renamed(node: TypeNode, name: str) -> TypeNode:
-    """A type node of another name, with the same lists around it."""
+    """A type node with another name in the same lists."""
     if isinstance(node, ListTypeNode | NonNullTypeNode):
         return _with(node, type=_renamed(node.type, name))
     return NamedTypeNode(name=NameNode(value=name, loc=node.loc), loc=node.loc)
 
 
 def _with(node: Any, **changes: Any) -> Any:
-    """A node with some of its parts replaced."""
-    parts = {key: getattr(node, key, None) for key in node.keys}
-    return type(node)(**parts | changes)
+    """A node with some attributes replaced."""
+    attributes = {key: getattr(node, key, None) for key in node.keys}
+    return type(node)(**attributes | changes)

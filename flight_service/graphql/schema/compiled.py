@@ -1,7 +1,7 @@
-"""`schema.compiled.json`: the contract between FraiseQL's compiler and this executor, as read.
+"""The types of `schema.compiled.json`, which FraiseQL's compiler writes.
 
-Unknown keys are ignored, since the compiler may be newer than this reader. A known key of an
-unknown shape is refused with its path in the file: to guess there would be to answer wrongly.
+Unknown keys are ignored, since the compiler may be newer than this service. A known key with a
+value of another type is an error with its path in the file.
 """
 
 from typing import Any, Literal, TypeVar
@@ -17,7 +17,7 @@ from flight_service.graphql.schema.security import (
 
 
 class Ref(msgspec.Struct, frozen=True):
-    """A reference to a type: a name, or a list of what `of` refers to."""
+    """A reference to a type: a name, or a list of `of`."""
 
     name: str = ""
     of: "Ref | None" = None
@@ -25,8 +25,13 @@ class Ref(msgspec.Struct, frozen=True):
 
     @property
     def base(self) -> str:
-        """The name under all lists."""
+        """The name of the type without lists."""
         return self.of.base if self.of else self.name
+
+    @property
+    def depth(self) -> int:
+        """The number of lists around it."""
+        return 1 + self.of.depth if self.of else 0
 
 
 class Deprecation(msgspec.Struct, frozen=True):
@@ -46,7 +51,7 @@ class Field(msgspec.Struct, frozen=True):
     requires_role: Roles = None
     requires_scope: str | None = None
     on_deny: Literal["reject", "mask"] = "reject"
-    """What becomes of a selected field whose scope is not held: an error, or null."""
+    """What a principal without the scope gets for a selected field: an error, or null."""
     authorize: bool = False
     encryption: Any = None
 
@@ -128,8 +133,8 @@ class AutoParams(msgspec.Struct, frozen=True):
 
 
 class Injected(msgspec.Struct, frozen=True):
-    """Where an injected parameter's value comes from: the token's claim of that name, or what
-    FraiseQL looks up of the principal under it."""
+    """Where an injected parameter's value comes from: a claim of the token, or data that FraiseQL
+    looks up for the principal."""
 
     source: Literal["jwt", "enrichment"]
     claim: str
@@ -140,25 +145,25 @@ class Query(msgspec.Struct, frozen=True):
     return_type: Ref
     returns_list: bool = False
     returns_count: bool = False
-    """Whether the number of the rows is returned instead of them."""
+    """Whether it returns the number of rows instead of the rows."""
     nullable: bool = False
     sql_source: str | None = None
     jsonb_column: str | None = None
-    """The column of the documents; empty where the relation has a column for each field."""
+    """The column of the documents; empty if the relation has a column for each field."""
     auto_params: AutoParams = AutoParams()
     arguments: tuple[Argument, ...] = ()
     inject_params: dict[str, Injected] = {}
     requires_role: Roles = None
     requires_actor: tuple[Actor, ...] = ()
-    """The kinds of principals that may ask it; all, where there is none."""
+    """The kinds of principals that may use it; empty for all."""
     relay: bool = False
     relay_cursor_column: str | None = None
     description: str | None = None
     deprecated: Deprecated = None
 
 
-class Operation(msgspec.Struct, frozen=True):
-    """A mutation or a subscription: described to clients, never executed here."""
+class UnexecutedOperation(msgspec.Struct, frozen=True):
+    """A mutation or subscription: part of the schema for clients, but not executed here."""
 
     name: str
     return_type: Ref
@@ -170,7 +175,7 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 class Directive(msgspec.Struct, frozen=True):
-    """A directive of the schema's own, which clients may write."""
+    """A directive that the schema defines."""
 
     name: str
     locations: tuple[str, ...] = ()
@@ -184,8 +189,8 @@ class Compiled(msgspec.Struct, frozen=True):
 
     types: tuple[Type, ...] = ()
     queries: tuple[Query, ...] = ()
-    mutations: tuple[Operation, ...] = ()
-    subscriptions: tuple[Operation, ...] = ()
+    mutations: tuple[UnexecutedOperation, ...] = ()
+    subscriptions: tuple[UnexecutedOperation, ...] = ()
     enums: tuple[Enum, ...] = ()
     input_types: tuple[InputType, ...] = ()
     interfaces: tuple[Interface, ...] = ()
@@ -199,7 +204,7 @@ class Compiled(msgspec.Struct, frozen=True):
 
     @property
     def unenforced(self) -> tuple[str, ...]:
-        """What protects data in FraiseQL and is not enforced here, with the places in the file."""
+        """What protects data in FraiseQL but is not enforced here, with the paths in the file."""
         return (
             *unenforced(self.security, self.session_variables),
             *(
@@ -216,14 +221,14 @@ Named = TypeVar("Named", bound=Type | Interface | Union | Enum | InputType)
 
 
 def roles(required: Roles) -> tuple[str, ...]:
-    """The roles of a `requires_role`, any one of which suffices; none when nothing is required."""
+    """The roles of a `requires_role`, of which a principal needs one; empty if none is required."""
     if required is None:
         return ()
     return (required,) if isinstance(required, str) else required
 
 
 def deprecation(deprecated: Deprecated) -> str | None:
-    """The reason to show clients, None when not deprecated."""
+    """The reason that clients see; None if it is not deprecated."""
     match deprecated:
         case None | False:
             return None

@@ -1,4 +1,4 @@
-"""The page types of relay queries, where the compiled schema does not define them itself."""
+"""The connection types of relay queries that the compiled schema does not define itself."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ PAGE_INFO_FIELDS = {
 
 
 class Connections:
-    """Makes a connection, its edges and page information, one set per object type."""
+    """Makes the types of a connection, its edges and page information for each object type."""
 
     def __init__(self, defined: Mapping[str, Any], named: Callable[[str], Any]) -> None:
         self._defined = defined
@@ -22,7 +22,7 @@ class Connections:
         self._made: dict[str, Any] = {}
 
     def of(self, node: str) -> Any:
-        """The page type of a relay query of that type."""
+        """The connection type of an object type."""
         return self._type(
             f"{node}Connection",
             lambda: {

@@ -1,4 +1,4 @@
-"""Reads a compiled schema from its file, and checks what the shapes alone do not say."""
+"""Reads a compiled schema from its file, and checks what the types of its values do not say."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def read(path: Path) -> Compiled:
     """Reads a compiled schema.
 
     Raises:
-        SchemaInvalid: there is no such file, or it is not a compiled schema; with the place.
+        SchemaInvalid: there is no such file, or it is not a compiled schema; names the path in it.
     """
     try:
         return decode(path.read_bytes())
@@ -32,17 +32,17 @@ def read(path: Path) -> Compiled:
 
 
 def decode(text: bytes) -> Compiled:
-    """Reads a compiled schema from its text.
+    """Decodes a compiled schema.
 
     Raises:
-        SchemaInvalid: with the path of the wrong value, such as `$.types[0].fields[2].name`.
+        SchemaInvalid: names the path of the invalid value, such as `$.types[0].fields[2].name`.
     """
     try:
         raw = msgspec.json.decode(text)
         if isinstance(raw, dict):
             _refuse_authoring(raw)
             normalise(raw)
-            _leave_out_the_unknown(raw)
+            _drop_empty_types(raw)
         compiled = msgspec.convert(raw, Compiled)
     except msgspec.MsgspecError as error:
         raise SchemaInvalid(str(error)) from error
@@ -52,7 +52,7 @@ def decode(text: bytes) -> Compiled:
 
 
 def _with_public_names(compiled: Compiled) -> Compiled:
-    """The schema with its operations named as clients see them."""
+    """The schema, its operations with the names that clients use."""
     if compiled.naming_convention != "camelCase":
         return compiled
     sections = {
@@ -65,7 +65,7 @@ def _with_public_names(compiled: Compiled) -> Compiled:
 
 
 def _refuse_authoring(raw: dict[str, Any]) -> None:
-    """Refuses the file that the compiler reads, which looks much like what it writes."""
+    """Refuses a schema as it is authored, whose format is similar to the compiled one."""
     for section, members, key in (
         ("types", "fields", "field_type"),
         ("queries", "arguments", "arg_type"),
@@ -79,9 +79,9 @@ def _refuse_authoring(raw: dict[str, Any]) -> None:
                     )
 
 
-def _leave_out_the_unknown(raw: dict[str, Any]) -> None:
-    """Leaves out types without fields, of which the compiler knew no more than the name: what is of
-    them is a scalar of that name."""
+def _drop_empty_types(raw: dict[str, Any]) -> None:
+    """Drops types without fields, of which the compiler knew only the name. Fields of such a type
+    are scalars."""
     needed = {one["return_type"].get("name") for one in raw.get("queries") or () if _returns(one)}
     needed |= {
         name
@@ -105,9 +105,9 @@ def _returns(query: Any) -> bool:
 
 
 def _check(compiled: Compiled) -> None:
-    """What the shapes alone do not say: names are names, each once, and references lead somewhere.
+    """Checks that names are valid and unique, and that references resolve.
 
-    A scalar may be of any name, so an unknown name is only wrong where an object must stand.
+    A scalar may have any name, so an unknown name is only invalid where an object is required.
     """
     outputs: set[str] = set()
     for section, values in (
@@ -142,23 +142,23 @@ def _check(compiled: Compiled) -> None:
 
 def _check_names(section: str, values: tuple[Any, ...]) -> None:
     for n, value in enumerate(values):
-        place = f"$.{section}[{n}]"
-        _check_name(value.name, f"{place}.name")
+        path = f"$.{section}[{n}]"
+        _check_name(value.name, f"{path}.name")
         for members in ("fields", "arguments"):
             seen: set[str] = set()
             for m, member in enumerate(getattr(value, members, ())):
-                where = f"{place}.{members}[{m}].name"
+                where = f"{path}.{members}[{m}].name"
                 _check_name(member.name, where)
                 if member.name in seen:
                     raise SchemaInvalid(f"{member.name!r} occurs twice - at `{where}`")
                 seen.add(member.name)
         if hasattr(value, "fields") and not value.fields:
-            raise SchemaInvalid(f"{value.name} has no fields - at `{place}.fields`")
+            raise SchemaInvalid(f"{value.name} has no fields - at `{path}.fields`")
 
 
-def _check_name(name: str, place: str) -> None:
+def _check_name(name: str, path: str) -> None:
     if not NAME.match(name) or name.startswith("__"):
-        raise SchemaInvalid(f"{name!r} is no GraphQL name - at `{place}`")
+        raise SchemaInvalid(f"{name!r} is no GraphQL name - at `{path}`")
 
 
 def _check_members(compiled: Compiled) -> None:
@@ -186,15 +186,15 @@ def _check_queries(compiled: Compiled) -> None:
     types = {one.name: one for one in compiled.types}
     composite = {*types, *(i.name for i in compiled.interfaces), *(u.name for u in compiled.unions)}
     for n, query in enumerate(compiled.queries):
-        place = f"$.queries[{n}]"
+        path = f"$.queries[{n}]"
         if query.return_type.of is not None or query.return_type.name not in composite:
             raise SchemaInvalid(
                 f"{query.name} returns {query.return_type.base!r}, which is no type, interface "
-                f"or union - at `{place}.return_type`"
+                f"or union - at `{path}.return_type`"
             )
         own = types.get(query.return_type.name)
         if not query.sql_source and (own is None or not own.sql_source):
             raise SchemaInvalid(
                 f"neither the query {query.name} nor its type says where its rows are "
-                f"- at `{place}.sql_source`"
+                f"- at `{path}.sql_source`"
             )

@@ -116,6 +116,6 @@ def _check_pages(schema: Schema) -> None:
         name = one.return_type.name
         if one.relay and not schema.is_unique(name, cursor) and "id" not in schema.fields(name):
             raise SchemaInvalid(
-                f"{cursor} may be the same in several rows, and {name} has no field id that tells "
-                f"them apart - at `$.queries[{n}].relay_cursor_column`"
+                f"{cursor} may be the same in several rows, and {name} has no field id that "
+                f"distinguishes them - at `$.queries[{n}].relay_cursor_column`"
             )

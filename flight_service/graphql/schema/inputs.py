@@ -1,4 +1,5 @@
-"""The generated arguments of a query: `where`, `orderBy`, `limit`, `offset`, or a page's four."""
+"""The generated arguments of a query: `where`, `orderBy`, `limit` and `offset`, or those of
+pages."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,8 +31,8 @@ PAGE = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
 
 
 class InputTypes:
-    """Makes the input types of automatic arguments, one set per object type, under FraiseQL's
-    names. A type that the compiled schema itself defines under such a name is taken instead."""
+    """Makes the input types of generated arguments for each object type, with FraiseQL's names. A
+    type of that name in the compiled schema is used instead."""
 
     def __init__(self, defined: Mapping[str, Any], named: Callable[[str], Any]) -> None:
         self._defined = defined
@@ -39,7 +40,7 @@ class InputTypes:
         self._made: dict[str, Any] = {}
 
     def automatic(self, query: Query) -> dict[str, GraphQLArgument]:
-        """The arguments that a query has beside those that the compiled schema lists."""
+        """The arguments of a query that the compiled schema does not list."""
         params, of = query.auto_params, query.return_type.name
         made: dict[str, GraphQLArgument] = {}
         if params.has_where:
@@ -91,7 +92,7 @@ class InputTypes:
         return combined | fields
 
     def _filter(self, ref: Ref) -> Any:
-        """What a field's conditions are written as; None of what has none."""
+        """The type of a field's filter; None if it cannot be filtered."""
         if ref.of is not None:
             return self._list_filter(ref)
         if isinstance(self._defined.get(ref.name), Type | Interface):
@@ -105,7 +106,7 @@ class InputTypes:
         return self._operators(ref.name, value, families)
 
     def _list_filter(self, ref: Ref) -> Any:
-        """The conditions on a list as a whole; of a list of objects, by their JSON."""
+        """The type of the filter of a whole list. Lists of objects are compared as JSON."""
         base = self._named(ref.base)
         depth, of = 0, ref.of
         while of is not None:

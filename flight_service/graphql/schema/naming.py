@@ -1,4 +1,4 @@
-"""How FraiseQL spells names: fields in camelCase, the keys of documents in snake_case."""
+"""FraiseQL's names: fields in camelCase, document keys in snake_case."""
 
 import re
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ ACRONYMS = frozenset(
         *("base64", "utf8", "p256", "p384"),
     )
 )
-"""Words that end in a digit which belongs to them; a schema's `naming_acronyms` adds to them."""
+"""Words that end in a digit. A schema's `naming_acronyms` adds more."""
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 WORD_AND_NUMBER = re.compile(r"([a-z]+)([0-9]+)")
 SEPARATED = re.compile(r"_+(.?)")
 
 
 class Naming:
-    """The rule from a field's name to its document key, with a schema's acronyms."""
+    """Converts field names to document keys, with a schema's acronyms."""
 
     def __init__(self, acronyms: Iterable[str] = ()) -> None:
         added = (one.strip().lower() for one in acronyms)
@@ -25,12 +25,12 @@ class Naming:
         self.snake = lru_cache(maxsize=8192)(self._snake)
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """The names that a field's column may have, the likeliest first."""
+        """The names that a field's column may have, the most likely first."""
         return self.snake(name), name, HUMP.sub("_", name).lower()
 
     def _snake(self, name: str) -> str:
         """A name in snake_case: `isPaid` is `is_paid`, `phone1` is `phone_1`, `s3Key` is `s3_key`.
-        A name that is in snake_case already stays as it is."""
+        A name in snake_case is not changed."""
         return HUMP.sub("_", WORD_AND_NUMBER.sub(self._separated, name)).lower()
 
     def _separated(self, found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The operators of `where`: their names, as FraiseQL has them, and what each compares with."""
+"""The operators of `where`: FraiseQL's names, and the type of each operand."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ Family = Literal["comparison", "order", "null", "text", "array", "json"]
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator, under its first name."""
+    """An operator, by its first name."""
 
     name: str
     family: Family
@@ -20,7 +20,7 @@ class Operator:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names under which clients write it."""
+        """All names that clients may use."""
         return tuple(dict.fromkeys((self.name, *self.aliases, camel(self.name), f"_{self.name}")))
 
 
@@ -69,7 +69,7 @@ COMBINATORS = {
     "OR": "_or",
     "NOT": "_not",
 }
-"""How conditions are combined, also as FraiseQL 1 wrote it."""
+"""Operators that combine filters, with the names of FraiseQL 1."""
 SCALAR: frozenset[Family] = frozenset(("comparison", "order", "null"))
 TEXT: frozenset[Family] = frozenset(("comparison", "order", "null", "text"))
 LIST: frozenset[Family] = frozenset(("comparison", "order", "null", "array"))

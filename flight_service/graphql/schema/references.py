@@ -1,4 +1,4 @@
-"""The forms in which compilers write types and deprecations, turned into one."""
+"""Converts the forms in which compilers write types and deprecations to one form."""
 
 import re
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ SPELLINGS = {
     "Bool": "Boolean",
     "Json": "JSON",
     "Datetime": "DateTime",
-    # As FraiseQL shows them: a dense vector is a list of numbers, the others have a text form.
+    # FraiseQL shows a dense vector as a list of numbers, the others as text.
     "Vector": "JSON",
     "HalfVector": "JSON",
     "BitVector": "String",
     "SparseVector": "String",
 }
-"""The scalars that clients see under another name than the compiler writes."""
+"""Scalars whose name for clients differs from the compiler's."""
 NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*\Z")
 NULLABLE_ITEMS = {"nullable_items"}
 REFERENCES = (
@@ -37,49 +37,49 @@ REFERENCES = (
 
 
 def normalise(raw: dict[str, Any]) -> None:
-    """Turns what a file says into the forms that `schema.compiled` has.
+    """Converts a file's types and deprecations to the forms of `schema.compiled`.
 
     Raises:
-        SchemaInvalid: a type is written in an unknown form; with its place.
+        SchemaInvalid: a type has an unknown form; names its path.
     """
     inputs = {one.get("name") for _, one in _dicts(raw.get("input_types"))}
     for section, members, key in REFERENCES:
         for n, owner in _dicts(raw.get(section)):
             _deprecated(owner)
-            place = f"$.{section}[{n}]"
+            path = f"$.{section}[{n}]"
             if "return_type" in owner:
-                owner["return_type"] = reference(owner["return_type"], f"{place}.return_type")
+                owner["return_type"] = reference(owner["return_type"], f"{path}.return_type")
             for m, member in _dicts(owner.get(members)):
                 _deprecated(member)
-                # Input fields have been written with either key.
+                # Compilers have written input fields with either key.
                 written = key if key in member else "arg_type"
                 if written in member:
-                    found = reference(member[written], f"{place}.{members}[{m}].{written}")
+                    found = reference(member[written], f"{path}.{members}[{m}].{written}")
                     if section in ("types", "interfaces"):
-                        # An output of an input's type is whatever the document holds.
+                        # An output field of an input type is any JSON.
                         found = _with_json_for(found, inputs)
                     member[key] = found
                 if section == "input_types":
-                    _default(member, f"{place}.fields[{m}].default_value")
+                    _default(member, f"{path}.fields[{m}].default_value")
 
 
-def reference(written: Any, place: str) -> dict[str, Any]:
-    """A type's reference in the form of `schema.compiled.Ref`.
+def reference(written: Any, path: str) -> dict[str, Any]:
+    """A type reference in the form of `schema.compiled.Ref`.
 
     Raises:
-        SchemaInvalid: it is in none of the known forms.
+        SchemaInvalid: it has none of the known forms.
     """
     match written:
         case str() if (found := _from_text(written.strip())) is not None:
             return found
         case {"List": {"item": item, **rest}} if len(written) == 1 and set(rest) <= NULLABLE_ITEMS:
             nullable = rest.get("nullable_items", False)
-            return {"of": reference(item, f"{place}.List.item"), "of_nullable": nullable}
+            return {"of": reference(item, f"{path}.List.item"), "of_nullable": nullable}
         case {"List": inner} if len(written) == 1:
             never_null = isinstance(inner, dict) and "NonNull" in inner
-            return {"of": reference(inner, f"{place}.List"), "of_nullable": not never_null}
+            return {"of": reference(inner, f"{path}.List"), "of_nullable": not never_null}
         case {"NonNull": inner} if len(written) == 1:
-            return reference(inner, f"{place}.NonNull")
+            return reference(inner, f"{path}.NonNull")
         case dict() if len(written) == 1:
             ((kind, name),) = written.items()
             if kind in WRAPPERS and isinstance(name, str) and NAME.match(name):
@@ -87,12 +87,12 @@ def reference(written: Any, place: str) -> dict[str, Any]:
     raise SchemaInvalid(
         f"{msgspec.json.encode(written).decode()} is no type reference: expected a name, a type as "
         f'GraphQL writes it, {{"List": …}}, or one of {", ".join(sorted(WRAPPERS))} with a name '
-        f"- at `{place}`"
+        f"- at `{path}`"
     )
 
 
 def _from_text(text: str) -> dict[str, Any] | None:
-    """A type as GraphQL writes it. Whether the whole may be null is said elsewhere."""
+    """A type in GraphQL's notation. Whether it may be null is a separate key of the file."""
     text = text.removesuffix("!").strip()
     if text.startswith("[") and text.endswith("]"):
         inner = text[1:-1].strip()
@@ -112,8 +112,8 @@ def _deprecated(member: dict[str, Any]) -> None:
         member.setdefault("deprecated", member["deprecation"])
 
 
-def _default(member: dict[str, Any], place: str) -> None:
-    """The default of an input field, which is written as the text of its JSON."""
+def _default(member: dict[str, Any], path: str) -> None:
+    """Decodes the default of an input field, which is JSON in a string."""
     written = member.get("default_value")
     if written is None:
         member.pop("default_value", None)
@@ -121,9 +121,9 @@ def _default(member: dict[str, Any], place: str) -> None:
         try:
             member["default_value"] = msgspec.json.decode(written)
         except msgspec.DecodeError:
-            # A name without quotes is an enum's.
+            # A name without quotes is an enum value.
             if not NAME.match(written):
-                raise SchemaInvalid(f"{written!r} is no JSON - at `{place}`") from None
+                raise SchemaInvalid(f"{written!r} is no JSON - at `{path}`") from None
 
 
 def _dicts(values: Any) -> Iterator[tuple[int, dict[str, Any]]]:

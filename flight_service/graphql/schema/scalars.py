@@ -1,7 +1,7 @@
-"""The scalars: what each accepts in a query, what it is in PostgreSQL, and what in Arrow.
+"""The scalars: what each accepts in a query, and its types in PostgreSQL and Arrow.
 
-`Int` is wider than GraphQL's own 32 bits, since a source column may be a bigint. What a scalar
-accepts is checked here, so that no cast in the database fails on what a client wrote.
+`Int` is wider than GraphQL's 32 bits, since a column may be a bigint. Values are checked here, so
+that no cast in the database fails on a value that a client sent.
 """
 
 import re
@@ -31,21 +31,21 @@ from graphql import (
 
 WHOLE = re.compile(r"-?[0-9]{1,19}\Z")
 UNKNOWN = "String"
-"""What a scalar that nobody knows is treated as."""
+"""The scalar that unknown scalars are treated as."""
 DECIMAL = pa.decimal128(38, 10)
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A scalar on both sides."""
+    """A scalar with its types in PostgreSQL and Arrow."""
 
     name: str
     sql: str
     """The PostgreSQL type in which values are compared and ordered."""
     arrow: pa.DataType
     text: bool = False
-    """Whether the pattern operators make sense."""
+    """Whether it has the text operators."""
 
 
 KINDS = {
@@ -67,7 +67,7 @@ KINDS = {
 
 
 def kind_of(name: str) -> Kind:
-    """The scalar of that name; enums and unknown scalars are text."""
+    """The scalar of a name. Enums and unknown scalars are text."""
     return KINDS.get(name) or KINDS[UNKNOWN]
 
 
@@ -144,9 +144,9 @@ GRAPHQL_OWN: dict[str, Any] = {
 
 
 class _Scalar(GraphQLScalarType):
-    """A scalar that may bear the name of one of graphql-core's own."""
+    """A scalar that may have the name of a built-in one of graphql-core."""
 
-    reserved_types = {}  # noqa: RUF012 [theirs to type]
+    reserved_types = {}  # noqa: RUF012 [graphql-core annotates it]
 
 
 def make_scalar(name: str) -> Any:
@@ -170,7 +170,7 @@ def make_scalar(name: str) -> Any:
 
 
 class OpenEnum(GraphQLEnumType):
-    """An enum whose values are also taken as texts, in capitals or not, as FraiseQL takes them."""
+    """An enum whose values may also be strings, in any case, as in FraiseQL."""
 
     def parse_value(self, input_value: Any, hide_suggestions: bool = False) -> Any:
         return super().parse_value(self._value(input_value), hide_suggestions)
@@ -197,5 +197,5 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def storable(text: str) -> bool:
-    """Whether PostgreSQL's text can hold it: it has neither NUL nor half a character."""
+    """Whether PostgreSQL can store a text: it has no NUL and no lone surrogate."""
     return "\0" not in text and not SURROGATE.search(text)

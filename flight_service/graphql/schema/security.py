@@ -1,7 +1,7 @@
-"""What a compiled schema says of who may see what: roles, scopes, tenants, session variables.
+"""The access rules of a compiled schema: roles, scopes, tenants, session variables.
 
-FraiseQL enforces these sections. What this service enforces as well is read; what it cannot enforce
-makes the schema be refused, since to ignore it would be to serve what it protects.
+FraiseQL enforces these sections. This service refuses a schema with rules that it cannot enforce
+itself, since it would otherwise return data that they protect.
 """
 
 import re
@@ -15,7 +15,7 @@ from flight_service.graphql.errors import SchemaInvalid
 Actor = Literal["human_user", "service_account", "ai_agent", "system_job"]
 SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+\Z")
 RESERVED = re.compile(r"fraiseql\.(claims|p[0-9]+)\Z", re.IGNORECASE)
-"""The settings that this service itself binds."""
+"""The settings that this service uses itself."""
 
 
 class RoleDefinition(msgspec.Struct, frozen=True):
@@ -39,15 +39,15 @@ class Tenancy(msgspec.Struct, frozen=True):
 
 
 class Switch(msgspec.Struct, frozen=True):
-    """A section that may be off."""
+    """A section that may be disabled."""
 
     enabled: bool = False
     mode: str | None = None
 
 
 class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The section `security`. What is of type `Any` limits how much is asked or who may log in,
-    never what a token that is accepted here may see."""
+    """The section `security`. Keys of type `Any` limit load or logins, never what a valid token may
+    see."""
 
     role_definitions: tuple[RoleDefinition, ...] = ()
     default_role: str | None = None
@@ -75,7 +75,7 @@ class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.multi_tenant or self.tenancy.mode != "none"
 
     def granted(self, roles: Iterable[str], scopes: Iterable[str]) -> frozenset[str]:
-        """Those of the scopes that the roles of a known principal grant."""
+        """The scopes, of those given, that a known principal's roles grant."""
         held = set(roles) or {self.default_role}
         defined = [one for one in self.role_definitions if one.name in held]
         return frozenset(scope for scope in scopes if any(one.grants(scope) for one in defined))
@@ -98,27 +98,27 @@ class SessionVariables(msgspec.Struct, frozen=True):
 
 
 def check_session_variables(found: SessionVariables) -> None:
-    """Refuses variables that are not whole, or whose names are no settings of their own.
+    """Refuses variables that are incomplete, or whose names are not custom settings.
 
     Raises:
-        SchemaInvalid: with the place in the file.
+        SchemaInvalid: names the path in the file.
     """
     needed = {"jwt": "claim", "header": "header", "literal": "value", "enrichment": "field"}
     for n, one in enumerate(found.variables):
-        place = f"$.session_variables.variables[{n}]"
+        path = f"$.session_variables.variables[{n}]"
         if getattr(one, needed[one.source]) is None:
             raise SchemaInvalid(
-                f"the source {one.source!r} needs {needed[one.source]!r} - at `{place}`"
+                f"the source {one.source!r} needs {needed[one.source]!r} - at `{path}`"
             )
         if not SETTING.match(one.name) or RESERVED.match(one.name):
             raise SchemaInvalid(
                 f"{one.name!r} cannot be set; a name has a prefix of its own, such as "
-                f"`app.tenant_id` - at `{place}.name`"
+                f"`app.tenant_id` - at `{path}.name`"
             )
 
 
 def unenforced(security: Security | None, variables: SessionVariables) -> Iterator[str]:
-    """What of these sections this service cannot enforce, with the place in the file."""
+    """What this service cannot enforce of these sections, with the path in the file."""
     if security is not None:
         for key in ("default_policy", "rules", "policies", "field_auth", "persisted_queries_only"):
             if getattr(security, key):
@@ -136,5 +136,5 @@ def unenforced(security: Security | None, variables: SessionVariables) -> Iterat
 
 
 def _grants(own: str, scope: str) -> bool:
-    """Whether a scope of a role covers another: itself, all, or all that begin as it does."""
+    """Whether a role's scope covers another: it is equal, `*`, or a prefix with a wildcard."""
     return own in ("*", scope) or (own.endswith((":*", ".*")) and scope.startswith(own[:-1]))

@@ -32,10 +32,10 @@ from flight_service.graphql.schema.compiled import (
     InputField,
     InputType,
     Interface,
-    Operation,
     Query,
     Ref,
     Type,
+    UnexecutedOperation,
     Union,
     deprecation,
 )
@@ -88,7 +88,7 @@ class TypeBuilder:
             if one.name not in known:
                 yield GraphQLDirective(
                     one.name,
-                    [DirectiveLocation[place] for place in one.locations],
+                    [DirectiveLocation[location] for location in one.locations],
                     {argument.name: self._argument(argument) for argument in one.arguments},
                     one.is_repeatable,
                     one.description,
@@ -97,7 +97,7 @@ class TypeBuilder:
     def _root(
         self,
         name: str,
-        operations: tuple[Query, ...] | tuple[Operation, ...],
+        operations: tuple[Query, ...] | tuple[UnexecutedOperation, ...],
         otherwise: dict[str, GraphQLField] | None = None,
     ) -> Any:
         if not operations:
@@ -117,7 +117,7 @@ class TypeBuilder:
         argument = GraphQLArgument(GraphQLNonNull(self.named("ID")))
         return {"node": GraphQLField(self.named(NODE), args={"id": argument})}
 
-    def _operation(self, one: Query | Operation) -> GraphQLField:
+    def _operation(self, one: Query | UnexecutedOperation) -> GraphQLField:
         arguments = {argument.name: self._argument(argument) for argument in one.arguments}
         if isinstance(one, Query):
             # Claims set these, so clients cannot.

@@ -1,20 +1,20 @@
-"""Decides under which keys the documents of each relation hold the fields of the schema."""
+"""Decides which keys the fields of the schema have in the documents of each relation."""
 
 from collections.abc import Mapping
 
 from flight_service.graphql.postgres.catalogue import Ask, Relation
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.sources.evidence import sampled, written
-from flight_service.graphql.sources.keys import NOTHING, Keys, Seen, keys_of
+from flight_service.graphql.sources.keys import NOTHING, FieldKeys, Seen, keys_of
 from flight_service.graphql.sources.values import JSON
 from flight_service.graphql.sources.view_expansion import tables_of
 
 
 class DocumentKeys:
-    """The keys of relations' documents, each relation looked at once.
+    """The keys of relations' documents. Each relation is sampled once.
 
-    A view tells its keys by what it writes, and by the stored documents that it reads. Its own rows
-    are looked at only where that tells nothing, since a view may be slow to begin.
+    A view's keys follow from the string literals in its definition and from the stored documents
+    that it reads. Its rows are sampled only if these show nothing, since a view may be slow.
     """
 
     def __init__(self, schema: Schema, ask: Ask, relations: Mapping[str, Relation]) -> None:
@@ -25,10 +25,10 @@ class DocumentKeys:
         owners = (*schema.types.values(), *schema.interfaces.values())
         self._names = frozenset(field.name for one in owners for field in one.fields)
         humped = {name for name in self._names if self._naming.snake(name) != name}
-        self._telling = humped | set(map(self._naming.snake, humped))
+        self._distinguishing = humped | set(map(self._naming.snake, humped))
 
-    def of(self, relation: Relation, column: str) -> Keys:
-        """The keys of a relation's documents, which lie in that column."""
+    def of(self, relation: Relation, column: str) -> FieldKeys:
+        """The keys of the documents in a relation's column."""
         if relation.definition is None:
             seen = self._sampled(relation.name, column)
             return keys_of(self._naming, self._names, seen)
@@ -40,7 +40,11 @@ class DocumentKeys:
             for name, info in one.columns.items():
                 if info.type in JSON:
                     texts |= self._sampled(one.name, name).all_keys
-        seen = self._sampled(relation.name, column) if self._telling.isdisjoint(texts) else NOTHING
+        seen = (
+            self._sampled(relation.name, column)
+            if self._distinguishing.isdisjoint(texts)
+            else NOTHING
+        )
         return keys_of(self._naming, self._names, seen, texts)
 
     def _sampled(self, relation: str, column: str) -> Seen:
@@ -50,7 +54,7 @@ class DocumentKeys:
         return self._seen[key]
 
     def _read_by(self, view: Relation) -> list[Relation]:
-        """A view, and all that it reads."""
+        """A view, and all relations that it reads."""
         found, queue = {view.name: view}, [view]
         while queue:
             for name in tables_of(queue.pop().definition or ""):

@@ -1,7 +1,7 @@
-"""What is known of a relation's documents before any is read for a query: which keys they hold.
+"""Finds the keys of a relation's documents before a query reads them.
 
-A view's definition writes its keys. Of stored documents some are looked at: their first rows, the
-first elements of the lists in them, and no large ones.
+A view's definition has its keys as string literals. Stored documents are sampled: the first rows,
+the first elements of the lists in them, and no large ones.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ FROM walk GROUP BY path ORDER BY cardinality(path) LIMIT 20000
 
 
 def sampled(ask: Ask, relation: str, column: str) -> Seen:
-    """The keys of some of a relation's documents; none where none can be read."""
+    """The keys of a sample of a relation's documents; none if they cannot be read."""
     sql = SAMPLE.format(relation=quoted_path(relation), column=quoted(column))
     tree: dict[str, dict] = {}
     wide: set[tuple[str, ...]] = set()
@@ -69,7 +69,7 @@ def _seen(tree: Mapping[str, dict], wide: set[tuple[str, ...]], path: tuple[str,
 
 
 def merged(one: Seen, other: Seen) -> Seen:
-    """What either shows."""
+    """The keys of both."""
     keys = {
         key: merged(one.keys.get(key, NOTHING), other.keys.get(key, NOTHING))
         for key in {**one.keys, **other.keys}
@@ -78,7 +78,9 @@ def merged(one: Seen, other: Seen) -> Seen:
 
 
 def written(definition: str) -> frozenset[str]:
-    """The texts that a view's definition writes, its documents' keys among them."""
+    """The string literals in a view's definition, among them the keys of its documents.
+
+    sqlglot's tokens show them all; in its tree, the keys of `->>` have become JSON paths."""
     try:
         tokens = Postgres().tokenize(definition)
     except SqlglotError:

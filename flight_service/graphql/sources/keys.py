@@ -1,9 +1,9 @@
-"""Under which keys a source's documents hold their fields.
+"""The keys that fields have in a source's documents.
 
-FraiseQL's documents have keys in snake_case: the field `isPaid` lies under `is_paid`. Documents
-that others wrote may hold it under its own name. Which of the two it is, is decided once for each
-source, from what is known of its documents: the keys that a view's definition writes, or those of
-some stored documents. Where nothing is known, FraiseQL's rule holds.
+FraiseQL's documents have keys in snake_case: the field `isPaid` has the key `is_paid`. Documents of
+other origin may use the field's name. This is decided once for each source, by the string literals
+in a view's definition or by a sample of stored documents. If neither shows it, FraiseQL's rule
+applies.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,15 +15,15 @@ from flight_service.graphql.schema.naming import Naming
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What documents were seen to hold at one place: the keys there, and what lies under each."""
+    """The keys that were found in documents at some path, and what was found under each."""
 
     keys: Mapping[str, "Seen"] = field(default_factory=dict)
     wide: bool = False
-    """Whether a number there does not fit 32 bits."""
+    """Whether some number at the path does not fit 32 bits."""
 
     @property
     def all_keys(self) -> frozenset[str]:
-        """The keys there and below."""
+        """The keys at the path and below."""
         return frozenset(self.keys).union(*(one.all_keys for one in self.keys.values()))
 
 
@@ -31,17 +31,17 @@ NOTHING = Seen()
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of the fields of one object, wherever in a document it lies."""
+class FieldKeys:
+    """The keys of the fields of an object at some path in documents."""
 
     naming: Naming
     seen: Seen = NOTHING
     written: frozenset[str] = frozenset()
-    """The keys that the view's definition writes somewhere."""
+    """The string literals in the view's definition."""
     literal: bool = False
-    """Whether a field of which nothing is known lies under its own name."""
+    """Whether a field of which nothing is known has its own name as key."""
     settled: bool = True
-    """Whether every field of the schema has the same name in both spellings."""
+    """Whether all fields of the schema are spelled the same in camelCase and snake_case."""
 
     def key(self, name: str) -> str:
         """The key of a field."""
@@ -54,27 +54,27 @@ class Keys:
 
     @property
     def known(self) -> bool:
-        """Whether it is known, or does not matter, which of a field's spellings is its key."""
+        """Whether it is known, or makes no difference, how keys are spelled."""
         return self.settled or bool(self.seen.keys or self.written)
 
-    def within(self, name: str) -> "Keys":
-        """The keys of the object, or of the objects of the list, that a field holds."""
+    def within(self, name: str) -> "FieldKeys":
+        """The keys of the object, or of the objects in the list, that is a field's value."""
         return replace(self, seen=self.seen.keys.get(self.key(name), NOTHING))
 
 
 def keys_of(
     naming: Naming, fields: Iterable[str], seen: Seen = NOTHING, written: Iterable[str] = ()
-) -> Keys:
+) -> FieldKeys:
     """The keys of a source's documents. `fields` are the names of all fields of the schema."""
     known = frozenset(written)
     found = known | seen.all_keys
     humped = {name for name in fields if naming.snake(name) != name}
     literal = not found.isdisjoint(humped)
     snake = not found.isdisjoint(map(naming.snake, humped))
-    return Keys(naming, seen, known, literal and not snake, settled=not humped)
+    return FieldKeys(naming, seen, known, literal and not snake, settled=not humped)
 
 
 @lru_cache(maxsize=1)
-def rule() -> Keys:
-    """FraiseQL's rule alone."""
-    return Keys(Naming())
+def rule() -> FieldKeys:
+    """The keys by FraiseQL's rule."""
+    return FieldKeys(Naming())

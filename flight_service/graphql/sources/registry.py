@@ -1,4 +1,4 @@
-"""The compiled schema in use: read when first asked for, and again when its file changes."""
+"""The compiled schema in use: read when it is first needed, and again when its file changes."""
 
 import logging
 import threading
@@ -13,13 +13,13 @@ from flight_service.graphql.errors import DatabaseFailed, SchemaInvalid, SchemaU
 from flight_service.graphql.postgres.catalogue import Ask
 from flight_service.graphql.schema.decoding import read
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
-from flight_service.graphql.sources.discovery import learn
+from flight_service.graphql.sources.discovery import discover
 from flight_service.graphql.sources.source import Sources
 
-LOOK_SECONDS = 1.0
-"""How old the last look at the file may be, and at what the database lacked."""
-MOST_LOOK_SECONDS = 300.0
-"""The longest wait before empty relations are looked at again, each wait twice the one before."""
+CHECK_SECONDS = 1.0
+"""How often the file is checked at most, and the database for missing relations."""
+MAX_CHECK_SECONDS = 300.0
+"""The longest interval between checks of empty relations; each is twice the last."""
 logger = logging.getLogger(__name__)
 
 
@@ -29,33 +29,33 @@ class Loaded:
 
     schema: Schema
     version: int
-    """Counts the schemas that have been loaded, from 1."""
+    """The number of the schema, of all that have been loaded, from 1."""
     loaded_at: datetime
     ask: Ask
     catalogue_version: int = 0
-    """How often the catalogue has been read."""
+    """How many times the catalogue has been read."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sources: Sources | None = None
     _read_at: float = 0.0
-    _wait: float = LOOK_SECONDS
+    _wait: float = CHECK_SECONDS
 
     def sources(self, query: str) -> Sources:
-        """What the database has for it, read when first asked for.
+        """The sources of a query. The catalogue is read when it is first needed.
 
-        The catalogue is read again while it lacks what the query reads, at most once a second: a
-        relation may be made at any time.
+        While the query's relation is missing, the catalogue is read again, at most once a second:
+        a relation may be created at any time.
 
         Raises:
-            DatabaseFailed: it cannot be asked.
+            DatabaseFailed: the catalogue cannot be read.
         """
         known = self._sources
         if known is None:
             with self._lock:
                 return self._sources or self._introspect()
-        # Others go on with what is known while one asks the database again.
+        # Other threads use what is known while one reads the catalogue.
         if (
             query in known.missing
-            and self._age >= LOOK_SECONDS
+            and self._age >= CHECK_SECONDS
             and self._lock.acquire(blocking=False)
         ):
             try:
@@ -64,17 +64,17 @@ class Loaded:
                 self._lock.release()
         return known
 
-    def settle(self) -> None:
-        """Reads the catalogue again, ever more rarely, while some relation has no document that
-        would tell under which keys its fields lie."""
+    def recheck_empty_relations(self) -> None:
+        """Reads the catalogue again, at increasing intervals, while some relation has no document
+        that would show the keys of its fields."""
         known = self._sources
-        if known is None or not known.unsettled or self._age < self._wait:
+        if known is None or not known.without_documents or self._age < self._wait:
             return
         if not self._lock.acquire(blocking=False):
             return
         try:
-            self._wait = min(2 * self._wait, MOST_LOOK_SECONDS)
-            # What was known before stays, where the database cannot be asked.
+            self._wait = min(2 * self._wait, MAX_CHECK_SECONDS)
+            # If the database cannot be read, what was known before is kept.
             with suppress(DatabaseFailed):
                 self._introspect()
         finally:
@@ -86,13 +86,13 @@ class Loaded:
 
     def _introspect(self) -> Sources:
         self._read_at = monotonic()
-        self._sources = learn(self.schema, self.ask)
+        self._sources = discover(self.schema, self.ask)
         self.catalogue_version += 1
         return self._sources
 
     @cached_property
     def claims(self) -> frozenset[str]:
-        """The claims that some query injects."""
+        """The claims that queries inject."""
         return frozenset(
             injected.claim
             for query in self.schema.queries.values()
@@ -101,46 +101,46 @@ class Loaded:
 
 
 class SchemaRegistry:
-    """Holds the schema of a file. Thread-safe.
+    """Keeps the schema of a file. Thread-safe.
 
-    A file that cannot be used leaves the schema before it in use, and `problem` says why.
+    If a new version of the file cannot be used, the schema before it stays in use, and `problem`
+    says why.
     """
 
     def __init__(self, path: Path | None, ask: Ask, *, is_enforced_here: bool = True) -> None:
-        """A schema that is not enforced here but by a server behind may hold what only FraiseQL
+        """If a FraiseQL server enforces the schema, it may have rules that only FraiseQL
         enforces."""
         self._path = path
         self._is_enforced_here = is_enforced_here
         self._ask = ask
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
-        self._looked = float("-inf")
-        self._stamp: tuple[int, int, int] | None = None
+        self._checked = float("-inf")
+        self._version_read: tuple[int, int, int] | None = None
         self.problem: str | None = None
 
     def current(self) -> Loaded:
-        """The schema in use; looks at the file, at most once a second.
+        """The schema in use. Checks the file for changes, at most once a second.
 
         Raises:
-            SchemaUnavailable: none has ever been read; with the reason.
+            SchemaUnavailable: no schema could be read; with the reason.
         """
         with self._lock:
             now = monotonic()
-            if now - self._looked >= LOOK_SECONDS:
-                self._looked = now
-                if (stamp := self._stamped()) != self._stamp or self._loaded is None:
-                    self._stamp = stamp
+            if now - self._checked >= CHECK_SECONDS:
+                self._checked = now
+                if (version := self._file_version()) != self._version_read or self._loaded is None:
+                    self._version_read = version
                     self._read()
             if self._loaded is None:
                 raise SchemaUnavailable(self.problem or "No compiled schema has been read.")
             return self._loaded
 
     def refresh(self) -> tuple[bool, str]:
-        """Reads the file again, and asks the database again: whether it succeeded, and what now
-        holds."""
+        """Reads the file and the catalogue again. Returns whether it succeeded, and a message."""
         with self._lock:
-            self._stamp = self._stamped()
-            self._looked = monotonic()
+            self._version_read = self._file_version()
+            self._checked = monotonic()
             if self._read():
                 assert self._loaded is not None
                 queries = len(self._loaded.schema.queries)
@@ -148,7 +148,7 @@ class SchemaRegistry:
             kept = "" if self._loaded is None else f" Schema {self._loaded.version} stays in use."
             return False, f"{self.problem}{kept}"
 
-    def _stamped(self) -> tuple[int, int, int] | None:
+    def _file_version(self) -> tuple[int, int, int] | None:
         try:
             found = self._path.stat() if self._path else None
         except OSError:

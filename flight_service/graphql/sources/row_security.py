@@ -1,4 +1,4 @@
-"""Whether row security isolates the tenants of a schema that says it does."""
+"""Checks that row security isolates the tenants of a schema."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ from flight_service.graphql.sources.view_expansion import tables_of
 
 
 def needs_row_security(schema: Schema, query: Query) -> bool:
-    """Whether a query's rows must be under row security: where the schema says that they are, and
-    of a schema of many tenants where no claim of the tenant narrows the query."""
+    """Whether row security must be enabled for a query: if the schema says that it is, or if the
+    schema has several tenants and no claim of the tenant filters the query."""
     security = schema.compiled.security
     if security is None:
         return False
@@ -24,8 +24,8 @@ def needs_row_security(schema: Schema, query: Query) -> bool:
 
 
 def is_protected(name: str, relations: Mapping[str, Relation]) -> bool:
-    """Whether row security holds for what this service reads from a relation. Of a view, it must
-    hold for a table in it."""
+    """Whether row security applies to what this service reads from a relation. For a view, it must
+    apply to a table that it reads."""
     relation = relations.get(name)
     if relation is None or not relation.is_guarded:
         return False
@@ -41,7 +41,7 @@ def check_row_security(schema: Schema, relations: Mapping[str, Relation]) -> Non
     """Refuses a schema whose tenants are not isolated, as FraiseQL does.
 
     Raises:
-        SchemaUnavailable: naming the relations.
+        SchemaUnavailable: names the relations.
     """
     names = {
         relation_of(schema, query)

@@ -1,4 +1,4 @@
-"""What rows of a type are read from, and how the values in them are written in SQL."""
+"""Sources: relations that have the rows of a type, and the SQL of the values in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,38 +10,38 @@ from flight_service.graphql.postgres.sql import quoted
 from flight_service.graphql.schema.compiled import Query
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.sources.ctid_ranges import RowsWithCtids
-from flight_service.graphql.sources.keys import Keys, rule
+from flight_service.graphql.sources.keys import FieldKeys, rule
 from flight_service.graphql.sources.values import Built, Column, Document, Value, document
 from flight_service.graphql.sources.view_expansion import ExpandedColumn, ExpandedObject
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A relation, or a view's expanded definition, that holds rows of a type."""
+    """A relation, or the expanded definition of a view, that has the rows of a type."""
 
     name: str
     how: str
     sql: str
-    """What stands in FROM."""
+    """The relation or sub-select for FROM."""
     members: Mapping[str, ColumnInfo | ExpandedColumn | ExpandedObject]
     """Columns by field."""
     columns: Mapping[str, ColumnInfo]
-    """All columns, by their own names."""
+    """All columns by name."""
     document: str | None
-    """The column of the document, where it may be read."""
+    """The column of the document, if it may be read."""
     builds: bool
-    """Whether the document is built when it is read."""
+    """Whether the document is built each time it is read."""
     expanded_columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
     """The columns that `members` of an expanded view name."""
     complete: bool = False
-    """Whether `members` are all that the document has, by its own keys."""
-    keys: Keys = field(default_factory=rule)
+    """Whether `members` are all that the document has, by its keys instead of by field."""
+    keys: FieldKeys = field(default_factory=rule)
     """The keys of the document's fields."""
     with_ctids: RowsWithCtids | None = None
     """The same rows with their ctids, if these are known."""
 
     def value(self, alias: str) -> Built:
-        """The rows' fields, read from the relation under a name."""
+        """The fields of a row of the relation under an alias."""
         return Built(
             {
                 key: self._value(alias, one, self.keys.within(key))
@@ -54,7 +54,7 @@ class Source:
         )
 
     def beside(self, alias: str, name: str) -> Column | Document | None:
-        """A value that is no field: a column of that name, or the document's own member."""
+        """A value that is not a field: a column, or a member of the document."""
         for column in (name, *self.keys.naming.columns(name)):
             if (info := self.columns.get(column)) is not None:
                 return Column(f"{alias}.{quoted(column)}", info.type, info.is_enum)
@@ -68,7 +68,7 @@ class Source:
         return document(sql, computed=self.builds, keys=self.keys)
 
     def _value(
-        self, alias: str, one: ColumnInfo | ExpandedColumn | ExpandedObject, keys: Keys
+        self, alias: str, one: ColumnInfo | ExpandedColumn | ExpandedObject, keys: FieldKeys
     ) -> Value:
         match one:
             case ColumnInfo(name, kind, is_enum):
@@ -91,20 +91,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """What was learned of the database under one compiled schema."""
+    """The sources in a database for one compiled schema."""
 
     by_query: Mapping[str, tuple[Source, ...]]
-    """The sources of each query, the fastest first; none where its relation is missing."""
+    """The sources of each query, the fastest first; none if its relation is missing."""
     notes: Mapping[str, tuple[str, ...]]
-    """Why a faster source was left out, by query."""
+    """Why faster sources were left out, by query."""
     arrow_types: Mapping[tuple[str, str], pa.DataType]
     missing: frozenset[str] = frozenset()
-    """The queries whose relation is not there, though a flat one may be."""
-    unsettled: frozenset[str] = frozenset()
-    """The queries whose documents have keys that are not known, since there are no documents."""
+    """The queries whose relation does not exist, though a flat one may."""
+    without_documents: frozenset[str] = frozenset()
+    """The queries whose document keys are not known, since there are no documents yet."""
 
 
 def relation_of(schema: Schema, query: Query) -> str:
-    """The relation that holds a query's documents."""
+    """The relation that a query reads."""
     own = schema.types.get(query.return_type.name)
     return query.sql_source or (own and own.sql_source) or ""

@@ -1,21 +1,20 @@
-"""Where a GraphQL value lies in PostgreSQL, and the SQL that reads it from there.
+"""The SQL expressions of GraphQL values.
 
-A `Column` is a typed expression, a `Document` a JSONB one, and `Built` an object whose members are
-known one by one, such as the arguments of a view's own `jsonb_build_object`. All three give the
-same values for the same data; they differ in speed alone.
+A `Column` is a typed expression, a `Document` a JSONB one, and `Built` an object whose members have
+expressions of their own, such as the arguments of a view's `jsonb_build_object`. All three have the
+same values for the same data, and differ only in speed.
 
-What a document holds is read liberally: a text that PostgreSQL reads as of the schema's type is of
-that type. What it does not read so fails the statement, and `execution.diagnosis` then
-finds the path and the row.
+A document's text has the schema's type if PostgreSQL can cast it to that type. Otherwise the
+statement fails, and `execution.diagnosis` finds the path and the row.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flight_service.graphql.arrow.casts import READ_HERE
+from flight_service.graphql.arrow.casts import CAST_HERE
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.schema.scalars import Kind
-from flight_service.graphql.sources.keys import Keys, rule
+from flight_service.graphql.sources.keys import FieldKeys, rule
 
 TEXTS = frozenset(("text", "varchar"))
 AS_TEXT = frozenset(
@@ -38,7 +37,7 @@ JSON = frozenset(("json", "jsonb"))
 
 
 class NotCovered(Exception):
-    """A source does not have what is selected; the message says what."""
+    """A source lacks a value that the statement needs. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +48,22 @@ class Column:
     type: str
     is_enum: bool = False
     computed: bool = False
-    """Whether it is computed for the row, as a sub-select is."""
-    keys: Keys = field(default_factory=rule)
-    """The keys of the document that it may be."""
+    """Whether it is computed for each row, as a sub-select is."""
+    keys: FieldKeys = field(default_factory=rule)
+    """The keys of its document, if it is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSONB expression, and the text it is or holds. `computed` when reading it builds it."""
+    """A JSONB expression, and the expression of its text. `computed` if it is built when read."""
 
     sql: str
     text: str
     computed: bool = False
-    keys: Keys = field(default_factory=rule)
+    keys: FieldKeys = field(default_factory=rule)
 
     def member(self, name: str) -> "Document":
-        """The value of a field."""
+        """A member of the object."""
         key = literal(self.keys.key(name))
         return Document(
             f"{self.sql}->{key}", f"{self.sql}->>{key}", self.computed, self.keys.within(name)
@@ -78,20 +77,20 @@ class Built:
     members: Mapping[str, "Value"]
     whole: "Document | None" = None
     name: str = ""
-    """What it is, for a reader of `NotCovered`."""
-    keys: Keys | None = None
-    """The keys of its fields, where its members are listed by them rather than by field."""
+    """Its name in the message of `NotCovered`."""
+    keys: FieldKeys | None = None
+    """The keys of its fields, if its members are listed by key instead of by field."""
     complete: bool = field(default=False)
-    """Whether a member that is not listed is null rather than unknown."""
+    """Whether a member that is not listed is null; otherwise it is not known."""
     present: str | None = None
-    """What is true where the object is there, null where it is not; None where it always is."""
+    """An expression that is true if the object is present, null if absent; None if it always is."""
 
 
 Value = Column | Document | Built
 
 
-def document(sql: str, *, computed: bool = False, keys: Keys | None = None) -> Document:
-    """A JSONB expression that is not a member of another."""
+def document(sql: str, *, computed: bool = False, keys: FieldKeys | None = None) -> Document:
+    """A document of a JSONB expression."""
     return Document(sql, f"({sql} #>> '{{}}')", computed, keys or rule())
 
 
@@ -99,10 +98,10 @@ NULL = Document("NULL::jsonb", "NULL::text")
 
 
 def member(value: Value, name: str) -> Value:
-    """An object's field.
+    """A field of an object.
 
     Raises:
-        NotCovered: the object lists its members, and this is not among them.
+        NotCovered: the object's members are listed, and the field is not among them.
     """
     match value:
         case Built(members=members, keys=keys):
@@ -120,7 +119,7 @@ def as_document(value: Value) -> Document:
     """The same value as a document.
 
     Raises:
-        NotCovered: it is an object of which only some members are known.
+        NotCovered: it is an object of which only some members have expressions.
     """
     match value:
         case Document():
@@ -146,7 +145,7 @@ def as_document(value: Value) -> Document:
 
 
 def text_of(value: Value) -> str:
-    """A scalar's text, as a document would hold it."""
+    """The text of a scalar, as in a document."""
     if isinstance(value, Column) and value.type not in JSON:
         if value.type in TEXTS:
             return value.sql
@@ -156,7 +155,8 @@ def text_of(value: Value) -> str:
 
 
 def typed(value: Value, kind: Kind) -> str:
-    """A scalar in the type in which it is compared and ordered; a column as it is, if it can be."""
+    """A scalar in the type in which it is compared and ordered. A column is not cast if its type
+    fits."""
     if kind.sql == "text":
         return text_of(value)
     if kind.sql == "jsonb":
@@ -171,15 +171,16 @@ def typed(value: Value, kind: Kind) -> str:
     return f"({as_document(value).text})::{'int8' if kind.sql == 'int4' else kind.sql}"
 
 
-def read_as(value: Value, kind: Kind, *, wide: bool) -> str | None:
-    """The type of a document's text that travels as it is, see `arrow.casts`."""
+def cast_after_transfer(value: Value, kind: Kind, *, wide: bool) -> str | None:
+    """The type that a document's text is cast to after it has been transferred, see `arrow.casts`;
+    None if PostgreSQL casts it."""
     sql_type = "int8" if wide else kind.sql
-    return sql_type if isinstance(value, Document) and sql_type in READ_HERE else None
+    return sql_type if isinstance(value, Document) and sql_type in CAST_HERE else None
 
 
 def transferred(value: Value, kind: Kind, *, wide: bool) -> str:
-    """A scalar as it travels: in its own type, but a decimal as its text, which is the faster."""
-    if read_as(value, kind, wide=wide):
+    """A scalar as it is transferred: in its own type, but decimals as text, which is faster."""
+    if cast_after_transfer(value, kind, wide=wide):
         return text_of(value)
     match kind.sql:
         case "text" | "numeric":
@@ -194,7 +195,7 @@ def transferred(value: Value, kind: Kind, *, wide: bool) -> str:
 
 
 def any_of(choices: Sequence[tuple[str, Document]]) -> Document:
-    """The document of the first condition that holds, or null."""
+    """The document of the first condition that is true, or null."""
     computed = any(one.computed for _, one in choices)
     sql, text = (
         "(CASE " + " ".join(f"WHEN {when} THEN {part}" for when, part in parts) + " END)"

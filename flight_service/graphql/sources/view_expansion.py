@@ -123,7 +123,9 @@ class _View:
         spans = self._text.select_list()
         items = self._select.expressions
         if len(spans) != len(items):
-            raise NotExpandable(f"{self._name} has a select list that cannot be told apart")
+            raise NotExpandable(
+                f"{self._name} has a select list whose expressions cannot be located"
+            )
         for item, span in zip(items, spans, strict=True):
             if item.alias_or_name == self._column:
                 found = self._resolve(item.unalias(), span)

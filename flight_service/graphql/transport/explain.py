@@ -1,4 +1,4 @@
-"""The action that says how a query would be answered, without reading a row of its result."""
+"""The action that explains how a query would be read, without reading rows."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ NAME = "ExplainGraphQLQuery"
 
 
 def explain_action(graphql: GraphQL) -> Action:
-    """The action. Its body is a `GraphQLQuery` ticket; whoever may run the query may ask."""
+    """The action. Its body is a `GraphQLQuery` ticket. Whoever may run the query may explain it."""
     return Action(
         NAME,
-        "How a GraphQLQuery ticket would be answered: of each root its source, the sources left "
-        "out and why, its SQL and values; and the schema.",
+        "How a GraphQLQuery ticket would be read: for each root its source, the sources left out "
+        "and why, its SQL and values; and the schema.",
         lambda body, principal: _explained(graphql, body, principal),
     )
 

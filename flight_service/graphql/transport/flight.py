@@ -1,4 +1,4 @@
-"""GraphQL over Flight: the ticket, its flight, and the actions on the compiled schema."""
+"""GraphQL over Flight: tickets, their flights, and actions on the compiled schema."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from flight_service.tickets import Named, Ticket, shown
 from fraiseql_assets.catalogue import BY_KEY
 
 ADMIN = "admin"
-"""The scope that changing the service takes."""
+"""The scope that actions which change the service require."""
 
 
 class GraphQLQuery(Ticket, frozen=True):
@@ -29,11 +29,11 @@ class GraphQLQuery(Ticket, frozen=True):
     variables: dict[str, Any] | None = None
     operation_name: str | None = msgspec.field(default=None, name="operationName")
     field: str | None = None
-    """The field, by its key in the response, whose rows are wanted alone."""
+    """The response key of the root field whose rows are returned; all root fields if None."""
 
 
 class GraphQLPart(Ticket, frozen=True):
-    """One of the endpoints that GetFlightInfo offers for a large list, as that names it."""
+    """One of the endpoints that GetFlightInfo returns for a large list."""
 
     handle: str
     part: int
@@ -48,7 +48,7 @@ class GraphQLFlights:
     def resolve(self, ticket: GraphQLQuery, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`.
 
-        Of the database it asks, once for each compiled schema, what the relations look like.
+        Reads the database's catalogue, once for each compiled schema.
         """
         request = Request(ticket.query, ticket.variables or {}, ticket.operation_name)
         prepared = self._graphql.prepare(request, principal)
@@ -80,7 +80,7 @@ class GraphQLFlights:
         return Extent(parts=parts, about={"estimated_rows": offered.rows})
 
     def named(self, otherwise: Named) -> Named:
-        """Also takes the name of a query of the schema, or a whole document, for a short form."""
+        """Also accepts the name of a query of the schema, or a document, as a short ticket."""
 
         def named(name: str, variables: Mapping[str, Any]) -> Ticket:
             if "{" in name:
@@ -91,15 +91,15 @@ class GraphQLFlights:
                 return GraphQLQuery(query=document, variables=dict(variables))
             if names and name not in BY_KEY:
                 raise UnknownName(
-                    f"There is no {shown(name)}. {names.told()} Assets: {', '.join(BY_KEY)}."
+                    f"There is no {shown(name)}. {names.summary()} Assets: {', '.join(BY_KEY)}."
                 )
             return otherwise(name, variables)
 
         return named
 
     def listing(self, principal: Principal) -> list[Listed]:
-        """Every query that the principal may ask as it is, and every relation that one lists. None
-        while there is no schema, or the database cannot be asked."""
+        """Every query that the principal may run without arguments, and every relation that one
+        lists. Empty while there is no schema, or the catalogue cannot be read."""
         names = shorthand(self._graphql.registry)
         if names is None:
             return []
@@ -111,14 +111,14 @@ class GraphQLFlights:
             except ServiceError as error:
                 if error.status is UNAVAILABLE:
                     break
-                # What a principal may not ask, or not without arguments, is not offered.
+                # A query that the principal may not run, or not without arguments, is not listed.
                 continue
-            # How large each is, is not looked at here.
+            # Sizes are not estimated here.
             listed.append(Listed(name, ticket, replace(found, extent=Extent)))
         return listed
 
     def actions(self) -> tuple[Action, ...]:
-        """What may be asked of the compiled schema."""
+        """The actions on the compiled schema."""
         return (
             Action(
                 "RefreshSchemaRegistry",
@@ -152,6 +152,6 @@ class GraphQLFlights:
         return {"success": True, "message": f"{count} planned queries are cleared."}
 
     def _check_admin(self, principal: Principal) -> None:
-        """Refuses who may not change the service. Without a secret nobody can be told apart."""
+        """Refuses principals who may not change the service. Without a secret, all may."""
         if self._graphql.is_guarded and ADMIN not in principal.scopes:
             raise Forbidden(f"This needs a token with the scope {ADMIN!r}.")

@@ -21,8 +21,8 @@ from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.request.persisted import PersistedQueries
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.http_request import (
-    Asked,
     BadRequest,
+    HttpQuery,
     accepted,
     read_request,
 )
@@ -39,13 +39,13 @@ from flight_service.limits import StreamLimits, TooManyStreams
 from fraiseql_assets.settings import Settings
 
 THREADS = 40
-"""How many requests are worked on at once."""
+"""How many requests are processed at the same time."""
 
 logger = logging.getLogger(__name__)
 
 
 def graphql_route(graphql: GraphQL, settings: Settings, limits: StreamLimits) -> Route:
-    """The route, served by `graphql` to whoever the settings let in."""
+    """The route, with the authentication that the settings require."""
     return Route("/graphql", _Endpoint(graphql, settings, limits))
 
 
@@ -58,7 +58,7 @@ class _Endpoint:
         self._settings = settings
         self._wait_seconds = settings.graphql_wait_seconds
         self._stall_seconds = settings.graphql_stall_seconds
-        # Requests wait for a thread to work in, and never for one to be cancelled in.
+        # Requests wait for a thread to work in, but cancellations have threads of their own.
         self._working = anyio.CapacityLimiter(THREADS)
         self._cancelling = anyio.CapacityLimiter(THREADS)
         self._threads = anyio.CapacityLimiter(math.inf)
@@ -100,7 +100,7 @@ class _Endpoint:
             tasks.start_soon(self._watch, receive, cancellation, tasks.cancel_scope)
             try:
                 work = partial(self._answer, asked, principal, cancellation, request.method)
-                await self._send(await self._begun(work, asked.kind), send)
+                await self._send(await self._started(work, asked.kind), send)
             except BadRequest as bad:
                 await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             finally:
@@ -110,7 +110,7 @@ class _Endpoint:
     async def _watch(
         self, receive: Receive, cancellation: Cancellation, scope: anyio.CancelScope
     ) -> None:
-        """Cancels the work when the client goes away."""
+        """Cancels the work when the client disconnects."""
         while (await receive())["type"] != "http.disconnect":
             pass
         await self._cancel(cancellation.cancel)
@@ -120,14 +120,14 @@ class _Endpoint:
         with anyio.CancelScope(shield=True):
             await run_sync(act, limiter=self._cancelling)
 
-    async def _begun(self, work: Callable[[], Answer], kind: str) -> Answer:
-        """The answer, unless all threads stay busy."""
+    async def _started(self, work: Callable[[], Answer], kind: str) -> Answer:
+        """The response, unless all threads stay busy."""
         try:
             with anyio.fail_after(self._wait_seconds):
                 await self._working.acquire()
         except TimeoutError:
             failure = Busy(
-                f"{THREADS} requests have been under way for {self._wait_seconds:g} s. Try again "
+                f"{THREADS} requests have been in progress for {self._wait_seconds:g} s. Try again "
                 "in a moment."
             )
             return refused(failure, kind)
@@ -137,7 +137,7 @@ class _Endpoint:
             self._working.release()
 
     def _answer(
-        self, asked: Asked, principal: Principal, cancellation: Cancellation, method: str
+        self, asked: HttpQuery, principal: Principal, cancellation: Cancellation, method: str
     ) -> Answer:
         try:
             asked.body.query = self._persisted.resolve(asked.body.query, asked.body.extensions)
@@ -158,9 +158,9 @@ class _Endpoint:
         except GraphQLFailure as failure:
             return refused(failure, asked.kind)
 
-    def _forwarded(self, asked: Asked, cancellation: Cancellation) -> Answer:
-        """What the FraiseQL server answers to the same request."""
-        assert self._graphql.server is not None, "there is one to forward to"
+    def _forwarded(self, asked: HttpQuery, cancellation: Cancellation) -> Answer:
+        """The FraiseQL server's response to the same request."""
+        assert self._graphql.server is not None, "there is a server to forward to"
         try:
             reply = self._graphql.server.post(
                 msgspec.json.encode(asked.body),
@@ -175,32 +175,33 @@ class _Endpoint:
     async def _send(self, answer: Answer, send: Send) -> None:
         pieces = answer.body
         headers = {"content-type": _content_type(answer.kind), **answer.headers}
-        is_made = isinstance(pieces, list)
-        if is_made:
+        is_complete = isinstance(pieces, list)
+        if is_complete:
             headers["content-length"] = str(sum(map(len, pieces)))
         encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
         iterator = iter(pieces)
         try:
-            while (piece := await self._next(iterator, is_made=is_made)) is not None:
+            while (piece := await self._next(iterator, is_complete=is_complete)) is not None:
                 if piece:
                     with anyio.fail_after(self._stall_seconds):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except GraphQLFailure as failure:
-            # Left without an end, the connection is closed: no client takes the part for the whole.
-            logger.warning("A response over HTTP broke off: %s", failure)
+            # The connection is closed without an end, so that no client takes the part for the
+            # whole.
+            logger.warning("A response over HTTP was aborted: %s", failure)
         except TimeoutError:
             logger.warning(
-                "A response over HTTP was not read for %g s, and is ended.", self._stall_seconds
+                "A response over HTTP was not read for %g s and is aborted.", self._stall_seconds
             )
         finally:
             close = getattr(pieces, "close", None)
             if close:
                 await self._cancel(close)
 
-    async def _next(self, pieces: Iterator[bytes], *, is_made: bool) -> bytes | None:
-        if is_made:
+    async def _next(self, pieces: Iterator[bytes], *, is_complete: bool) -> bytes | None:
+        if is_complete:
             return next(pieces, None)
         async with self._working:
             return await run_sync(next, pieces, None, limiter=self._threads)

@@ -1,4 +1,4 @@
-"""A GraphQL request over HTTP: what is asked, and in which kind of content the answer is wanted."""
+"""Parses a GraphQL request over HTTP, and chooses the content type of the response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from starlette.requests import Request as HttpRequest
 from flight_service.graphql.service import Request
 from flight_service.graphql.transport.response import ARROW, GRAPHQL, JSON
 
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 """The largest request body."""
 BODY_SECONDS = 30
-"""How long a client may take to send it."""
+"""The time limit for a client to send it."""
 
 
 class BadRequest(Exception):
-    """The HTTP request is no GraphQL request; carries the status."""
+    """The HTTP request is not a GraphQL request; has the status of the response."""
 
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
@@ -27,18 +27,18 @@ class BadRequest(Exception):
 
 
 class _Body(msgspec.Struct):
-    """A request as it is sent."""
+    """The body of a request."""
 
     query: str | None = None
-    """Left out where `extensions` hold the hash of a query that was sent before."""
+    """Missing if `extensions` have the hash of a query that was sent before."""
     variables: dict[str, Any] | None = None
     operationName: str | None = None  # noqa: N815 [the protocol's name]
     extensions: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, and what the answer is to look like."""
+class HttpQuery:
+    """A request, and the content type that its response must have."""
 
     body: _Body
     field: str | None
@@ -51,14 +51,14 @@ class Asked:
 
 
 FORMATS = {"json": JSON, "arrow": ARROW}
-"""Kinds of content by the parameter `format`."""
+"""Content types by the parameter `format`."""
 
 
 def accepted(accept: str | None, format: str | None = None) -> str:
-    """The kind of content that the parameter `format` asks for, or else that the client likes best.
+    """The content type that the parameter `format` names, or else that the client prefers.
 
     Raises:
-        BadRequest: it takes none of those there are.
+        BadRequest: it accepts none of those available.
     """
     if format is not None:
         if format not in FORMATS:
@@ -76,22 +76,22 @@ def accepted(accept: str | None, format: str | None = None) -> str:
         if kind in offered and found > weight:
             best, weight = offered[kind], found
     if best is None:
-        raise BadRequest(406, f"There are {GRAPHQL}, {JSON} and {ARROW}.")
+        raise BadRequest(406, f"The available content types are {GRAPHQL}, {JSON} and {ARROW}.")
     return best
 
 
-async def read_request(request: HttpRequest, kind: str) -> Asked:
-    """The request, with its body read to the end.
+async def read_request(request: HttpRequest, kind: str) -> HttpQuery:
+    """Reads a request with its body.
 
     Raises:
-        BadRequest: it is no GraphQL request, too large, or not there in time.
+        BadRequest: it is not a GraphQL request, is too large, or does not arrive in time.
     """
     if request.method in ("GET", "HEAD"):
         raw: Any = _from_url(request.query_params)
     elif request.method == "POST":
         raw = await _from_body(request)
     else:
-        raise BadRequest(405, "GraphQL is asked with GET or POST.", Allow="GET, POST")
+        raise BadRequest(405, "Send GraphQL with GET or POST.", Allow="GET, POST")
     try:
         body = msgspec.convert(raw, _Body)
     except msgspec.ValidationError as error:
@@ -99,7 +99,7 @@ async def read_request(request: HttpRequest, kind: str) -> Asked:
     if body.query is None and "persistedQuery" not in (body.extensions or {}):
         raise BadRequest(400, "This is no GraphQL request: it has no `query`.")
     field = request.query_params.get("field")
-    return Asked(body, field, kind, request.headers.get("authorization"))
+    return HttpQuery(body, field, kind, request.headers.get("authorization"))
 
 
 def _from_url(parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -123,15 +123,15 @@ async def _from_body(request: HttpRequest) -> Any:
         with anyio.fail_after(BODY_SECONDS):
             return _decoded(await _read(request), "The body")
     except TimeoutError:
-        raise BadRequest(408, f"The body was not there after {BODY_SECONDS} s.") from None
+        raise BadRequest(408, f"The body did not arrive within {BODY_SECONDS} s.") from None
 
 
 async def _read(request: HttpRequest) -> bytes:
     size, pieces = 0, []
     async for piece in request.stream():
         size += len(piece)
-        if size > MOST_BYTES:
-            raise BadRequest(413, f"The body has more than {MOST_BYTES:,} bytes.")
+        if size > MAX_BYTES:
+            raise BadRequest(413, f"The body has more than {MAX_BYTES:,} bytes.")
         pieces.append(piece)
     return b"".join(pieces)
 

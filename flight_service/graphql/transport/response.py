@@ -1,8 +1,8 @@
-"""A GraphQL response over HTTP: JSON, or the Arrow stream, begun only when its start is sure.
+"""A GraphQL response over HTTP, as JSON or as an Arrow stream.
 
-The first megabyte is made before anything is sent. What fails until then is answered as GraphQL
-says: the errors, and `data` null. What fails later ends the list that it fails in, and the errors
-follow `data`; an Arrow stream, which has no place for errors, breaks off.
+The first megabyte is produced before anything is sent. An error until then gives a response with
+errors and `data` null. A later error ends the list in which it occurs, and the errors follow
+`data`; an Arrow stream, which cannot have errors, is aborted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent: a status, a kind of content, and the content in pieces."""
+    """A response: its status, its content type, and its content in pieces."""
 
     status: int
     kind: str
@@ -33,27 +33,27 @@ class Answer:
 
 
 def refused(failure: GraphQLFailure, kind: str) -> Answer:
-    """The answer to a request that was not executed."""
+    """The response to a request that was not executed."""
     shown = JSON if kind == ARROW else kind
     content = _encoded({"errors": failure.formatted()})
     return Answer(_status(failure, kind), shown, [content], _headers(failure))
 
 
 def json_answer(fields: Iterator[bytes], kind: str) -> Answer:
-    """The answer with the fields of `data`."""
+    """The JSON response with the members of `data`."""
     body = _with_errors(fields)
     try:
-        return Answer(200, kind, _begun(body))
+        return Answer(200, kind, _started(body))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
-        status = _status(failure, kind) if _is_server_s(failure) else 200
+        status = _status(failure, kind) if _is_server_error(failure) else 200
         return Answer(status, kind, [content], _headers(failure))
 
 
 def arrow_answer(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Answer:
-    """The answer as an Arrow stream."""
+    """The response as an Arrow stream."""
     try:
-        return Answer(200, ARROW, _begun(_ipc(schema, batches)))
+        return Answer(200, ARROW, _started(_ipc(schema, batches)))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
         return Answer(_status(failure, ARROW), JSON, [content], _headers(failure))
@@ -74,8 +74,8 @@ def _with_errors(fields: Iterator[bytes]) -> Iterator[bytes]:
     yield b"}}"
 
 
-def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, of which the first are there already."""
+def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, the first of which have been produced."""
     first: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -98,15 +98,15 @@ def _closing(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
 def _ipc(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     sink = _Sink()
     with pa.ipc.new_stream(sink, schema) as writer:
-        yield sink.taken()
+        yield sink.take()
         for batch in batches:
             writer.write_batch(batch)
-            yield sink.taken()
-    yield sink.taken()
+            yield sink.take()
+    yield sink.take()
 
 
 class _Sink:
-    """Where the stream is written to, piece by piece."""
+    """Collects what the stream writer writes."""
 
     closed = False
 
@@ -121,19 +121,19 @@ class _Sink:
 
     def close(self) -> None: ...
 
-    def taken(self) -> bytes:
+    def take(self) -> bytes:
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
 
 def _status(failure: GraphQLFailure, kind: str) -> int:
-    # A plain JSON client expects the errors of a well-formed request under 200.
+    # A client that accepts plain JSON expects status 200 for errors of a well-formed request.
     lenient = kind == JSON and isinstance(failure, QueryRefused)
     return 200 if lenient else failure.status.http
 
 
-def _is_server_s(failure: GraphQLFailure) -> bool:
-    """Whether it is no error of a field, which GraphQL answers under 200."""
+def _is_server_error(failure: GraphQLFailure) -> bool:
+    """Whether the error is not one of a field, for which GraphQL has status 200."""
     return failure.status in (UNAVAILABLE, DEADLINE_EXCEEDED)
 
 

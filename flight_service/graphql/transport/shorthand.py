@@ -1,4 +1,4 @@
-"""The short form: a query of the schema by its name or by its relation's, its variables the
+"""Short tickets: a query of the schema by its name or that of its relation, with variables as
 arguments."""
 
 import re
@@ -15,27 +15,27 @@ from flight_service.graphql.sources.source import relation_of
 
 NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(\.[_A-Za-z][_0-9A-Za-z]*)?\Z")
 SHOWN = 20
-"""The names of each kind that an error tells."""
+"""How many names an error message lists."""
 
 
 class Shorthand:
-    """The names of a schema's queries, and of the relations that they read."""
+    """The queries of a schema and the relations that they read, by name."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self.queries = [name for name, one in schema.queries.items() if not one.relay]
         self.relations: dict[str, str] = {}
-        """A query for each relation: the first that lists its rows."""
+        """The first query that lists the rows of each relation."""
         for name in self.queries:
             if schema.queries[name].returns_list:
                 self.relations.setdefault(relation_of(schema, schema.queries[name]), name)
 
     def document(self, name: str, variables: Mapping[str, Any]) -> str | None:
-        """The query that a name stands for, with all scalar fields of its type; None of a name that
-        the schema has not.
+        """The document of a name, which selects all scalar fields; None if the schema does not have
+        the name.
 
         Raises:
-            QueryRefused: the variables are not its arguments.
+            QueryRefused: the query does not have a variable as argument.
         """
         known = self._query(name)
         if known is None:
@@ -55,8 +55,8 @@ class Shorthand:
         fields = " ".join(_scalars(self._schema, self._schema.queries[known].return_type.name))
         return f"{head}{{ {known}{call} {{ {fields} }} }}"
 
-    def told(self) -> str:
-        """What there is of each kind, for a message."""
+    def summary(self) -> str:
+        """The available names, for an error message."""
         return f"Queries: {_some(self.queries)}. Views: {_some(list(self.relations))}."
 
     def _query(self, name: str) -> str | None:
@@ -68,7 +68,7 @@ class Shorthand:
 
 
 def shorthand(registry: SchemaRegistry) -> Shorthand | None:
-    """The names of the schema in use; None where there is none."""
+    """The names of the schema in use; None if there is no schema."""
     try:
         return Shorthand(registry.current().schema)
     except SchemaUnavailable:

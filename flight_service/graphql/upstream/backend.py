@@ -136,7 +136,7 @@ class ForwardedPlan:
     def _data(
         self, principal: Principal, cancellation: Cancellation | None
     ) -> Mapping[str, msgspec.Raw]:
-        """What the server answers, by key; it is not asked for constants alone."""
+        """The server's response by key. No request is sent if all roots are constant."""
         if not any(self.result.read):
             return {}
         server = self._backend.server
@@ -152,8 +152,8 @@ class FraiseqlBackend:
     def __init__(
         self, server: FraiseqlServer, *, knows_principals: bool, batch_rows: int, limit: RowLimit
     ) -> None:
-        """Where principals are not known, since the service has no secret to verify tokens with,
-        the server alone decides what they may see."""
+        """If principals are not known, since the service has no secret to verify tokens, only the
+        server decides what they may see."""
         self.server = server
         self.batch_rows = batch_rows
         self.limit = limit

@@ -1,7 +1,7 @@
-"""A FraiseQL server over HTTP: what it answers to a GraphQL request, bounded in size and time.
+"""Sends GraphQL requests to a FraiseQL server over HTTP. Responses are limited in size and time.
 
-A plain connection for each request: its socket can be shut down from another thread, which ends the
-wait, and the server's work with it, as soon as the client goes away.
+Each request has its own connection. Its socket can be shut down from another thread, which ends the
+wait and the server's work as soon as the client disconnects.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from flight_service.graphql.errors import (
 from fraiseql_assets.addresses import without_credentials
 
 JSON = "application/json"
-PIECE = 2**20
+CHUNK_BYTES = 2**20
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server answered."""
+    """A response of the server."""
 
     status: int
     kind: str
@@ -43,8 +43,8 @@ class FraiseqlServer:
 
     url: str
     timeout_seconds: float
-    """How long a request may take, its reading included."""
-    most_bytes: int
+    """The time limit of a request and its response."""
+    max_bytes: int
 
     def post(
         self,
@@ -57,10 +57,10 @@ class FraiseqlServer:
         """Sends a request.
 
         Raises:
-            ServerUnavailable: there is no answer.
-            DeadlinePassed: the whole answer is not there in time.
-            LimitExceeded: the answer is too large.
-            Cancelled: the client went away.
+            ServerUnavailable: there is no response.
+            DeadlinePassed: the response is not complete in time.
+            LimitExceeded: the response is too large.
+            Cancelled: the client has disconnected.
         """
         headers = {"accept": accept, "content-type": JSON}
         if authorization:
@@ -71,8 +71,8 @@ class FraiseqlServer:
         try:
             connection.connect()
             if cancellation is not None:
-                taken = connection.sock
-                cancellation.then(lambda: _shut(taken))
+                own = connection.sock
+                cancellation.then(lambda: _shut_down(own))
             target = urlunsplit(("", "", address.path or "/", address.query, ""))
             connection.request("POST", target, body, headers)
             self._wait(connection, deadline)
@@ -86,12 +86,14 @@ class FraiseqlServer:
             ) from error
         except (OSError, http.client.HTTPException) as error:
             if cancellation is not None and cancellation.over:
-                raise Cancelled("The client went away before the result was whole.") from error
+                raise Cancelled(
+                    "The client disconnected before the result was complete."
+                ) from error
             shown = without_credentials(self.url)
             logger.warning("The FraiseQL server at %s does not answer: %s", shown, error)
-            why = without_addresses(_why(error))
+            reason = without_addresses(_reason(error))
             raise ServerUnavailable(
-                f"The server that FRAISEQL_GRAPHQL_URL names does not answer: {why}."
+                f"The server that FRAISEQL_GRAPHQL_URL names does not answer: {reason}."
             ) from error
         finally:
             connection.close()
@@ -117,11 +119,11 @@ class FraiseqlServer:
         deadline: float,
     ) -> bytes:
         content = bytearray()
-        while piece := response.read1(PIECE):
-            content += piece
-            if len(content) > self.most_bytes:
+        while chunk := response.read1(CHUNK_BYTES):
+            content += chunk
+            if len(content) > self.max_bytes:
                 raise LimitExceeded(
-                    f"The FraiseQL server's answer has more than {self.most_bytes:,} bytes. "
+                    f"The FraiseQL server's answer has more than {self.max_bytes:,} bytes. "
                     "FRAISEQL_GRAPHQL_FORWARD_BYTES allows no more; narrow the query, or give "
                     "a limit."
                 )
@@ -131,20 +133,20 @@ class FraiseqlServer:
         return bytes(content)
 
     def _wait(self, connection: http.client.HTTPConnection, deadline: float) -> None:
-        """Lets the next wait for the server last until the deadline."""
+        """Sets the socket's timeout to the time that is left."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        # A server that closes after its answer leaves the socket to the response alone.
+        # If the server closes the connection after its response, only the response has the socket.
         if connection.sock is not None:
             connection.sock.settimeout(left)
 
 
-def _shut(taken: socket.socket) -> None:
-    # What is closed already needs no end.
+def _shut_down(own: socket.socket) -> None:
+    # It may be closed already.
     with contextlib.suppress(OSError):
-        taken.shutdown(socket.SHUT_RDWR)
+        own.shutdown(socket.SHUT_RDWR)
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).rstrip(".")
