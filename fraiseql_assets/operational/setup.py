@@ -51,15 +51,20 @@ def _ensure(client: Elasticsearch, settings: Settings, dataset: Dataset) -> Iter
     if managed:
         yield f"lifecycle {names.all_days}: keeps {days} days"
     wanted = index_definition(client, dataset)
-    mapping = wanted["mappings"]
+    fields = wanted["mappings"]["properties"]
     yield _ensure_template(client, names, wanted, managed=managed)
-    # An index of a day that is there already takes new fields from here, others from the template.
-    client.indices.put_mapping(
-        index=f"{names.all_days}-*",
-        allow_no_indices=True,
-        properties=mapping["properties"],
-    )
+    _widen(client, names, fields)
     yield _ensure_ledger(client, names)
+
+
+def _widen(client: Elasticsearch, names: Names, fields: dict[str, Any]) -> None:
+    """Adds the fields that older indices lack. The fields that they have stay as they are."""
+    held = client.indices.get_mapping(index=f"{names.all_days}-*", allow_no_indices=True)
+    for index, found in held.items():
+        known = found["mappings"].get("properties", {})
+        lacking = {name: field for name, field in fields.items() if name not in known}
+        if lacking:
+            client.indices.put_mapping(index=index, properties=lacking)
 
 
 def has_lifecycles(client: Elasticsearch) -> bool:

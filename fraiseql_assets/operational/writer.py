@@ -7,6 +7,7 @@ log, and a duplicate when it has another.
 
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -33,6 +34,9 @@ FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 8.0
 GROWTH = 32
 """After a request that was too large, each that is taken lets the next be larger by this part."""
+
+SENDERS = 2
+"""Requests that the server works on at a time: it indexes each of them in one thread."""
 
 PAGE = 10_000
 """Events that are looked up together."""
@@ -78,6 +82,11 @@ class _Outcome:
     """A document of their id was there before."""
     refused: dict[int, str] = field(default_factory=dict)
     """The server will never take them, and why."""
+
+    def add(self, other: "_Outcome") -> None:
+        self.rows += other.rows
+        self.there += other.there
+        self.refused |= other.refused
 
 
 class Writer:
@@ -136,11 +145,21 @@ class Writer:
 
     def _send_all(self, table: pa.Table, outcome: _Outcome, *, with_objects: bool) -> None:
         most = self._settings.bulk_bytes
-        for body in bodies(table, self._index, most, self._build, with_objects=with_objects):
-            self._send(body, outcome)
+        ids = table[self._dataset.id_column]
+        # Of rows with one id the first is kept, so such rows are sent in their order.
+        senders = SENDERS if len(ids.unique()) == len(ids) else 1
+        sent: deque[Future[_Outcome]] = deque()
+        with ThreadPoolExecutor(senders) as pool:
+            for body in bodies(table, self._index, most, self._build, with_objects=with_objects):
+                if len(sent) == senders:
+                    outcome.add(sent.popleft().result())
+                sent.append(pool.submit(self._send, body))
+            for each in sent:
+                outcome.add(each.result())
 
-    def _send(self, body: Body, outcome: _Outcome) -> None:
+    def _send(self, body: Body) -> _Outcome:
         """Sends a body until every document of it has an answer that lasts."""
+        outcome = _Outcome()
         parts = deque([list(range(len(body)))])
         for attempt in Retrying(
             retry=retry_if_exception(_may_pass),
@@ -151,6 +170,7 @@ class Writer:
             with attempt:
                 while parts:
                     self._send_part(body, parts, outcome)
+        return outcome
 
     def _send_part(self, body: Body, parts: deque[list[int]], outcome: _Outcome) -> None:
         """Sends the first of the parts, or cuts it in two; what is not taken stays among them."""

@@ -68,6 +68,9 @@ def serve(
             "path.home": str(home),
             "path.data": str(data_dir / "data"),
             "path.logs": str(logs),
+            # The collector leaves garbage until the heap is full, and the server would refuse
+            # requests because of it. It counts the memory that requests reserve instead.
+            "indices.breaker.total.use_real_memory": "false",
             # A disk that is nearly full by its percentage may have much room.
             "cluster.routing.allocation.disk.watermark.low": "1gb",
             "cluster.routing.allocation.disk.watermark.high": "512mb",

@@ -1,5 +1,8 @@
 """The operational plane as its users see it: indices by day, aliases, documents to be found."""
 
+import itertools
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,10 +12,12 @@ from event_tables import DAY, MORNING, STREAM, block, entry, event
 from pydantic import SecretStr
 
 from fraiseql_assets.operational import results
+from fraiseql_assets.operational.bodies import Body
 from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.operational.writer import SENDERS, Writer
 from fraiseql_assets.planes import PlaneError, PlaneUnavailable, Written
 from fraiseql_assets.settings import Settings
 
@@ -109,6 +114,38 @@ def test_data_that_the_server_cannot_index_is_stored_without_being_indexed(
     assert found(server, names[0], match={"text": "odd"}) == ["e-2"]
 
 
+def test_of_a_block_two_requests_are_sent_at_a_time(
+    open_plane: Callable[..., OperationalPlane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = open_plane(bulk_bytes=10_000)
+    plane.setup()
+    both, calls, send = threading.Barrier(SENDERS), itertools.count(), Writer._answer_to
+
+    def answer_to(writer: Writer, part: Body) -> dict[str, Any]:
+        if next(calls) < SENDERS:
+            both.wait(timeout=30)
+        return send(writer, part)
+
+    monkeypatch.setattr(Writer, "_answer_to", answer_to)
+    events = [event(number) for number in range(1, 301)]
+    assert plane.write(block(events)) == Written(300, 0, [])
+    assert next(calls) > SENDERS
+    assert plane.write(block(events)) == Written(300, 0, [])
+
+
+def test_of_equal_ids_in_a_block_the_first_is_kept(
+    open_plane: Callable[..., OperationalPlane], server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    plane = open_plane(bulk_bytes=10_000)
+    plane.setup()
+    again = [event(number, event_id=f"e-{number - 150}") for number in range(151, 301)]
+    events = [*(event(number) for number in range(1, 151)), *again]
+    assert plane.write(block(events)) == Written(150, 150, [])
+    server.indices.refresh(index=names[0])
+    late = {"range": {"stream_seq": {"gt": 150}}}
+    assert server.count(index=names[0], query=late)["count"] == 0
+
+
 @pytest.fixture
 def picky_day(plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]) -> None:
     """The day's index takes only numbers as `entity_id`."""
@@ -188,11 +225,14 @@ def test_setting_up_widens_the_indices_of_an_older_plane(
     ledger = f"{settings.index_prefix}-ledger"
     server.indices.delete_index_template(name=names[0])
     server.indices.delete(index=ledger)
-    server.indices.create(index=older, mappings={"properties": {"event_id": {"type": "keyword"}}})
+    as_it_was = {"event_id": {"type": "keyword", "doc_values": True, "ignore_above": 100}}
+    server.indices.create(index=older, mappings={"properties": as_it_was})
     server.indices.create(index=ledger, mappings={"properties": {"stream": {"type": "keyword"}}})
     plane.setup()
     for index, field in ((older, "text"), (ledger, "at_us")):
         assert field in server.indices.get_mapping(index=index)[index]["mappings"]["properties"]
+    [kept] = server.indices.get_mapping(index=older).values()
+    assert kept["mappings"]["properties"]["event_id"]["ignore_above"] == 100
 
 
 def test_an_index_of_another_kind_is_refused_by_setting_up(

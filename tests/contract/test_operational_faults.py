@@ -300,3 +300,13 @@ def test_a_batch_of_a_narrowed_reading_has_the_schema_of_all(
     reader = OperationalReader(settings)
     batches = list(reader.batches(EVENTS, entity_type="Order", limit=1))
     assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS))
+
+
+def test_the_embedded_server_refuses_no_request_because_of_its_garbage(
+    server: Elasticsearch,
+) -> None:
+    """Its limit is then a share of the heap, 70 %; by the memory in use it would be 95 %."""
+    nodes = server.nodes.stats(metric=["breaker", "jvm"])["nodes"]
+    [node] = nodes.values()
+    limit = node["breakers"]["parent"]["limit_size_in_bytes"]
+    assert limit <= 0.71 * node["jvm"]["mem"]["heap_max_in_bytes"]

@@ -36,9 +36,9 @@ _ORDER = (
     ("timestamp", "date"),
     ("stream_seq", "long"),
     ("stream_row", "long"),
-    ("event_id", "keyword"),
     ("request_id", "keyword"),
 )
+"""What hits are sorted by. A position of the log has one event, and one request."""
 
 
 class Search:
