@@ -54,21 +54,24 @@ ANALYTICS_EVENTS = Asset(
 )
 EVENTS_HOURLY = Asset(
     "analytics/events_hourly",
-    "Events and distinct entities per hour (of the events' own time), entity type and event type.",
+    "Events and distinct entities per hour (of the events' own time), entity type and event type. "
+    "A partition is of the events that were stored on its day.",
     ("clickhouse", "view"),
     "fraiseql_events_hourly",
 )
 ORG_DAILY = Asset(
     "analytics/org_daily",
     "Per day (of the events' own time) and tenant: events, distinct entities and users, the entity "
-    "types touched, and how many were created, updated and deleted.",
+    "types touched, and how many were created, updated and deleted. "
+    "A partition is of the events that were stored on its day.",
     ("clickhouse", "view"),
     "fraiseql_org_daily",
 )
 EVENT_TYPE_STATS = Asset(
     "analytics/event_type_stats",
     "Per hour (of the events' own time) and event type: events, their rate, distinct entities, "
-    "first and last seen, and how long the mutations took.",
+    "first and last seen, and how long the mutations took. A partition is of the events "
+    "that were stored on its day.",
     ("clickhouse", "view"),
     "fraiseql_event_type_stats",
 )

@@ -246,7 +246,12 @@ class AssetReader(Protocol):
         ...
 
     def partitions(self, asset: str) -> list[PartitionStats]:
-        """The partitions that hold rows, ascending by day."""
+        """The partitions that hold rows, ascending by day: of an aggregate those whose events were
+        stored on the day."""
+        ...
+
+    def rows(self, asset: str, days: Sequence[date] | None) -> int:
+        """How many rows `batches` yields of some days, or of all."""
         ...
 
     def batches(
@@ -260,6 +265,8 @@ class AssetReader(Protocol):
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Streams an asset, of some partitions or of all, in record batches of its schema.
+
+        Rows of an aggregate are merged over the partitions.
 
         `entity_type`, `start` (included) and `end` (excluded, both by the events' own timestamp)
         narrow the `…/events` assets. Closing the iterator ends the query on the server.

@@ -8,7 +8,13 @@ from typing import Any
 import requests
 
 from fraiseql_assets.datasets import DATASETS, EVENTS, REQUESTS, Dataset
-from fraiseql_assets.pipeline.pending import beyond_log, different_log, uncommitted
+from fraiseql_assets.pipeline.pending import (
+    beyond_log,
+    different_log,
+    lost_sentence,
+    lost_unread,
+    uncommitted,
+)
 from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, merge
 from fraiseql_assets.settings import Settings
@@ -32,6 +38,8 @@ class LogStatus:
     stream: str
     first: int = 0
     last: int = 0
+    newest: int = 0
+    """The newest message that it still holds."""
     messages: int = 0
     bytes: int = 0
     dead_letters: int = 0
@@ -46,6 +54,8 @@ class PlaneStatus:
     position: int = 0
     behind: int = 0
     """Sequences in the log that the plane has not committed."""
+    lost: str | None = None
+    """Which messages the log has dropped before the plane read them, and what to do."""
     rows: int = 0
     """Rows that committed ranges hold."""
     begun: tuple[str, ...] = ()
@@ -126,7 +136,8 @@ def _look_at_log(dataset: Dataset, settings: Settings) -> LogStatus:
     stream = dataset.stream(settings)
     try:
         with Log(settings, name="fraiseql-assets status", dataset=dataset) as log:
-            bounds = log.bounds()
+            # What is published in between counts as not read yet, never as lost.
+            bounds, newest = log.bounds(), log.newest()
             dead_letters = log.count_dead_letters()
             log.probe_write()
     except LogError as error:
@@ -135,6 +146,7 @@ def _look_at_log(dataset: Dataset, settings: Settings) -> LogStatus:
         stream,
         bounds.first,
         bounds.last,
+        newest,
         bounds.messages,
         bounds.bytes,
         dead_letters,
@@ -157,12 +169,14 @@ def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneSta
         plane.close()
     committed = [entry for entry in entries if entry.state == "committed"]
     missing = uncommitted(log.first, log.last, entries)
+    lost = lost_unread(log.newest, missing)
     ranges = merge(committed_ranges(entries))
     newest = max((entry.at for entry in committed), default=None)
     return PlaneStatus(
         plane.name,
         position=_position(ranges, missing),
-        behind=sum(map(len, missing)),
+        behind=sum(map(len, missing)) - sum(map(len, lost)),
+        lost=lost_sentence(plane.name, log.stream, lost) if lost else None,
         rows=sum(entry.rows for entry in committed),
         begun=tuple(str(entry.range) for entry in entries if entry.state == "begun"),
         last_commit=newest.isoformat(timespec="seconds") if newest else None,

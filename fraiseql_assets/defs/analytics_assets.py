@@ -1,7 +1,8 @@
 """The analytics plane in Dagster: events and their aggregates in ClickHouse, by day."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import date
 from typing import TYPE_CHECKING, cast
 
 import dagster as dg
@@ -10,7 +11,7 @@ from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, STREAM_EVENT
 from fraiseql_assets.defs.checks import day_of_check, log_checks
 from fraiseql_assets.defs.materialise import EventsConfig, materialise, plane_of
 from fraiseql_assets.defs.metadata import column_schema, metadata_of
-from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.partitions import DAILY, day_of
 from fraiseql_assets.defs.specs import spec_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def analytics_events(
     from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
 
     done = materialise(context, ANALYTICS_EVENTS, config)
+    rows = _rows_of(done.day_rows, day_of(context.partition_key))
     for asset in (ANALYTICS_EVENTS, *AGGREGATES):
         key = dg.AssetKey(asset.path)
         if key not in context.selected_asset_keys:
@@ -43,18 +45,32 @@ def analytics_events(
         if done.is_observation:
             context.log_event(
                 dg.AssetObservation(
-                    key, partition=context.partition_key, metadata={"rows": done.day_rows}
+                    key, partition=context.partition_key, metadata={"rows": rows.get(asset.key, 0)}
                 )
             )
             continue
-        day_rows = done.day_rows if asset is ANALYTICS_EVENTS else None
         yield dg.MaterializeResult(
             asset_key=key,
             metadata={
-                **metadata_of(done.report, asset, day_rows=day_rows, ranges=done.ranges),
+                **metadata_of(done.report, asset, day_rows=rows.get(asset.key), ranges=done.ranges),
                 "dagster/column_schema": column_schema(SCHEMAS[asset.key], COLUMN_DESCRIPTIONS),
             },
         )
+
+
+def _open() -> "AnalyticsPlane":
+    return cast("AnalyticsPlane", plane_of(ANALYTICS_EVENTS))
+
+
+def _rows_of(events: int, day: date) -> dict[str, int]:
+    """The rows of each asset's partition now; of the aggregates none if they cannot be counted."""
+    from fraiseql_assets.planes import PlaneError
+
+    rows = {ANALYTICS_EVENTS.key: events}
+    with suppress(PlaneError), closing(_open()) as plane:
+        counted = plane.aggregate_rows(day)
+        rows |= {aggregate.key: counted[aggregate.path[-1]] for aggregate in AGGREGATES}
+    return rows
 
 
 events_against_the_log = log_checks(ANALYTICS_EVENTS)
@@ -78,7 +94,7 @@ def aggregates_against_the_rows(
     context: dg.AssetCheckExecutionContext,
 ) -> Iterator[dg.AssetCheckResult]:
     """Compares the aggregates with the raw rows of the partition, in one query."""
-    with closing(cast("AnalyticsPlane", plane_of(ANALYTICS_EVENTS))) as plane:
+    with closing(_open()) as plane:
         counted = plane.compare_aggregates(day_of_check(context))
     for check in context.selected_asset_check_keys:
         events = counted[check.asset_key.path[-1]]

@@ -16,6 +16,7 @@ from fraiseql_assets.defs import operational_assets as operational
 from fraiseql_assets.defs.jobs import ANALYTICS_JOBS, OPERATIONAL_JOBS, REQUEST_JOBS
 from fraiseql_assets.defs.partitions import FIRST_DAY
 from fraiseql_assets.defs.retention import RETENTION_JOBS
+from fraiseql_assets.defs.source_links import with_source_links
 from fraiseql_assets.defs.stream_assets import stream_events, stream_requests
 from fraiseql_assets.settings import get_settings
 from sensors.events import events_sensor, plane_of_ticks
@@ -39,9 +40,14 @@ defs = dg.Definitions(
     assets=[
         stream_events,
         stream_requests,
-        analytics.analytics_events,
-        operational.operational_events,
-        operational.operational_requests,
+        *with_source_links(
+            [
+                analytics.analytics_events,
+                operational.operational_events,
+                operational.operational_requests,
+            ],
+            get_settings().source_url,
+        ),
     ],
     asset_checks=[
         analytics.events_against_the_log,

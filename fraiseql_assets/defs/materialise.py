@@ -11,7 +11,7 @@ from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.defs.metadata import sentence_of
 from fraiseql_assets.defs.partitions import day_of
 from fraiseql_assets.defs.run_control import RunControl, retried, tag_worker
-from fraiseql_assets.runs import EventsConfig
+from fraiseql_assets.runs import EventsConfig, pools_of
 
 # pyarrow and the clients are imported inside functions: at module level they cost every run a
 # second before its first row.
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RECONNECT_SECONDS = 30
 PROGRESS_SECONDS = 30.0
+HANDOVER_SECONDS = 20.0
+"""How much longer than FRAISEQL_RUN_SECONDS a run keeps going if no other one waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,14 @@ def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsC
 
     tag_worker(context)
     settings, day = get_settings(), day_of(context.partition_key)
-    with retried((PlaneError, LogError), (IngestError,)), closing(plane_of(asset)) as plane:
+    transient, final = (PlaneError, LogError), (IngestError,)
+    shared = len(pools_of(context.run)) > 1
+    if shared:
+        # The other plane's step waits for this one: it fails at once instead of being retried.
+        transient, final = (), (*final, *transient)
+    with retried(transient, final), closing(plane_of(asset)) as plane:
+        if shared:
+            plane.ping()
         name = f"fraiseql-assets {plane.name} run"
         control = RunControl(context.instance, context.run_id, asset.pool)
         batching, ahead = default_batching(settings), settings.queue_batches
@@ -65,14 +74,15 @@ def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsC
         with Log(
             settings, name=name, reconnect_seconds=RECONNECT_SECONDS, dataset=plane.dataset
         ) as log:
-            if config.range:
+            if config.range or config.keep_going:
                 report, ranges = _add(context, plane, log, day, job, config, control, settings)
             else:
                 report, ranges = _rebuild(context, plane, log, day, job, config, settings), ()
             entries = plane.ledger(log.stream, day)
         context.log.info(sentence_of(report, plane.name))
         day_rows = sum(e.rows for e in entries if e.state == "committed")
-        return Done(report, ranges, day_rows, config.only_if_broken and report.range is None)
+        may_do_nothing = config.only_if_broken or config.keep_going
+        return Done(report, ranges, day_rows, may_do_nothing and report.range is None)
 
 
 def plane_of(asset: Asset) -> "Plane":
@@ -107,11 +117,13 @@ def _add(
     from fraiseql_assets.pipeline.ingest import ingest_range
     from fraiseql_assets.pipeline.pending import parse_range, require_in_day
 
-    sequences = parse_range(config.range)
-    if not config.keep_going:
+    sequences = parse_range(config.range) if config.range else None
+    if sequences and not config.keep_going:
         require_in_day(log, sequences, day, plane.ledger(log.stream, day))
         return ingest_range(plane, log, sequences, day, job), (sequences,)
-    limits = Limits(settings.run_seconds, settings.run_quiet_seconds, settings.range_messages)
+    # Until then the sensor has requested the next run, and this one has made room for it.
+    seconds = settings.run_seconds + HANDOVER_SECONDS
+    limits = Limits(seconds, settings.run_quiet_seconds, settings.range_messages)
     followed = follow(
         plane,
         log,

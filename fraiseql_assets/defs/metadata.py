@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.catalogue import AGGREGATES, Asset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +43,9 @@ def metadata_of(
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/table_name": dg.MetadataValue.text(asset.table),
         "source": dg.MetadataValue.text(report.source),
-        "rows written": dg.MetadataValue.int(report.rows),
+        "rows written" if asset not in AGGREGATES else "events counted": dg.MetadataValue.int(
+            report.rows
+        ),
         "messages": dg.MetadataValue.int(report.messages),
         "dead letters": dg.MetadataValue.int(report.dead_letters),
         "duplicates dropped": dg.MetadataValue.int(report.duplicates),

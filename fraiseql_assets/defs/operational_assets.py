@@ -22,12 +22,13 @@ from fraiseql_assets.defs.specs import spec_of
 def _documents(asset: Asset, upstream: Asset) -> dg.AssetsDefinition:
     """The asset of a dataset, one index per day, found by any text in it."""
 
+    # No backfill policy means a run for each day, as the other plane's policy does. Assets with
+    # another policy get runs of their own, so that a backfill of both planes does not tie them.
     @dg.multi_asset(
         name="__".join(asset.path),
         description=asset.description,
         specs=[spec_of(asset, upstream, skippable=True)],
         partitions_def=DAILY,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
         pool=asset.pool,
     )
     def documents(

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import BY_KEY
-from fraiseql_assets.runs import LIVE, PLANE_TAG, WORKER_TAG
+from fraiseql_assets.runs import WORKER_TAG, waiting_run
 
 LOOK_SECONDS = 2.0
 """How often Dagster is asked: a query of its store each time."""
@@ -53,24 +52,8 @@ class RunControl:
         """Why the run should make room, None while nobody waits."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._waiting = next(self._waiting_runs(), None)
+            self._waiting = waiting_run(self._instance, self._pool, but=self._run_id)
         return self._waiting and f"run {self._waiting[:8]} waits for the pool {self._pool}"
-
-    def _waiting_runs(self) -> Iterator[str]:
-        for run in self._instance.get_runs(dg.RunsFilter(statuses=LIVE), limit=100):
-            if run.run_id != self._run_id and uses_pool(run, self._pool):
-                yield run.run_id
-
-
-def uses_pool(run: dg.DagsterRun, pool: str) -> bool:
-    """Whether a run writes to the assets of a pool or checks them."""
-    pools = run.run_op_concurrency.all_pools if run.run_op_concurrency else None
-    if pools is not None:
-        return pool in pools
-    keys = [*(run.asset_selection or ())]
-    keys += [check.asset_key for check in run.asset_check_selection or ()]
-    assets = (BY_KEY.get("/".join(key.path)) for key in keys)
-    return run.tags.get(PLANE_TAG) == pool or any(each and each.pool == pool for each in assets)
 
 
 def tag_worker(context: dg.AssetExecutionContext) -> None:

@@ -60,6 +60,9 @@ class OperationalReader:
             if rows
         ]
 
+    def rows(self, asset: str, days: Sequence[date] | None) -> int:
+        return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
+
     def _rows(self, names: Names, day: date, held: IndexState) -> int:
         if held.rows is not None:
             return held.rows

@@ -1,5 +1,6 @@
 """Building a whole day anew: from the log, and from a plane where the log is incomplete."""
 
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from fraiseql_assets.stream.log import Log
 
 LAST_SEQUENCE = 2**62
 SHOWN = 10
+ABANDON_SECONDS = 5.0
 
 
 class EventsWouldBeLost(IngestError):
@@ -63,9 +65,7 @@ def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Re
         report = write_parts(reading.parts(), log, plane, replacement, sequences, day, job)
         _require_nothing_lost(replacement, report, plane, other, day)
     except BaseException:
-        # The error that led here is the one to report.
-        with suppress(Exception):
-            replacement.abandon()
+        _abandon(replacement)
         raise
     known = merge(chain(sources.read_before, reading.seen, reading.filled))
     missing = sum(map(len, subtract(sequences, known)))
@@ -77,6 +77,21 @@ def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Re
     plane.record(entry)
     replacement.swap(committed_entry(entry, report))
     return replace(report, seconds=time.monotonic() - started)
+
+
+def _abandon(replacement: Replacement) -> None:
+    """Drops what was built, if the plane answers soon; otherwise the day's next rebuild drops it.
+
+    The error that led here is the one to report, and a terminated run ends within seconds.
+    """
+
+    def abandon() -> None:
+        with suppress(Exception):
+            replacement.abandon()
+
+    dropping = threading.Thread(target=abandon, name="abandon", daemon=True)
+    dropping.start()
+    dropping.join(ABANDON_SECONDS)
 
 
 def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> Sources | None:

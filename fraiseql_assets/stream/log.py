@@ -129,6 +129,11 @@ class Log:
         """The first message at or after a sequence, None when there is none."""
         return self._direct_get({"seq": sequence, "next_by_subj": ">"})
 
+    def newest(self) -> int:
+        """The sequence of the newest message that the log still holds, 0 if it holds none."""
+        position = self._direct_get({"last_by_subj": ">"})
+        return position.sequence if position else 0
+
     def first_of_day(self, day: date) -> int | None:
         """The sequence of the first message stored on or after a UTC day, None without one."""
         start = midnight(day).isoformat().replace("+00:00", "Z")

@@ -44,6 +44,9 @@ def _show(found: "Status") -> None:
     for plane in found.requests.planes:
         table.add_row(f"{plane.plane}/requests", *_cells(plane))
     out.print(table)
+    for plane in found.planes:
+        if plane.lost:
+            out.print(f"[yellow]![/yellow] {escape(plane.lost)}", soft_wrap=True)
     if found.dagster_error:
         out.print(f"[red]✗[/red] {escape(found.dagster_error)}", soft_wrap=True)
     elif not found.runs:
