@@ -143,7 +143,7 @@ def found(stack: Stack, *words: str) -> list[dict[str, Any]]:
 
 
 def arrived(stack: Stack, count: int, **parameters: str) -> bool:
-    """Whether a search over HTTP has so many hits. An index that is being created is unavailable."""
+    """Whether a search over HTTP has so many hits. An index in the making is unavailable."""
     answer = httpx.get(f"{stack.settings.http_url}/search", params=parameters, timeout=60)
     return answer.status_code == 200 and len(answer.json()["hits"]) == count
 
