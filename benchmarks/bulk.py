@@ -53,7 +53,7 @@ def actions(block: pa.Table) -> list[dict[str, Any]]:
 
 def _action(row: dict[str, Any]) -> dict[str, Any]:
     document = {name: value for name, value in row.items() if value is not None}
-    document["text"] = " ".join(row[name] or "" for name in (*SEARCHED, "data"))
+    document["text"] = " ".join(row[name] or "" for name in (*SEARCHED, "data", "changes"))
     for name in ("data", "changes"):
         if row[name] is not None:
             document[f"{name}_json"] = row[name]

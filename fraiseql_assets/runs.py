@@ -39,11 +39,9 @@ def pools_of(run: dg.DagsterRun) -> set[str]:
         return set(pools)
     keys = [*(run.asset_selection or ())]
     keys += [check.asset_key for check in run.asset_check_selection or ()]
-    assets = [BY_KEY[name] for key in keys if (name := "/".join(key.path)) in BY_KEY]
-    if assets:
-        return {asset.pool for asset in assets}
+    assets = [BY_KEY["/".join(key.path)] for key in keys if "/".join(key.path) in BY_KEY]
     tagged = run.tags.get(PLANE_TAG)
-    return {tagged} if tagged else set()
+    return {asset.pool for asset in assets} or ({tagged} if tagged else set())
 
 
 def waiting_run(instance: dg.DagsterInstance, pool: str, *, but: str = "") -> str | None:

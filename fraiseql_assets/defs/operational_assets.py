@@ -22,12 +22,12 @@ from fraiseql_assets.defs.specs import spec_of
 def _documents(asset: Asset, upstream: Asset) -> dg.AssetsDefinition:
     """The asset of a dataset, one index per day, found by any text in it."""
 
-    # No backfill policy means a run for each day, as the other plane's policy does. Assets with
-    # another policy get runs of their own, so that a backfill of both planes does not tie them.
     @dg.multi_asset(
         name="__".join(asset.path),
         description=asset.description,
         specs=[spec_of(asset, upstream, skippable=True)],
+        # No backfill policy means a run for each day, as the other plane's policy does. Assets with
+        # another policy get runs of their own, so that a backfill of both planes does not tie them.
         partitions_def=DAILY,
         pool=asset.pool,
     )

@@ -18,19 +18,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraiseql_assets.json_escaping import escaped, value_buffer
-from fraiseql_assets.operational.json_text import objects, rfc3339, words
+from fraiseql_assets.operational.json_text import objects, parts_of_names, rfc3339, words
 
 LONGEST_ID = 512
-"""Bytes that Elasticsearch takes as a document's id."""
+"""The longest document id that Elasticsearch accepts, in bytes."""
 HASHED = "sha256:"
 
 REQUIRED_TEXT = ("event_id", "event_type", "entity_type", "entity_id")
 OPTIONAL_TEXT = ("user_id", "tenant_id", "actor_type", "acting_for", "schema_version", "cdc_source")
 OPTIONAL_NUMBERS = ("seq", "duration_ms")
-SEARCHED = ("event_id", "entity_type", "event_type", "entity_id", "tenant_id", "user_id")
+SEARCHED = (
+    *("entity_type", "event_type", "entity_id", "user_id"),
+    *("acting_for", "tenant_id", "event_id"),
+)
+"""What the text of an event begins with: names, then ids. The values follow."""
 
 _TEXT_FACTOR = 4
-"""Bytes of a body per byte of Arrow, about: what a chunk of rows is measured by beforehand."""
+"""About how many bytes of a body a byte of Arrow becomes; used to estimate a chunk of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +129,23 @@ def event_documents(
     pieces += [',"text":"']
     for name in SEARCHED:
         pieces += [text[name], " "]
-    data = events["data"]
-    spoken = words(data)
-    pieces += [text["data"] if spoken is data else escaped(spoken), '"}\n']
+    pieces += [_parts(events["entity_type"]), " "]
+    pieces += [_spoken(events["data"], text["data"]), " "]
+    pieces += [_spoken(events["changes"], text["changes"]), '"}\n']
     return _joined(*pieces)
+
+
+def _spoken(column: pa.StringArray, as_escaped: pa.StringArray) -> pa.StringArray:
+    """JSON texts as words to search, escaped; the escaped column itself where they are the same."""
+    spoken = words(column)
+    return as_escaped if spoken is column else escaped(spoken)
+
+
+def _parts(names: pa.StringArray) -> pa.StringArray:
+    """The parts of compound names, escaped. There are few names, so each is taken apart once."""
+    distinct = names.dictionary_encode()
+    parts = pa.array(map(parts_of_names, distinct.dictionary.to_pylist()), pa.utf8())
+    return escaped(parts).take(distinct.indices)
 
 
 def _field(name: str, values: pa.StringArray, quote: str) -> list[pa.Array | str]:

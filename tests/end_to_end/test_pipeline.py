@@ -440,14 +440,16 @@ def test_a_terminated_rebuild_ends_though_its_server_hangs_and_leaves_the_day(
     op: str, stack: Stack, planes: list[Plane]
 ) -> None:
     served = stack.settings
-    publish_events(served, 200_000, "arrow")
+    publish_events(served, 1_000, "arrow")
     caught_up(served)
+    # A run under way would hold the plane, and hang as well.
+    eventually(lambda: not look(served).runs, served)
     before = rows_of(planes)
-    run = launch(served, JOBS[op])
-    eventually(lambda: "ExecutionStepStartEvent" in kinds_of(run_of(served, run)), served)
     server = stack.process_of(f"local_stack.{SERVERS[op]}")
     server.suspend()
     try:
+        run = launch(served, JOBS[op])
+        eventually(lambda: "ExecutionStepStartEvent" in kinds_of(run_of(served, run)), served)
         terminated = time.monotonic()
         ask(served, TERMINATE, id=run)
         found = ended(served, run)
