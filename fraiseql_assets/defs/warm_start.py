@@ -1,10 +1,10 @@
 """How the code server starts runs: forked from a process that has imported everything."""
 
 from multiprocessing.context import ForkServerContext
-from multiprocessing.synchronize import Semaphore
+from multiprocessing.synchronize import Event, Semaphore
 
 
-class Latch:
+class Latch(Event):
     """An event that one other process waits for; it is set once.
 
     The standard library's event waits, when it is set, until each sleeper has woken. If the process
@@ -12,8 +12,9 @@ class Latch:
     start no run again.
     """
 
-    def __init__(self, context: ForkServerContext) -> None:
-        self._set: Semaphore = context.Semaphore(0)
+    def __init__(self, *, ctx: ForkServerContext) -> None:
+        super().__init__(ctx=ctx)
+        self._set: Semaphore = ctx.Semaphore(0)
 
     def set(self) -> None:
         """Wakes the process that waits. Never blocks."""
@@ -34,6 +35,5 @@ class Latch:
 class WarmContext(ForkServerContext):
     """The standard library's fork server, with events that a killed process cannot block."""
 
-    # Dagster uses no more of an event than a latch has.
-    def Event(self) -> Latch:  # noqa: N802  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Latch(self)
+    def Event(self) -> Latch:  # noqa: N802 [the name that Dagster uses]
+        return Latch(ctx=self)

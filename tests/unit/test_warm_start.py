@@ -1,5 +1,6 @@
 """The event that terminates a run: it wakes its process, and a killed process blocks nobody."""
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
@@ -58,6 +59,10 @@ def test_a_process_that_was_killed_while_it_waited_does_not_block_it(
     setting.join(SECONDS)
     assert not setting.is_alive()
     assert latch.is_set()
+
+
+def test_dagster_takes_it_for_an_event(latch: Latch) -> None:
+    assert isinstance(latch, type(multiprocessing.Event()))
 
 
 def test_it_is_set_once(latch: Latch) -> None:
