@@ -77,7 +77,7 @@ def clickhouse_look(settings: Settings) -> Look:
 
 def elasticsearch_look(settings: Settings) -> Look:
     """A function that returns which of some events a search finds."""
-    client, alias = connect_elasticsearch(settings, timeout=30), Names.of(settings).events
+    client, alias = connect_elasticsearch(settings, timeout=30), Names.of(settings).all_days
 
     def look(ids: Iterable[str]) -> set[str]:
         try:

@@ -5,6 +5,8 @@ import time
 import dagster as dg
 from pydantic import Field
 
+from fraiseql_assets.catalogue import BY_KEY
+
 PLANE_TAG = "fraiseql/plane"
 STREAM_TAG = "fraiseql/stream"
 RANGE_TAG = "fraiseql/range"
@@ -37,8 +39,9 @@ def pools_of(run: dg.DagsterRun) -> set[str]:
         return set(pools)
     keys = [*(run.asset_selection or ())]
     keys += [check.asset_key for check in run.asset_check_selection or ()]
+    assets = [BY_KEY["/".join(key.path)] for key in keys if "/".join(key.path) in BY_KEY]
     tagged = run.tags.get(PLANE_TAG)
-    return {key.path[0] for key in keys} | ({tagged} if tagged else set())
+    return {asset.pool for asset in assets} or ({tagged} if tagged else set())
 
 
 def waiting_run(instance: dg.DagsterInstance, pool: str, *, but: str = "") -> str | None:

@@ -1,4 +1,5 @@
-"""The sensors that keep both planes up with the log: one per plane, independent of each other.
+"""The sensors that keep the planes up with the log: one per plane and dataset, independent of each
+other.
 
 A tick asks the log for its bounds and the plane for its ledger, and asks Dagster for one run over
 the oldest range that is in the log and in neither the ledger nor a live run. The ledger is the
@@ -49,11 +50,13 @@ RECENT = timedelta(minutes=15)
 
 
 @cache
-def plane_of_ticks(name: str) -> "Plane":
-    """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
+def plane_of_ticks(asset: Asset) -> "Plane":
+    """The asset's plane as a tick asks it; kept between ticks, since connecting costs more than
+    asking."""
+    from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.setup import open_plane
 
-    return open_plane(name, _with_short_timeout())
+    return open_plane(asset.plane, _with_short_timeout(), DATASETS[asset.dataset])
 
 
 def _with_short_timeout() -> "Settings":
@@ -77,11 +80,11 @@ def events_sensor(
     """The sensor that asks for runs of `job` until `asset` has caught up with the log."""
 
     @dg.sensor(
-        name=f"{asset.plane}_events_from_the_log",
+        name=f"{'_'.join(asset.path)}_from_the_log",
         job_name=job,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=status,
-        description=f"Asks for a run whenever the log holds events that {asset.key} does not.",
+        description=f"Asks for a run whenever {asset.key} lacks {asset.dataset} of the log.",
     )
     def from_the_log(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from fraiseql_assets.planes import PlaneError, PlaneOff
@@ -90,14 +93,16 @@ def events_sensor(
 
         settings = get_settings()
         if not settings.has_plane(asset.plane):
-            return dg.SkipReason(f"{PlaneOff(asset.plane)} Events wait in the log.")
+            return dg.SkipReason(
+                f"{PlaneOff(asset.plane)} {asset.dataset.capitalize()} wait in the log."
+            )
         try:
             return _tick(context, asset, op, plane(), settings, first_day)
         except LogError as error:
             return dg.SkipReason(f"The log is out of reach; nothing is lost, it waits. {error}")
         except PlaneError as error:
             return dg.SkipReason(
-                f"The {asset.plane} plane is out of reach; events wait in the log. {error}"
+                f"The {asset.plane} plane is out of reach; {asset.dataset} wait in the log. {error}"
             )
 
     return from_the_log
@@ -111,6 +116,7 @@ def _tick(
     settings: "Settings",
     first_day: date,
 ) -> dg.SensorResult | dg.SkipReason:
+    from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.pipeline.pending import (
         PendingRange,
         beyond_log,
@@ -123,24 +129,26 @@ def _tick(
     )
     from fraiseql_assets.stream.log import Log
 
-    live = _live_run(context.instance, asset.plane, settings.stream)
+    dataset = DATASETS[asset.dataset]
+    stream = dataset.stream(settings)
+    live = _live_run(context.instance, asset.plane, stream)
     own = live.dagster_run if live else None
-    waits = waiting_run(context.instance, asset.plane, but=own.run_id if own else "")
+    waits = waiting_run(context.instance, asset.pool, but=own.run_id if own else "")
     if live and own and not waits and _is_due(live, settings.run_seconds):
-        return dg.SensorResult([_successor(asset, op, settings.stream, own)])
+        return dg.SensorResult([_successor(asset, op, stream, own)])
     if own:
         return dg.SkipReason(f"A run is under way: {_shown(own)}")
     if waits:
         return dg.SkipReason(f"Run {waits[:8]} comes first")
-    with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
-        entries = plane.ledger(settings.stream)
+    with Log(settings, name=f"fraiseql-assets {asset.plane} sensor", dataset=dataset) as log:
+        entries = plane.ledger(stream)
         bounds = log.bounds()
         warning = _other_instance(context, entries)
         if warning:
             context.log.warning(warning)
         ahead = beyond_log(bounds.last, entries)
         if ahead:
-            return dg.SkipReason(different_log(asset.plane, settings.stream, ahead))
+            return dg.SkipReason(different_log(asset.plane, stream, ahead))
         missing = uncommitted(bounds.first, bounds.last, entries)
         next_range = next_pending(log, missing, entries, most=settings.range_messages)
         lost = lost_unread(log.newest(), missing) if missing and not next_range else []
@@ -156,14 +164,14 @@ def _tick(
         if outside:
             waiting = outside
             continue
-        attempts, wait = _backoff(context.instance, asset.plane, settings.stream, pending)
+        attempts, wait = _backoff(context.instance, asset.plane, stream, pending)
         if wait <= 0:
-            request = _request(asset, op, settings.stream, pending, attempts + 1)
+            request = _request(asset, op, stream, pending, attempts + 1)
             return dg.SensorResult([request], cursor=str(pending.range.last))
         waiting = f"{pending.range} has failed {attempts} times; asked for again in {wait:.0f} s"
-    reason = waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
+    reason = waiting or f"Up with the log, at sequence {bounds.last:,} of {stream}"
     if lost and not waiting:
-        reason = lost_sentence(asset.plane, settings.stream, lost)
+        reason = lost_sentence(asset.plane, stream, lost)
     return dg.SkipReason(f"{reason}. {warning}" if warning else reason)
 
 

@@ -19,6 +19,7 @@ from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, LEDGER_TABLE, setup_tables
 from fraiseql_assets.analytics.writer import write_live_block
+from fraiseql_assets.datasets import EVENTS
 from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import Block, DayCounts, LedgerEntry, PlaneNotSetUp, Written
@@ -29,6 +30,7 @@ class AnalyticsPlane:
     """ClickHouse as a plane; see `fraiseql_assets.planes.Plane` for what each method promises."""
 
     name = "analytics"
+    dataset = EVENTS
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

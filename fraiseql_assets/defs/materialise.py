@@ -1,13 +1,13 @@
-"""What the event assets of both planes share: a run's work, and what becomes of its errors."""
+"""What the assets share that a log fills: a run's work, and what becomes of its errors."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.defs.metadata import sentence_of
 from fraiseql_assets.defs.partitions import day_of
 from fraiseql_assets.defs.run_control import RunControl, retried, tag_worker
@@ -44,9 +44,7 @@ class Done:
     a backfill asks for is a materialisation in any case."""
 
 
-def materialise(
-    context: dg.AssetExecutionContext, open_plane: Callable[[], "Plane"], config: EventsConfig
-) -> Done:
+def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsConfig) -> Done:
     """Does a run's work: adds its range and what follows, or rebuilds its partition.
 
     Raises:
@@ -66,14 +64,16 @@ def materialise(
     if shared:
         # The other plane's step waits for this one: it fails at once instead of being retried.
         transient, final = (), (*final, *transient)
-    with retried(transient, final), closing(open_plane()) as plane:
+    with retried(transient, final), closing(plane_of(asset)) as plane:
         if shared:
             plane.ping()
         name = f"fraiseql-assets {plane.name} run"
-        control = RunControl(context.instance, context.run_id, plane.name)
+        control = RunControl(context.instance, context.run_id, asset.pool)
         batching, ahead = default_batching(settings), settings.queue_batches
         job = Job(context.run_id, config.attempt, batching, ahead, control.checkpoint)
-        with Log(settings, name=name, reconnect_seconds=RECONNECT_SECONDS) as log:
+        with Log(
+            settings, name=name, reconnect_seconds=RECONNECT_SECONDS, dataset=plane.dataset
+        ) as log:
             if config.range or config.keep_going:
                 report, ranges = _add(context, plane, log, day, job, config, control, settings)
             else:
@@ -85,17 +85,21 @@ def materialise(
         return Done(report, ranges, day_rows, may_do_nothing and report.range is None)
 
 
-def require_plane(name: str) -> None:
-    """Returns when a plane is switched on.
+def plane_of(asset: Asset) -> "Plane":
+    """The plane of an asset, by the settings of this process.
 
     Raises:
         dagster.Failure: it is switched off, which no retry changes.
     """
+    from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.planes import PlaneOff
     from fraiseql_assets.settings import get_settings
+    from fraiseql_assets.setup import open_plane
 
-    if not get_settings().has_plane(name):
-        raise dg.Failure(description=str(PlaneOff(name)), allow_retries=False)
+    settings = get_settings()
+    if not settings.has_plane(asset.plane):
+        raise dg.Failure(description=str(PlaneOff(asset.plane)), allow_retries=False)
+    return open_plane(asset.plane, settings, DATASETS[asset.dataset])
 
 
 def _add(

@@ -26,8 +26,8 @@ class RunEnded(Exception):
 class RunControl:
     """What a run asks Dagster about itself while it works."""
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str, plane: str) -> None:
-        self._instance, self._run_id, self._plane = instance, run_id, plane
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, pool: str) -> None:
+        self._instance, self._run_id, self._pool = instance, run_id, pool
         self._checked = self._looked = 0.0
         self._waiting: str | None = None
 
@@ -52,8 +52,8 @@ class RunControl:
         """Why the run should make room, None while nobody waits."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._waiting = waiting_run(self._instance, self._plane, but=self._run_id)
-        return self._waiting and f"run {self._waiting[:8]} waits for the {self._plane} plane"
+            self._waiting = waiting_run(self._instance, self._pool, but=self._run_id)
+        return self._waiting and f"run {self._waiting[:8]} waits for the pool {self._pool}"
 
 
 def tag_worker(context: dg.AssetExecutionContext) -> None:

@@ -22,6 +22,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError, ServerError, ServiceUnavailableError
 
+from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.planes import Batching
 from fraiseql_assets.prefetch import prefetch
@@ -60,16 +61,23 @@ class Server:
 
 
 class Log:
-    """A stream of JetStream, open for the length of a `with` block.
+    """The stream of a dataset, open for the length of a `with` block.
 
     Raises, from entering and from every method:
         LogUnavailable: NATS cannot be reached, refuses the credentials, or stopped answering.
         StreamMissing: NATS has no such stream.
     """
 
-    def __init__(self, settings: Settings, *, name: str, reconnect_seconds: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        reconnect_seconds: int = 0,
+        dataset: Dataset = EVENTS,
+    ) -> None:
         self._settings = settings
-        self.stream = settings.stream
+        self.stream = dataset.stream(settings)
         self._connect = connect(settings, name=name, reconnect_seconds=reconnect_seconds)
 
     def __enter__(self) -> Self:

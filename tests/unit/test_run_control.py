@@ -64,7 +64,20 @@ def test_it_makes_room_for_a_run_of_its_plane_alone(instance: dg.DagsterInstance
     )
     reason = RunControl(instance, run.run_id, "analytics").reason_to_end()
     assert reason is not None
-    assert "waits for the analytics plane" in reason
+    assert "waits for the pool analytics" in reason
+
+
+def test_runs_of_requests_and_of_events_do_not_wait_for_each_other(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = started(instance)
+    create_run_for_test(
+        instance,
+        status=dg.DagsterRunStatus.STARTING,
+        asset_selection=frozenset({dg.AssetKey(["operational", "requests"])}),
+    )
+    assert RunControl(instance, run.run_id, "operational").reason_to_end() is None
+    assert RunControl(instance, run.run_id, "operational_requests").reason_to_end() is not None
 
 
 def test_for_a_run_of_both_planes_room_is_made_only_now_and_then(
