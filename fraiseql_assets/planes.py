@@ -191,7 +191,7 @@ class Plane(Protocol):
         """Writes a block into the live partition, exactly once however often it is called."""
         ...
 
-    def replace(self, day: date, run_id: str) -> Replacement:
+    def replace(self, day: date) -> Replacement:
         """Begins rebuilding a day."""
         ...
 

@@ -75,9 +75,9 @@ class AnalyticsPlane:
         with translated(self._settings):
             return write_live_block(self._client, EVENTS_TABLE, block)
 
-    def replace(self, day: date, run_id: str) -> PartitionReplacement:
+    def replace(self, day: date) -> PartitionReplacement:
         with translated(self._settings):
-            return PartitionReplacement(self._client, self._settings, day, run_id)
+            return PartitionReplacement(self._client, self._settings, day)
 
     def count(self, day: date, *, distinct: bool = True) -> DayCounts:
         statement = sql("count_day", ids="uniqExact(event_id)" if distinct else "count()")

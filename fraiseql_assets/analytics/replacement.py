@@ -20,13 +20,12 @@ class PartitionReplacement:
     it was or as it will be, never half of it.
     """
 
-    def __init__(self, client: Client, settings: Settings, day: date, run_id: str) -> None:
+    def __init__(self, client: Client, settings: Settings, day: date) -> None:
         self._client, self._settings = client, settings
         self._day = day
         # Runs of a plane are serialised and a day has one staging area: what a killed run left
         # there is dropped by the next.
         suffix = f"staging_{day:%Y%m%d}"
-        self._run_id = run_id
         self._staging = {
             table: f"{table}_{suffix}"
             for table in (EVENTS_TABLE, *(aggregate.state_table for aggregate in AGGREGATES))

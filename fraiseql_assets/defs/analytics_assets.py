@@ -12,10 +12,12 @@ from fraiseql_assets.defs.checks import day_of_check, log_checks
 from fraiseql_assets.defs.materialise import EventsConfig, materialise, plane_of
 from fraiseql_assets.defs.metadata import column_schema, metadata_of
 from fraiseql_assets.defs.partitions import DAILY, day_of
+from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
 from fraiseql_assets.defs.specs import spec_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.analytics.plane import AnalyticsPlane
+    from fraiseql_assets.settings import Settings
 
 
 @dg.multi_asset(
@@ -31,13 +33,18 @@ if TYPE_CHECKING:
     pool=ANALYTICS_EVENTS.pool,
 )
 def analytics_events(
-    context: dg.AssetExecutionContext, config: EventsConfig
+    context: dg.AssetExecutionContext,
+    config: EventsConfig,
+    nats: Nats,
+    clickhouse: ClickHouse,
+    elasticsearch: Elasticsearch,
 ) -> Iterator[dg.MaterializeResult]:
     """Events and, fed by them in ClickHouse itself, their aggregates."""
     from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
 
-    done = materialise(context, ANALYTICS_EVENTS, config)
-    rows = _rows_of(done.day_rows, day_of(context.partition_key))
+    settings = settings_of(nats, clickhouse, elasticsearch)
+    done = materialise(context, ANALYTICS_EVENTS, config, settings)
+    rows = _rows_of(done.day_rows, day_of(context.partition_key), settings)
     for asset in (ANALYTICS_EVENTS, *AGGREGATES):
         key = dg.AssetKey(asset.path)
         if key not in context.selected_asset_keys:
@@ -58,14 +65,16 @@ def analytics_events(
         )
 
 
-def _rows_of(events: int, day: date) -> dict[str, int]:
+def _open(settings: "Settings") -> "AnalyticsPlane":
+    return cast("AnalyticsPlane", plane_of(ANALYTICS_EVENTS, settings))
+
+
+def _rows_of(events: int, day: date, settings: "Settings") -> dict[str, int]:
     """The rows of each asset's partition now; of the aggregates none if they cannot be counted."""
-    from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.planes import PlaneError
-    from fraiseql_assets.settings import get_settings
 
     rows = {ANALYTICS_EVENTS.key: events}
-    with suppress(PlaneError), closing(AnalyticsPlane(get_settings())) as plane:
+    with suppress(PlaneError), closing(_open(settings)) as plane:
         counted = plane.aggregate_rows(day)
         rows |= {aggregate.key: counted[aggregate.path[-1]] for aggregate in AGGREGATES}
     return rows
@@ -89,10 +98,10 @@ events_against_the_log = log_checks(ANALYTICS_EVENTS)
     pool=ANALYTICS_EVENTS.pool,
 )
 def aggregates_against_the_rows(
-    context: dg.AssetCheckExecutionContext,
+    context: dg.AssetCheckExecutionContext, clickhouse: ClickHouse
 ) -> Iterator[dg.AssetCheckResult]:
     """Compares the aggregates with the raw rows of the partition, in one query."""
-    with closing(cast("AnalyticsPlane", plane_of(ANALYTICS_EVENTS))) as plane:
+    with closing(_open(settings_of(clickhouse))) as plane:
         counted = plane.compare_aggregates(day_of_check(context))
     for check in context.selected_asset_check_keys:
         events = counted[check.asset_key.path[-1]]

@@ -11,6 +11,7 @@ from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.defs.materialise import plane_of
 from fraiseql_assets.defs.metadata import listed
 from fraiseql_assets.defs.partitions import DAILY, day_of
+from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.pipeline.verify import Verdict
@@ -46,16 +47,19 @@ def log_checks(asset: Asset) -> dg.AssetChecksDefinition:
     )
     def against_the_log(
         context: dg.AssetCheckExecutionContext,
+        nats: Nats,
+        clickhouse: ClickHouse,
+        elasticsearch: Elasticsearch,
     ) -> Iterator[dg.AssetCheckResult]:
         from fraiseql_assets.datasets import DATASETS
         from fraiseql_assets.pipeline.verify import verify_day
-        from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.log import Log
 
-        settings, dataset = get_settings(), DATASETS[asset.dataset]
+        settings = settings_of(nats, clickhouse, elasticsearch)
+        dataset = DATASETS[asset.dataset]
         name = f"fraiseql-assets {asset.plane} checks"
         with (
-            closing(plane_of(asset)) as plane,
+            closing(plane_of(asset, settings)) as plane,
             Log(settings, name=name, dataset=dataset) as log,
         ):
             keys = context.selected_asset_check_keys

@@ -11,6 +11,7 @@ import sys
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
+from fraiseql_assets.defs.warm_start import WarmContext
 from fraiseql_assets.settings import get_settings, variable
 
 WARM = [
@@ -36,7 +37,7 @@ thread: a fork does not inherit them."""
 
 def start_runs_warm() -> None:
     """Gives Dagster's server, which starts runs by `spawn`, processes of the fork server."""
-    warm = multiprocessing.get_context("forkserver")
+    warm = WarmContext()
     warm.set_forkserver_preload(WARM)
     forkserver.ensure_running()
     by_name = multiprocessing.get_context

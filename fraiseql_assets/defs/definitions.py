@@ -15,6 +15,7 @@ from fraiseql_assets.defs import analytics_assets as analytics
 from fraiseql_assets.defs import operational_assets as operational
 from fraiseql_assets.defs.jobs import ANALYTICS_JOBS, OPERATIONAL_JOBS, REQUEST_JOBS
 from fraiseql_assets.defs.partitions import FIRST_DAY
+from fraiseql_assets.defs.resources import RESOURCES
 from fraiseql_assets.defs.retention import RETENTION_JOBS
 from fraiseql_assets.defs.source_links import with_source_links
 from fraiseql_assets.defs.stream_assets import stream_events, stream_requests
@@ -77,6 +78,7 @@ defs = dg.Definitions(
         *(verify_schedule(asset, op, jobs[1].name, SCHEDULES) for asset, op, jobs in FED),
         *(retention_schedule(job, SCHEDULES) for job in RETENTION_JOBS),
     ],
+    resources=RESOURCES,
     # A run is one op that overlaps its own stages; a process per step would cost it three seconds.
     executor=dg.in_process_executor,
 )

@@ -44,7 +44,9 @@ class Done:
     a backfill asks for is a materialisation in any case."""
 
 
-def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsConfig) -> Done:
+def materialise(
+    context: dg.AssetExecutionContext, asset: Asset, config: EventsConfig, settings: "Settings"
+) -> Done:
     """Does a run's work: adds its range and what follows, or rebuilds its partition.
 
     Raises:
@@ -53,18 +55,17 @@ def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsC
     """
     from fraiseql_assets.pipeline.job import IngestError, Job, default_batching
     from fraiseql_assets.planes import PlaneError
-    from fraiseql_assets.settings import get_settings
     from fraiseql_assets.stream.connection import LogError
     from fraiseql_assets.stream.log import Log
 
     tag_worker(context)
-    settings, day = get_settings(), day_of(context.partition_key)
+    day = day_of(context.partition_key)
     transient, final = (PlaneError, LogError), (IngestError,)
     shared = len(pools_of(context.run)) > 1
     if shared:
         # The other plane's step waits for this one: it fails at once instead of being retried.
         transient, final = (), (*final, *transient)
-    with retried(transient, final), closing(plane_of(asset)) as plane:
+    with retried(transient, final), closing(plane_of(asset, settings)) as plane:
         if shared:
             plane.ping()
         name = f"fraiseql-assets {plane.name} run"
@@ -85,18 +86,16 @@ def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsC
         return Done(report, ranges, day_rows, may_do_nothing and report.range is None)
 
 
-def plane_of(asset: Asset) -> "Plane":
-    """The plane of an asset, by the settings of this process.
+def plane_of(asset: Asset, settings: "Settings") -> "Plane":
+    """The plane of an asset.
 
     Raises:
         dagster.Failure: it is switched off, which no retry changes.
     """
     from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.planes import PlaneOff
-    from fraiseql_assets.settings import get_settings
     from fraiseql_assets.setup import open_plane
 
-    settings = get_settings()
     if not settings.has_plane(asset.plane):
         raise dg.Failure(description=str(PlaneOff(asset.plane)), allow_retries=False)
     return open_plane(asset.plane, settings, DATASETS[asset.dataset])

@@ -16,6 +16,7 @@ from fraiseql_assets.defs.checks import log_checks
 from fraiseql_assets.defs.materialise import EventsConfig, materialise
 from fraiseql_assets.defs.metadata import column_schema, metadata_of
 from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
 from fraiseql_assets.defs.specs import spec_of
 
 
@@ -32,11 +33,15 @@ def _documents(asset: Asset, upstream: Asset) -> dg.AssetsDefinition:
         pool=asset.pool,
     )
     def documents(
-        context: dg.AssetExecutionContext, config: EventsConfig
+        context: dg.AssetExecutionContext,
+        config: EventsConfig,
+        nats: Nats,
+        clickhouse: ClickHouse,
+        elasticsearch: Elasticsearch,
     ) -> Iterator[dg.MaterializeResult]:
         from fraiseql_assets.datasets import DATASETS
 
-        done = materialise(context, asset, config)
+        done = materialise(context, asset, config, settings_of(nats, clickhouse, elasticsearch))
         key = dg.AssetKey(asset.path)
         if done.is_observation:
             context.log_event(

@@ -104,6 +104,11 @@ def _explained(where: str, error: ApiError) -> PlaneError:
         )
     if "index_closed_exception" in text:
         return DayUnavailable(closed_day(_index_of(error)))
+    if status == 503 and "search_phase_execution_exception" in text:
+        return PlaneUnavailable(
+            f"{where} has not started an index that is asked for: it was created a moment ago, or "
+            "it cannot start. Try again; `GET /_cluster/allocation/explain` says why it has not."
+        )
     if status in _OVERLOADED or "cluster_block_exception" in text:
         return PlaneUnavailable(f"{where} has no room for this now: {text[:300]}")
     if status == 413:

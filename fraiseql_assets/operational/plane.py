@@ -121,8 +121,7 @@ class OperationalPlane:
         writer = Writer(self._client, self._settings, self.dataset, target, through_alias=True)
         return writer.write(block)
 
-    def replace(self, day: date, run_id: str) -> DayReplacement:
-        del run_id
+    def replace(self, day: date) -> DayReplacement:
         with translated(self._settings):
             return DayReplacement(self._client, self._settings, self.dataset, day)
 

@@ -75,7 +75,7 @@ def _replace(plane: Plane, settings: Settings, day: date, attempt: int) -> int:
         return 0
     sequences = SequenceRange(committed[0].range.first, max(e.range.last for e in committed))
     before, kept = sum(e.rows for e in committed), 0
-    replacement = plane.replace(day, "erase")
+    replacement = plane.replace(day)
     try:
         events = _kept_events(plane, stream, day, committed)
         for block in build_blocks(events, stream, sequences, day, batching):

@@ -60,7 +60,7 @@ def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Re
     if sources is None:
         return Report(seconds=time.monotonic() - started)
     sequences, reading = sources.sequences, Reading(log, plane.dataset, other, sources, day, job)
-    replacement = plane.replace(day, job.run_id)
+    replacement = plane.replace(day)
     try:
         report = write_parts(reading.parts(), log, plane, replacement, sequences, day, job)
         _require_nothing_lost(replacement, report, plane, other, day)

@@ -244,7 +244,7 @@ def without(column: str, statement: str) -> str:
 def test_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:
     plane.write(block(varied(range(1, 101))))
     for last in (80, 120):
-        replacement = plane.replace(DAY, "run-2")
+        replacement = plane.replace(DAY)
         replacement.write(block(varied(range(1, 51))))
         replacement.write(block(varied(range(51, last + 1)), number=1))
         replacement.swap(
@@ -257,7 +257,7 @@ def test_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:
 
 def test_after_a_replacement_by_nothing(plane: AnalyticsPlane, reader: AssetReader) -> None:
     plane.write(block(varied(range(1, 11))))
-    plane.replace(DAY, "run-2").swap(entry(1, 10, state="committed", kind="partition"))
+    plane.replace(DAY).swap(entry(1, 10, state="committed", kind="partition"))
     assert assert_equal_to_raw_rows(reader) == 0
 
 

@@ -165,7 +165,7 @@ def test_a_range_whose_day_is_replaced_while_it_is_written_arrives_whole(
     def replace_without_the_range() -> None:
         [held_before] = [e for e in plane.ledger(filled.stream) if e.state == "committed"]
         events = pa.Table.from_batches(plane.events(held_before.day, EVENTS))
-        replacement = plane.replace(held_before.day, "run-2")
+        replacement = plane.replace(held_before.day)
         replacement.write(
             Block(events, filled.stream, held_before.range, held_before.day, 0, "again")
         )

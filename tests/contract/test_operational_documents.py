@@ -67,7 +67,7 @@ def test_after_a_replacement_the_aliases_name_the_new_index_alone_and_the_old_on
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     plane.write(block([event(1)]))
-    replacement = plane.replace(DAY, "run-2")
+    replacement = plane.replace(DAY)
     replacement.write(block([event(1)]))
     replacement.swap(entry(1, 1, state="committed", kind="partition", rows=1))
     alias, today = names
@@ -191,7 +191,7 @@ def test_a_new_day_that_lost_rows_is_not_swapped_in(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     plane.write(block([event(1)]))
-    replacement = plane.replace(DAY, "run-2")
+    replacement = plane.replace(DAY)
     replacement.write(block([event(1), event(2)]))
     server.delete(index=f"{names[1]}-000002", id="e-2")
     with pytest.raises(PlaneError, match=r"1 events instead of 2.*again"):

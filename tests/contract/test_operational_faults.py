@@ -18,6 +18,8 @@ from fraiseql_assets.operational.availability import DayUnavailable
 from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.operational.search.engine import Search
+from fraiseql_assets.operational.search.request import SearchRequest
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from local_stack import servers
@@ -143,12 +145,19 @@ def test_a_red_day_is_never_read_as_if_it_were_empty(
         read(reader)
 
 
+def test_a_search_over_a_red_day_says_that_an_index_has_not_started(
+    plane: OperationalPlane, red: str, settings: Settings
+) -> None:
+    with pytest.raises(PlaneUnavailable, match=r"has not started an index.*explain"):
+        Search(settings).hits(SearchRequest(), tenant=None)
+
+
 @pytest.mark.parametrize("state", ["closed", "red"])
 def test_a_day_that_cannot_be_used_is_replaced_all_the_same(
     plane: OperationalPlane, settings: Settings, state: str, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(state)
-    replacement = plane.replace(DAY, "run-2")
+    replacement = plane.replace(DAY)
     replacement.write(block([event(number) for number in range(1, 4)]))
     replacement.swap(entry(1, 3, state="committed", kind="partition", rows=3, messages=3))
     assert plane.count(DAY).rows == 3

@@ -38,7 +38,7 @@ def sequences(found: pa.Table) -> list[int]:
 def test_whatever_a_column_can_hold_comes_back_identical(
     plane: Plane, reader: AssetReader, events: list[dict[str, Any]]
 ) -> None:
-    replacement = plane.replace(DAY, "run-1")
+    replacement = plane.replace(DAY)
     written = replacement.write(block(events))
     assert (written.rows, written.duplicates, written.refused) == (len(events), 0, [])
     last = 2**63 - 1

@@ -27,7 +27,7 @@ def partition(last: int, rows: int, **fields: Any) -> Any:
 
 
 def test_the_new_day_takes_the_old_ones_place_in_rows_and_ledger(filled: Plane) -> None:
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     assert replacement.write(block(AFTER)).rows == 300
     assert filled.count(DAY).rows == 200
     swapped = partition(300, 300, run_id="run-2")
@@ -38,7 +38,7 @@ def test_the_new_day_takes_the_old_ones_place_in_rows_and_ledger(filled: Plane) 
 
 def test_what_was_in_the_old_day_alone_is_gone(filled: Plane) -> None:
     filled.write(block([event(150, event_id="stray", stream_row=1)]))
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     replacement.write(block(BEFORE))
     replacement.swap(partition(200, 200))
     assert filled.count(DAY).rows == 200
@@ -46,7 +46,7 @@ def test_what_was_in_the_old_day_alone_is_gone(filled: Plane) -> None:
 
 def test_an_abandoned_replacement_leaves_the_old_day(filled: Plane) -> None:
     before = filled.ledger(STREAM)
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     replacement.write(block(AFTER))
     replacement.abandon()
     assert filled.count(DAY).rows == 200
@@ -54,17 +54,17 @@ def test_an_abandoned_replacement_leaves_the_old_day(filled: Plane) -> None:
 
 
 def test_what_a_killed_replacement_left_behind_is_dropped_by_the_next(filled: Plane) -> None:
-    filled.replace(DAY, "killed").write(block([event(number) for number in range(400, 500)]))
-    replacement = filled.replace(DAY, "run-2")
+    filled.replace(DAY).write(block([event(number) for number in range(400, 500)]))
+    replacement = filled.replace(DAY)
     replacement.write(block(AFTER))
     replacement.swap(partition(300, 300))
     assert filled.count(DAY).rows == 300
 
 
 def test_a_replacement_whose_place_another_has_taken_is_not_swapped_in(filled: Plane) -> None:
-    first = filled.replace(DAY, "held to be dead")
+    first = filled.replace(DAY)
     first.write(block(AFTER[:150]))
-    filled.replace(DAY, "run-2")
+    filled.replace(DAY)
     first.write(block(AFTER[150:], number=1))
     with pytest.raises(PlaneError):
         first.swap(partition(300, 300))
@@ -72,7 +72,7 @@ def test_a_replacement_whose_place_another_has_taken_is_not_swapped_in(filled: P
 
 
 def test_a_day_that_was_not_there_is_there_at_once(plane: Plane) -> None:
-    replacement = plane.replace(DAY, "run-1")
+    replacement = plane.replace(DAY)
     replacement.write(block(BEFORE))
     assert plane.count(DAY).rows == 0
     replacement.swap(partition(200, 200))
@@ -80,12 +80,12 @@ def test_a_day_that_was_not_there_is_there_at_once(plane: Plane) -> None:
 
 
 def test_a_day_can_be_replaced_by_nothing(filled: Plane) -> None:
-    filled.replace(DAY, "run-2").swap(partition(200, 0))
+    filled.replace(DAY).swap(partition(200, 0))
     assert filled.count(DAY).rows == 0
 
 
 def test_events_written_after_the_swap_join_the_new_day(filled: Plane) -> None:
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     replacement.write(block(AFTER))
     replacement.swap(partition(300, 300))
     later = block([event(301), event(302), event(303, event_id="e-7")])
@@ -94,7 +94,7 @@ def test_events_written_after_the_swap_join_the_new_day(filled: Plane) -> None:
 
 
 def test_a_range_that_came_meanwhile_is_not_lost(filled: Plane) -> None:
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     replacement.write(block(BEFORE))
     filled.record(entry(201, 202))
     filled.write(block([event(201), event(202)]))
@@ -108,7 +108,7 @@ def test_a_block_whose_rows_went_with_the_old_day_is_written_anew(filled: Plane)
     late = block([event(201), event(202)])
     filled.record(entry(201, 202))
     filled.write(late)
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     replacement.write(block(BEFORE))
     replacement.swap(partition(200, 200))
     assert filled.count(DAY).rows == 200
@@ -123,7 +123,7 @@ def test_other_days_and_streams_are_left_alone(filled: Plane) -> None:
     kept = [entry(201, 201, day=tomorrow), entry(1, 9, stream="another")]
     for recorded in kept:
         filled.record(recorded)
-    replacement = filled.replace(DAY, "run-2")
+    replacement = filled.replace(DAY)
     replacement.write(block(AFTER))
     replacement.swap(partition(300, 300))
     assert filled.count(tomorrow).rows == 1
@@ -151,7 +151,7 @@ def test_a_reader_never_sees_a_unfinished_replacements_or_empty_day(
     counting.start()
     try:
         for _ in range(4):
-            replacement = filled.replace(DAY, "run-2")
+            replacement = filled.replace(DAY)
             replacement.write(block(AFTER))
             replacement.swap(partition(300, 300))
     finally:

@@ -330,6 +330,7 @@ def test_an_installation_of_events_alone_goes_on_and_is_widened_by_setup(
             requests.write(_one_request(settings))
             dropped = requests.enforce_retention(datetime.now(UTC).date() + timedelta(60))
             assert all("-requests-" in line for line in dropped)
+        assert events.count(DAY).rows == 2
         reader = OperationalReader(settings)
         [partition] = reader.partitions(OPERATIONAL_EVENTS.key)
         assert (partition.rows, partition.materialised_at is not None) == (2, True)

@@ -121,8 +121,8 @@ def test_a_rebuild_that_goes_on_after_the_loss_does_not_take_the_days_place(
         def __getattr__(self, name: str) -> Any:
             return getattr(plane, name)
 
-        def replace(self, day: Any, run_id: str) -> Any:
-            return Interrupted(plane.replace(day, run_id), 1, server.lose)
+        def replace(self, day: Any) -> Any:
+            return Interrupted(plane.replace(day), 1, server.lose)
 
     dying: Any = Dying()
     with pytest.raises(PlaneError):

@@ -61,7 +61,7 @@ def kill(request: pytest.FixtureRequest, plane_name: str, monkeypatch: pytest.Mo
 
 
 def rebuild(plane: Plane) -> None:
-    replacement = plane.replace(DAY, "run-2")
+    replacement = plane.replace(DAY)
     replacement.write(block(AFTER))
     plane.record(entry(1, 300, kind="partition"))
     replacement.swap(entry(1, 300, state="committed", kind="partition", rows=300))

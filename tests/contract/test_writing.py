@@ -72,7 +72,7 @@ def test_the_same_id_on_another_day_is_another_event(plane: Plane) -> None:
 
 
 def test_a_replayed_event_that_a_rebuild_brought_meanwhile_is_held_once(plane: Plane) -> None:
-    replacement = plane.replace(DAY, "run-2")
+    replacement = plane.replace(DAY)
     replacement.write(block([event(1), event(2)]))
     replacement.swap(entry(1, 2, state="committed", kind="partition", rows=2, messages=2))
     replayed = replace(block([event(2)]), token="replayed", replay=True)
@@ -81,7 +81,7 @@ def test_a_replayed_event_that_a_rebuild_brought_meanwhile_is_held_once(plane: P
 
 
 def test_a_replayed_event_that_the_day_lacks_is_written(plane: Plane) -> None:
-    replacement = plane.replace(DAY, "run-2")
+    replacement = plane.replace(DAY)
     replacement.write(block([event(1)]))
     replacement.swap(entry(1, 2, state="committed", kind="partition", rows=1, messages=2))
     replayed = replace(block([event(2)]), token="replayed", replay=True)

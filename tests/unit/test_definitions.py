@@ -16,10 +16,18 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
-from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, ASSETS, OPERATIONAL_EVENTS
+from fraiseql_assets.catalogue import (
+    AGGREGATES,
+    ANALYTICS_EVENTS,
+    ASSETS,
+    OPERATIONAL_EVENTS,
+    Asset,
+)
 from fraiseql_assets.defs.metadata import column_schema
+from fraiseql_assets.defs.resources import RESOURCES, ClickHouse, Nats, settings_of
 from fraiseql_assets.defs.source_links import with_source_links
 from fraiseql_assets.runs import WORKER_TAG, EventsConfig
+from fraiseql_assets.settings import get_settings
 
 with warnings.catch_warnings():
     # Dagster warns of features that are in preview, such as partitioned checks.
@@ -123,3 +131,17 @@ def test_the_command_line_of_dagster_finds_the_definitions() -> None:
     assert configured["directory_type"] == "project"
     module = importlib.import_module(configured["project"]["code_location_target_module"])
     assert module.defs is defs
+
+
+@pytest.mark.parametrize("asset", PLANES, ids=lambda asset: asset.key)
+def test_an_asset_names_the_servers_that_it_uses(asset: Asset) -> None:
+    definition = defs.resolve_asset_graph().get(dg.AssetKey(asset.path)).assets_def
+    assert definition.required_resource_keys >= {"nats", "clickhouse", "elasticsearch"}
+    assert {*RESOURCES} <= {*(defs.resources or {})}
+
+
+def test_a_resource_has_the_settings_address_unless_it_is_configured() -> None:
+    assert settings_of(Nats(), ClickHouse()) == get_settings()
+    configured = settings_of(Nats(), ClickHouse(url="http://other:8123/events"))
+    assert configured.clickhouse_url.get_secret_value() == "http://other:8123/events"
+    assert configured.nats_url == get_settings().nats_url

@@ -74,7 +74,7 @@ def test_requests_are_kept_by_the_operational_plane_alone() -> None:
 
 def test_a_run_of_it_fails_at_once_and_is_not_tried_again(off: str) -> None:
     with pytest.raises(dg.Failure, match=f"{off} plane is switched off") as caught:
-        plane_of(FED[off])
+        plane_of(FED[off], without(off))
     assert caught.value.allow_retries is False
 
 

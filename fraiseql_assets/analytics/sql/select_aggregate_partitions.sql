@@ -1,5 +1,6 @@
--- The states of a row may lie in several parts until these are merged.
-SELECT stream_date AS day, uniqExact((${key})) AS rows, 0 AS bytes
+-- The states of a row may lie in several parts until these are merged. No alias may have the name of
+-- a column of the key.
+SELECT stream_date, uniqExact((${key})), 0
 FROM ${table}
-GROUP BY day
-ORDER BY day
+GROUP BY stream_date
+ORDER BY stream_date

@@ -135,9 +135,9 @@ def opened(url: str, body: Any) -> tuple[str, Any]:
 def watch_materialise(module: Any) -> None:
     materialise = module.materialise
 
-    def watched(context: Any, asset: Any, config: Any) -> Any:
+    def watched(context: Any, asset: Any, *arguments: Any) -> Any:
         come_to(asset.pool, "asked")
-        return materialise(context, asset, config)
+        return materialise(context, asset, *arguments)
 
     module.materialise = watched
 
