@@ -23,8 +23,8 @@ demo: $(INSTALLED) ## Starts everything on this machine with demo data; Ctrl-C s
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-search: $(INSTALLED) ## Runs the operational plane's contract on OpenSearch too
-	$(BIN)/pytest tests/contract -k operational --search opensearch
+test-search: $(INSTALLED) ## Runs the contract of the operational plane and of search on OpenSearch too
+	$(BIN)/pytest tests/contract -k "operational or test_search or test_relevance" --search opensearch
 
 chaos: $(INSTALLED) ## Injects faults into real stacks in a hundred trials, and writes docs/guarantees.md
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md

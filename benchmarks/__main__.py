@@ -24,6 +24,8 @@ BENCHMARKS = {
     "reading": "messages from the log, against the client library nats-py",
     "bulk": "N8: request bodies for Elasticsearch",
     "indexing": "N15: documents into Elasticsearch",
+    "searching": "N16: searches among a million documents",
+    "storage": "bytes per event in the log and in each plane",
     "latency": "N11: time from published to visible",
     "backlog": "memory and cost of a backlog, by number of events",
 }

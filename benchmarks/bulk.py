@@ -18,7 +18,7 @@ from elasticsearch.helpers import streaming_bulk
 from harness import QUICK, ROUNDS, Comparison, alternate, rate, report
 from logs import as_stored, events
 
-from fraiseql_assets.operational.bodies import SEARCHED, bodies
+from fraiseql_assets.operational.bodies import SEARCHED, bodies, event_documents
 from fraiseql_assets.settings import Settings
 
 EVENTS = 2_000 if QUICK else 100_000
@@ -53,7 +53,7 @@ def actions(block: pa.Table) -> list[dict[str, Any]]:
 
 def _action(row: dict[str, Any]) -> dict[str, Any]:
     document = {name: value for name, value in row.items() if value is not None}
-    document["text"] = " ".join(row[name] or "" for name in (*SEARCHED, "data"))
+    document["text"] = " ".join(row[name] or "" for name in (*SEARCHED, "data", "changes"))
     for name in ("data", "changes"):
         if row[name] is not None:
             document[f"{name}_json"] = row[name]
@@ -63,7 +63,11 @@ def _action(row: dict[str, Any]) -> dict[str, Any]:
 
 def by_columns(block: pa.Table) -> float:
     """This project: the bytes of each request."""
-    return block.num_rows if sum(len(body.payload()) for body in bodies(block, INDEX, MOST)) else 0
+    return (
+        block.num_rows
+        if sum(len(body.payload()) for body in bodies(block, INDEX, MOST, event_documents))
+        else 0
+    )
 
 
 def by_library(made: Iterable[dict[str, Any]], count: int) -> float:

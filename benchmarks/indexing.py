@@ -21,7 +21,6 @@ from logs import as_stored, embedded, events
 from pydantic import SecretStr
 
 from fraiseql_assets.operational.client import connect
-from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.planes import Block
 from fraiseql_assets.ranges import SequenceRange
@@ -39,14 +38,16 @@ Write = Callable[[Settings, OperationalPlane, list[pa.Table]], int]
 def by_plane(settings: Settings, plane: OperationalPlane, blocks: list[pa.Table]) -> int:
     """Our side: the plane's writer, block by block."""
     return sum(
-        plane.write(Block(table, SequenceRange(1, EVENTS), DAY, number, f"benchmark:{number}")).rows
+        plane.write(
+            Block(table, "log", SequenceRange(1, EVENTS), DAY, number, f"benchmark:{number}")
+        ).rows
         for number, table in enumerate(blocks)
     )
 
 
 def by_library(settings: Settings, plane: OperationalPlane, blocks: list[pa.Table]) -> int:
     """The library's side, with all its defaults."""
-    index = f"{Names.of(settings).day(DAY)}-000001"
+    index = f"{settings.index_prefix}-events-{DAY:%Y.%m.%d}-000001"
     client = connect(settings, timeout=settings.request_timeout_seconds)
     with closing(client):
         return sum(
@@ -67,7 +68,7 @@ def measured(url: str, blocks: list[pa.Table], write: Write) -> float:
         plane.setup()
         found = rate(lambda: write(settings, plane, blocks))
         with closing(connect(settings, timeout=60)) as client:
-            client.indices.delete(index=f"{settings.index_prefix}-events-2026.01.01-000001")
+            client.indices.delete(index=f"{settings.index_prefix}-events-{DAY:%Y.%m.%d}-000001")
             client.indices.delete(index=f"{settings.index_prefix}-ledger")
     return found
 

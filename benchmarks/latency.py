@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from elasticsearch import NotFoundError
+from elasticsearch import ApiError, NotFoundError
 from harness import QUICK, Cell, Comparison, Side, Table, load, percentile, report, working
 from logs import events
 
@@ -77,7 +77,7 @@ def clickhouse_look(settings: Settings) -> Look:
 
 def elasticsearch_look(settings: Settings) -> Look:
     """A function that returns which of some events a search finds."""
-    client, alias = connect_elasticsearch(settings, timeout=30), Names.of(settings).events
+    client, alias = connect_elasticsearch(settings, timeout=30), Names.of(settings).all_days
 
     def look(ids: Iterable[str]) -> set[str]:
         try:
@@ -85,6 +85,11 @@ def elasticsearch_look(settings: Settings) -> Look:
                 index=alias, query={"ids": {"values": list(ids)}}, size=10_000, source=False
             )
         except NotFoundError:
+            return set()
+        except ApiError as error:
+            # The day's index was created just now, and its shard has not started.
+            if error.status_code != 503:
+                raise
             return set()
         return {hit["_id"] for hit in found["hits"]["hits"]}
 

@@ -72,22 +72,26 @@ def settings_of(name: str, **addresses: str) -> Settings:
     return settings.model_copy(update={url: SecretStr(at) for url, at in addresses.items()})
 
 
-def fill(settings: Settings, shape: str, count: int) -> None:
-    """Creates the stream and publishes events in a shape, `arrow` or `observer`."""
+def fill(
+    settings: Settings, shape: str, count: int, batches: Iterable[pa.RecordBatch] | None = None
+) -> None:
+    """Creates the stream and publishes events in a shape, `arrow` or `observer`: those of
+    `batches`, by default those of `events`."""
     with working(f"publishing {count:,} events as {shape}"):
         asyncio.run(setup_streams(settings))
+        made = events(count) if batches is None else batches
         if shape == "arrow":
-            asyncio.run(_publish_arrow(settings, count))
+            asyncio.run(_publish_arrow(settings, made))
         else:
-            _publish_observer(settings, count)
+            _publish_observer(settings, made)
 
 
-async def _publish_arrow(settings: Settings, count: int) -> None:
+async def _publish_arrow(settings: Settings, batches: Iterable[pa.RecordBatch]) -> None:
     subject = f"{settings.subject_prefix}.Batch.ARROW"
     async with connect(settings, name="benchmark", reconnect_seconds=10) as client:
         messages = (
             message
-            for batch in events(count)
+            for batch in batches
             for message in arrow_messages(batch, subject, max_payload=client.max_payload)
         )
         await publish(client, messages)
@@ -136,10 +140,10 @@ def _as_published(message: Outgoing, reply: str) -> bytes:
     return b"".join((line, head, message.payload, b"\r\n"))
 
 
-def _publish_observer(settings: Settings, count: int) -> None:
+def _publish_observer(settings: Settings, batches: Iterable[pa.RecordBatch]) -> None:
     messages = (
         message
-        for batch in events(count)
+        for batch in batches
         for message in observer_messages(batch, settings.subject_prefix)
     )
     access = access_of(settings)

@@ -31,6 +31,8 @@ class Principal:
     """Every claim, as it stands in the token."""
     authorization: str | None = field(default=None, repr=False, compare=False)
     """The header itself, for servers behind this one; whatever it holds, where none is checked."""
+    traceparent: str | None = field(default=None, repr=False, compare=False)
+    """The trace that the call belongs to, as its W3C header says."""
 
 
 ANYONE = Principal()
@@ -126,7 +128,10 @@ class Authentication(flight.ServerMiddlewareFactory):
     ) -> AuthenticationMiddleware:
         given = headers.get("authorization", [None])[0]
         with answered():
-            return AuthenticationMiddleware(authenticate(given, self._secret))
+            principal = authenticate(given, self._secret)
+        if trace := headers.get("traceparent"):
+            principal = replace(principal, traceparent=trace[0])
+        return AuthenticationMiddleware(principal)
 
 
 def principal_of(context: flight.ServerCallContext) -> Principal:

@@ -1,4 +1,4 @@
-"""The asset `stream/events`: what the log holds, decoded as it is read, a day at a time."""
+"""The assets `stream/…`: what a log holds, decoded as it is read, a day at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from flight_service.assets import Asset
 from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
 from fraiseql_assets.catalogue import STREAM_EVENTS
-from fraiseql_assets.events.decode import decode
-from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.planes import Batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
@@ -24,18 +23,20 @@ READ_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """The log; see `flight_service.assets.AssetSource`.
+    """The log of a dataset; see `flight_service.assets.AssetSource`.
 
-    Rows are events as they were published: twice where they were published twice, and without
-    messages that are no events. How many rows a message gives is known only by decoding it, so an
+    Rows are as they were published: twice where they were published twice, and without messages
+    that cannot be decoded. How many rows a message gives is known only by decoding it, so an
     extent counts messages.
     """
 
     settings: Settings
+    key: str = STREAM_EVENTS.key
+    dataset: Dataset = EVENTS
 
     @property
     def schema(self) -> pa.Schema:
-        return EVENT_SCHEMA
+        return self.dataset.schema
 
     def extent(self, ticket: Asset) -> Extent:
         with self._log() as log:
@@ -43,7 +44,7 @@ class LogSource:
             days = dict(_ranges(log, ticket))
         return Extent(
             bytes=bounds.bytes if ticket.whole else None,
-            parts=tuple(_part(day, sequences) for day, sequences in days.items()),
+            parts=tuple(_part(self.key, day, sequences) for day, sequences in days.items()),
             about={
                 "rows": None,
                 "bytes": bounds.bytes if ticket.whole else None,
@@ -63,10 +64,12 @@ class LogSource:
         with self._log() as log:
             for _, sequences in _ranges(log, ticket):
                 for messages in log.read(sequences, batching_of(self.settings), ahead=AHEAD):
-                    yield from decode(messages).batches
+                    yield from self.dataset.decode(messages).batches
 
     def _log(self) -> Log:
-        return Log(self.settings, name="fraiseql flight", reconnect_seconds=30)
+        return Log(
+            self.settings, name="fraiseql flight", reconnect_seconds=30, dataset=self.dataset
+        )
 
 
 def batching_of(settings: Settings) -> Batching:
@@ -87,8 +90,8 @@ def _ranges(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
         day += timedelta(days=1)
 
 
-def _part(day: date, sequences: SequenceRange) -> Part:
+def _part(key: str, day: date, sequences: SequenceRange) -> Part:
     return Part(
-        Asset(asset=STREAM_EVENTS.key, partition=day),
+        Asset(asset=key, partition=day),
         {"partition": f"{day}", "first_sequence": sequences.first, "last_sequence": sequences.last},
     )

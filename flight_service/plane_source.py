@@ -9,7 +9,10 @@ import pyarrow as pa
 from flight_service.assets import Asset
 from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
+from fraiseql_assets.catalogue import AGGREGATES
 from fraiseql_assets.planes import AssetReader, PartitionStats
+
+AGGREGATE_KEYS = {asset.key for asset in AGGREGATES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,20 @@ class PlaneSource:
 
     def extent(self, ticket: Asset) -> Extent:
         found = self._partitions(ticket)
-        rows, size = sum(p.rows for p in found), sum(p.bytes for p in found)
+        size = sum(p.bytes for p in found)
+        # Rows of an aggregate are merged over the partitions: theirs do not add up.
+        merged = self.key in AGGREGATE_KEYS and len(found) > 1
+        rows = (
+            self.reader.rows(self.key, [p.day for p in found])
+            if merged
+            else sum(p.rows for p in found)
+        )
         materialised = [p.materialised_at for p in found if p.materialised_at]
         newest = max(materialised, default=None)
         return Extent(
             rows=rows,
             bytes=size or None,
-            parts=tuple(_part(self.key, partition) for partition in found),
+            parts=() if merged else tuple(_part(self.key, partition) for partition in found),
             about={
                 "rows": rows,
                 "bytes": size or None,

@@ -20,7 +20,8 @@ from flight_service.search import Search, SearchFlights, search_route
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
-from fraiseql_assets.catalogue import STREAM_EVENTS
+from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
+from fraiseql_assets.datasets import DATASETS
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.request_log.publisher import RequestRecorder, request_log
@@ -50,7 +51,10 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     recorder = recorder or request_log(settings)
     analytics = AnalyticsReader(settings) if settings.analytics_plane else None
     operational = OperationalReader(settings) if settings.operational_plane else None
-    sources: dict[str, AssetSource] = {STREAM_EVENTS.key: LogSource(settings)}
+    sources: dict[str, AssetSource] = {
+        asset.key: LogSource(settings, asset.key, DATASETS[asset.dataset])
+        for asset in (STREAM_EVENTS, STREAM_REQUESTS)
+    }
     for reader in filter(None, (analytics, operational)):
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)

@@ -14,7 +14,7 @@ from flight_service.errors import Forbidden, InvalidRequest, Refused, sentence_o
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.errors import GraphQLFailure
 from flight_service.graphql.transport.flight import GraphQLQuery
-from fraiseql_assets.request_log.asgi import Identity, RecordRequests, Scope
+from fraiseql_assets.request_log.asgi import Identity, RecordRequests, Scope, trace_of
 from fraiseql_assets.request_log.publisher import RequestRecorder
 from fraiseql_assets.requests.record import RequestError, RequestRecord, Status
 from fraiseql_assets.settings import Settings
@@ -86,6 +86,7 @@ class _Recording:
                 errors=[_error(failure)] if failure else [],
                 rows=self._rows,
                 bytes=self._bytes,
+                trace_id=trace_of((self._principal.traceparent or "").encode()),
                 timestamp=self._arrived,
             )
         )

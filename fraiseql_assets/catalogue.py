@@ -12,6 +12,8 @@ class Asset:
     kinds: tuple[str, ...]
     table: str
     """What a person queries in the server: a table, view, alias or stream name."""
+    dataset: str = "events"
+    """The dataset of `fraiseql_assets.datasets` that it is made of."""
 
     @property
     def path(self) -> list[str]:
@@ -20,6 +22,11 @@ class Asset:
     @property
     def plane(self) -> str:
         return self.path[0]
+
+    @property
+    def pool(self) -> str:
+        """The pool of its runs, of which one at a time writes to its plane."""
+        return self.plane if self.dataset == "events" else f"{self.plane}_{self.dataset}"
 
 
 OWNERS = ("team:data-platform",)
@@ -31,6 +38,14 @@ STREAM_EVENTS = Asset(
     ("nats",),
     "fraiseql_events",
 )
+STREAM_REQUESTS = Asset(
+    "stream/requests",
+    "The log of GraphQL requests: every request that the Flight service or the middleware has "
+    "recorded, as JetStream keeps it.",
+    ("nats",),
+    "fraiseql_requests",
+    "requests",
+)
 ANALYTICS_EVENTS = Asset(
     "analytics/events",
     "Every event once, as a row, for analysis: one partition per UTC day of storage in the log.",
@@ -39,21 +54,24 @@ ANALYTICS_EVENTS = Asset(
 )
 EVENTS_HOURLY = Asset(
     "analytics/events_hourly",
-    "Events and distinct entities per hour (of the events' own time), entity type and event type.",
+    "Events and distinct entities per hour (of the events' own time), entity type and event type. "
+    "A partition is of the events that were stored on its day.",
     ("clickhouse", "view"),
     "fraiseql_events_hourly",
 )
 ORG_DAILY = Asset(
     "analytics/org_daily",
     "Per day (of the events' own time) and tenant: events, distinct entities and users, the entity "
-    "types touched, and how many were created, updated and deleted.",
+    "types touched, and how many were created, updated and deleted. "
+    "A partition is of the events that were stored on its day.",
     ("clickhouse", "view"),
     "fraiseql_org_daily",
 )
 EVENT_TYPE_STATS = Asset(
     "analytics/event_type_stats",
     "Per hour (of the events' own time) and event type: events, their rate, distinct entities, "
-    "first and last seen, and how long the mutations took.",
+    "first and last seen, and how long the mutations took. A partition is of the events "
+    "that were stored on its day.",
     ("clickhouse", "view"),
     "fraiseql_event_type_stats",
 )
@@ -63,7 +81,22 @@ OPERATIONAL_EVENTS = Asset(
     ("elasticsearch", "index"),
     "fraiseql-events",
 )
+OPERATIONAL_REQUESTS = Asset(
+    "operational/requests",
+    "Every recorded GraphQL request once, as a searchable document: one index per UTC day of "
+    "storage in the log.",
+    ("elasticsearch", "index"),
+    "fraiseql-requests",
+    "requests",
+)
 
 AGGREGATES = (EVENTS_HOURLY, ORG_DAILY, EVENT_TYPE_STATS)
-ASSETS = (STREAM_EVENTS, ANALYTICS_EVENTS, *AGGREGATES, OPERATIONAL_EVENTS)
+ASSETS = (
+    STREAM_EVENTS,
+    STREAM_REQUESTS,
+    ANALYTICS_EVENTS,
+    *AGGREGATES,
+    OPERATIONAL_EVENTS,
+    OPERATIONAL_REQUESTS,
+)
 BY_KEY = {asset.key: asset for asset in ASSETS}

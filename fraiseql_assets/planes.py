@@ -1,7 +1,7 @@
 """What a plane promises to the pipeline that fills it and to the service that reads it.
 
 Two planes implement these protocols, `analytics` over ClickHouse and `operational` over
-Elasticsearch. They know events and ranges, never each other; one contract suite runs on both.
+Elasticsearch. They know datasets and ranges, never each other; one contract suite runs on both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.ranges import SequenceRange
@@ -87,7 +88,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One unit of writing: consecutive events of one range, never empty."""
+    """One unit of writing: consecutive rows of one range, never empty."""
 
     table: pa.Table
     stream: str
@@ -98,7 +99,7 @@ class Block:
     token: str
     """The same for the same block in every attempt, and for no other block. Opaque."""
     replay: bool = False
-    """Events that a run could not write and that are written after it: those that the day holds by
+    """Rows that a run could not write and that are written after it: those that the day holds by
     now, from their own log position, are left as they are."""
 
 
@@ -110,7 +111,7 @@ class Written:
     """Rows that the plane holds of this block after the call, whether this call wrote them or an
     earlier attempt did."""
     duplicates: int
-    """Rows left out since the day already holds an event of that id."""
+    """Rows left out since the day already holds a row of that id."""
     refused: list[Reject]
     """Rows that the plane will never take; they go to the dead letters."""
 
@@ -123,11 +124,11 @@ class Replacement(Protocol):
         ...
 
     def count(self) -> int:
-        """How many events the new partition holds."""
+        """How many rows the new partition holds."""
         ...
 
     def missing(self, most: int) -> list[str]:
-        """The ids of up to `most` events that the live partition holds and this one lacks."""
+        """The ids of up to `most` rows that the live partition holds and this one lacks."""
         ...
 
     def swap(self, entry: LedgerEntry) -> None:
@@ -151,9 +152,10 @@ class DayCounts:
 
 
 class Plane(Protocol):
-    """The writing side of a plane."""
+    """The writing side of a plane, for one dataset."""
 
     name: str
+    dataset: Dataset
 
     def ping(self) -> None:
         """Returns when the server answers and is set up.
@@ -199,8 +201,8 @@ class Plane(Protocol):
         ...
 
     def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
-        """A day's events up to the sequence `last`, in the log's order, in record batches of
-        `EVENT_SCHEMA`: what the other plane is rebuilt from where the log is incomplete."""
+        """A day's rows up to the sequence `last`, in the log's order, in record batches of the
+        dataset's schema: what a rebuild takes where the log is incomplete."""
         ...
 
     def record_erasure(self, erasure: Erasure) -> None:
@@ -244,7 +246,12 @@ class AssetReader(Protocol):
         ...
 
     def partitions(self, asset: str) -> list[PartitionStats]:
-        """The partitions that hold rows, ascending by day."""
+        """The partitions that hold rows, ascending by day: of an aggregate those whose events were
+        stored on the day."""
+        ...
+
+    def rows(self, asset: str, days: Sequence[date] | None) -> int:
+        """How many rows `batches` yields of some days, or of all."""
         ...
 
     def batches(
@@ -258,6 +265,8 @@ class AssetReader(Protocol):
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Streams an asset, of some partitions or of all, in record batches of its schema.
+
+        Rows of an aggregate are merged over the partitions.
 
         `entity_type`, `start` (included) and `end` (excluded, both by the events' own timestamp)
         narrow the `…/events` assets. Closing the iterator ends the query on the server.

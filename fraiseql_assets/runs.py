@@ -1,13 +1,19 @@
 """What a sensor and the run that it requests agree on: the run's configuration and its tags."""
 
+import time
+
 import dagster as dg
 from pydantic import Field
+
+from fraiseql_assets.catalogue import BY_KEY
 
 PLANE_TAG = "fraiseql/plane"
 STREAM_TAG = "fraiseql/stream"
 RANGE_TAG = "fraiseql/range"
 WORKER_TAG = ".fraiseql/worker"
 """The process that works on the run. Dagster's UI hides tags that begin with a dot."""
+FOLLOW_TAG = ".fraiseql/keeps-going"
+"""Tells a run that keeps going from one that rebuilds a day."""
 PRIORITY_TAG = "dagster/priority"
 SENSOR_PRIORITY = -1
 """Runs that a person asks for come first."""
@@ -20,6 +26,35 @@ LIVE = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
+ROOM_EVERY_SECONDS = 300.0
+ROOM_SECONDS = 30.0
+"""A run of several pools starts when all of them are free. Each makes room for it only for so long,
+so that one whose run hangs does not hold up the others."""
+
+
+def pools_of(run: dg.DagsterRun) -> set[str]:
+    """The pools of the assets that a run writes or checks."""
+    pools = run.run_op_concurrency.all_pools if run.run_op_concurrency else None
+    if pools is not None:
+        return set(pools)
+    keys = [*(run.asset_selection or ())]
+    keys += [check.asset_key for check in run.asset_check_selection or ()]
+    assets = [BY_KEY["/".join(key.path)] for key in keys if "/".join(key.path) in BY_KEY]
+    tagged = run.tags.get(PLANE_TAG)
+    return {asset.pool for asset in assets} or ({tagged} if tagged else set())
+
+
+def waiting_run(instance: dg.DagsterInstance, pool: str, *, but: str = "") -> str | None:
+    """The id of a run that waits for a pool and is to be made room for; not the run `but`."""
+    for record in instance.get_run_records(dg.RunsFilter(statuses=LIVE), limit=100):
+        run, age = record.dagster_run, time.time() - record.create_timestamp.timestamp()
+        pools = pools_of(run)
+        if run.run_id == but or pool not in pools:
+            continue
+        if len(pools) == 1 or age % ROOM_EVERY_SECONDS < ROOM_SECONDS:
+            return run.run_id
+    return None
+
 
 class EventsConfig(dg.Config):
     """Which part of the log a run takes. As it is, a run rebuilds its partition."""
@@ -28,12 +63,13 @@ class EventsConfig(dg.Config):
         default="",
         description="Add these sequences of the log, written `first-last`, such as 1-500. They "
         "must lie in the log and in the day of the partition. Empty: rebuild the whole partition "
-        "from the log, and from the other plane where the log has lost messages.",
+        "(unless it is to keep going) from the log, and from the other plane where the log has "
+        "lost messages.",
     )
     keep_going: bool = Field(
         default=False,
-        description="With a range: go on with what follows it in the partition's day, while "
-        "messages keep coming. The sensors ask for this.",
+        description="Go on with what follows the range in the partition's day, while messages keep "
+        "coming; without a range, with whatever the partition lacks. The sensors ask for this.",
     )
     attempt: int = Field(
         default=1, description="How often this range has been asked for. The sensors count it."

@@ -325,6 +325,12 @@ class Settings(BaseSettings):
         description="Whether sensors and schedules run from the start; otherwise they are switched "
         "on in Dagster's UI. `fraiseql-assets dev` sets it.",
     )
+    source_url: str | None = Field(
+        default=None,
+        description="Where this project's files are at a Git host, such as "
+        "`https://github.com/acme/fraiseql-assets/tree/main`: Dagster's UI then links each asset "
+        "to its code. Otherwise it shows the file and line.",
+    )
     failure_webhook: SecretStr | None = Field(
         default=None,
         description="An `http[s]://` address that gets a JSON message for each failed run.",

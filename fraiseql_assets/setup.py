@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from itertools import chain
 from typing import Any, cast
 
+from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.planes import LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.setup import setup_streams
@@ -12,26 +14,30 @@ from fraiseql_assets.stream.setup import setup_streams
 PLANES = ("analytics", "operational")
 
 
-def open_plane(name: str, settings: Settings) -> Plane:
-    """The plane of this name, unconnected until it is asked for something."""
+def open_plane(name: str, settings: Settings, dataset: Dataset = EVENTS) -> Plane:
+    """The plane of this name for a dataset, unconnected until it is asked for something."""
     from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.operational.plane import OperationalPlane
 
-    kinds = {kind.name: kind for kind in (AnalyticsPlane, OperationalPlane)}
-    return kinds[name](settings)
+    if name == AnalyticsPlane.name:
+        return AnalyticsPlane(settings)
+    return OperationalPlane(settings, dataset)
 
 
-def open_planes(settings: Settings) -> Sequence[Plane]:
-    """The planes that are switched on, unconnected until they are asked for something."""
-    return [open_plane(name, settings) for name in PLANES if settings.has_plane(name)]
+def open_planes(settings: Settings, dataset: Dataset = EVENTS) -> Sequence[Plane]:
+    """The planes of a dataset that are switched on, unconnected until they are asked for
+    something."""
+    on = [name for name in dataset.planes if settings.has_plane(name)]
+    return [open_plane(name, settings, dataset) for name in on]
 
 
 def other_plane(plane: Plane, settings: Settings) -> Plane:
-    """The plane that `plane` is not."""
-    [name] = (name for name in PLANES if name != plane.name)
-    return (
-        open_plane(name, settings) if settings.has_plane(name) else cast(Plane, SwitchedOff(name))
-    )
+    """The plane that a rebuild of `plane` takes rows from which the log has lost: the other one of
+    its dataset, or where there is none a second connection to `plane` itself."""
+    names = [name for name in plane.dataset.planes if name != plane.name] or [plane.name]
+    if settings.has_plane(names[0]):
+        return open_plane(names[0], settings, plane.dataset)
+    return cast(Plane, SwitchedOff(names[0]))
 
 
 class SwitchedOff:
@@ -57,7 +63,7 @@ def setup_all(settings: Settings) -> list[str]:
         PlaneError: a plane cannot be reached or refuses.
     """
     done = asyncio.run(setup_streams(settings))
-    for plane in open_planes(settings):
+    for plane in chain.from_iterable(open_planes(settings, each) for each in DATASETS.values()):
         try:
             done += [f"{plane.name} {line}" for line in plane.setup()]
         finally:

@@ -1,4 +1,5 @@
-"""The sensors that keep both planes up with the log: one per plane, independent of each other.
+"""The sensors that keep the planes up with the log: one per plane and dataset, independent of each
+other.
 
 A tick asks the log for its bounds and the plane for its ledger, and asks Dagster for one run over
 the oldest range that is in the log and in neither the ledger nor a live run. The ledger is the
@@ -16,6 +17,7 @@ import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.runs import (
+    FOLLOW_TAG,
     LIVE,
     PLANE_TAG,
     PRIORITY_TAG,
@@ -23,6 +25,7 @@ from fraiseql_assets.runs import (
     SENSOR_PRIORITY,
     STREAM_TAG,
     EventsConfig,
+    waiting_run,
 )
 
 if TYPE_CHECKING:
@@ -40,16 +43,20 @@ REQUEST_SECONDS = 10.0
 the minute after which Dagster counts it as failed."""
 FIRST_BACKOFF_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
+NEXT = "next"
+"""What a run takes that is requested before it is known what the log will hold."""
 RECENT = timedelta(minutes=15)
 """How new an entry of another instance must be to be warned of."""
 
 
 @cache
-def plane_of_ticks(name: str) -> "Plane":
-    """The plane as a tick asks it; kept between ticks, since connecting costs more than asking."""
+def plane_of_ticks(asset: Asset) -> "Plane":
+    """The asset's plane as a tick asks it; kept between ticks, since connecting costs more than
+    asking."""
+    from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.setup import open_plane
 
-    return open_plane(name, _with_short_timeout())
+    return open_plane(asset.plane, _with_short_timeout(), DATASETS[asset.dataset])
 
 
 def _with_short_timeout() -> "Settings":
@@ -73,11 +80,11 @@ def events_sensor(
     """The sensor that asks for runs of `job` until `asset` has caught up with the log."""
 
     @dg.sensor(
-        name=f"{asset.plane}_events_from_the_log",
+        name=f"{'_'.join(asset.path)}_from_the_log",
         job_name=job,
         minimum_interval_seconds=TICK_SECONDS,
         default_status=status,
-        description=f"Asks for a run whenever the log holds events that {asset.key} does not.",
+        description=f"Asks for a run whenever {asset.key} lacks {asset.dataset} of the log.",
     )
     def from_the_log(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from fraiseql_assets.planes import PlaneError, PlaneOff
@@ -86,14 +93,16 @@ def events_sensor(
 
         settings = get_settings()
         if not settings.has_plane(asset.plane):
-            return dg.SkipReason(f"{PlaneOff(asset.plane)} Events wait in the log.")
+            return dg.SkipReason(
+                f"{PlaneOff(asset.plane)} {asset.dataset.capitalize()} wait in the log."
+            )
         try:
             return _tick(context, asset, op, plane(), settings, first_day)
         except LogError as error:
             return dg.SkipReason(f"The log is out of reach; nothing is lost, it waits. {error}")
         except PlaneError as error:
             return dg.SkipReason(
-                f"The {asset.plane} plane is out of reach; events wait in the log. {error}"
+                f"The {asset.plane} plane is out of reach; {asset.dataset} wait in the log. {error}"
             )
 
     return from_the_log
@@ -107,30 +116,42 @@ def _tick(
     settings: "Settings",
     first_day: date,
 ) -> dg.SensorResult | dg.SkipReason:
+    from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.pipeline.pending import (
         PendingRange,
         beyond_log,
         different_log,
+        lost_sentence,
+        lost_unread,
         next_pending,
         uncommitted,
         unfinished_replacements,
     )
     from fraiseql_assets.stream.log import Log
 
-    live = _live_run(context.instance, asset.plane, settings.stream)
-    if live:
-        return dg.SkipReason(f"A run is under way: {live}")
-    with Log(settings, name=f"fraiseql-assets {asset.plane} sensor") as log:
-        entries = plane.ledger(settings.stream)
+    dataset = DATASETS[asset.dataset]
+    stream = dataset.stream(settings)
+    live = _live_run(context.instance, asset.plane, stream)
+    own = live.dagster_run if live else None
+    waits = waiting_run(context.instance, asset.pool, but=own.run_id if own else "")
+    if live and own and not waits and _is_due(live, settings.run_seconds):
+        return dg.SensorResult([_successor(asset, op, stream, own)])
+    if own:
+        return dg.SkipReason(f"A run is under way: {_shown(own)}")
+    if waits:
+        return dg.SkipReason(f"Run {waits[:8]} comes first")
+    with Log(settings, name=f"fraiseql-assets {asset.plane} sensor", dataset=dataset) as log:
+        entries = plane.ledger(stream)
         bounds = log.bounds()
         warning = _other_instance(context, entries)
         if warning:
             context.log.warning(warning)
         ahead = beyond_log(bounds.last, entries)
         if ahead:
-            return dg.SkipReason(different_log(asset.plane, settings.stream, ahead))
+            return dg.SkipReason(different_log(asset.plane, stream, ahead))
         missing = uncommitted(bounds.first, bounds.last, entries)
         next_range = next_pending(log, missing, entries, most=settings.range_messages)
+        lost = lost_unread(log.newest(), missing) if missing and not next_range else []
     # A day that cannot be rebuilt now must not hold up what arrives.
     work = [
         PendingRange(entry.range, entry.day, rebuild=True)
@@ -143,12 +164,14 @@ def _tick(
         if outside:
             waiting = outside
             continue
-        attempts, wait = _backoff(context.instance, asset.plane, settings.stream, pending)
+        attempts, wait = _backoff(context.instance, asset.plane, stream, pending)
         if wait <= 0:
-            request = _request(asset, op, settings.stream, pending, attempts + 1)
+            request = _request(asset, op, stream, pending, attempts + 1)
             return dg.SensorResult([request], cursor=str(pending.range.last))
         waiting = f"{pending.range} has failed {attempts} times; asked for again in {wait:.0f} s"
-    reason = waiting or f"Up with the log, at sequence {bounds.last:,} of {settings.stream}"
+    reason = waiting or f"Up with the log, at sequence {bounds.last:,} of {stream}"
+    if lost and not waiting:
+        reason = lost_sentence(asset.plane, stream, lost)
     return dg.SkipReason(f"{reason}. {warning}" if warning else reason)
 
 
@@ -204,17 +227,45 @@ def _request(
             STREAM_TAG: stream,
             RANGE_TAG: str(pending.range),
             PRIORITY_TAG: str(SENSOR_PRIORITY),
+            **({} if pending.rebuild else {FOLLOW_TAG: "true"}),
         },
     )
 
 
-def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> str | None:
-    runs = instance.get_runs(
-        dg.RunsFilter(statuses=LIVE, tags={PLANE_TAG: plane, STREAM_TAG: stream}), limit=1
+def _successor(asset: Asset, op: str, stream: str, live: dg.DagsterRun) -> dg.RunRequest:
+    """The run after one that has worked for long enough and makes room for it."""
+    return dg.RunRequest(
+        run_key=f"{asset.plane}:{stream}:after:{live.run_id}",
+        partition_key=f"{datetime.now(UTC).date()}",
+        run_config=dg.RunConfig(ops={op: EventsConfig(keep_going=True)}),
+        tags={
+            PLANE_TAG: asset.plane,
+            STREAM_TAG: stream,
+            RANGE_TAG: NEXT,
+            FOLLOW_TAG: "true",
+            PRIORITY_TAG: str(SENSOR_PRIORITY),
+        },
     )
-    if not runs:
-        return None
-    run = runs[0]
+
+
+def _is_due(live: dg.RunRecord, seconds: float) -> bool:
+    """Whether a run that keeps going has worked for so long."""
+    return (
+        FOLLOW_TAG in live.dagster_run.tags
+        and live.dagster_run.status == dg.DagsterRunStatus.STARTED
+        and live.start_time is not None
+        and time.time() - live.start_time > seconds
+    )
+
+
+def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> dg.RunRecord | None:
+    """The newest run of this sensor that is queued or under way, if there is one."""
+    tags = {PLANE_TAG: plane, STREAM_TAG: stream}
+    found = instance.get_run_records(dg.RunsFilter(statuses=LIVE, tags=tags), limit=1)
+    return found[0] if found else None
+
+
+def _shown(run: dg.DagsterRun) -> str:
     return f"{run.run_id[:8]} over {run.tags.get(RANGE_TAG)}, {run.status.value.lower()}"
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
+from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.runs import EventsConfig
 
 VERIFY_CRON = "30 0 * * *"
@@ -12,12 +13,12 @@ RETENTION_CRON = "50 0 * * *"
 
 
 def verify_schedule(
-    plane: str, op: str, job: str, status: dg.DefaultScheduleStatus
+    asset: Asset, op: str, job: str, status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
-    """The schedule that verifies a plane's partition of yesterday and rebuilds it if needed."""
+    """The schedule that verifies an asset's partition of yesterday and rebuilds it if needed."""
 
     @dg.schedule(
-        name=f"{plane}_verify_yesterday",
+        name=f"{asset.pool}_verify_yesterday",
         job_name=job,
         cron_schedule=VERIFY_CRON,
         execution_timezone="UTC",
@@ -31,11 +32,11 @@ def verify_schedule(
         from fraiseql_assets.planes import PlaneOff
         from fraiseql_assets.settings import get_settings
 
-        if not get_settings().has_plane(plane):
-            return dg.SkipReason(str(PlaneOff(plane)))
+        if not get_settings().has_plane(asset.plane):
+            return dg.SkipReason(str(PlaneOff(asset.plane)))
         yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
         return dg.RunRequest(
-            run_key=f"{plane}:verify:{yesterday}",
+            run_key=f"{asset.pool}:verify:{yesterday}",
             partition_key=f"{yesterday}",
             run_config=dg.RunConfig(ops={op: EventsConfig(only_if_broken=True)}),
         )

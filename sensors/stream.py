@@ -1,30 +1,32 @@
-"""The log in Dagster: its head, size and age, observed now and then."""
+"""The logs in Dagster: their head, size and age, observed now and then."""
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import STREAM_EVENTS
+from fraiseql_assets.catalogue import Asset
 
 OBSERVE_SECONDS = 300
 
 
-def stream_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    """The sensor that records an observation of the log."""
+def stream_sensor(asset: Asset, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """The sensor that records an observation of a log."""
 
     @dg.sensor(
-        name="stream_events_observed",
+        name=f"{'_'.join(asset.path)}_observed",
         minimum_interval_seconds=OBSERVE_SECONDS,
         default_status=status,
         description="Records the log's last sequence, its size and the age of its oldest day.",
     )
     def observed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from fraiseql_assets.datasets import DATASETS
         from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.connection import LogError
         from fraiseql_assets.stream.log import Log
 
         try:
-            with Log(get_settings(), name="fraiseql-assets observer") as log:
+            dataset = DATASETS[asset.dataset]
+            with Log(get_settings(), name="fraiseql-assets observer", dataset=dataset) as log:
                 bounds, oldest = log.bounds(), log.position_from(1)
         except LogError as error:
             return dg.SkipReason(str(error))
@@ -40,7 +42,7 @@ def stream_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
             "oldest day": f"{oldest.day}" if oldest else "none",
             "age, days": (today - oldest.day).days if oldest else 0,
         }
-        observation = dg.AssetObservation(dg.AssetKey(STREAM_EVENTS.path), metadata=metadata)
+        observation = dg.AssetObservation(dg.AssetKey(asset.path), metadata=metadata)
         return dg.SensorResult(asset_events=[observation], cursor=head)
 
     return observed

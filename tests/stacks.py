@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -134,6 +135,18 @@ def wait_until(holds: Callable[[], object], printed: Path | None = None) -> None
         said = printed.read_text() if printed else ""
         assert time.monotonic() < deadline, f"the condition did not hold within {SECONDS} s\n{said}"
         time.sleep(0.05)
+
+
+def wait_out_midnight(longest: timedelta) -> None:
+    """Waits until work that takes so long fits into one UTC day.
+
+    The same event on the next day is another event.
+    """
+    now = datetime.now(UTC)
+    later = now + longest
+    if later.date() > now.date():
+        midnight = later.replace(hour=0, minute=0, second=0, microsecond=0)
+        time.sleep((midnight - now).total_seconds())
 
 
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:

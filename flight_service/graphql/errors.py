@@ -136,17 +136,6 @@ class LimitExceeded(QueryRefused):
 
     code = "LIMIT_EXCEEDED"
 
-    @classmethod
-    def of_rows(
-        cls, what: str, most: int, path: Sequence[str | int] | None = None
-    ) -> "LimitExceeded":
-        """That a result has more rows than a query may give."""
-        return cls(
-            f"{what} more than {most:,} rows. FRAISEQL_GRAPHQL_MAX_ROWS allows no more; narrow "
-            "it, or give a limit.",
-            path=path,
-        )
-
 
 class PersistedQueryNotFound(QueryRefused):
     """No query of the hash is remembered. Clients know the message, and send the query."""

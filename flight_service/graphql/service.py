@@ -1,7 +1,7 @@
-"""GraphQL as Flight and HTTP use it: prepare a request, then read its result."""
+"""GraphQL for Flight and HTTP: prepares a request, then reads its result from a backend."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -10,37 +10,27 @@ import pyarrow as pa
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import NotAQuery
-from flight_service.graphql.execution.parallel import Offer, Snapshots
-from flight_service.graphql.execution.reader import (
-    Reading,
-    picked,
-    result_batches,
-    result_json,
-    result_schema,
-)
-from flight_service.graphql.execution.session import session_settings
+from flight_service.graphql.execution.backend import PostgresBackend
 from flight_service.graphql.planning.access import access_of
-from flight_service.graphql.planning.compile import compile_plan
+from flight_service.graphql.planning.backend import Backend, Endpoints, Plan
 from flight_service.graphql.planning.introspection import usable_queries
-from flight_service.graphql.planning.plan import Plan
-from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.request.cache import ByteCache
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
-from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
+from flight_service.graphql.upstream.backend import FraiseqlBackend
 from flight_service.graphql.upstream.client import FraiseqlServer
-from flight_service.graphql.upstream.forwarding import Forwarding
 from fraiseql_assets.settings import Settings
 
 BYTES_PER_CHARACTER = 300
-"""About how much memory a character of a query takes once it is planned, at most: of its syntax
-tree, its shapes and its checks."""
+"""About how much memory one character of a query takes at most when it is planned: its syntax tree,
+its types and its checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GraphQL request, as it comes over any transport."""
+    """A GraphQL request, over any transport."""
 
     query: str
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -58,45 +48,12 @@ class Prepared:
 
 
 class GraphQL:
-    """Answers GraphQL queries from PostgreSQL, or where no database but a FraiseQL server is set,
-    through that. Thread-safe; asks no server until it must."""
+    """Answers GraphQL queries from PostgreSQL, or through a FraiseQL server if that is set and no
+    database is. Thread-safe; connects to no server before it is needed."""
 
     def __init__(self, settings: Settings) -> None:
-        self.database = Database(
-            settings.database_url.get_secret_value(),
-            connections=settings.graphql_connections,
-            timeout_seconds=settings.graphql_timeout_seconds,
-            wait_seconds=settings.graphql_wait_seconds,
-            connect_seconds=settings.probe_timeout_seconds,
-            stall_seconds=settings.graphql_stall_seconds,
-        )
-        forwards = bool(settings.graphql_url) and "database_url" not in settings.model_fields_set
-        self.registry = SchemaRegistry(
-            settings.schema_path, self.database.ask, is_enforced_here=not forwards
-        )
-        self._limits = Limits(
-            settings.graphql_max_depth,
-            settings.graphql_max_fields,
-            settings.graphql_max_complexity,
-            settings.graphql_max_conditions,
-        )
-        self._reading = Reading(self.database, settings.batch_rows, settings.graphql_max_rows)
-        self.snapshots = Snapshots(
-            self._reading,
-            Database(
-                settings.database_url.get_secret_value(),
-                connections=settings.graphql_snapshots,
-                timeout_seconds=settings.graphql_timeout_seconds,
-                wait_seconds=0,
-                connect_seconds=settings.probe_timeout_seconds,
-                stall_seconds=settings.graphql_stall_seconds,
-            ),
-            rows=settings.graphql_parallel_rows,
-            endpoints=settings.graphql_parallel_endpoints,
-            seconds=settings.graphql_snapshot_seconds,
-        )
         self.server: FraiseqlServer | None = None
-        """The FraiseQL server, where one is set."""
+        """The FraiseQL server, if one is set."""
         if settings.graphql_url:
             self.server = FraiseqlServer(
                 settings.graphql_url,
@@ -105,30 +62,39 @@ class GraphQL:
             )
         self.is_guarded = settings.jwt_secret is not None
         """Whether principals are known by their tokens."""
-        self._forwarding: Forwarding | None = None
-        if self.server and forwards:
-            self._forwarding = Forwarding(
+        self.postgres = PostgresBackend(settings)
+        self.forwards = self.server is not None and "database_url" not in settings.model_fields_set
+        """Whether the FraiseQL server answers queries."""
+        self._backend: Backend = self.postgres
+        if self.server is not None and self.forwards:
+            self._backend = FraiseqlBackend(
                 self.server,
-                knows_principals=settings.jwt_secret is not None,
+                knows_principals=self.is_guarded,
                 batch_rows=settings.batch_rows,
-                max_rows=settings.graphql_max_rows,
+                limit=RowLimit(settings.graphql_max_rows),
             )
+        self.registry = SchemaRegistry(
+            settings.schema_path, self.postgres.database.ask, is_enforced_here=not self.forwards
+        )
+        self._limits = Limits(
+            settings.graphql_max_depth,
+            settings.graphql_max_fields,
+            settings.graphql_max_complexity,
+            settings.graphql_max_conditions,
+        )
         self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
-
-    @property
-    def forwards(self) -> bool:
-        """Whether queries are the FraiseQL server's to answer."""
-        return self._forwarding is not None
+        self._planned_version = (0, 0)
 
     def prepare(self, request: Request, principal: Principal) -> Prepared:
-        """Validates and plans a query for a principal; what was planned before is remembered.
+        """Validates and plans a query for a principal. Plans are cached.
 
         Raises:
-            QueryRefused, LimitExceeded, NotAuthorised: it cannot be answered as it stands.
+            QueryRefused, LimitExceeded, NotAuthorised: it cannot be answered as it is.
             SchemaUnavailable, DatabaseFailed: it cannot be answered now.
         """
         loaded = self.registry.current()
         loaded.settle()
+        self._drop_outdated(loaded)
         key = self._key(loaded, request, principal)
         found = self._plans.get(key)
         if found is None:
@@ -139,70 +105,32 @@ class GraphQL:
         return Prepared(*found, principal, loaded)
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
-        """The Arrow schema of a result; see `execution.reader.result_schema`."""
-        return result_schema(prepared.plan, field)
+        """The Arrow schema of a result; see `planning.result.Result.schema`."""
+        return prepared.plan.result.schema(field)
 
     def batches(
         self, prepared: Prepared, field: str | None = None, cancellation: Cancellation | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The result as Arrow; see `flight_service.graphql.execution.reader.result_batches`."""
-        if self._forwarding is not None:
-            return self._forwarding.batches(
-                prepared.loaded.schema,
-                prepared.operation,
-                prepared.plan,
-                prepared.principal,
-                field,
-                cancellation,
-            )
-        return result_batches(
-            self._reading, prepared.plan, _settings(prepared), field, cancellation
-        )
+        """The result as Arrow; see `planning.backend.Plan.batches`."""
+        return prepared.plan.batches(prepared.principal, field, cancellation)
 
-    def parts(self, prepared: Prepared, field: str | None = None) -> Offer | None:
-        """What a large list is offered as; see `flight_service.graphql.execution.parallel`."""
-        root = picked(prepared.plan, field)
-        if root is None or root.table is None:
-            return None
-        operation = prepared.operation
-        alone = replace(operation, roots=tuple(r for r in operation.roots if r.key == root.key))
-        schema, principal = prepared.loaded.schema, prepared.principal
-        [name] = {one.name for one in alone.roots}
-        known = prepared.loaded.sources(name)
-
-        def part(pages: Pages) -> Plan:
-            return compile_plan(
-                schema, lambda _: known, alone, principal, self._reading.max_rows, pages
-            )
-
-        return self.snapshots.offer(root, principal, _settings(prepared), part)
+    def endpoints(self, prepared: Prepared, field: str | None = None) -> Endpoints | None:
+        """The endpoints of a large list; see `planning.backend.Plan.endpoints`."""
+        return prepared.plan.endpoints(prepared.principal, field)
 
     def json(self, prepared: Prepared, cancellation: Cancellation | None = None) -> Iterator[bytes]:
-        """The result as JSON; see `flight_service.graphql.execution.reader.result_json`."""
-        return result_json(self._reading, prepared.plan, _settings(prepared), cancellation)
+        """The result as JSON; see `planning.backend.Plan.json`."""
+        return prepared.plan.json(prepared.principal, cancellation)
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
-        """How a request is answered: for each root its source, why no faster one, its SQL."""
-        return {
-            "roots": [
-                {
-                    "field": root.key,
-                    "source": root.choice.source,
-                    "reads": root.choice.how,
-                    "left_out": list(root.choice.left_out),
-                    "columns": [f"{one.name}: {one.type}" for one in root.schema],
-                    "sql": root.sql,
-                    "values": list(root.values),
-                }
-                for root in prepared.plan.statements
-            ]
-        }
+        """How each root is read: its source, why no faster one, its SQL."""
+        return {"roots": list(prepared.plan.explain())}
 
     def versions(self, principal: Principal) -> list[dict[str, Any]]:
-        """The relations that the schema in use reads for a principal, with its version.
+        """The relations that the schema in use reads for a principal, with the schema's version.
 
         Raises:
-            SchemaUnavailable: there is none.
+            SchemaUnavailable: there is no schema.
         """
         loaded = self.registry.current()
         usable = usable_queries(loaded.schema, access_of(loaded.schema, principal))
@@ -217,13 +145,13 @@ class GraphQL:
         ]
 
     def clear_cache(self) -> int:
-        """Clears the planned queries; returns how many they were."""
+        """Removes all cached plans; returns their number."""
         return self._plans.clear()
 
     def close(self) -> None:
-        """Closes the database's connections."""
-        self.snapshots.close()
-        self.database.close()
+        """Closes all connections."""
+        for backend in {self._backend, self.postgres}:
+            backend.close()
 
     def _planned(
         self, loaded: Loaded, request: Request, principal: Principal
@@ -233,15 +161,17 @@ class GraphQL:
         )
         if operation.kind != "query":
             raise NotAQuery(operation.kind)
-        if self._forwarding is not None:
-            return operation, self._forwarding.plan(loaded.schema, operation, principal)
-        plan = compile_plan(
-            loaded.schema, loaded.sources, operation, principal, self._reading.max_rows
-        )
-        return operation, plan
+        return operation, self._backend.plan(loaded, operation, principal)
+
+    def _drop_outdated(self, loaded: Loaded) -> None:
+        """Removes the plans of an earlier schema or catalogue, which refer to all of it."""
+        version = loaded.version, loaded.catalogue_version
+        if version != self._planned_version:
+            self._planned_version = version
+            self._plans.clear()
 
     def _key(self, loaded: Loaded, request: Request, principal: Principal) -> Any:
-        """What a plan depends on: not on the other claims, which differ with every token."""
+        """What a plan depends on. That excludes most claims, which differ with every token."""
         claims = {name: principal.claims.get(name) for name in sorted(loaded.claims)}
         # The order of an object's keys matters to `orderBy`.
         variables = msgspec.json.encode([dict(request.variables), claims])
@@ -255,15 +185,7 @@ class GraphQL:
         )
 
 
-def _settings(prepared: Prepared) -> dict[str, str]:
-    variables = prepared.loaded.schema.compiled.session_variables
-    return session_settings(variables, prepared.principal)
-
-
 def _size(request: Request, plan: Plan) -> int:
     """About how many bytes a planned query takes."""
-    texts = sum(
-        len(root.sql) + len(root.rows_sql) + sum(map(len, root.values)) for root in plan.statements
-    )
     variables = len(msgspec.json.encode(dict(request.variables)))
-    return 10_000 + len(request.query) * BYTES_PER_CHARACTER + 4 * (texts + 2 * variables)
+    return 10_000 + len(request.query) * BYTES_PER_CHARACTER + plan.size + 8 * variables

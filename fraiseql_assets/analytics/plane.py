@@ -17,8 +17,9 @@ from fraiseql_assets.analytics.ledger import (
 )
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
-from fraiseql_assets.analytics.setup import EVENTS_TABLE, LEDGER_TABLE, setup_tables
+from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, LEDGER_TABLE, setup_tables
 from fraiseql_assets.analytics.writer import write_live_block
+from fraiseql_assets.datasets import EVENTS
 from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import Block, DayCounts, LedgerEntry, PlaneNotSetUp, Written
@@ -29,6 +30,7 @@ class AnalyticsPlane:
     """ClickHouse as a plane; see `fraiseql_assets.planes.Plane` for what each method promises."""
 
     name = "analytics"
+    dataset = EVENTS
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -97,6 +99,17 @@ class AnalyticsPlane:
         with translated(self._settings):
             found = self._client.query(sql("compare_aggregates"), parameters={"day": day})
         return dict(zip(found.column_names, found.result_rows[0], strict=True))
+
+    def aggregate_rows(self, day: date) -> dict[str, int]:
+        """How many rows each aggregate has of the events that were stored on a day."""
+        with translated(self._settings):
+            return {
+                aggregate.name: self._client.query(
+                    sql("count_aggregate", table=aggregate.state_table, key=aggregate.key),
+                    parameters={"day": day},
+                ).result_rows[0][0]
+                for aggregate in AGGREGATES
+            }
 
     def record_erasure(self, erasure: Erasure) -> None:
         with translated(self._settings):

@@ -10,11 +10,13 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import connect, sql, translated
 from fraiseql_assets.analytics.results import stream_result
-from fraiseql_assets.analytics.schemas import EVENT_TIME_COLUMN, SCHEMAS
-from fraiseql_assets.analytics.setup import EVENTS_TABLE
+from fraiseql_assets.analytics.schemas import SCHEMAS
+from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
+
+BY_ASSET = {f"analytics/{aggregate.name}": aggregate for aggregate in AGGREGATES}
 
 
 class AnalyticsReader:
@@ -36,20 +38,25 @@ class AnalyticsReader:
     def partitions(self, asset: str) -> list[PartitionStats]:
         with translated(self._settings):
             committed = self._committed_at()
-            if asset in EVENT_TIME_COLUMN:
-                rows = self._client.query(
-                    sql(
-                        "select_aggregate_partitions",
-                        view=BY_KEY[asset].table,
-                        column=EVENT_TIME_COLUMN[asset],
-                    )
-                ).result_rows
-                newest = max(committed.values(), default=None)
-                return [PartitionStats(day, n, size, newest) for day, n, size in rows]
-            rows = self._client.query(
-                sql("select_partitions"), parameters={"table": EVENTS_TABLE}
-            ).result_rows
+            aggregate = BY_ASSET.get(asset)
+            if aggregate:
+                statement = sql(
+                    "select_aggregate_partitions",
+                    table=aggregate.state_table,
+                    key=aggregate.key,
+                )
+            else:
+                statement = sql("select_partitions")
+            rows = self._client.query(statement, parameters={"table": EVENTS_TABLE}).result_rows
             return [PartitionStats(day, n, size, committed.get(day)) for day, n, size in rows]
+
+    def rows(self, asset: str, days: Sequence[date] | None) -> int:
+        if asset not in BY_ASSET:
+            return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
+        parameters: dict[str, Any] = {}
+        statement = f"SELECT count() FROM ({_merged(asset, days, parameters)})"
+        with translated(self._settings):
+            return int(self._client.query(statement, parameters=parameters).result_rows[0][0])
 
     def _committed_at(self) -> dict[date, datetime]:
         rows = self._client.query(sql("select_committed_at")).result_rows
@@ -82,24 +89,18 @@ def _query(
     newest: bool,
 ) -> tuple[str, dict[str, Any]]:
     """The statement and its bound parameters."""
-    event_time = EVENT_TIME_COLUMN.get(asset)
-    time_column = event_time or "stream_time"
     conditions: list[str] = []
     parameters: dict[str, Any] = {}
+    source = BY_KEY[asset].table
+    if asset in BY_ASSET:
+        source = f"({_merged(asset, days, parameters)})"
+    elif days is not None:
+        conditions.append(_of_days("stream_time", days, parameters))
 
     def bind(condition: str, **values: Any) -> None:
         conditions.append(condition)
         parameters.update(values)
 
-    if days is not None:
-        spans = []
-        for number, (first, after) in enumerate(_ranges(days)):
-            spans.append(
-                f"({time_column} >= {{from_{number}:Date32}} "
-                f"AND {time_column} < {{to_{number}:Date32}})"
-            )
-            parameters |= {f"from_{number}": first, f"to_{number}": after}
-        conditions.append(f"({' OR '.join(spans)})" if spans else "false")
     if entity_type is not None:
         bind("entity_type = {entity_type:String}", entity_type=entity_type)
     if start is not None:
@@ -107,12 +108,12 @@ def _query(
     if end is not None:
         bind("timestamp < {end:DateTime64(6, 'UTC')}", end=_text(end))
     columns = ", ".join(SCHEMAS[asset].names)
-    statement = f"SELECT {columns} FROM {BY_KEY[asset].table}"
+    statement = f"SELECT {columns} FROM {source}"
     if conditions:
         statement += f" WHERE {' AND '.join(conditions)}"
     if newest:
         statement += " ORDER BY timestamp DESC, stream_seq DESC, stream_row DESC"
-    elif event_time:
+    elif asset in BY_ASSET:
         statement += " ORDER BY ALL"
     else:
         # The events' table is sorted so, and streams in that order without a sort.
@@ -123,6 +124,24 @@ def _query(
     if newest:
         statement = f"SELECT * FROM ({statement}) ORDER BY timestamp, stream_seq, stream_row"
     return statement, parameters
+
+
+def _merged(asset: str, days: Sequence[date] | None, parameters: dict[str, Any]) -> str:
+    """The query of an aggregate over the events that were stored on some days, or on all."""
+    if days is None:
+        return BY_ASSET[asset].read()
+    return BY_ASSET[asset].read(_of_days("stream_date", days, parameters))
+
+
+def _of_days(column: str, days: Sequence[date], parameters: dict[str, Any]) -> str:
+    """The condition that a time lies in one of some days. Adds its parameters."""
+    spans = []
+    for number, (first, after) in enumerate(_ranges(days)):
+        spans.append(
+            f"({column} >= {{from_{number}:Date32}} AND {column} < {{to_{number}:Date32}})"
+        )
+        parameters |= {f"from_{number}": first, f"to_{number}": after}
+    return f"({' OR '.join(spans)})" if spans else "false"
 
 
 def _text(moment: datetime) -> str:

@@ -52,9 +52,6 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
-EVENT_TIME_COLUMN = {EVENTS_HOURLY.key: "hour", ORG_DAILY.key: "day", EVENT_TYPE_STATS.key: "hour"}
-"""The column by which an aggregate is read a day at a time: the events' own time."""
-
 COLUMN_DESCRIPTIONS: dict[str, str] = {
     **EVENT_DESCRIPTIONS,
     "hour": "The hour of the events' own time, in UTC.",

@@ -43,6 +43,8 @@ class Aggregate:
     """An aggregate: a table of states that a materialized view feeds and a view merges."""
 
     name: str
+    key: str
+    """The columns of the state table that make a row."""
 
     @property
     def state_table(self) -> str:
@@ -56,8 +58,17 @@ class Aggregate:
         """The query that turns events of a table into states."""
         return sql(f"aggregate_{self.name}", source=source)
 
+    def read(self, days: str = "true") -> str:
+        """The query that merges states into rows, of the days of storage that fulfil a condition
+        on `stream_date`."""
+        return sql(f"read_{self.name}", days=days)
 
-AGGREGATES = (Aggregate("events_hourly"), Aggregate("org_daily"), Aggregate("event_type_stats"))
+
+AGGREGATES = (
+    Aggregate("events_hourly", "hour, entity_type, event_type"),
+    Aggregate("org_daily", "day, tenant, tenant_is_empty"),
+    Aggregate("event_type_stats", "hour, event_type"),
+)
 
 
 def setup_tables(settings: Settings) -> list[str]:
@@ -98,7 +109,9 @@ def _ensure(client: Client, settings: Settings) -> Iterator[str]:
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {state}_feed TO {state} AS "
             + aggregate.select(EVENTS_TABLE)
         )
-        statements[aggregate.view] = sql(f"read_{aggregate.name}")
+        statements[aggregate.view] = (
+            f"CREATE OR REPLACE VIEW {aggregate.view} AS {aggregate.read()}"
+        )
     yield from _widen(client, before)
     for name, statement in statements.items():
         client.command(statement)

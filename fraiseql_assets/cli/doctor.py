@@ -9,6 +9,7 @@ from typing import Literal
 import requests
 
 from fraiseql_assets.cli.flight_client import FlightProblem, health
+from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.planes import Plane, PlaneError, PlaneOff
 from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
@@ -31,8 +32,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Looks at one thing after another; what is wrong keeps nothing else from being looked at."""
     yield from _settings(settings)
     yield from _log(settings)
-    for plane in open_planes(settings):
-        yield from _plane(plane)
+    for dataset in DATASETS.values():
+        for plane in open_planes(settings, dataset):
+            yield from _plane(plane)
     for name in PLANES:
         if not settings.has_plane(name):
             yield Finding(f"{name} plane", "ok", str(PlaneOff(name)))
@@ -73,9 +75,16 @@ def _log(settings: Settings) -> Iterator[Finding]:
                     f"{server.max_payload:,} bytes; Arrow batches are split to fit. "
                     "8 MiB is advised: set max_payload in the server's configuration.",
                 )
-            yield from _streams(log, settings)
+            dead_letters = log.count_dead_letters()
+            yield Finding(
+                f"stream {settings.dead_letter_stream}",
+                "warning" if dead_letters else "ok",
+                f"{dead_letters:,} dead-letter messages",
+            )
             log.probe_write()
             yield Finding("NATS store", "ok", f"takes writes{_room()}")
+        for dataset in DATASETS.values():
+            yield from _stream(settings, dataset)
     except LogError as error:
         yield Finding("NATS", "wrong", str(error))
 
@@ -87,27 +96,24 @@ def _room() -> str:
     return f", {shutil.disk_usage(DEFAULT_DATA_DIR).free / 2**30:,.1f} GiB of its disk are free"
 
 
-def _streams(log: Log, settings: Settings) -> Iterator[Finding]:
-    for misfit in log.misfits():
-        if not misfit.fatal:
-            yield Finding(f"stream {settings.stream}", "warning", str(misfit))
-    messages = log.bounds().messages
-    yield Finding(f"stream {settings.stream}", "ok", f"{messages:,} messages")
-    dead_letters = log.count_dead_letters()
-    yield Finding(
-        f"stream {settings.dead_letter_stream}",
-        "warning" if dead_letters else "ok",
-        f"{dead_letters:,} dead-letter messages",
-    )
+def _stream(settings: Settings, dataset: Dataset) -> Iterator[Finding]:
+    with Log(settings, name="fraiseql-assets doctor", dataset=dataset) as log:
+        for misfit in log.misfits():
+            if not misfit.fatal:
+                yield Finding(f"stream {log.stream}", "warning", str(misfit))
+        yield Finding(f"stream {log.stream}", "ok", f"{log.bounds().messages:,} messages")
 
 
 def _plane(plane: Plane) -> Iterator[Finding]:
+    what = f"{plane.name} plane"
+    if plane.dataset is not EVENTS:
+        what = f"{what}, {plane.dataset.name}"
     with closing(plane):
         try:
             plane.ping()
-            yield Finding(f"{plane.name} plane", "ok", plane.describe())
+            yield Finding(what, "ok", plane.describe())
         except PlaneError as error:
-            yield Finding(f"{plane.name} plane", "wrong", str(error))
+            yield Finding(what, "wrong", str(error))
 
 
 def _probe(what: str, ask: Callable[[], str]) -> Finding:

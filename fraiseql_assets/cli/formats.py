@@ -16,10 +16,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from flight_service.graphql.arrow.shapes import Leaf, ListOf, Member, Struct, members_of
+from flight_service.graphql.arrow.result_types import (
+    ListType,
+    ObjectType,
+    ResultField,
+    ScalarType,
+    result_fields,
+)
 from flight_service.graphql.arrow.to_json import column_text, rows_text
 from flight_service.graphql.errors import BadDocument
-from flight_service.graphql.execution.reader import FORM
+from flight_service.graphql.planning.result import FORM
 
 Batches = Iterator[pa.RecordBatch]
 Write = Callable[["Sink", pa.Schema, Batches], None]
@@ -102,7 +108,7 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
 def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
     """What `data` of the response over HTTP holds under the root's key; `data` itself of several
     roots."""
-    members = members_of(schema)
+    fields = result_fields(schema)
     form = (schema.metadata or {}).get(FORM)
     is_list = form == b"list"
     written = 0
@@ -114,7 +120,7 @@ def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
             if form == b"count":
                 sink.write(str(batch.column(0)[0]).encode())
             else:
-                sink.write(memoryview(rows_text(batch, members)))
+                sink.write(memoryview(rows_text(batch, fields)))
             written += batch.num_rows
     if is_list:
         sink.write(b"]")
@@ -125,29 +131,29 @@ def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
 
 def _csv(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
     """A column for each scalar, an object's named `object.scalar`; a list is its JSON."""
-    members = members_of(schema)
-    flat = _flat(pa.RecordBatch.from_pylist([], schema=schema), members)
+    fields = result_fields(schema)
+    flat = _flat(pa.RecordBatch.from_pylist([], schema=schema), fields)
     with pyarrow.csv.CSVWriter(sink, flat.schema) as writer:
         for batch in batches:
-            writer.write_batch(_flat(batch, members))
+            writer.write_batch(_flat(batch, fields))
 
 
-def _flat(batch: pa.RecordBatch, members: tuple[Member, ...]) -> pa.RecordBatch:
+def _flat(batch: pa.RecordBatch, fields: tuple[ResultField, ...]) -> pa.RecordBatch:
     columns = dict(
         found
-        for member, values in zip(members, batch.columns, strict=True)
-        for found in _scalars(member.key, member, values)
+        for field, values in zip(fields, batch.columns, strict=True)
+        for found in _scalars(field.key, field, values)
     )
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _scalars(name: str, member: Member, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
-    match member.shape:
-        case Struct(members):
-            for inner, column in zip(members, values.flatten(), strict=True):
+def _scalars(name: str, field: ResultField, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    match field.type:
+        case ObjectType(fields):
+            for inner, column in zip(fields, values.flatten(), strict=True):
                 yield from _scalars(f"{name}.{inner.key}", inner, column)
-        case ListOf():
-            text = column_text(values, member)
+        case ListType():
+            text = column_text(values, field)
             yield name, pc.if_else(pc.is_valid(values), text, pa.scalar(None, pa.string()))
         case _:
             yield name, values
@@ -175,19 +181,19 @@ WRITERS: Mapping[str, Write] = {
 
 def cells(batch: pa.RecordBatch) -> list[list[str | None]]:
     """The rows as texts for a person: a text as it is, all else as JSON has it."""
-    members = members_of(batch.schema)
+    fields = result_fields(batch.schema)
     columns = [
-        _cells(member, values).to_pylist()
-        for member, values in zip(members, batch.columns, strict=True)
+        _cells(field, values).to_pylist()
+        for field, values in zip(fields, batch.columns, strict=True)
     ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _cells(member: Member, values: pa.Array) -> pa.Array:
-    match member.shape:
-        case Leaf(type=kind) if pa.types.is_string(kind) or pa.types.is_floating(kind):
+def _cells(field: ResultField, values: pa.Array) -> pa.Array:
+    match field.type:
+        case ScalarType(arrow) if pa.types.is_string(arrow) or pa.types.is_floating(arrow):
             return pc.cast(values, pa.string())
-    text = column_text(values, member)
+    text = column_text(values, field)
     if pa.types.is_decimal(values.type):
         # With the places of its type, unless these are so many that Arrow writes an exponent.
         whole = pc.cast(values, pa.string())

@@ -1,29 +1,21 @@
 """The analytics plane in Dagster: events and their aggregates in ClickHouse, by day."""
 
 from collections.abc import Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from datetime import date
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
 from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, STREAM_EVENTS
 from fraiseql_assets.defs.checks import day_of_check, log_checks
-from fraiseql_assets.defs.materialise import EventsConfig, materialise, require_plane
+from fraiseql_assets.defs.materialise import EventsConfig, materialise, plane_of
 from fraiseql_assets.defs.metadata import column_schema, metadata_of
-from fraiseql_assets.defs.partitions import DAILY
+from fraiseql_assets.defs.partitions import DAILY, day_of
 from fraiseql_assets.defs.specs import spec_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.analytics.plane import AnalyticsPlane
-
-
-def open_plane() -> "AnalyticsPlane":
-    """The plane, by the settings of this process."""
-    from fraiseql_assets.analytics.plane import AnalyticsPlane
-    from fraiseql_assets.settings import get_settings
-
-    require_plane(ANALYTICS_EVENTS.plane)
-    return AnalyticsPlane(get_settings())
 
 
 @dg.multi_asset(
@@ -36,7 +28,7 @@ def open_plane() -> "AnalyticsPlane":
     can_subset=True,
     # Each day its own run: a failed day does not undo the others.
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    pool=ANALYTICS_EVENTS.plane,
+    pool=ANALYTICS_EVENTS.pool,
 )
 def analytics_events(
     context: dg.AssetExecutionContext, config: EventsConfig
@@ -44,7 +36,8 @@ def analytics_events(
     """Events and, fed by them in ClickHouse itself, their aggregates."""
     from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
 
-    done = materialise(context, open_plane, config)
+    done = materialise(context, ANALYTICS_EVENTS, config)
+    rows = _rows_of(done.day_rows, day_of(context.partition_key))
     for asset in (ANALYTICS_EVENTS, *AGGREGATES):
         key = dg.AssetKey(asset.path)
         if key not in context.selected_asset_keys:
@@ -52,21 +45,33 @@ def analytics_events(
         if done.is_observation:
             context.log_event(
                 dg.AssetObservation(
-                    key, partition=context.partition_key, metadata={"rows": done.day_rows}
+                    key, partition=context.partition_key, metadata={"rows": rows.get(asset.key, 0)}
                 )
             )
             continue
-        day_rows = done.day_rows if asset is ANALYTICS_EVENTS else None
         yield dg.MaterializeResult(
             asset_key=key,
             metadata={
-                **metadata_of(done.report, asset, day_rows=day_rows, ranges=done.ranges),
+                **metadata_of(done.report, asset, day_rows=rows.get(asset.key), ranges=done.ranges),
                 "dagster/column_schema": column_schema(SCHEMAS[asset.key], COLUMN_DESCRIPTIONS),
             },
         )
 
 
-events_against_the_log = log_checks(ANALYTICS_EVENTS, open_plane)
+def _rows_of(events: int, day: date) -> dict[str, int]:
+    """The rows of each asset's partition now; of the aggregates none if they cannot be counted."""
+    from fraiseql_assets.analytics.plane import AnalyticsPlane
+    from fraiseql_assets.planes import PlaneError
+    from fraiseql_assets.settings import get_settings
+
+    rows = {ANALYTICS_EVENTS.key: events}
+    with suppress(PlaneError), closing(AnalyticsPlane(get_settings())) as plane:
+        counted = plane.aggregate_rows(day)
+        rows |= {aggregate.key: counted[aggregate.path[-1]] for aggregate in AGGREGATES}
+    return rows
+
+
+events_against_the_log = log_checks(ANALYTICS_EVENTS)
 
 
 @dg.multi_asset_check(
@@ -81,13 +86,13 @@ events_against_the_log = log_checks(ANALYTICS_EVENTS, open_plane)
         for aggregate in AGGREGATES
     ],
     can_subset=True,
-    pool=ANALYTICS_EVENTS.plane,
+    pool=ANALYTICS_EVENTS.pool,
 )
 def aggregates_against_the_rows(
     context: dg.AssetCheckExecutionContext,
 ) -> Iterator[dg.AssetCheckResult]:
     """Compares the aggregates with the raw rows of the partition, in one query."""
-    with closing(open_plane()) as plane:
+    with closing(cast("AnalyticsPlane", plane_of(ANALYTICS_EVENTS))) as plane:
         counted = plane.compare_aggregates(day_of_check(context))
     for check in context.selected_asset_check_keys:
         events = counted[check.asset_key.path[-1]]

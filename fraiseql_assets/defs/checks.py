@@ -1,6 +1,6 @@
 """The checks that hold a plane's partition against the log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.defs.materialise import plane_of
 from fraiseql_assets.defs.metadata import listed
 from fraiseql_assets.defs.partitions import DAILY, day_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.pipeline.verify import Verdict
-    from fraiseql_assets.planes import Plane
 
 ROWS_MATCH_LOG = "rows_match_log"
 NO_GAPS = "no_gaps"
@@ -28,31 +28,36 @@ DESCRIPTIONS = {
     "every message that the log holds.",
     NO_GAPS: "Every sequence of the log was read, and none had been dropped by the log before it "
     "was read.",
-    NO_DUPLICATES: "Every event id is in the partition once.",
+    NO_DUPLICATES: "Every id is in the partition once.",
 }
 
 
-def log_checks(asset: Asset, open_plane: Callable[[], "Plane"]) -> dg.AssetChecksDefinition:
-    """The three checks of an events asset, evaluated together from one look at plane and log."""
+def log_checks(asset: Asset) -> dg.AssetChecksDefinition:
+    """The three checks of an asset that a log fills, evaluated together from one look at both."""
 
     @dg.multi_asset_check(
-        name=f"{asset.plane}_events_against_the_log",
+        name=f"{'_'.join(asset.path)}_against_the_log",
         specs=[
             dg.AssetCheckSpec(name, asset=asset.path, description=text, partitions_def=DAILY)
             for name, text in DESCRIPTIONS.items()
         ],
         can_subset=True,
-        pool=asset.plane,
+        pool=asset.pool,
     )
     def against_the_log(
         context: dg.AssetCheckExecutionContext,
     ) -> Iterator[dg.AssetCheckResult]:
+        from fraiseql_assets.datasets import DATASETS
         from fraiseql_assets.pipeline.verify import verify_day
         from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.log import Log
 
+        settings, dataset = get_settings(), DATASETS[asset.dataset]
         name = f"fraiseql-assets {asset.plane} checks"
-        with closing(open_plane()) as plane, Log(get_settings(), name=name) as log:
+        with (
+            closing(plane_of(asset)) as plane,
+            Log(settings, name=name, dataset=dataset) as log,
+        ):
             keys = context.selected_asset_check_keys
             distinct = any(key.name == NO_DUPLICATES for key in keys)
             verdict = verify_day(plane, log, day_of_check(context), distinct=distinct)
@@ -104,7 +109,7 @@ def _results(asset: Asset, verdict: "Verdict") -> Iterator[dg.AssetCheckResult]:
         metadata={
             **shared,
             "rows": verdict.counts.rows,
-            "distinct event ids": verdict.counts.distinct_ids,
+            "distinct ids": verdict.counts.distinct_ids,
         },
     )
 

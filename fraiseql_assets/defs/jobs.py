@@ -1,9 +1,15 @@
-"""The jobs: materialising, verifying and checking each plane."""
+"""The jobs: materialising, verifying and checking the assets that a log fills."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, OPERATIONAL_EVENTS, Asset
+from fraiseql_assets.catalogue import (
+    AGGREGATES,
+    ANALYTICS_EVENTS,
+    OPERATIONAL_EVENTS,
+    OPERATIONAL_REQUESTS,
+    Asset,
+)
 from fraiseql_assets.defs.checks import CHEAP
 from fraiseql_assets.defs.partitions import DAILY
 
@@ -14,36 +20,38 @@ def _selection(assets: tuple[Asset, ...]) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*(dg.AssetKey(asset.path) for asset in assets))
 
 
-def _jobs(events: Asset, *others: Asset) -> list[UnresolvedAssetJobDefinition]:
-    plane, assets = events.plane, _selection((events, *others))
+def _jobs(asset: Asset, *others: Asset) -> list[UnresolvedAssetJobDefinition]:
+    """Of an asset and what it feeds: the jobs that materialise, verify and check them."""
+    name, server, assets = "_".join(asset.path), SERVERS[asset.plane], _selection((asset, *others))
     cheap = dg.AssetSelection.checks(
-        *(dg.AssetCheckKey(dg.AssetKey(events.path), name) for name in CHEAP)
+        *(dg.AssetCheckKey(dg.AssetKey(asset.path), check) for check in CHEAP)
     )
     return [
         dg.define_asset_job(
-            f"materialise_{plane}_events",
+            f"materialise_{name}",
             selection=assets.without_checks() | cheap,
             partitions_def=DAILY,
-            description=f"Adds a range of the log to {SERVERS[plane]}, or rebuilds a day of it, "
+            description=f"Adds a range of the log to {server}, or rebuilds a day of it, "
             "and evaluates the cheap checks.",
         ),
         dg.define_asset_job(
-            f"verify_{plane}_events",
+            f"verify_{name}",
             selection=assets,
             partitions_def=DAILY,
-            description=f"Verifies a day in {SERVERS[plane]}, rebuilds it if it is not complete, "
+            description=f"Verifies a day in {server}, rebuilds it if it is not complete, "
             "and evaluates every check.",
         ),
         dg.define_asset_job(
-            f"check_{plane}_events",
+            f"check_{name}",
             selection=dg.AssetSelection.checks_for_assets(
-                *(dg.AssetKey(asset.path) for asset in (events, *others))
+                *(dg.AssetKey(each.path) for each in (asset, *others))
             ),
             partitions_def=DAILY,
-            description=f"Evaluates every check of a day in {SERVERS[plane]}; writes nothing.",
+            description=f"Evaluates every check of a day in {server}; writes nothing.",
         ),
     ]
 
 
 ANALYTICS_JOBS = _jobs(ANALYTICS_EVENTS, *AGGREGATES)
 OPERATIONAL_JOBS = _jobs(OPERATIONAL_EVENTS)
+REQUEST_JOBS = _jobs(OPERATIONAL_REQUESTS)

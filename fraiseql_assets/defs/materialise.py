@@ -1,17 +1,17 @@
-"""What the event assets of both planes share: a run's work, and what becomes of its errors."""
+"""What the assets share that a log fills: a run's work, and what becomes of its errors."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.defs.metadata import sentence_of
 from fraiseql_assets.defs.partitions import day_of
 from fraiseql_assets.defs.run_control import RunControl, retried, tag_worker
-from fraiseql_assets.runs import EventsConfig
+from fraiseql_assets.runs import EventsConfig, pools_of
 
 # pyarrow and the clients are imported inside functions: at module level they cost every run a
 # second before its first row.
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RECONNECT_SECONDS = 30
 PROGRESS_SECONDS = 30.0
+HANDOVER_SECONDS = 20.0
+"""How much longer than FRAISEQL_RUN_SECONDS a run keeps going if no other one waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,7 @@ class Done:
     a backfill asks for is a materialisation in any case."""
 
 
-def materialise(
-    context: dg.AssetExecutionContext, open_plane: Callable[[], "Plane"], config: EventsConfig
-) -> Done:
+def materialise(context: dg.AssetExecutionContext, asset: Asset, config: EventsConfig) -> Done:
     """Does a run's work: adds its range and what follows, or rebuilds its partition.
 
     Raises:
@@ -59,33 +59,47 @@ def materialise(
 
     tag_worker(context)
     settings, day = get_settings(), day_of(context.partition_key)
-    with retried((PlaneError, LogError), (IngestError,)), closing(open_plane()) as plane:
+    transient, final = (PlaneError, LogError), (IngestError,)
+    shared = len(pools_of(context.run)) > 1
+    if shared:
+        # The other plane's step waits for this one: it fails at once instead of being retried.
+        transient, final = (), (*final, *transient)
+    with retried(transient, final), closing(plane_of(asset)) as plane:
+        if shared:
+            plane.ping()
         name = f"fraiseql-assets {plane.name} run"
-        control = RunControl(context.instance, context.run_id, plane.name)
+        control = RunControl(context.instance, context.run_id, asset.pool)
         batching, ahead = default_batching(settings), settings.queue_batches
         job = Job(context.run_id, config.attempt, batching, ahead, control.checkpoint)
-        with Log(settings, name=name, reconnect_seconds=RECONNECT_SECONDS) as log:
-            if config.range:
+        with Log(
+            settings, name=name, reconnect_seconds=RECONNECT_SECONDS, dataset=plane.dataset
+        ) as log:
+            if config.range or config.keep_going:
                 report, ranges = _add(context, plane, log, day, job, config, control, settings)
             else:
                 report, ranges = _rebuild(context, plane, log, day, job, config, settings), ()
             entries = plane.ledger(log.stream, day)
         context.log.info(sentence_of(report, plane.name))
         day_rows = sum(e.rows for e in entries if e.state == "committed")
-        return Done(report, ranges, day_rows, config.only_if_broken and report.range is None)
+        may_do_nothing = config.only_if_broken or config.keep_going
+        return Done(report, ranges, day_rows, may_do_nothing and report.range is None)
 
 
-def require_plane(name: str) -> None:
-    """Returns when a plane is switched on.
+def plane_of(asset: Asset) -> "Plane":
+    """The plane of an asset, by the settings of this process.
 
     Raises:
         dagster.Failure: it is switched off, which no retry changes.
     """
+    from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.planes import PlaneOff
     from fraiseql_assets.settings import get_settings
+    from fraiseql_assets.setup import open_plane
 
-    if not get_settings().has_plane(name):
-        raise dg.Failure(description=str(PlaneOff(name)), allow_retries=False)
+    settings = get_settings()
+    if not settings.has_plane(asset.plane):
+        raise dg.Failure(description=str(PlaneOff(asset.plane)), allow_retries=False)
+    return open_plane(asset.plane, settings, DATASETS[asset.dataset])
 
 
 def _add(
@@ -103,11 +117,13 @@ def _add(
     from fraiseql_assets.pipeline.ingest import ingest_range
     from fraiseql_assets.pipeline.pending import parse_range, require_in_day
 
-    sequences = parse_range(config.range)
-    if not config.keep_going:
+    sequences = parse_range(config.range) if config.range else None
+    if sequences and not config.keep_going:
         require_in_day(log, sequences, day, plane.ledger(log.stream, day))
         return ingest_range(plane, log, sequences, day, job), (sequences,)
-    limits = Limits(settings.run_seconds, settings.run_quiet_seconds, settings.range_messages)
+    # Until then the sensor has requested the next run, and this one has made room for it.
+    seconds = settings.run_seconds + HANDOVER_SECONDS
+    limits = Limits(seconds, settings.run_quiet_seconds, settings.range_messages)
     followed = follow(
         plane,
         log,

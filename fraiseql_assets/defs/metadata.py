@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.catalogue import AGGREGATES, Asset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from fraiseql_assets.pipeline.job import Report
     from fraiseql_assets.ranges import SequenceRange
 
-PREVIEW_COLUMNS = ("timestamp", "entity_type", "event_type", "entity_id", "tenant_id", "data")
+PREVIEW_COLUMNS = (
+    *("timestamp", "entity_type", "event_type", "entity_id"),
+    *("operation_type", "operation_name", "status", "error_messages", "duration_ms"),
+    *("tenant_id", "data"),
+)
+"""Of the columns of all datasets, those that a preview shows."""
 SHOWN_RANGES = 20
 
 
@@ -38,7 +43,9 @@ def metadata_of(
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/table_name": dg.MetadataValue.text(asset.table),
         "source": dg.MetadataValue.text(report.source),
-        "rows written": dg.MetadataValue.int(report.rows),
+        "rows written" if asset not in AGGREGATES else "events counted": dg.MetadataValue.int(
+            report.rows
+        ),
         "messages": dg.MetadataValue.int(report.messages),
         "dead letters": dg.MetadataValue.int(report.dead_letters),
         "duplicates dropped": dg.MetadataValue.int(report.duplicates),
@@ -72,7 +79,7 @@ def listed(ranges: Sequence[object], most: int) -> str:
 
 
 def as_markdown(table: "pa.Table", *, widest: int = 60) -> str:
-    """The last few events as a Markdown table."""
+    """The last few rows as a Markdown table."""
     columns = [name for name in PREVIEW_COLUMNS if name in table.column_names]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in table.select(columns).to_pylist():

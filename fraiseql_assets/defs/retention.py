@@ -7,32 +7,40 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from fraiseql_assets.catalogue import ANALYTICS_EVENTS, ASSETS, OPERATIONAL_EVENTS
+from fraiseql_assets.catalogue import (
+    ANALYTICS_EVENTS,
+    ASSETS,
+    OPERATIONAL_EVENTS,
+    OPERATIONAL_REQUESTS,
+    Asset,
+)
 from fraiseql_assets.settings import get_settings
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 PAGE = 500
 
 
-def _plane_retention(name: str) -> dg.OpDefinition:
+def _retention(asset: Asset) -> dg.OpDefinition:
     @dg.op(
-        name=f"{name}_retention",
-        description=f"Deletes days of the {name} plane that are past their retention.",
-        pool=name,
+        name=f"{asset.pool}_retention",
+        description=f"Deletes days of {asset.key} that are past their retention.",
+        pool=asset.pool,
     )
     def enforce(context: dg.OpExecutionContext) -> None:
+        from fraiseql_assets.datasets import DATASETS
         from fraiseql_assets.setup import open_plane
 
-        with closing(open_plane(name, get_settings())) as plane:
+        dataset = DATASETS[asset.dataset]
+        with closing(open_plane(asset.plane, get_settings(), dataset)) as plane:
             for line in plane.enforce_retention(datetime.now(UTC).date()):
-                context.log.info(f"{name} {line}")
+                context.log.info(f"{asset.plane} {line}")
 
     return enforce
 
 
-def _plane_job(name: str) -> dg.JobDefinition:
-    op = _plane_retention(name)
-    return dg.GraphDefinition(f"{name}_retention_job", node_defs=[op]).to_job(
+def _retention_job(asset: Asset) -> dg.JobDefinition:
+    op = _retention(asset)
+    return dg.GraphDefinition(f"{asset.pool}_retention_job", node_defs=[op]).to_job(
         description=op.description
     )
 
@@ -96,7 +104,8 @@ def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 RETENTION_JOBS = [
-    _plane_job(ANALYTICS_EVENTS.plane),
-    _plane_job(OPERATIONAL_EVENTS.plane),
+    _retention_job(ANALYTICS_EVENTS),
+    _retention_job(OPERATIONAL_EVENTS),
+    _retention_job(OPERATIONAL_REQUESTS),
     run_history,
 ]

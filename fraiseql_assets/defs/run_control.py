@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from fraiseql_assets.runs import LIVE, PLANE_TAG, WORKER_TAG
+from fraiseql_assets.runs import WORKER_TAG, waiting_run
 
 LOOK_SECONDS = 2.0
 """How often Dagster is asked: a query of its store each time."""
@@ -26,8 +26,8 @@ class RunEnded(Exception):
 class RunControl:
     """What a run asks Dagster about itself while it works."""
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str, plane: str) -> None:
-        self._instance, self._run_id, self._plane = instance, run_id, plane
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, pool: str) -> None:
+        self._instance, self._run_id, self._pool = instance, run_id, pool
         self._checked = self._looked = 0.0
         self._waiting: str | None = None
 
@@ -52,23 +52,8 @@ class RunControl:
         """Why the run should make room, None while nobody waits."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._waiting = next(self._waiting_runs(), None)
-        return self._waiting and f"run {self._waiting[:8]} waits for the {self._plane} plane"
-
-    def _waiting_runs(self) -> Iterator[str]:
-        for run in self._instance.get_runs(dg.RunsFilter(statuses=LIVE), limit=100):
-            if run.run_id != self._run_id and uses_plane(run, self._plane):
-                yield run.run_id
-
-
-def uses_plane(run: dg.DagsterRun, plane: str) -> bool:
-    """Whether a run writes to a plane or checks it."""
-    pools = run.run_op_concurrency.all_pools if run.run_op_concurrency else None
-    if pools is not None:
-        return plane in pools
-    keys = [*(run.asset_selection or ())]
-    keys += [check.asset_key for check in run.asset_check_selection or ()]
-    return run.tags.get(PLANE_TAG) == plane or any(key.path[0] == plane for key in keys)
+            self._waiting = waiting_run(self._instance, self._pool, but=self._run_id)
+        return self._waiting and f"run {self._waiting[:8]} waits for the pool {self._pool}"
 
 
 def tag_worker(context: dg.AssetExecutionContext) -> None:

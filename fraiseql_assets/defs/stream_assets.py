@@ -1,14 +1,19 @@
-"""The log in Dagster: an external asset, which the planes are projections of."""
+"""The logs in Dagster: external assets, which the planes are projections of."""
 
 import dagster as dg
 
-from fraiseql_assets.catalogue import OWNERS, STREAM_EVENTS
+from fraiseql_assets.catalogue import OWNERS, STREAM_EVENTS, STREAM_REQUESTS, Asset
 
-stream_events = dg.AssetSpec(
-    STREAM_EVENTS.path,
-    description=STREAM_EVENTS.description,
-    group_name="stream",
-    owners=list(OWNERS),
-    kinds=set(STREAM_EVENTS.kinds),
-    metadata={"dagster/table_name": f"jetstream.{STREAM_EVENTS.table}"},
-)
+
+def _external(asset: Asset) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset.path,
+        description=asset.description,
+        group_name="stream",
+        owners=list(OWNERS),
+        kinds=set(asset.kinds),
+        metadata={"dagster/table_name": f"jetstream.{asset.table}"},
+    )
+
+
+stream_events, stream_requests = _external(STREAM_EVENTS), _external(STREAM_REQUESTS)

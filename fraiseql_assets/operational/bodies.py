@@ -2,44 +2,49 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Bodies of `_bulk` requests, built by columns: no event becomes a Python object on its way.
 
-A document has the event's columns under their own names. `data` and `changes` stand in it twice:
-as objects, for exact search by their fields, and as `data_json` and `changes_json`, the text byte
-for byte, which is what is read back. Servers may rewrite an object (its numbers, its spaces) and
-refuse what is none or too deep; a string they keep. An event whose objects are refused is sent
+An event's document has the event's columns under their own names. `data` and `changes` stand in it
+twice: as objects, for exact search by their fields, and as `data_json` and `changes_json`, the text
+byte for byte, which is what is read back. Servers may rewrite an object (its numbers, its spaces)
+and refuse what is none or too deep; a string they keep. An event whose objects are refused is sent
 again without them. `text` is what a person searches.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraiseql_assets.json_escaping import escaped, value_buffer
-from fraiseql_assets.operational.json_text import objects, rfc3339, words
+from fraiseql_assets.operational.json_text import objects, parts_of_names, rfc3339, words
 
 LONGEST_ID = 512
-"""Bytes that Elasticsearch takes as a document's id."""
+"""The longest document id that Elasticsearch accepts, in bytes."""
 HASHED = "sha256:"
 
 REQUIRED_TEXT = ("event_id", "event_type", "entity_type", "entity_id")
 OPTIONAL_TEXT = ("user_id", "tenant_id", "actor_type", "acting_for", "schema_version", "cdc_source")
 OPTIONAL_NUMBERS = ("seq", "duration_ms")
-SEARCHED = ("event_id", "entity_type", "event_type", "entity_id", "tenant_id", "user_id")
+SEARCHED = (
+    *("entity_type", "event_type", "entity_id", "user_id"),
+    *("acting_for", "tenant_id", "event_id"),
+)
+"""What the text of an event begins with: names, then ids. The values follow."""
 
 _TEXT_FACTOR = 4
-"""Bytes of a body per byte of Arrow, about: what a chunk of rows is measured by beforehand."""
+"""About how many bytes of a body a byte of Arrow becomes; used to estimate a chunk of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Consecutive events of a block as one request."""
+    """Consecutive rows of a block as one request."""
 
     first: int
-    """The row of its first event in the table."""
+    """The row of its first document in the table."""
     documents: pa.StringArray
-    """Per event its action line and its document, each with its newline."""
+    """Per row its action line and its document, each with its newline."""
 
     def payload(self) -> bytes:
         """All of it as it goes over the wire."""
@@ -51,19 +56,37 @@ class Body:
         return value_buffer(self.documents).size
 
     def take(self, rows: list[int]) -> "Body":
-        """The events in these rows of the body, as a body of their own."""
+        """These rows of the body, as a body of their own."""
         return Body(self.first, self.documents.take(pa.array(rows, pa.int64())))
 
     def __len__(self) -> int:
         return len(self.documents)
 
 
-def bodies(events: pa.Table, index: str, most: int, *, with_objects: bool = True) -> Iterator[Body]:
-    """Yields the events in requests of up to `most` bytes, or of one event where that is larger."""
-    rows = max(1, int(events.num_rows * most / (_TEXT_FACTOR * max(1, events.nbytes))))
-    for start in range(0, events.num_rows, rows):
-        part = events.slice(start, rows).combine_chunks().to_batches()[0]
-        yield from _batched(Body(start, documents(part, index, with_objects=with_objects)), most)
+class DocumentBuilder(Protocol):
+    """Makes, per row, the action line and the document for an index, each with its newline.
+
+    Without `with_objects` a document has no field that a server could refuse for what it holds.
+    """
+
+    def __call__(
+        self, rows: pa.RecordBatch, index: str, /, *, with_objects: bool = True
+    ) -> pa.StringArray: ...
+
+
+def bodies(
+    table: pa.Table,
+    index: str,
+    most: int,
+    build: DocumentBuilder,
+    *,
+    with_objects: bool = True,
+) -> Iterator[Body]:
+    """Yields the rows in requests of up to `most` bytes, or of one row where that is larger."""
+    rows = max(1, int(table.num_rows * most / (_TEXT_FACTOR * max(1, table.nbytes))))
+    for start in range(0, table.num_rows, rows):
+        part = table.slice(start, rows).combine_chunks().to_batches()[0]
+        yield from _batched(Body(start, build(part, index, with_objects=with_objects)), most)
 
 
 def _batched(body: Body, most: int) -> Iterator[Body]:
@@ -77,7 +100,9 @@ def _batched(body: Body, most: int) -> Iterator[Body]:
     yield Body(body.first + start, body.documents.slice(start))
 
 
-def documents(events: pa.RecordBatch, index: str, *, with_objects: bool = True) -> pa.StringArray:
+def event_documents(
+    events: pa.RecordBatch, index: str, /, *, with_objects: bool = True
+) -> pa.StringArray:
     """Per event its action line and its document, each with its newline."""
     text = {name: escaped(events[name]) for name in (*REQUIRED_TEXT, *OPTIONAL_TEXT)}
     ids = escaped(document_ids(events["event_id"]))
@@ -104,10 +129,23 @@ def documents(events: pa.RecordBatch, index: str, *, with_objects: bool = True) 
     pieces += [',"text":"']
     for name in SEARCHED:
         pieces += [text[name], " "]
-    data = events["data"]
-    spoken = words(data)
-    pieces += [text["data"] if spoken is data else escaped(spoken), '"}\n']
+    pieces += [_parts(events["entity_type"]), " "]
+    pieces += [_spoken(events["data"], text["data"]), " "]
+    pieces += [_spoken(events["changes"], text["changes"]), '"}\n']
     return _joined(*pieces)
+
+
+def _spoken(column: pa.StringArray, as_escaped: pa.StringArray) -> pa.StringArray:
+    """JSON texts as words to search, escaped; the escaped column itself where they are the same."""
+    spoken = words(column)
+    return as_escaped if spoken is column else escaped(spoken)
+
+
+def _parts(names: pa.StringArray) -> pa.StringArray:
+    """The parts of compound names, escaped. There are few names, so each is taken apart once."""
+    distinct = names.dictionary_encode()
+    parts = pa.array(map(parts_of_names, distinct.dictionary.to_pylist()), pa.utf8())
+    return escaped(parts).take(distinct.indices)
 
 
 def _field(name: str, values: pa.StringArray, quote: str) -> list[pa.Array | str]:
@@ -124,20 +162,19 @@ def _joined(*pieces: pa.Array | str) -> pa.StringArray:
     return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
 
 
-def document_ids(event_ids: pa.StringArray) -> pa.StringArray:
-    """The documents' ids: the events' own, or their digest where Elasticsearch takes none such.
+def document_ids(ids: pa.StringArray) -> pa.StringArray:
+    """The documents' ids: the rows' own, or their digest where Elasticsearch takes none such.
 
-    Two events have the same document id only when they have the same event id.
+    Two rows have the same document id only when they have the same id.
     """
-    lengths = pc.binary_length(event_ids)
+    lengths = pc.binary_length(ids)
     unfit = pc.or_(
         pc.or_(pc.greater(lengths, LONGEST_ID), pc.equal(lengths, 0)),
-        pc.starts_with(event_ids, HASHED),
+        pc.starts_with(ids, HASHED),
     )
     if not pc.any(unfit).as_py():
-        return event_ids
+        return ids
     digests = [
-        HASHED + hashlib.sha256(text.encode()).hexdigest()
-        for text in event_ids.filter(unfit).to_pylist()
+        HASHED + hashlib.sha256(text.encode()).hexdigest() for text in ids.filter(unfit).to_pylist()
     ]
-    return pc.replace_with_mask(event_ids, unfit, pa.array(digests, pa.utf8()))
+    return pc.replace_with_mask(ids, unfit, pa.array(digests, pa.utf8()))

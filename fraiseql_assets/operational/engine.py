@@ -65,14 +65,21 @@ def is_opensearch(client: Elasticsearch) -> bool:
     return bool(node.is_opensearch)
 
 
-def open_point(client: Elasticsearch, alias: str, keep_alive: str) -> str:
-    """Opens a point in time. Returns its id."""
+def open_point(
+    client: Elasticsearch, alias: str, keep_alive: str, *, ignore_unavailable: bool = False
+) -> str:
+    """Opens a point in time over an alias, or several separated by commas. Returns its id.
+
+    With `ignore_unavailable`, an alias that does not exist is no error.
+    """
     if not is_opensearch(client):
-        return client.open_point_in_time(index=alias, keep_alive=keep_alive)["id"]
+        return client.open_point_in_time(
+            index=alias, keep_alive=keep_alive, ignore_unavailable=ignore_unavailable
+        )["id"]
     answer = client.perform_request(
         "POST",
         f"/{quote(alias, safe='')}/_search/point_in_time",
-        params={"keep_alive": keep_alive},
+        params={"keep_alive": keep_alive, "ignore_unavailable": ignore_unavailable},
         headers={"accept": "application/json"},
     )
     return answer.body["pit_id"]

@@ -1,4 +1,4 @@
-"""The indices of events: their names, and which of them is a day's live one.
+"""The indices of a dataset: their names, and which of them is a day's live one.
 
 A day has one live index, `fraiseql-events-2026.01.31-000001`, reached under the day's alias
 `fraiseql-events-2026.01.31` and, with all the other days, under `fraiseql-events`. A day that is
@@ -11,12 +11,13 @@ from datetime import date, datetime
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
+from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.operational.availability import (
     IndexState,
     index_states,
     require_available,
 )
-from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.planes import PlaneError, PlaneNotSetUp
 from fraiseql_assets.settings import Settings
 
 TRIES = 5
@@ -24,30 +25,32 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What everything of the plane is called in the server."""
+    """What everything of a dataset is called in the server."""
 
     prefix: str
+    dataset: str = EVENTS.name
 
     @classmethod
-    def of(cls, settings: Settings) -> "Names":
-        return cls(settings.index_prefix)
+    def of(cls, settings: Settings, dataset: Dataset = EVENTS) -> "Names":
+        return cls(settings.index_prefix, dataset.name)
 
     @property
-    def events(self) -> str:
+    def all_days(self) -> str:
         """The alias over all days, and the name of template and lifecycle policy."""
-        return f"{self.prefix}-events"
+        return f"{self.prefix}-{self.dataset}"
 
     @property
     def ledger(self) -> str:
+        """The index of the ledger, which all datasets share."""
         return f"{self.prefix}-ledger"
 
     def day(self, day: date) -> str:
         """The alias of a day's live index."""
-        return f"{self.events}-{day:%Y.%m.%d}"
+        return f"{self.all_days}-{day:%Y.%m.%d}"
 
     def day_of(self, index: str) -> date | None:
-        """The day of an index of events, None for another index."""
-        text, _, number = index.removeprefix(f"{self.events}-").rpartition("-")
+        """The day of an index of the dataset, None for another index."""
+        text, _, number = index.removeprefix(f"{self.all_days}-").rpartition("-")
         if not number.isdigit():
             return None
         try:
@@ -90,9 +93,9 @@ def indices_of_day(client: Elasticsearch, names: Names, day: date) -> DayIndices
 def live_days(client: Elasticsearch, names: Names) -> dict[date, IndexState]:
     """The days that hold an index, ascending, and their indices."""
     try:
-        indices = index_states(client, names.events)
+        indices = index_states(client, names.all_days)
     except NotFoundError:
-        # Before the first event there is no alias; without a ledger there is no plane.
+        # Before the first row there is no alias; without a ledger there is no plane.
         client.indices.get(index=names.ledger)
         return {}
     days = ((names.day_of(held.name), held) for held in indices)
@@ -122,8 +125,16 @@ def ensure_day(client: Elasticsearch, names: Names, day: date) -> str:
 
 
 def create(client: Elasticsearch, names: Names, index: str, *, live_as: str | None = None) -> None:
-    """Creates an index, with its aliases from the first moment on when it is a live one."""
-    aliases = {name: {} for name in (live_as, names.events)} if live_as else {}
+    """Creates an index, with its aliases from the first moment on when it is a live one.
+
+    Raises:
+        PlaneNotSetUp: there is no template, so the server would guess the mapping.
+    """
+    if not client.indices.exists_index_template(name=names.all_days):
+        raise PlaneNotSetUp(
+            f"Elasticsearch has no index template {names.all_days}. Run `fraiseql-assets setup`."
+        )
+    aliases = {name: {} for name in (live_as, names.all_days)} if live_as else {}
     try:
         client.indices.create(index=index, aliases=aliases)
     except BadRequestError as error:

@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Columns of Arrow as pieces of JSON: strings escaped, times written out, objects told apart."""
+"""Columns of Arrow as pieces of JSON: times, objects, and the words that a person searches for."""
 
 import re
 
@@ -14,6 +14,9 @@ from fraiseql_assets.json_escaping import value_buffer
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(msgspec.Raw)
 _ESCAPE = re.compile(r'\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}')
+
+_WORD = re.compile(r"\w+")
+_PARTS = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 _SECOND = 1_000_000
 _YEAR_ONE = 62_135_596_800 * _SECOND
@@ -51,14 +54,14 @@ def objects(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _all_json(lines: pa.StringArray) -> bool:
-    """Whether each line is one JSON value, found out in one call."""
+    """Whether each line is one JSON value, checked in one call."""
     ended = pc.binary_join_element_wise(pc.fill_null(lines, "null"), "\n", "")
     joined = value_buffer(ended).to_pybytes()
     try:
         values = _decoder.decode_lines(joined)
     except (msgspec.DecodeError, RecursionError):
         return False
-    # One line could hold two values and another none; the very same bytes are the same lines.
+    # One line could hold two values and another none, so the bytes are compared, too.
     return len(values) == len(lines) and b"\n".join(values) == joined[:-1]
 
 
@@ -78,6 +81,13 @@ def words(texts: pa.StringArray) -> pa.StringArray:
     return pc.replace_with_mask(
         texts, mask, pa.array(map(_spoken, texts.filter(mask).to_pylist()), pa.utf8())
     )
+
+
+def parts_of_names(text: str) -> str:
+    """The parts of the compound names in a text: `line item` for `LineItem`, `tb order` for
+    `tb_order`. The server's analyser keeps such a name as one word."""
+    parted = (_PARTS.sub(" ", name).strip() for name in _WORD.findall(text))
+    return " ".join(parts for parts in parted if " " in parts).lower()
 
 
 def _spoken(text: str) -> str:

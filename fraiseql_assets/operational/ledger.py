@@ -5,6 +5,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from fraiseql_assets.datasets import EVENTS
 from fraiseql_assets.ledger import entry_of, in_force, row_of
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.planes import LedgerEntry, PlaneUnavailable
@@ -42,6 +43,7 @@ def write_entry(client: Elasticsearch, names: Names, entry: LedgerEntry) -> None
     """Writes an entry over an older one of the same range."""
     document = {
         **row_of(entry),
+        "dataset": names.dataset,
         "day": f"{entry.day}",
         "at": f"{entry.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         "at_us": _microseconds(entry.at),
@@ -61,8 +63,9 @@ def delete_entries(client: Elasticsearch, names: Names, entries: list[LedgerEntr
 
 
 def delete_entries_before(client: Elasticsearch, names: Names, day: date) -> int:
-    """Deletes the entries of the days before a day. Returns how many there were."""
-    query = {"range": {"day": {"lt": f"{day}"}}}
+    """Deletes the dataset's entries of the days before a day. Returns how many there were."""
+    before = {"range": {"day": {"lt": f"{day}"}}}
+    query = {"bool": {"filter": [before, _of_dataset(names)]}}
     deleted = 0
     while True:
         found = client.search(
@@ -93,11 +96,11 @@ def _delete(client: Elasticsearch, names: Names, ids: list[str]) -> None:
 
 
 def committed_at(client: Elasticsearch, names: Names) -> dict[date, datetime]:
-    """When each day was last committed to."""
+    """When each day of the dataset was last committed to."""
     days = client.search(
         index=names.ledger,
         size=0,
-        query={"term": {"state": "committed"}},
+        query={"bool": {"filter": [{"term": {"state": "committed"}}, _of_dataset(names)]}},
         aggs={
             "days": {
                 "terms": {"field": "day", "size": PAGE},
@@ -112,13 +115,23 @@ def committed_at(client: Elasticsearch, names: Names) -> dict[date, datetime]:
 
 
 def committed_rows(client: Elasticsearch, names: Names, day: date) -> int:
-    """How many rows of a day are committed, of all streams together."""
+    """How many rows of a day of the dataset are committed, of all its streams together."""
+    terms = [{"term": {"day": f"{day}"}}, {"term": {"state": "committed"}}]
     hits = client.search(
         index=names.ledger,
-        query={"bool": {"filter": [{"term": {"day": f"{day}"}}, {"term": {"state": "committed"}}]}},
+        query={"bool": {"filter": [*terms, _of_dataset(names)]}},
         size=PAGE,
     )["hits"]["hits"]
     return sum(entry.rows for entry in in_force(_entry(hit["_source"]) for hit in hits))
+
+
+def _of_dataset(names: Names) -> dict[str, Any]:
+    """Selects the dataset's entries. Those of older versions name none: they are of events."""
+    named = {"term": {"dataset": names.dataset}}
+    if names.dataset != EVENTS.name:
+        return named
+    unnamed = {"bool": {"must_not": {"exists": {"field": "dataset"}}}}
+    return {"bool": {"should": [named, unnamed], "minimum_should_match": 1}}
 
 
 def _microseconds(moment: datetime) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 import pyarrow as pa
 from elasticsearch import Elasticsearch, NotFoundError
 
+from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.operational.availability import refresh
 from fraiseql_assets.operational.client import address, connect, translated
@@ -35,9 +36,9 @@ class OperationalPlane:
 
     name = "operational"
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._names = Names.of(settings)
+    def __init__(self, settings: Settings, dataset: Dataset = EVENTS) -> None:
+        self._settings, self.dataset = settings, dataset
+        self._names = Names.of(settings, dataset)
 
     @cached_property
     def _client(self) -> Elasticsearch:
@@ -48,12 +49,17 @@ class OperationalPlane:
         try:
             with translated(self._settings):
                 if not client.indices.exists(index=self._names.ledger):
-                    raise PlaneNotSetUp(
-                        f"Elasticsearch at {address(self._settings)} has no index "
-                        f"{self._names.ledger}. Run `fraiseql-assets setup`."
-                    )
+                    raise self._not_set_up(f"index {self._names.ledger}")
+                if not client.indices.exists_index_template(name=self._names.all_days):
+                    raise self._not_set_up(f"index template {self._names.all_days}")
         finally:
             client.close()
+
+    def _not_set_up(self, lacks: str) -> PlaneNotSetUp:
+        return PlaneNotSetUp(
+            f"Elasticsearch at {address(self._settings)} has no {lacks}. "
+            "Run `fraiseql-assets setup`."
+        )
 
     def describe(self) -> str:
         with translated(self._settings):
@@ -62,7 +68,7 @@ class OperationalPlane:
         return f"{title} {version['number']} at {address(self._settings)}"
 
     def setup(self) -> list[str]:
-        return setup_indices(self._settings)
+        return setup_indices(self._settings, self.dataset)
 
     def ledger(self, stream: str, day: date | None = None) -> list[LedgerEntry]:
         with translated(self._settings):
@@ -97,7 +103,7 @@ class OperationalPlane:
         if held < entry.rows:
             raise PlaneUnavailable(
                 f"Elasticsearch at {address(self._settings)} holds {held:,} of the {entry.rows:,} "
-                f"events of {entry.range} that were written. Write the range again."
+                f"{self.dataset.name} of {entry.range} that were written. Write the range again."
             )
 
     def _count_range(self, entry: LedgerEntry) -> int:
@@ -112,12 +118,13 @@ class OperationalPlane:
 
     def write(self, block: Block) -> Written:
         target = partial(ensure_day, self._client, self._names, block.day)
-        return Writer(self._client, self._settings, target, through_alias=True).write(block)
+        writer = Writer(self._client, self._settings, self.dataset, target, through_alias=True)
+        return writer.write(block)
 
     def replace(self, day: date, run_id: str) -> DayReplacement:
         del run_id
         with translated(self._settings):
-            return DayReplacement(self._client, self._settings, day)
+            return DayReplacement(self._client, self._settings, self.dataset, day)
 
     def count(self, day: date, *, distinct: bool = True) -> DayCounts:
         """As the protocol says. A day's ids are distinct since they are its documents' ids."""
@@ -141,7 +148,7 @@ class OperationalPlane:
 
     def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
         filters = [{"range": {"stream_seq": {"lte": last}}}]
-        return stream_day(self._client, self._settings, day, filters)
+        return stream_day(self._client, self._settings, self.dataset, day, filters)
 
     def record_erasure(self, erasure: Erasure) -> None:
         with translated(self._settings):
@@ -156,7 +163,7 @@ class OperationalPlane:
             return erased_days(self._client, self._names, erasure)
 
     def enforce_retention(self, today: date) -> list[str]:
-        oldest = today - timedelta(days=self._settings.retention_raw_days - 1)
+        oldest = today - timedelta(days=self.dataset.retention_days(self._settings) - 1)
         with translated(self._settings):
             return drop_expired(self._client, self._names, oldest)
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from elasticsearch import Elasticsearch
 
-from fraiseql_assets.catalogue import OPERATIONAL_EVENTS
-from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.catalogue import BY_KEY, OPERATIONAL_EVENTS, OPERATIONAL_REQUESTS
+from fraiseql_assets.datasets import DATASETS, Dataset
+from fraiseql_assets.events.schema import TIMESTAMP
 from fraiseql_assets.operational.availability import IndexState
 from fraiseql_assets.operational.client import connect, translated
 from fraiseql_assets.operational.filters import term
@@ -22,7 +23,7 @@ from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
 
-SCHEMAS = {OPERATIONAL_EVENTS.key: EVENT_SCHEMA}
+ASSETS = (OPERATIONAL_EVENTS.key, OPERATIONAL_REQUESTS.key)
 
 
 class OperationalReader:
@@ -30,26 +31,28 @@ class OperationalReader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names = Names.of(settings)
 
     @cached_property
     def _client(self) -> Elasticsearch:
         return connect(self._settings, timeout=self._settings.request_timeout_seconds)
 
     def assets(self) -> Sequence[str]:
-        return tuple(SCHEMAS)
+        return ASSETS
 
     def schema(self, asset: str) -> pa.Schema:
-        return SCHEMAS[asset]
+        return _dataset(asset).schema
 
     def partitions(self, asset: str) -> list[PartitionStats]:
         """As the protocol says, without closed days. Of a day whose shard is not started they say
         what the ledger knows of it."""
+        names = Names.of(self._settings, _dataset(asset))
         with translated(self._settings):
-            days = live_days(self._client, self._names)
-            committed = committed_at(self._client, self._names) if days else {}
+            days = live_days(self._client, names)
+            committed = committed_at(self._client, names) if days else {}
             counted = [
-                (day, held, self._rows(day, held)) for day, held in days.items() if not held.closed
+                (day, held, self._rows(names, day, held))
+                for day, held in days.items()
+                if not held.closed
             ]
         return [
             PartitionStats(day, rows, held.bytes, committed.get(day))
@@ -57,10 +60,13 @@ class OperationalReader:
             if rows
         ]
 
-    def _rows(self, day: date, held: IndexState) -> int:
+    def rows(self, asset: str, days: Sequence[date] | None) -> int:
+        return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
+
+    def _rows(self, names: Names, day: date, held: IndexState) -> int:
         if held.rows is not None:
             return held.rows
-        return committed_rows(self._client, self._names, day)
+        return committed_rows(self._client, names, day)
 
     def batches(
         self,
@@ -74,9 +80,9 @@ class OperationalReader:
     ) -> Iterator[pa.RecordBatch]:
         """As the protocol says. Closed days are read when they are asked for, which fails; reading
         all days passes them over."""
-        del asset
+        dataset = _dataset(asset)
         with translated(self._settings):
-            found = live_days(self._client, self._names)
+            found = live_days(self._client, Names.of(self._settings, dataset))
         if days is None:
             wanted = [day for day, held in found.items() if not held.closed]
         else:
@@ -84,7 +90,7 @@ class OperationalReader:
         filters = _filters(entity_type, start, end)
         left = limit
         for day in wanted:
-            for batch in stream_day(self._client, self._settings, day, filters):
+            for batch in stream_day(self._client, self._settings, dataset, day, filters):
                 batch = _narrowed(batch, entity_type, start, end)
                 if left is not None:
                     batch = batch.slice(0, left)
@@ -93,6 +99,10 @@ class OperationalReader:
                     yield batch
                 if left == 0:
                     return
+
+
+def _dataset(asset: str) -> Dataset:
+    return DATASETS[BY_KEY[asset].dataset]
 
 
 def _filters(

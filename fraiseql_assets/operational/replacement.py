@@ -6,6 +6,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch, NotFoundError
 
+from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.ledger import require_ranges_covered, require_rows_held
 from fraiseql_assets.operational.availability import refresh, require_available
 from fraiseql_assets.operational.client import translated
@@ -18,22 +19,24 @@ from fraiseql_assets.settings import Settings
 
 
 class DayReplacement:
-    """A day's events in an index of their own, which takes the place of the live one in `swap`.
+    """A day's rows in an index of their own, which takes the place of the live one in `swap`.
 
     The aliases change hands in one atomic step, so that a reader sees the day as it was or as it
     will be. Runs of a plane are serialised: what a killed run has left behind is dropped by the
     next.
     """
 
-    def __init__(self, client: Elasticsearch, settings: Settings, day: date) -> None:
+    def __init__(
+        self, client: Elasticsearch, settings: Settings, dataset: Dataset, day: date
+    ) -> None:
         self._client, self._settings = client, settings
-        self._names = Names.of(settings)
+        self._names = Names.of(settings, dataset)
         self._day = day
         indices = indices_of_day(client, self._names, day)
         drop(client, *indices.leftover)
         self._index = indices.next
         create(client, self._names, self._index)
-        self._writer = Writer(client, settings, self._writable_index, through_alias=False)
+        self._writer = Writer(client, settings, dataset, self._writable_index, through_alias=False)
 
     def write(self, block: Block) -> Written:
         return self._writer.write(block)
@@ -52,7 +55,7 @@ class DayReplacement:
             drop(self._client, *before)
 
     def _writable_index(self) -> str:
-        # Where another rebuild has dropped it, the swap finds too few events in what is made anew.
+        # Where another rebuild has dropped it, the swap finds too few rows in what is made anew.
         with suppress(NotFoundError):
             require_available(self._client, self._index)
         return self._index
@@ -62,7 +65,7 @@ class DayReplacement:
             drop(self._client, self._index)
 
     def _in_place_of(self, before: tuple[str, ...]) -> list[dict[str, Any]]:
-        aliases = (self._names.day(self._day), self._names.events)
+        aliases = (self._names.day(self._day), self._names.all_days)
         removed = [
             {"remove": {"index": index, "alias": alias}} for index in before for alias in aliases
         ]

@@ -8,13 +8,13 @@ import msgspec
 import pyarrow as pa
 
 from fraiseql_assets.operational.bodies import document_ids
-from fraiseql_assets.operational.json_text import objects, rfc3339, words
+from fraiseql_assets.operational.json_text import objects, parts_of_names, rfc3339, words
 
 _encode = msgspec.json.Encoder().encode
 
 
 def request_documents(
-    requests: pa.RecordBatch, index: str, *, with_objects: bool = True
+    requests: pa.RecordBatch, index: str, /, *, with_objects: bool = True
 ) -> pa.StringArray:
     """Per request its action line and its document, each with its newline.
 
@@ -43,16 +43,17 @@ def request_documents(
 
 
 def _text(row: dict[str, Any], variables: str | None) -> str:
-    """What a person would search for, errors first."""
+    """What a person would search for: errors and names, then ids, then values."""
+    names = [*row["error_messages"], *row["error_codes"], row["operation_name"] or ""]
     parts = [
-        *row["error_messages"],
-        *row["error_codes"],
-        row["operation_name"],
-        variables,
+        *names,
+        row["operation_type"],
+        parts_of_names(" ".join(names)),
         row["user_id"],
         row["tenant_id"],
         row["request_id"],
         row["trace_id"],
+        variables,
         row["query"],
     ]
     return " ".join(part for part in parts if part)

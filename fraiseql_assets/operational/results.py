@@ -1,4 +1,4 @@
-"""A day's events as Arrow: streamed in the log's order, exact, from one point in time."""
+"""A day's rows as Arrow: streamed in the log's order, exact, from one point in time."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -7,9 +7,11 @@ from typing import Any
 import pyarrow as pa
 from elasticsearch import Elasticsearch, NotFoundError
 
-from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.datasets import Dataset
+from fraiseql_assets.events.schema import TIMESTAMP
 from fraiseql_assets.operational.availability import refresh
 from fraiseql_assets.operational.client import address, translated
+from fraiseql_assets.operational.documents import documents_of
 from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.planes import PlaneUnavailable
@@ -24,17 +26,18 @@ TRIES = 3
 """How often a point in time may expire before anything of it is read."""
 ORDER = ["stream_seq", "stream_row"]
 
-_STORED_AS = {"data": "data_json", "changes": "changes_json"}
-SOURCE = [_STORED_AS.get(name, name) for name in map(str, EVENT_SCHEMA.names)]
-
 
 def stream_day(
-    client: Elasticsearch, settings: Settings, day: date, filters: list[dict[str, Any]]
+    client: Elasticsearch,
+    settings: Settings,
+    dataset: Dataset,
+    day: date,
+    filters: list[dict[str, Any]],
 ) -> Iterator[pa.RecordBatch]:
-    """Yields a day's events that pass the filters, in record batches of `EVENT_SCHEMA`.
+    """Yields a day's rows that pass the filters, in record batches of the dataset's schema.
 
     What is read is the day as it was when the reading began. Where that point in time expires (the
-    day was replaced, or the reader slept), reading goes on behind the last event read.
+    day was replaced, or the reader slept), reading goes on behind the last row read.
     Closing the iterator ends it.
 
     Raises:
@@ -44,7 +47,7 @@ def stream_day(
     tries = 0
     while tries < TRIES:
         try:
-            for batch in _pages(client, settings, day, filters, behind):
+            for batch in _pages(client, settings, dataset, day, filters, behind):
                 yield batch
                 behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
                 tries = 0
@@ -64,26 +67,28 @@ class _PointExpired(Exception):
 def _pages(
     client: Elasticsearch,
     settings: Settings,
+    dataset: Dataset,
     day: date,
     filters: list[dict[str, Any]],
     behind: tuple[int, int] | None,
 ) -> Iterator[pa.RecordBatch]:
-    """The events of one point in time, those behind a place of the log."""
+    """The rows of one point in time, those behind a log position."""
     if behind:
         filters = [*filters, _behind(*behind)]
-    point = _open_point(client, settings, Names.of(settings).day(day))
+    point = _open_point(client, settings, Names.of(settings, dataset).day(day))
     if point is None:
         return
+    fields = [documents_of(dataset).source_of(name) for name in map(str, dataset.schema.names)]
     rows, after = FIRST_PAGE, None
     try:
         while True:
             with translated(settings):
-                found = _search(client, point, filters, rows, after)
+                found = _search(client, point, fields, filters, rows, after)
             point = found["pit_id"]
             hits = found.get("hits", {}).get("hits")
             if not hits:
                 return
-            batch = _batch([hit["_source"] for hit in hits])
+            batch = _batch([hit["_source"] for hit in hits], dataset.schema, fields)
             yield batch
             if len(hits) < rows:
                 return
@@ -123,6 +128,7 @@ def _open_point(client: Elasticsearch, settings: Settings, alias: str) -> str | 
 def _search(
     client: Elasticsearch,
     point: str,
+    fields: list[str],
     filters: list[dict[str, Any]],
     rows: int,
     after: list[Any] | None,
@@ -134,7 +140,7 @@ def _search(
             sort=ORDER,
             search_after=after,
             size=rows,
-            source_includes=SOURCE,
+            source_includes=fields,
             track_total_hits=False,
             filter_path="pit_id,hits.hits._source,hits.hits.sort",
         ).body
@@ -152,13 +158,13 @@ def _behind(sequence: int, row: int) -> dict[str, Any]:
     }
 
 
-def _batch(sources: list[dict[str, Any]]) -> pa.RecordBatch:
-    """Documents as one record batch."""
+def _batch(sources: list[dict[str, Any]], schema: pa.Schema, fields: list[str]) -> pa.RecordBatch:
+    """Documents as one record batch; each column is read from its field."""
     arrays: list[pa.Array] = []
-    for field, stored in zip(EVENT_SCHEMA, SOURCE, strict=True):
+    for field, stored in zip(schema, fields, strict=True):
         values = [source.get(stored) for source in sources]
         if field.type == TIMESTAMP:
             arrays.append(pa.array(values, pa.utf8()).cast(TIMESTAMP))
         else:
             arrays.append(pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -13,7 +13,7 @@ def drop_expired(client: Elasticsearch, names: Names, oldest: date) -> list[str]
     entries of all of them. Returns what was done, in lines.
     """
     done: list[str] = []
-    for index, held in client.indices.get_settings(index=f"{names.events}-*").items():
+    for index, held in client.indices.get_settings(index=f"{names.all_days}-*").items():
         day = names.day_of(index)
         managed = "lifecycle" in held["settings"]["index"]
         if day and day < oldest and not managed:

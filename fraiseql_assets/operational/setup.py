@@ -8,7 +8,9 @@ from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
+from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.operational.client import connect, definition, translated
+from fraiseql_assets.operational.documents import documents_of
 from fraiseql_assets.operational.engine import is_opensearch
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.state_management import (
@@ -22,8 +24,8 @@ PRIORITY = 500
 """Above the templates that Elasticsearch brings along."""
 
 
-def setup_indices(settings: Settings) -> list[str]:
-    """Creates what is missing and widens what is older; idempotent.
+def setup_indices(settings: Settings, dataset: Dataset) -> list[str]:
+    """Creates what a dataset lacks and widens what is older; idempotent.
 
     Returns what was done, in lines.
 
@@ -33,26 +35,27 @@ def setup_indices(settings: Settings) -> list[str]:
     client = connect(settings, timeout=settings.request_timeout_seconds)
     try:
         with translated(settings):
-            return list(_ensure(client, Names.of(settings), settings))
+            return list(_ensure(client, settings, dataset))
     finally:
         client.close()
 
 
-def _ensure(client: Elasticsearch, names: Names, settings: Settings) -> Iterator[str]:
+def _ensure(client: Elasticsearch, settings: Settings, dataset: Dataset) -> Iterator[str]:
+    names, days = Names.of(settings, dataset), dataset.retention_days(settings)
     managed = has_lifecycles(client)
     if managed:
-        policy = definition("lifecycle", retention_raw_days=settings.retention_raw_days)
-        client.ilm.put_lifecycle(name=names.events, policy=policy)
+        client.ilm.put_lifecycle(name=names.all_days, policy=definition("lifecycle", days=days))
     elif is_opensearch(client) and has_state_management(client):
-        ensure_policy(client, names.events, settings.retention_raw_days)
+        ensure_policy(client, names.all_days, days)
         managed = True
     if managed:
-        yield f"lifecycle {names.events}: keeps {settings.retention_raw_days} days"
-    mapping = events_mapping(client)
-    yield _ensure_template(client, names, mapping, managed=managed)
+        yield f"lifecycle {names.all_days}: keeps {days} days"
+    wanted = index_definition(client, dataset)
+    mapping = wanted["mappings"]
+    yield _ensure_template(client, names, wanted, managed=managed)
     # An index of a day that is there already takes new fields from here, others from the template.
     client.indices.put_mapping(
-        index=f"{names.events}-*",
+        index=f"{names.all_days}-*",
         allow_no_indices=True,
         properties=mapping["properties"],
     )
@@ -72,45 +75,45 @@ def has_lifecycles(client: Elasticsearch) -> bool:
     return True
 
 
-def events_mapping(client: Elasticsearch) -> dict[str, Any]:
-    """The mapping of events in the terms of the client's server."""
-    mapping = copy.deepcopy(definition("events")["mappings"])
+def index_definition(client: Elasticsearch, dataset: Dataset) -> dict[str, Any]:
+    """The settings and mappings of a dataset's indices, in the terms of the client's server."""
+    wanted = copy.deepcopy(definition(documents_of(dataset).mapping))
     if is_opensearch(client):
-        for name, field in mapping["properties"].items():
+        properties = wanted["mappings"]["properties"]
+        for name, field in properties.items():
             if field["type"] == "flattened":
                 # It knows none of the limits that `flattened` has.
-                mapping["properties"][name] = {"type": "flat_object"}
-    return mapping
+                properties[name] = {"type": "flat_object"}
+    return wanted
 
 
 def _ensure_template(
-    client: Elasticsearch, names: Names, mapping: dict[str, Any], *, managed: bool
+    client: Elasticsearch, names: Names, template: dict[str, Any], *, managed: bool
 ) -> str:
-    template = {**copy.deepcopy(definition("events")), "mappings": mapping}
     if managed and not is_opensearch(client):
         # The day in an index's name is its age's beginning, also when it was rebuilt later.
         template["settings"]["index"]["lifecycle"] = {
-            "name": names.events,
+            "name": names.all_days,
             "parse_origination_date": True,
         }
     digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
     before = _template_digest(client, names)
     if before == digest:
-        return f"template {names.events}: as it should be"
+        return f"template {names.all_days}: as it should be"
     client.indices.put_index_template(
-        name=names.events,
-        index_patterns=[f"{names.events}-*"],
+        name=names.all_days,
+        index_patterns=[f"{names.all_days}-*"],
         priority=PRIORITY,
         template=template,
         meta={"digest": digest},
     )
-    return f"template {names.events}: {'created' if before is None else 'brought up to date'}"
+    return f"template {names.all_days}: {'created' if before is None else 'brought up to date'}"
 
 
 def _template_digest(client: Elasticsearch, names: Names) -> str | None:
     """What the template that is there was made from; None when there is none."""
     try:
-        [found] = client.indices.get_index_template(name=names.events)["index_templates"]
+        [found] = client.indices.get_index_template(name=names.all_days)["index_templates"]
     except NotFoundError:
         return None
     meta: dict[str, Any] = found["index_template"].get("_meta") or {}

@@ -30,10 +30,10 @@ def has_state_management(client: Elasticsearch) -> bool:
 
 
 def ensure_policy(client: Elasticsearch, name: str, days: int) -> None:
-    """Creates the policy that deletes indices of events after so many days, or brings it up to
+    """Creates the policy that deletes the indices of a name after so many days, or brings it up to
     date."""
     path = f"{_POLICIES}/{quote(name, safe='')}"
-    wanted: dict[str, Any] = definition("state_management", events=name, retention_raw_days=days)
+    wanted: dict[str, Any] = definition("state_management", name=name, days=days)
     found = client.options(ignore_status=404).perform_request("GET", path, headers=_JSON)
     # An older one is replaced only by whoever has seen it.
     version = (

@@ -1,6 +1,6 @@
 """Writing blocks into an index, exactly once however often a block is written.
 
-An event's document has the event's id and is only ever created, never overwritten. A document that
+A row's document has the row's id and is only ever created, never overwritten. A document that
 is there already is the block's own, from an earlier attempt, when it has the same position in the
 log, and a duplicate when it has another.
 """
@@ -15,7 +15,7 @@ import pyarrow as pa
 from elasticsearch import ApiError, Elasticsearch
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from fraiseql_assets.events.encode import observer_messages
+from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.operational.availability import (
     STARTING_SECONDS,
@@ -24,6 +24,7 @@ from fraiseql_assets.operational.availability import (
 )
 from fraiseql_assets.operational.bodies import Body, bodies, document_ids
 from fraiseql_assets.operational.client import one_line, translated
+from fraiseql_assets.operational.documents import documents_of
 from fraiseql_assets.planes import Block, PlaneError, PlaneUnavailable, Written
 from fraiseql_assets.settings import Settings
 
@@ -70,7 +71,7 @@ def _may_pass(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a body's events, by their rows in the table."""
+    """What became of a body's documents, by their rows in the table."""
 
     rows: int = 0
     there: list[int] = field(default_factory=list)
@@ -90,11 +91,13 @@ class Writer:
         self,
         client: Elasticsearch,
         settings: Settings,
+        dataset: Dataset,
         target: Callable[[], str],
         *,
         through_alias: bool,
     ) -> None:
         self._client, self._settings, self._target = client, settings, target
+        self._dataset, self._build = dataset, documents_of(dataset).build
         self._index = ""
         self._largest = settings.bulk_bytes
         """Bytes of a request, as far as the server has room."""
@@ -107,37 +110,37 @@ class Writer:
         Raises:
             PlaneUnavailable: the server did not take it for long; nothing is lost, write it again.
         """
-        events = block.table
+        table = block.table
         with translated(self._settings):
             self._index = self._target()
         outcome = _Outcome()
-        self._send_all(events, outcome, with_objects=True)
+        self._send_all(table, outcome, with_objects=True)
         if outcome.refused:
-            # What a server refuses of an event is one of its objects; the text it never does.
+            # What a server refuses of a row is one of its objects; the text it never does.
             rows = sorted(outcome.refused)
             outcome.refused.clear()
             again = _Outcome()
-            self._send_all(events.take(rows), again, with_objects=False)
+            self._send_all(table.take(rows), again, with_objects=False)
             outcome.rows += again.rows
             outcome.there += [rows[row] for row in again.there]
             outcome.refused = {rows[row]: reason for row, reason in again.refused.items()}
-        own = self._own(events, outcome.there)
+        own = self._own(table, outcome.there)
         return Written(
             rows=outcome.rows + own,
             duplicates=len(outcome.there) - own,
             refused=[
-                _reject(events.slice(row, 1), reason, self._settings.subject_prefix)
+                self._reject(table.slice(row, 1), reason)
                 for row, reason in sorted(outcome.refused.items())
             ],
         )
 
-    def _send_all(self, events: pa.Table, outcome: _Outcome, *, with_objects: bool) -> None:
+    def _send_all(self, table: pa.Table, outcome: _Outcome, *, with_objects: bool) -> None:
         most = self._settings.bulk_bytes
-        for body in bodies(events, self._index, most, with_objects=with_objects):
+        for body in bodies(table, self._index, most, self._build, with_objects=with_objects):
             self._send(body, outcome)
 
     def _send(self, body: Body, outcome: _Outcome) -> None:
-        """Sends a body until every event of it has an answer that lasts."""
+        """Sends a body until every document of it has an answer that lasts."""
         parts = deque([list(range(len(body)))])
         for attempt in Retrying(
             retry=retry_if_exception(_may_pass),
@@ -167,7 +170,8 @@ class Writer:
         if rows:
             parts.appendleft(rows)
             raise PlaneUnavailable(
-                f"Elasticsearch does not take {len(rows)} of {len(body)} events now: {why}"
+                f"Elasticsearch does not take {len(rows)} of {len(body)} {self._dataset.name} "
+                f"now: {why}"
             )
         most = self._settings.bulk_bytes
         self._largest = min(most, self._largest + most // GROWTH)
@@ -175,7 +179,7 @@ class Writer:
     def _send_once(
         self, part: Body, first: int, rows: list[int], outcome: _Outcome
     ) -> tuple[list[int], str]:
-        """Sends events once. Returns those to send again, and why.
+        """Sends documents once. Returns those to send again, and why.
 
         Raises:
             _NoRoom: the server refuses the request as a whole.
@@ -202,7 +206,7 @@ class Writer:
             elif kind == _CLOSED:
                 raise DayUnavailable(closed_day(self._index))
             else:
-                raise PlaneError(f"Elasticsearch refuses to write an event: {_reason(result)}")
+                raise PlaneError(f"Elasticsearch refuses to write a document: {_reason(result)}")
         if any(kind in why for kind in _INDEX_GONE):
             # It is looked for, or made, anew; one that is there and not started is said to be so.
             with translated(self._settings):
@@ -232,12 +236,12 @@ class Writer:
                     f"takes a tenth of its heap at once. ({one_line(error)[:300]})"
                 ) from error
 
-    def _own(self, events: pa.Table, rows: list[int]) -> int:
-        """How many events in these rows the index holds from their own position in the log."""
+    def _own(self, table: pa.Table, rows: list[int]) -> int:
+        """How many of these rows the index holds from their own position in the log."""
         own = 0
         for start in range(0, len(rows), PAGE):
-            asked = events.take(rows[start : start + PAGE]).combine_chunks()
-            ids = document_ids(asked["event_id"].combine_chunks()).to_pylist()
+            asked = table.take(rows[start : start + PAGE]).combine_chunks()
+            ids = document_ids(asked[self._dataset.id_column].combine_chunks()).to_pylist()
             with translated(self._settings):
                 found = self._client.mget(
                     index=self._index,
@@ -247,7 +251,7 @@ class Writer:
                 )["docs"]
             if len(found) < len(ids):
                 raise PlaneUnavailable(
-                    "Elasticsearch has lost events that it held a moment ago. Write them again."
+                    "Elasticsearch has lost rows that it held a moment ago. Write them again."
                 )
             positions = zip(*(asked[name].to_pylist() for name in LOG_POSITION), strict=True)
             own += sum(
@@ -256,6 +260,21 @@ class Writer:
             )
         return own
 
+    def _reject(self, refused: pa.Table, reason: str) -> Reject:
+        """A refused row as a dead-letter message: again as it could be published."""
+        [row] = refused.select(LOG_POSITION).to_pylist()
+        [batch] = refused.combine_chunks().to_batches()
+        [message] = self._dataset.encode(batch, self._dataset.subject_prefix(self._settings))
+        return Reject(
+            sequence=row["stream_seq"],
+            time=refused["stream_time"].cast(pa.int64())[0].as_py() * 1000,
+            subject=message.subject,
+            headers=None,
+            payload=message.payload,
+            reason=f"Elasticsearch refuses the {self._dataset.noun}: {reason}",
+            row=row["stream_row"],
+        )
+
 
 def _reason(result: dict[str, Any]) -> str:
     """Why the server did not take an event, in one line."""
@@ -263,19 +282,3 @@ def _reason(result: dict[str, Any]) -> str:
     cause = (error.get("caused_by") or {}).get("reason")
     said = f"{error.get('type')}: {error.get('reason')}"
     return one_line(f"{said} ({cause})" if cause else said)
-
-
-def _reject(event: pa.Table, reason: str, prefix: str) -> Reject:
-    """A refused event as a dead letter: again as it could be published."""
-    [row] = event.select(("stream_seq", "stream_row")).to_pylist()
-    [batch] = event.combine_chunks().to_batches()
-    [message] = observer_messages(batch, prefix)
-    return Reject(
-        sequence=row["stream_seq"],
-        time=event["stream_time"].cast(pa.int64())[0].as_py() * 1000,
-        subject=message.subject,
-        headers=None,
-        payload=message.payload,
-        reason=f"Elasticsearch refuses the event: {reason}",
-        row=row["stream_row"],
-    )

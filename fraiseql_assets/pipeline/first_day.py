@@ -1,9 +1,11 @@
-"""The oldest day of events that there is: where Dagster's partitions begin."""
+"""The oldest day of rows that there is: where Dagster's partitions begin."""
 
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 
+from fraiseql_assets.datasets import DATASETS, Dataset
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
@@ -17,12 +19,13 @@ def find_first_day(settings: Settings) -> date:
     For a server that does not answer now, the oldest day that it may still hold.
     """
     today = datetime.now(UTC).date()
-    return min([today, *_oldest_days(settings, today)])
+    found = (_oldest_days(settings, dataset, today) for dataset in DATASETS.values())
+    return min([today, *chain.from_iterable(found)])
 
 
-def _oldest_days(settings: Settings, today: date) -> Iterator[date]:
+def _oldest_days(settings: Settings, dataset: Dataset, today: date) -> Iterator[date]:
     try:
-        with Log(settings, name="fraiseql-assets partitions") as log:
+        with Log(settings, name="fraiseql-assets partitions", dataset=dataset) as log:
             oldest = log.position_from(1)
         if oldest:
             yield oldest.day
@@ -31,11 +34,11 @@ def _oldest_days(settings: Settings, today: date) -> Iterator[date]:
     except LogError:
         yield today - timedelta(days=settings.stream_max_age_days)
     probe = {"request_timeout_seconds": settings.probe_timeout_seconds}
-    for plane in open_planes(settings.model_copy(update=probe)):
+    for plane in open_planes(settings.model_copy(update=probe), dataset):
         with closing(plane):
             try:
-                yield from (entry.day for entry in plane.ledger(settings.stream))
+                yield from (entry.day for entry in plane.ledger(dataset.stream(settings)))
             except PlaneNotSetUp:
                 continue
             except PlaneError:
-                yield today - timedelta(days=settings.retention_raw_days)
+                yield today - timedelta(days=dataset.retention_days(settings))

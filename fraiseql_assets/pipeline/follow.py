@@ -54,12 +54,12 @@ def follow(
     job: Job,
     limits: Limits,
     *,
-    first: SequenceRange,
+    first: SequenceRange | None,
     reason_to_end: Callable[[], str | None],
     progress: Callable[[Report], None],
 ) -> Followed:
-    """Takes a range, then what else the log holds of its day and the plane does not, then what
-    comes meanwhile.
+    """Takes the range `first`, if any, then what else the log holds of the day and the plane does
+    not, then what comes meanwhile.
 
     Each range is begun and committed in the ledger by itself. `reason_to_end` is asked between
     ranges; `progress` is told of each range. Afterwards the ledger's entries are put together.
@@ -70,7 +70,9 @@ def follow(
     started = time.monotonic()
     reports: list[Report] = []
     waiting = _Waiting(plane, log, day, job, limits, started, reason_to_end)
-    pending: SequenceRange | str = _first_range(plane, log, first, day, limits)
+    pending: SequenceRange | str = (
+        _first_range(plane, log, first, day, limits) if first else waiting.next_range(reports)
+    )
     while isinstance(pending, SequenceRange):
         report = ingest_range(plane, log, pending, day, job)
         reports.append(report)

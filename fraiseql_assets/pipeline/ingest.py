@@ -58,7 +58,8 @@ def _ingest_part(plane: Plane, log: Log, sequences: SequenceRange, day: date, jo
     """One range of which nothing is committed, from *begun* to *committed*."""
     entry = begun_entry(log.stream, sequences, day, job)
     plane.record(entry)
-    report = write_parts(read_parts(log, sequences, job), log, plane, plane, sequences, day, job)
+    parts = read_parts(log, plane.dataset, sequences, job)
+    report = write_parts(parts, log, plane, plane, sequences, day, job)
     report = replace(report, missing=len(sequences) - report.messages)
     _require_own_claim(plane, entry)
     plane.record(committed_entry(entry, report))

@@ -78,6 +78,28 @@ def different_log(plane: str, stream: str, ahead: SequenceRange) -> str:
     )
 
 
+def lost_unread(newest: int, missing: Sequence[SequenceRange]) -> list[SequenceRange]:
+    """What no run can take because the log has dropped it, and everything behind it.
+
+    `newest` is the sequence of the newest message that the log still holds, 0 if none. What the log
+    dropped in front of a message is taken with that message, and its loss recorded.
+    """
+    return [
+        SequenceRange(max(each.first, newest + 1), each.last)
+        for each in missing
+        if each.last > newest
+    ]
+
+
+def lost_sentence(plane: str, stream: str, lost: Sequence[SequenceRange]) -> str:
+    """What is lost of a log, and what to do."""
+    return (
+        f"{stream} has dropped {', '.join(map(str, lost))} before the {plane} plane read it, and "
+        "holds nothing behind it. Publish these messages again, or materialise the day if the "
+        "other plane has them. The loss is recorded with the next message."
+    )
+
+
 def unfinished_replacements(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """Replacements of a day that were begun and not committed, the oldest first: of such a day some
     tables may be replaced and some not, even when no sequence of it is missing."""

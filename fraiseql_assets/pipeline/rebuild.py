@@ -1,5 +1,6 @@
-"""Building a whole day anew: from the log, and from the other plane where the log is incomplete."""
+"""Building a whole day anew: from the log, and from a plane where the log is incomplete."""
 
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from itertools import chain
 
 import pyarrow as pa
 
+from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
 from fraiseql_assets.pipeline.job import IngestError, Job, Report
 from fraiseql_assets.pipeline.write import Part, read_parts, write_parts
@@ -19,15 +21,16 @@ from fraiseql_assets.stream.log import Log
 
 LAST_SEQUENCE = 2**62
 SHOWN = 10
+ABANDON_SECONDS = 5.0
 
 
 class EventsWouldBeLost(IngestError):
-    """The plane holds events of a day that neither the log nor the other plane has."""
+    """The plane holds rows of a day that neither the log nor the other plane has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a day's events are."""
+    """Where a day's rows are."""
 
     sequences: SequenceRange
     """From the day's first sequence that anybody knows of to its last."""
@@ -37,33 +40,32 @@ class Sources:
     read_before: tuple[SequenceRange, ...]
     """Ranges of which a run of either plane once read every message."""
     other_holds: bool
-    """The other plane holds committed events of the day."""
+    """The other plane holds committed rows of the day."""
 
 
 def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Report:
     """Builds a day anew and replaces the plane's partition by it.
 
-    Readers see the old partition until the new one is complete. Every event that the plane holds is
-    in the new partition too: from the log, or from the other plane where the log has lost it. A day
-    of which nothing is known anywhere is left alone.
+    Readers see the old partition until the new one is complete. Every row that the plane holds is
+    in the new partition too: from the log, or from `other` where the log has lost it. `other` is
+    the plane itself for a dataset that has one plane. A day of which nothing is known anywhere is
+    left alone.
 
     Raises:
-        EventsWouldBeLost: some events are nowhere else; the partition stays as it is.
+        EventsWouldBeLost: some rows are nowhere else; the partition stays as it is.
         PlaneError, LogError: a plane or the log failed; the partition stays as it is.
     """
     started = time.monotonic()
     sources = find_sources(plane, other, log, day)
     if sources is None:
         return Report(seconds=time.monotonic() - started)
-    sequences, reading = sources.sequences, Reading(log, other, sources, day, job)
+    sequences, reading = sources.sequences, Reading(log, plane.dataset, other, sources, day, job)
     replacement = plane.replace(day, job.run_id)
     try:
         report = write_parts(reading.parts(), log, plane, replacement, sequences, day, job)
         _require_nothing_lost(replacement, report, plane, other, day)
     except BaseException:
-        # The error that led here is the one to report.
-        with suppress(Exception):
-            replacement.abandon()
+        _abandon(replacement)
         raise
     known = merge(chain(sources.read_before, reading.seen, reading.filled))
     missing = sum(map(len, subtract(sequences, known)))
@@ -77,8 +79,23 @@ def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Re
     return replace(report, seconds=time.monotonic() - started)
 
 
+def _abandon(replacement: Replacement) -> None:
+    """Drops what was built, if the plane answers soon; otherwise the day's next rebuild drops it.
+
+    The error that led here is the one to report, and a terminated run ends within seconds.
+    """
+
+    def abandon() -> None:
+        with suppress(Exception):
+            replacement.abandon()
+
+    dropping = threading.Thread(target=abandon, name="abandon", daemon=True)
+    dropping.start()
+    dropping.join(ABANDON_SECONDS)
+
+
 def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> Sources | None:
-    """Where the day's events are, None when nobody knows any of it.
+    """Where the day's rows are, None when nobody knows any of it.
 
     The other plane is asked only when the log is incomplete.
     """
@@ -113,31 +130,33 @@ def _is_complete(log: Log, in_log: SequenceRange) -> bool:
 
 
 class Reading:
-    """A day's events on their way: what the log lost at its beginning, the log, what it lost
+    """A day's rows on their way: what the log lost at its beginning, the log, what it lost
     behind."""
 
-    def __init__(self, log: Log, other: Plane, sources: Sources, day: date, job: Job) -> None:
-        self._log, self._other, self._sources = log, other, sources
+    def __init__(
+        self, log: Log, dataset: Dataset, other: Plane, sources: Sources, day: date, job: Job
+    ) -> None:
+        self._log, self._dataset, self._other, self._sources = log, dataset, other, sources
         self._day, self._job = day, job
         self.seen: list[SequenceRange] = []
         """What the log delivered."""
         self.filled: list[SequenceRange] = []
-        """Sequences whose events the other plane gave."""
+        """Sequences whose rows the other plane gave."""
 
     @property
     def source(self) -> str:
-        """Where the events came from."""
+        """Where the rows came from."""
         parts = [self._other.name if self.filled else "", "log" if self.seen else ""]
         return "+".join(filter(None, parts)) or "log"
 
     def parts(self) -> Iterator[Part]:
-        """Yields the events: the log's, and the other plane's where the log has none."""
+        """Yields the rows: the log's, and the other plane's where the log has none."""
         in_log, sequences = self._sources.in_log, self._sources.sequences
         first = in_log.first if in_log else sequences.last + 1
         if first > sequences.first:
             yield from self._from_other([SequenceRange(sequences.first, first - 1)])
         if in_log:
-            for part in read_parts(self._log, in_log, self._job):
+            for part in read_parts(self._log, self._dataset, in_log, self._job):
                 self.seen = merge([*self.seen, *_ranges_of(part.sequences)])
                 yield part
             if not self._sources.is_complete:
@@ -165,7 +184,7 @@ def _ranges_of(sequences: Iterable[int]) -> list[SequenceRange]:
 
 
 def within(batch: pa.RecordBatch, ranges: Sequence[SequenceRange]) -> pa.RecordBatch:
-    """The events of a batch whose sequence is in one of some ascending ranges."""
+    """The rows of a batch whose sequence is in one of some ascending ranges."""
     firsts = [each.first for each in ranges]
 
     def is_in(sequence: int) -> bool:
@@ -181,13 +200,19 @@ def _require_nothing_lost(
     lost = replacement.missing(SHOWN)
     if lost and replacement.count() != report.rows:
         raise PlaneError(
-            f"the {plane.name} plane lost events of {day} that it had acknowledged. Materialise "
-            "the partition again."
+            f"the {plane.name} plane lost {plane.dataset.name} of {day} that it had acknowledged. "
+            "Materialise the partition again."
         )
     if lost:
         more = " and more" if len(lost) == SHOWN else ""
+        nowhere = (
+            "the log no longer gives"
+            if other.name == plane.name
+            else f"neither the log nor the {other.name} plane has"
+        )
+        erase = " To remove events on purpose, use `fraiseql-assets erase`."
         raise EventsWouldBeLost(
-            f"the {plane.name} plane holds events of {day} that neither the log nor the "
-            f"{other.name} plane has: {', '.join(lost)}{more}. The partition stays as it is. To "
-            "remove events on purpose, use `fraiseql-assets erase`."
+            f"the {plane.name} plane holds {plane.dataset.name} of {day} that {nowhere}: "
+            f"{', '.join(lost)}{more}. The partition stays as it is."
+            f"{erase if plane.dataset is EVENTS else ''}"
         )

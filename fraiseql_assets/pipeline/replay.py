@@ -2,9 +2,10 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Replaying dead-letter messages, once the cause is fixed.
 
-What was no event is published again, and both planes read it. What one plane refused is in the log
-and in the other plane already: it is written into the refusing plane alone, at the position and
-under the day that the log gave it, as a rebuild of that day would.
+What could not be decoded is published again, and every plane of its dataset reads it. What one
+plane refused is in the log, and in the dataset's other plane already: it is written into the
+refusing plane alone, at the position and under the day that the log gave it, as a rebuild of that
+day would.
 """
 
 import asyncio
@@ -19,13 +20,12 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraiseql_assets.events.decode import decode
-from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.datasets import Dataset, dataset_of
 from fraiseql_assets.pipeline.job import default_batching
 from fraiseql_assets.planes import Block, LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.setup import PLANES, open_planes
+from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.connection import LogError, LogUnavailable, connect
 from fraiseql_assets.stream.dead_letter_reader import DeadLetter, original_message
 from fraiseql_assets.stream.dead_letters import DECODE
@@ -65,8 +65,8 @@ def replay(settings: Settings, dead_letters: Sequence[DeadLetter]) -> Replayed:
     unpublished = asyncio.run(republish(settings, undecoded)) if undecoded else []
     unwritten = [
         failure
-        for stage, of_plane in groupby(refused, key=lambda each: each.stage)
-        for failure in _replay_into(settings, stage, list(of_plane))
+        for (stage, stream), of_plane in groupby(refused, key=lambda e: (e.stage, e.stream))
+        for failure in _replay_into(settings, stage, stream, list(of_plane))
     ]
     return Replayed(
         published=len(undecoded) - len(unpublished),
@@ -76,18 +76,19 @@ def replay(settings: Settings, dead_letters: Sequence[DeadLetter]) -> Replayed:
 
 
 def _replay_into(
-    settings: Settings, stage: str, dead_letters: list[DeadLetter]
+    settings: Settings, stage: str, stream: str, dead_letters: list[DeadLetter]
 ) -> Iterator[Failure]:
-    """Writes events into the plane that refused them. Yields those that failed again."""
-    planes = {plane.name: plane for plane in open_planes(settings)}
-    if stage in PLANES and stage not in planes:
+    """Writes rows into the plane that refused them. Yields those that failed again."""
+    dataset = dataset_of(stream, settings)
+    planes = {plane.name: plane for plane in open_planes(settings, dataset)}
+    if stage in dataset.planes and stage not in planes:
         raise PlaneOff(stage)
     if stage not in planes:
         for each in dead_letters:
             yield Failure(each.number, f"there is no plane {stage}")
         return
     with closing(planes[stage]) as plane:
-        for _, group in groupby(dead_letters, key=lambda each: (each.stream, each.sequence)):
+        for _, group in groupby(dead_letters, key=lambda each: each.sequence):
             message = list(group)
             failures = _replay_message(settings, plane, message)
             failed = {failure.number for failure in failures}
@@ -100,16 +101,16 @@ def _replay_message(
 ) -> list[Failure]:
     """Writes the refused rows of one message. Returns those that failed again."""
     failures: list[Failure] = []
-    events: dict[int, pa.RecordBatch] = {}
+    rows: dict[int, pa.RecordBatch] = {}
     for dead_letter in dead_letters:
         try:
-            events[dead_letter.row] = _event(settings, dead_letter)
+            rows[dead_letter.row] = _row(settings, plane.dataset, dead_letter)
         except LogUnavailable:
             raise
         except LogError as error:
             failures.append(Failure(dead_letter.number, str(error)))
-    found = [each for each in dead_letters if each.row in events]
-    refused = _write(settings, plane, found, list(events.values())) if found else {}
+    found = [each for each in dead_letters if each.row in rows]
+    refused = _write(settings, plane, found, list(rows.values())) if found else {}
     return failures + [Failure(e.number, refused[e.row]) for e in found if e.row in refused]
 
 
@@ -120,10 +121,10 @@ async def _remove(settings: Settings, dead_letters: list[DeadLetter]) -> None:
 
 
 def _write(
-    settings: Settings, plane: Plane, dead_letters: list[DeadLetter], events: list[pa.RecordBatch]
+    settings: Settings, plane: Plane, dead_letters: list[DeadLetter], rows: list[pa.RecordBatch]
 ) -> dict[int, str]:
     """Writes rows of one message. Returns the reasons of those refused again, by row."""
-    table = pa.Table.from_batches(events, EVENT_SCHEMA)
+    table = pa.Table.from_batches(rows, plane.dataset.schema)
     stream, sequence = dead_letters[0].stream, dead_letters[0].sequence
     sequences, day = SequenceRange(sequence, sequence), utc_day(dead_letters[0].time)
     names = "\n".join(each.replay_id for each in dead_letters)
@@ -133,28 +134,28 @@ def _write(
     return {reject.row: reject.reason for reject in written.refused}
 
 
-def _event(settings: Settings, dead_letter: DeadLetter) -> pa.RecordBatch:
-    """The one event of a dead-letter message, at its position in the log.
+def _row(settings: Settings, dataset: Dataset, dead_letter: DeadLetter) -> pa.RecordBatch:
+    """The one row of a dead-letter message, at its position in the log.
 
     Raises:
-        LogError: the log no longer holds it, or it is no event.
+        LogError: the log no longer holds it, or it cannot be decoded.
     """
     message = original_message(settings, dead_letter)
-    found = decode(message)
+    found = dataset.decode(message)
     for batch in found.batches:
         if not dead_letter.in_log:
-            # It holds the event alone, whichever row of its message it was.
+            # It holds the row alone, whichever row of its message it was.
             return _at_row(batch, dead_letter.row)
         rows = batch.filter(pc.equal(batch["stream_row"], dead_letter.row))
         if rows.num_rows:
             return rows
     why = found.rejects[0].reason if found.rejects else "the message has no such row"
-    raise LogError(f"it holds no event: {why}")
+    raise LogError(f"it holds no {dataset.noun}: {why}")
 
 
 def _at_row(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
-    column = EVENT_SCHEMA.get_field_index("stream_row")
-    return batch.set_column(column, EVENT_SCHEMA.field(column), pa.array([row], pa.uint32()))
+    column = batch.schema.get_field_index("stream_row")
+    return batch.set_column(column, batch.schema.field(column), pa.array([row], pa.uint32()))
 
 
 def _settle(

@@ -10,8 +10,8 @@ from datetime import date
 
 import pyarrow as pa
 
+from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.erasures import without_erased
-from fraiseql_assets.events.decode import decode_parts
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.pipeline.blocks import BlockBuilder
 from fraiseql_assets.pipeline.job import Job, Report
@@ -26,7 +26,7 @@ PREVIEW_ROWS = 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some events on their way into a plane, and what of their messages was no event."""
+    """Some rows on their way into a plane, and which of their messages gave none."""
 
     batches: Sequence[pa.RecordBatch] = ()
     rejects: Sequence[Reject] = ()
@@ -34,16 +34,17 @@ class Part:
     """The sequences of the log's messages that were read for this part."""
 
 
-def read_parts(log: Log, sequences: SequenceRange, job: Job) -> Iterator[Part]:
+def read_parts(log: Log, dataset: Dataset, sequences: SequenceRange, job: Job) -> Iterator[Part]:
     """Yields a range's messages, read and decoded ahead of their writing."""
     messages = log.read(sequences, job.batching, ahead=job.ahead)
-    yield from prefetch(_decode(messages), ahead=job.ahead)
+    yield from prefetch(decoded_parts(messages, dataset), ahead=job.ahead)
 
 
-def _decode(batches: Iterable[Messages]) -> Iterator[Part]:
+def decoded_parts(batches: Iterable[Messages], dataset: Dataset) -> Iterator[Part]:
+    """Yields the sequences of each batch of messages, then the rows and rejects that it gives."""
     for batch in batches:
         yield Part(sequences=batch.sequences)
-        for found in decode_parts(batch):
+        for found in dataset.decode_parts(batch):
             yield Part(found.batches, found.rejects)
 
 
@@ -56,7 +57,7 @@ def write_parts(
     day: date,
     job: Job,
 ) -> Report:
-    """Writes the events in blocks and stores what is refused as dead-letter messages.
+    """Writes the rows in blocks and stores what is refused as dead-letter messages.
 
     `target` is the plane itself or a replacement of the day. Events that were erased are left out.
     Returns the counts.

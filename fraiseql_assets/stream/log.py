@@ -22,6 +22,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError, ServerError, ServiceUnavailableError
 
+from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.planes import Batching
 from fraiseql_assets.prefetch import prefetch
@@ -60,16 +61,23 @@ class Server:
 
 
 class Log:
-    """A stream of JetStream, open for the length of a `with` block.
+    """The stream of a dataset, open for the length of a `with` block.
 
     Raises, from entering and from every method:
         LogUnavailable: NATS cannot be reached, refuses the credentials, or stopped answering.
         StreamMissing: NATS has no such stream.
     """
 
-    def __init__(self, settings: Settings, *, name: str, reconnect_seconds: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        reconnect_seconds: int = 0,
+        dataset: Dataset = EVENTS,
+    ) -> None:
         self._settings = settings
-        self.stream = settings.stream
+        self.stream = dataset.stream(settings)
         self._connect = connect(settings, name=name, reconnect_seconds=reconnect_seconds)
 
     def __enter__(self) -> Self:
@@ -120,6 +128,11 @@ class Log:
     def position_from(self, sequence: int) -> LogPosition | None:
         """The first message at or after a sequence, None when there is none."""
         return self._direct_get({"seq": sequence, "next_by_subj": ">"})
+
+    def newest(self) -> int:
+        """The sequence of the newest message that the log still holds, 0 if it holds none."""
+        position = self._direct_get({"last_by_subj": ">"})
+        return position.sequence if position else 0
 
     def first_of_day(self, day: date) -> int | None:
         """The sequence of the first message stored on or after a UTC day, None without one."""

@@ -9,6 +9,7 @@ from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError, ServerError
 
+from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset, dataset_of
 from fraiseql_assets.events.encode import Headers, Outgoing
 from fraiseql_assets.events.messages import OWN_ID, message_id, parse_headers
 from fraiseql_assets.ranges import SequenceRange
@@ -37,8 +38,9 @@ async def republish(settings: Settings, dead_letters: Sequence[DeadLetter]) -> l
     """Publishes the original messages again. Returns those that failed.
 
     Each dead-letter message is removed as soon as its original is acknowledged, whatever happens to
-    the others. A note in the dead-letter stream records where the log ended before. A later attempt
-    that finds the note after a crash reads the log from there, and skips what was published.
+    the others. A note in the dead-letter stream records, for each dataset, where its log ended
+    before. A later attempt that finds the note after a crash reads the log from there, and skips
+    what was published.
 
     Raises:
         LogUnavailable: NATS cannot be reached or stopped answering.
@@ -46,25 +48,45 @@ async def republish(settings: Settings, dead_letters: Sequence[DeadLetter]) -> l
     """
     failures: list[Failure] = []
     async with connect(settings, name="fraiseql-assets dead-letters", reconnect_seconds=30) as nats:
-        note = f"{settings.dead_letter_stream}.replay"
-        jetstream = nats.jetstream(timeout=10.0)
-        try:
-            left = await jetstream.get_last_msg(settings.dead_letter_stream, note)
-        except NotFoundError:
-            end = await asyncio.to_thread(_end_of_log, settings)
-            await jetstream.publish(note, b"%d" % end)
-            done: set[str] = set()
-        else:
-            done = await asyncio.to_thread(_published_since, settings, int(left.data or b"0"))
-        for group in _groups(dead_letters):
-            work = (_republish_one(nats, settings, each, done) for each in group)
-            for result in await asyncio.gather(*work, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    raise result
-                if result:
-                    failures.append(result)
-        await jetstream.purge_stream(settings.dead_letter_stream, subject=note)
+        for dataset in DATASETS.values():
+            own = [each for each in dead_letters if dataset_of(each.stream, settings) is dataset]
+            if own:
+                failures += await _republish_all(nats, settings, dataset, own)
     return failures
+
+
+async def _republish_all(
+    nats: Client, settings: Settings, dataset: Dataset, dead_letters: Sequence[DeadLetter]
+) -> list[Failure]:
+    """Publishes the messages of one dataset. Returns those that failed."""
+    failures: list[Failure] = []
+    note = _note(settings, dataset)
+    jetstream = nats.jetstream(timeout=10.0)
+    try:
+        left = await jetstream.get_last_msg(settings.dead_letter_stream, note)
+    except NotFoundError:
+        end = await asyncio.to_thread(_end_of_log, settings, dataset)
+        await jetstream.publish(note, b"%d" % end)
+        done: set[str] = set()
+    else:
+        start = int(left.data or b"0")
+        done = await asyncio.to_thread(_published_since, settings, dataset, start)
+    for group in _groups(dead_letters):
+        work = (_republish_one(nats, settings, each, done) for each in group)
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            if result:
+                failures.append(result)
+    await jetstream.purge_stream(settings.dead_letter_stream, subject=note)
+    return failures
+
+
+def _note(settings: Settings, dataset: Dataset) -> str:
+    """The subject of the note on a dataset's log."""
+    note = f"{settings.dead_letter_stream}.replay"
+    # Without a name it is of events, as the first releases left it behind.
+    return note if dataset is EVENTS else f"{note}.{dataset.name}"
 
 
 def _groups(dead_letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
@@ -118,19 +140,23 @@ def _headers_again(block: bytes, replay_id: str) -> Headers:
     return {**headers, "Nats-Msg-Id": replay_id}
 
 
-def _end_of_log(settings: Settings) -> int:
-    with Log(settings, name="fraiseql-assets dead-letters") as log:
+def _end_of_log(settings: Settings, dataset: Dataset) -> int:
+    with Log(settings, name="fraiseql-assets dead-letters", dataset=dataset) as log:
         return log.bounds().last
 
 
-def _published_since(settings: Settings, end: int) -> set[str]:
-    """The ids of the messages that the log stored after a sequence."""
-    last = _end_of_log(settings)
+def _published_since(settings: Settings, dataset: Dataset, end: int) -> set[str]:
+    """The ids of the messages that a dataset's log stored after a sequence."""
+    last = _end_of_log(settings, dataset)
     if last <= end:
         return set()
     sequences = SequenceRange(end + 1, last)
     batches = read_range(
-        settings, settings.stream, sequences, batch_messages=BATCH_MESSAGES, batch_bytes=BATCH_BYTES
+        settings,
+        dataset.stream(settings),
+        sequences,
+        batch_messages=BATCH_MESSAGES,
+        batch_bytes=BATCH_BYTES,
     )
     blocks = (block for batch in batches for block in batch.headers if b"dead-letter:" in block)
     return {parse_headers(block).get("Nats-Msg-Id", "") for block in blocks}

@@ -14,6 +14,7 @@ from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.setup import PLANES, open_planes
 from fraiseql_assets.stream.connection import LogError, connect
 from tests.chaos.dagster import terminate_run
+from tests.chaos.disk import fill
 from tests.chaos.lab import Lab
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import Cut
@@ -67,6 +68,11 @@ def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
     if fault.what in ("terminate", "delete"):
         happened = terminate_run(lab.settings) if fault.what == "terminate" else delete_one(lab)
         return Deed(str(fault), time.monotonic() - started, happened)
+    if fault.what == "fill":
+        at = time.monotonic() - started
+        if lab.has_small_disk:
+            fill(lab.log_folder, fault.seconds)
+        return Deed(str(fault), at, lab.has_small_disk)
     process = lab.find(fault.target, patience=PATIENCE)
     if process is not None and fault.target == "run":
         # At a random moment of the run, which takes at least half a second.

@@ -13,10 +13,12 @@ import psutil
 
 from fraiseql_assets.settings import Settings
 from tests import stacks
+from tests.chaos.disk import small_disk
 from tests.chaos.plan import PROXIED
 from tests.chaos.proxy import Proxy, proxies
 from tests.chaos.steps import Traps
 
+LOG_FOLDER = "nats"
 HOOKS = Path(__file__).parent / "hooks"
 
 SMALL = {
@@ -24,6 +26,9 @@ SMALL = {
     "FRAISEQL_BATCH_ROWS": "50",
     "FRAISEQL_BLOCK_ROWS": "100",
     "FRAISEQL_RANGE_MESSAGES": "1000",
+    # A run then ends within a trial, and hands over to the next.
+    "FRAISEQL_RUN_SECONDS": "5",
+    "FRAISEQL_RUN_QUIET_SECONDS": "3",
     # Shorter than the longest freeze, so that servers execute requests that have timed out.
     "FRAISEQL_REQUEST_TIMEOUT_SECONDS": "6",
 }
@@ -47,6 +52,13 @@ class Lab:
     stack: stacks.Stack
     proxies: dict[str, Proxy]
     traps: Traps
+    has_small_disk: bool
+    """Whether the log's files are on a disk of their own, which can be filled."""
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder with NATS's files."""
+        return self.stack.folder / LOG_FOLDER
 
     @property
     def settings(self) -> Settings:
@@ -92,6 +104,8 @@ def lab(folder: Path) -> Iterator[Lab]:
     }
     with ExitStack() as held:
         proxied = held.enter_context(proxies(PROXIED, chaos))
+        place = (folder / "stack").absolute()
+        has_small_disk = held.enter_context(small_disk(place / LOG_FOLDER))
         with patch.dict(os.environ, environment):
-            stack = held.enter_context(stacks.whole((folder / "stack").absolute()))
-        yield Lab(stack, proxied, traps)
+            stack = held.enter_context(stacks.whole(place))
+        yield Lab(stack, proxied, traps, has_small_disk)

@@ -24,17 +24,17 @@ class Fault:
 
     at: float
     """Seconds from the first event. What is to be hurt is waited for."""
-    what: Literal["kill", "freeze", "cut", "terminate", "delete"]
+    what: Literal["kill", "freeze", "cut", "terminate", "delete", "fill"]
     target: str
     seconds: float = 0.0
-    """The duration of a freeze."""
+    """The duration of a freeze, or of a full disk."""
     direction: Direction = "request"
     least_bytes: int = 1
     """The minimum size of the data that is cut in the middle."""
 
     def __str__(self) -> str:
-        if self.what == "freeze":
-            return f"freeze {self.target} {self.seconds:.1f} s"
+        if self.what in ("freeze", "fill"):
+            return f"{self.what} {self.target} {self.seconds:.1f} s"
         if self.what == "cut":
             return f"cut {self.target} {self.direction}"
         return f"{self.what} {self.target}"
@@ -71,7 +71,7 @@ def plan(seed: int) -> Plan:
 
 def _fault(chance: random.Random) -> Fault:
     at = chance.uniform(0.5, SECONDS + 4)
-    what = chance.choice(("kill", "kill", "freeze", "cut", "terminate", "delete"))
+    what = chance.choice(("kill", "kill", "freeze", "cut", "terminate", "delete", "fill"))
     if what == "cut":
         return Fault(
             at,
@@ -82,6 +82,8 @@ def _fault(chance: random.Random) -> Fault:
         )
     if what in ("terminate", "delete"):
         return Fault(at, what, "run" if what == "terminate" else "message")
+    if what == "fill":
+        return Fault(at, "fill", "disk", chance.choice((0.5, 2.0, 4.0)))
     if what == "freeze":
         # The longest freeze exceeds the stack's request timeout.
         return Fault(at, "freeze", chance.choice(TARGETS), chance.choice((1.0, 2.5, 8.0)))

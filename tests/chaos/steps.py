@@ -20,6 +20,8 @@ RANGE_STEPS = {
     "next-begun": "the run's second range begun",
     "compacting": "the run's ranges recorded as one, the old entries not deleted",
 }
+END_STEPS = ("compacting",)
+"""Steps after the last range of a run."""
 REBUILD_STEPS = {
     "staging-filled": "the new partition filled, none of it visible",
     "swapping": "the swap begun (analytics: one table of four swapped; operational: none)",

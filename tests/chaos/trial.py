@@ -23,11 +23,15 @@ from tests.chaos.faults import Deed, hurt
 from tests.chaos.lab import Lab
 from tests.chaos.letters import last_letter, wrong_letters
 from tests.chaos.plan import Fault, Plan
+from tests.chaos.steps import END_STEPS
 from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.watcher import Watcher
+from tests.stacks import wait_out_midnight
 
 BOUND_SECONDS = 180.0
 """The longest time that a plane may need to be up to date again without intervention."""
+PUBLISH_SECONDS = 60.0
+"""The longest time that the log may refuse messages without intervention."""
 SHOWN = 10
 LOST_SECONDS = 20.0
 ASKED_AGAIN = "rebuild requested again, its retry lost"
@@ -72,7 +76,7 @@ class Outcome:
 
 def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     """Executes a plan. The outcome lists everything that failed; nothing is raised."""
-    _wait_out_midnight()
+    wait_out_midnight(LONGEST)
     began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
     letters = last_letter(lab.settings)
@@ -115,15 +119,6 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
     )
 
 
-def _wait_out_midnight() -> None:
-    """Waits until a trial fits into one day: the same id on the next day is another event."""
-    now = datetime.now(UTC)
-    later = now + LONGEST
-    if later.date() > now.date():
-        midnight = later.replace(hour=0, minute=0, second=0, microsecond=0)
-        time.sleep((midnight - now).total_seconds())
-
-
 def _aside(work: Callable[[], None]) -> Future[None]:
     """Runs work in a daemon thread. An interrupted trial does not wait for it, unlike a pool."""
     done: Future[None] = Future()
@@ -150,11 +145,13 @@ def _publish(lab: Lab, told: Traffic, rate: float) -> None:
         async with connect(lab.settings, name="chaos", reconnect_seconds=60) as client:
             await publish(client, told.messages, rate=rate)
 
-    for _ in range(3):
+    deadline = time.monotonic() + PUBLISH_SECONDS
+    while time.monotonic() < deadline:
         try:
             return asyncio.run(all_of_it())
         except LogError:
             rate = 10 * rate
+            time.sleep(0.5)
     return asyncio.run(all_of_it())
 
 
@@ -182,7 +179,7 @@ def _await_head(
     while time.monotonic() < deadline:
         status = look(lab.settings)
         rebuilt = not plan.step.rebuilds or _is_rebuilt(lab, plan, since)
-        if rebuilt and _is_up(status):
+        if rebuilt and _is_up(status) and not (_awaits_end(lab, plan) and status.runs):
             return
         is_lost = not rebuilt and _is_up(status) and has_ended(lab.settings, f"{plan.seed}")
         lost_at = (lost_at or time.monotonic()) if is_lost else 0.0
@@ -193,6 +190,11 @@ def _await_head(
         time.sleep(1.0)
     rebuild = "" if rebuilt else "the day has not been rebuilt, "
     yield f"not up to date after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
+
+
+def _awaits_end(lab: Lab, plan: Plan) -> bool:
+    """Whether the step comes at the end of a run and has not come yet."""
+    return plan.step.name in END_STEPS and not lab.traps.has_sprung(plan.step)
 
 
 def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:

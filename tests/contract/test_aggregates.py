@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from faults import Strike, Struck
 from fraiseql_assets.analytics.client import connect, sql
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.reader import AnalyticsReader
-from fraiseql_assets.analytics.setup import Aggregate
+from fraiseql_assets.analytics.setup import AGGREGATES
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import AssetReader
 from fraiseql_assets.settings import Settings
@@ -23,6 +23,7 @@ from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
 Row = dict[str, Any]
+TOMORROW = DAY + timedelta(days=1)
 
 
 @pytest.fixture(params=["analytics"])
@@ -30,9 +31,9 @@ def plane_name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def read(reader: AssetReader, name: str) -> list[Row]:
+def read(reader: AssetReader, name: str, days: Sequence[date] | None = None) -> list[Row]:
     asset = f"analytics/{name}"
-    batches = list(reader.batches(asset))
+    batches = list(reader.batches(asset, days))
     assert all(batch.schema.equals(reader.schema(asset)) for batch in batches)
     return pa.Table.from_batches(batches, reader.schema(asset)).to_pylist()
 
@@ -157,6 +158,28 @@ def test_after_retries_and_duplicates(plane: AnalyticsPlane, reader: AssetReader
     assert set(plane.compare_aggregates(DAY).values()) == {150}
 
 
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_partition_is_of_the_events_that_were_stored_on_its_day(
+    name: str, plane: AnalyticsPlane, reader: AssetReader
+) -> None:
+    # Both have events of the same hours, so that rows of the partitions are merged in the whole.
+    plane.write(block(varied(range(1, 101))))
+    plane.write(
+        block(varied(range(101, 151), stream_time=MORNING + timedelta(days=1)), day=TOMORROW)
+    )
+    asset, expected, events = f"analytics/{name}", EXPECTED[name], read(reader, "events")
+    stored = dict(sorted(grouped(events, lambda row: row["stream_time"].date()).items()))
+    assert [*stored] == [DAY, TOMORROW]
+    for day, rows in stored.items():
+        assert by_key(read(reader, name, [day])) == by_key(expected(rows))
+        assert plane.aggregate_rows(day)[name] == len(expected(rows))
+    counted = [(partition.day, partition.rows) for partition in reader.partitions(asset)]
+    assert counted == [(day, len(expected(rows))) for day, rows in stored.items()]
+    for days in (None, [DAY, TOMORROW]):
+        assert by_key(read(reader, name, days)) == by_key(expected(events))
+        assert reader.rows(asset, days) == len(expected(events)) < sum(n for _, n in counted)
+
+
 def test_before_1970_and_far_ahead(plane: AnalyticsPlane, reader: AssetReader) -> None:
     times = [
         datetime(1900, 1, 1, tzinfo=UTC),
@@ -192,7 +215,8 @@ def test_aggregates_of_an_older_release_go_on(
     plane.setup()
     with closing(connect(settings, timeout=30)) as client:
         for name, new in (("org_daily", "tenant_is_empty"), ("event_type_stats", "duration_sum")):
-            state, keep = f"fraiseql_{name}_state", Aggregate(name)
+            state = f"fraiseql_{name}_state"
+            [keep] = [each for each in AGGREGATES if each.name == name]
             for kind in (f"VIEW fraiseql_{name}", f"VIEW {state}_feed", f"TABLE {state}"):
                 client.command(f"DROP {kind} SYNC")
             days = {"retention_aggregate_days": 120}

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
+from typer.testing import CliRunner
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.cli.commands import erase as command
+from fraiseql_assets.cli.main import app
 from fraiseql_assets.pipeline.erase import erase
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.pipeline.verify import verify_day
@@ -68,3 +71,39 @@ def test_an_event_erased_before_it_was_read_is_never_written(
     ingest(plane, EVENTS + 1)
     entities = {(row["entity_type"], row["entity_id"]) for row in events(plane, day)}
     assert (erased["entity_type"], erased["entity_id"]) not in entities
+
+
+def test_the_command_asks_first_and_says_what_it_removed(
+    plane: Plane, other: Plane, day: date, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "read_settings", lambda: settings)
+    erased = events(plane, day)[20]["event_id"]
+    refused = CliRunner().invoke(app, ["erase", "--event-id", erased], input="n\n")
+    assert refused.exit_code == 1
+    assert len(events(plane, day)) == EVENTS
+    done = CliRunner().invoke(app, ["erase", "--event-id", erased], input="y\n")
+    assert done.exit_code == 0, done.output
+    for each in (plane, other):
+        assert f"{each.name} {day}: 1 rows erased" in done.output
+        assert erased not in [row["event_id"] for row in events(each, day)]
+    again = CliRunner().invoke(app, ["erase", "--event-id", erased, "--yes"])
+    assert again.exit_code == 0
+    assert "no plane held it" in again.output
+
+
+def test_the_command_erases_an_entity(
+    plane: Plane, day: date, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "read_settings", lambda: settings)
+    entity = (events(plane, day)[0]["entity_type"], events(plane, day)[0]["entity_id"])
+    done = CliRunner().invoke(app, ["erase", "--entity", *entity, "--yes"])
+    assert done.exit_code == 0, done.output
+    held = [(row["entity_type"], row["entity_id"]) for row in events(plane, day)]
+    assert entity not in held
+
+
+@pytest.mark.parametrize("arguments", [[], ["--event-id", "a", "--entity", "Order", "1"]])
+def test_the_command_wants_an_event_or_an_entity(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, ["erase", *arguments, "--yes"])
+    assert done.exit_code == 2
+    assert "--event-id" in done.output

@@ -45,7 +45,7 @@ def run(plane: Plane, log: Log, day: date) -> Run:
 
     def run_it(
         *,
-        first: SequenceRange = ALL,
+        first: SequenceRange | None = ALL,
         limits: Limits = QUIET,
         reason: Callable[[], str | None] = lambda: None,
         progress: Callable[[Report], None] = lambda _: None,
@@ -68,6 +68,18 @@ def test_it_takes_all_there_is_and_ends_when_the_log_is_quiet(
     assert followed.ranges == (SequenceRange(1, EVENTS),)
     assert "quiet" in followed.ended
     assert plane.count(day).rows == EVENTS
+
+
+def test_without_a_range_it_takes_what_the_plane_lacks(
+    plane: Plane, day: date, run: Run, settings: Settings
+) -> None:
+    run()
+    publish(settings, 30, seed=2)
+    followed = run(first=None)
+    assert followed.ranges == (SequenceRange(EVENTS + 1, EVENTS + 30),)
+    assert plane.count(day).rows == EVENTS + 30
+    nothing = run(first=None)
+    assert (nothing.report.range, nothing.ranges, nothing.count) == (None, (), 0)
 
 
 def test_its_ranges_become_one_entry_of_the_ledger(plane: Plane, log: Log, run: Run) -> None:

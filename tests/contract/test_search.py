@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from event_tables import DAY, MORNING, block, event
 from pydantic import SecretStr
+from request_rows import failure, index_requests, request
 
-from fraiseql_assets.operational.client import connect, definition
+from fraiseql_assets.operational.client import connect
+from fraiseql_assets.operational.engine import close_point
 from fraiseql_assets.operational.plane import OperationalPlane
-from fraiseql_assets.operational.request_bodies import request_documents
 from fraiseql_assets.operational.search.engine import Search
 from fraiseql_assets.operational.search.request import (
     Counts,
@@ -25,39 +25,10 @@ from fraiseql_assets.operational.search.request import (
 )
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, FIELDS, HIT_SCHEMA
 from fraiseql_assets.planes import PlaneNotSetUp
-from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 from fraiseql_assets.settings import Settings
 from tests.conftest import drop_indices
 
 ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
-
-
-def request(number: int, **fields: Any) -> dict[str, Any]:
-    """A request as the log stored it."""
-    return {
-        "request_id": f"r-{number}",
-        "timestamp": MORNING + timedelta(minutes=number),
-        "operation_type": "query",
-        "operation_name": "OrderPage",
-        "query": "query OrderPage($id: ID!) { order(id: $id) { total } }",
-        "query_hash": "0" * 64,
-        "variables": json.dumps({"id": f"o-{number}"}),
-        "tenant_id": "acme",
-        "transport": "http",
-        "status": "ok",
-        "error_codes": [],
-        "error_messages": [],
-        "duration_ms": float(number),
-        "stream_seq": number,
-        "stream_row": 0,
-        "stream_time": MORNING,
-        **fields,
-    }
-
-
-def failure(number: int, message: str, code: str = "DATABASE_ERROR", **fields: Any) -> Any:
-    errors = {"error_codes": [code], "error_messages": [message], "status": "error"}
-    return request(number, **errors, **fields)
 
 
 EVENTS = [
@@ -91,16 +62,8 @@ def filled(elasticsearch_url: str) -> Iterator[Settings]:
     plane.setup()
     plane.write(block(EVENTS))
     plane.count(DAY)
-    client = connect(settings, timeout=30)
-    index = f"{settings.index_prefix}-requests-{DAY:%Y.%m.%d}-000001"
-    aliases = {f"{settings.index_prefix}-requests": {}}
-    client.indices.create(index=index, aliases=aliases, **definition("requests"))
-    [batch] = pa.Table.from_pylist(REQUESTS, schema=REQUEST_SCHEMA).to_batches()
-    lines = "".join(request_documents(batch, index).to_pylist()).splitlines()
-    answer = client.bulk(operations=map(json.loads, lines), refresh=True)
-    assert not answer["errors"], answer
+    index_requests(settings, REQUESTS)
     yield settings
-    client.close()
     plane.close()
     drop_indices(elasticsearch_url, settings.index_prefix)
 
@@ -191,7 +154,8 @@ def test_a_page_goes_on_after_its_point_in_time_is_gone(filled: Settings) -> Non
     whole = found(filled, limit=21)
     cursor = search.hits(request, tenant=None)["cursor"][-1].as_py()
     _, point, _ = json.loads(base64.urlsafe_b64decode(cursor + "=="))
-    connect(filled, timeout=30).close_point_in_time(id=point)
+    with connect(filled, timeout=30) as client:
+        close_point(client, point)
     again = search.hits(replace(request, cursor=cursor), tenant=None)
     assert again["id"].to_pylist() == whole[7:14]
 

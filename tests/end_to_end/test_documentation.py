@@ -26,6 +26,7 @@ from local_stack.demo.database import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WITH_A_TEST_OF_ITS_OWN = ("runbook.md",)
 BLOCK = re.compile(
     r"(?:<!-- (?P<kept_from>not run: [^>]+) -->\s*)?"
     r"^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
@@ -90,7 +91,10 @@ def settings_of(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Set
         yield settings
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if examples(p)], ids=lambda page: page.name)
+RUN = [page for page in PAGES if examples(page) and page.name not in WITH_A_TEST_OF_ITS_OWN]
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(
     page: Path,
     settings_of: Callable[[Path], Settings],

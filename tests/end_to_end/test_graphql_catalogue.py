@@ -89,7 +89,7 @@ def test_a_missing_relation_is_looked_for_once_a_second(
     graphql: GraphQL, monkeypatch: pytest.MonkeyPatch, moments: Callable[[float], None]
 ) -> None:
     asked: list[str] = []
-    ask = graphql.database.ask
+    ask = graphql.postgres.database.ask
     monkeypatch.setattr(
         graphql.registry, "_ask", lambda sql, values: (asked.append(sql), ask(sql, values))[1]
     )
@@ -140,7 +140,7 @@ def test_a_query_whose_relation_is_there_asks_the_catalogue_once(
     graphql: GraphQL, monkeypatch: pytest.MonkeyPatch, moments: Callable[[float], None]
 ) -> None:
     asked: list[str] = []
-    ask = graphql.database.ask
+    ask = graphql.postgres.database.ask
     monkeypatch.setattr(
         graphql.registry, "_ask", lambda sql, values: (asked.append(sql), ask(sql, values))[1]
     )

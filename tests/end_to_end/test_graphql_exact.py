@@ -1,4 +1,4 @@
-"""Pages that lose no row, lists of the right depth, and errors that say whose they are."""
+"""Pages that lose no row, lists of the right depth, and errors that name their cause."""
 
 import json
 from collections.abc import Iterator

@@ -1,15 +1,19 @@
 """Events from the log into both planes, by a running stack alone: sensors, runs, backfills."""
 
 import asyncio
+import os
 import secrets
+import subprocess
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from stacks import Stack, own_folder, whole
+from stacks import Stack, own_folder, wait_out_midnight, whole
 
 from fraiseql_assets.cli.status import Status, look
 from fraiseql_assets.events.encode import Outgoing
@@ -78,6 +82,7 @@ query Run($id: ID!) {
     eventConnection { events {
       __typename
       ... on MessageEvent { message }
+      ... on MaterializationEvent { assetKey { path } }
       ... on ExecutionStepFailureEvent { error { message } }
     } }
   } }
@@ -192,6 +197,8 @@ def test_a_message_that_is_no_event_leaves_its_neighbours_and_is_kept_as_a_dead_
 def test_an_event_published_twice_counts_once_in_both_planes(
     served: Settings, planes: list[Plane]
 ) -> None:
+    # It is published again after both planes have caught up.
+    wait_out_midnight(timedelta(seconds=3 * SECONDS_TO_CATCH_UP))
     caught_up(served)
     before = rows_of(planes)
     event = (
@@ -324,6 +331,8 @@ JOBS = {
     "analytics_events": "materialise_analytics_events",
     "operational__events": "materialise_operational_events",
 }
+SERVERS = {"analytics_events": "clickhouse", "operational__events": "elasticsearch"}
+SECONDS_TO_END = 20.0
 
 
 def run_of(served: Settings, run: str) -> dict[str, Any]:
@@ -334,6 +343,10 @@ def ended(served: Settings, run: str) -> dict[str, Any]:
     """The run, once it has ended."""
     eventually(lambda: run_of(served, run)["status"] in ENDED, served)
     return run_of(served, run)
+
+
+def kinds_of(run: dict[str, Any]) -> list[str]:
+    return [event["__typename"] for event in run["eventConnection"]["events"]]
 
 
 def said_by(run: dict[str, Any]) -> str:
@@ -355,8 +368,7 @@ def test_a_mistyped_range_fails_at_once_and_leaves_the_ledger(
     run = ended(served, launch(served, JOBS[op], config=config))
     assert run["status"] == "FAILURE"
     assert said in said_by(run)
-    kinds = [event["__typename"] for event in run["eventConnection"]["events"]]
-    assert "ExecutionStepUpForRetryEvent" not in kinds
+    assert "ExecutionStepUpForRetryEvent" not in kinds_of(run)
     caught_up(served)
 
 
@@ -374,8 +386,7 @@ def test_a_terminated_run_ends_and_is_not_retried(job: str, served: Settings) ->
     ask(served, TERMINATE, id=run)
     found = ended(served, run)
     assert found["status"] in ("CANCELED", "SUCCESS")
-    kinds = [event["__typename"] for event in found["eventConnection"]["events"]]
-    assert "ExecutionStepUpForRetryEvent" not in kinds
+    assert "ExecutionStepUpForRetryEvent" not in kinds_of(found)
     publish_events(served, 100, "observer")
     caught_up(served)
 
@@ -396,9 +407,89 @@ def test_a_complete_day_is_observed_and_keeps_its_materialisation(served: Settin
     config = {"ops": {"operational__events": {"config": {"only_if_broken": True}}}}
     run = ended(served, launch(served, "verify_operational_events", config=config))
     assert run["status"] == "SUCCESS"
-    kinds = [event["__typename"] for event in run["eventConnection"]["events"]]
-    assert "ObservationEvent" in kinds
-    assert "MaterializationEvent" not in kinds
+    assert "ObservationEvent" in kinds_of(run)
+    assert "MaterializationEvent" not in kinds_of(run)
+
+
+def test_materialising_everything_while_a_plane_hangs_materialises_the_other(
+    stack: Stack,
+) -> None:
+    served = stack.settings
+    publish_events(served, 100, "observer")
+    caught_up(served)
+    eventually(lambda: not look(served).runs, served)
+    clickhouse = stack.process_of("local_stack.clickhouse")
+    clickhouse.suspend()
+    try:
+        found = ended(served, launch(served, "__ASSET_JOB"))
+    finally:
+        clickhouse.resume()
+    keys = [
+        event["assetKey"]["path"]
+        for event in found["eventConnection"]["events"]
+        if event["__typename"] == "MaterializationEvent"
+    ]
+    assert keys == [["operational", "events"]], said_by(found)
+    assert found["status"] == "FAILURE"
+    assert "ExecutionStepUpForRetryEvent" not in kinds_of(found)
+    caught_up(served)
+
+
+@pytest.mark.parametrize("op", JOBS)
+def test_a_terminated_rebuild_ends_though_its_server_hangs_and_leaves_the_day(
+    op: str, stack: Stack, planes: list[Plane]
+) -> None:
+    served = stack.settings
+    publish_events(served, 1_000, "arrow")
+    caught_up(served)
+    # A run under way would hold the plane, and hang as well.
+    eventually(lambda: not look(served).runs, served)
+    before = rows_of(planes)
+    server = stack.process_of(f"local_stack.{SERVERS[op]}")
+    server.suspend()
+    try:
+        run = launch(served, JOBS[op])
+        eventually(lambda: "ExecutionStepStartEvent" in kinds_of(run_of(served, run)), served)
+        terminated = time.monotonic()
+        ask(served, TERMINATE, id=run)
+        found = ended(served, run)
+        assert time.monotonic() - terminated < SECONDS_TO_END
+    finally:
+        server.resume()
+    assert found["status"] == "CANCELED", said_by(found)
+    assert "ExecutionStepUpForRetryEvent" not in kinds_of(found)
+    runs = ask(served, RUNS, job=JOBS[op])["runsOrError"]["results"]
+    assert not [each for each in runs if each["rootRunId"] == run != each["runId"]]
+    caught_up(served)
+    assert rows_of(planes) == before
+
+
+def test_one_asset_is_materialised_from_a_shell(stack: Stack) -> None:
+    served = stack.settings
+    publish_events(served, 100, "observer")
+    caught_up(served)
+    dagster = Path(sysconfig.get_path("scripts")) / "dagster"
+    addresses = (stack.folder / "endpoints.env").read_text().splitlines()
+    done = subprocess.run(
+        [
+            *(dagster, "asset", "materialize", "--select", "analytics/events"),
+            *("--partition", f"{today()}", "-m", "fraiseql_assets.defs.definitions"),
+        ],
+        env={
+            **os.environ,
+            **dict(line.split("=", 1) for line in addresses),
+            "DAGSTER_HOME": f"{stack.folder / 'dagster'}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_TO_CATCH_UP,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    materialised = [line for line in done.stderr.splitlines() if "ASSET_MATERIALIZATION -" in line]
+    assert len(materialised) == 1, done.stderr
+    assert "analytics events" in materialised[0]
+    caught_up(served)
 
 
 def test_many_messages_one_after_the_other_are_few_runs(served: Settings) -> None:

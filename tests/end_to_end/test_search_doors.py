@@ -162,7 +162,7 @@ def test_a_mistake_is_pointed_at_through_every_door(service: Service) -> None:
         ({"limit": "0"}, "limit is 0"),
         ({"limit": "many"}, "does not fit"),
         ({"colour": "red"}, "unknown field"),
-        ({"cursor": "x"}, "cursor is none"),
+        ({"cursor": "x"}, "not a cursor"),
         ({"q": "a", "similar": "r"}, "exclude each other"),
     ],
 )

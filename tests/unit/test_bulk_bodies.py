@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.json_escaping import escaped
-from fraiseql_assets.operational.bodies import LONGEST_ID, bodies, document_ids, documents
+from fraiseql_assets.operational.bodies import (
+    LONGEST_ID,
+    bodies,
+    document_ids,
+    event_documents,
+)
 from fraiseql_assets.operational.json_text import rfc3339
 
 INDEX = "fraiseql-events-2026.03.14"
@@ -20,7 +25,9 @@ INDEX = "fraiseql-events-2026.03.14"
 
 def lines_of(events: list[dict[str, Any]], **how: Any) -> list[tuple[dict, dict]]:
     """Action and document of each event."""
-    payload = b"".join(body.payload() for body in bodies(table(events), INDEX, 2**20, **how))
+    payload = b"".join(
+        body.payload() for body in bodies(table(events), INDEX, 2**20, event_documents, **how)
+    )
     assert payload.endswith(b"\n")
     lines = [json.loads(line) for line in payload.decode().split("\n")[:-1]]
     return list(zip(lines[::2], lines[1::2], strict=True))
@@ -104,10 +111,10 @@ def test_bodies_keep_to_their_size_and_hold_every_event_in_order() -> None:
     events = [
         event(number, data=json.dumps({"w": "w" * (number % 900)})) for number in range(1, 400)
     ]
-    found = list(bodies(table(events), INDEX, 20_000))
+    found = list(bodies(table(events), INDEX, 20_000, event_documents))
     assert max(len(body.payload()) for body in found) <= 20_000
     assert len(found) > 10
-    whole = documents(table(events).combine_chunks().to_batches()[0], INDEX).to_pylist()
+    whole = event_documents(table(events).combine_chunks().to_batches()[0], INDEX).to_pylist()
     assert b"".join(body.payload() for body in found).decode() == "".join(whole)
     assert [body.first for body in found] == [
         sum(map(len, found[:place])) for place in range(len(found))
@@ -116,11 +123,11 @@ def test_bodies_keep_to_their_size_and_hold_every_event_in_order() -> None:
 
 def test_an_event_larger_than_a_body_is_a_body_of_its_own() -> None:
     events = [event(1), event(2, data=json.dumps("w" * 50_000)), event(3)]
-    assert list(map(len, bodies(table(events), INDEX, 10_000))) == [1, 1, 1]
+    assert list(map(len, bodies(table(events), INDEX, 10_000, event_documents))) == [1, 1, 1]
 
 
 def test_events_taken_from_a_body_are_the_same_lines() -> None:
-    [body] = bodies(table([event(number) for number in range(1, 6)]), INDEX, 2**20)
+    [body] = bodies(table([event(number) for number in range(1, 6)]), INDEX, 2**20, event_documents)
     lines = body.payload().splitlines(keepends=True)
     assert body.take([1, 4]).payload() == b"".join([*lines[2:4], *lines[8:10]])
 

@@ -11,7 +11,8 @@ from flight_service.graphql.errors import NotAuthorised, SchemaInvalid
 from flight_service.graphql.execution.session import session_settings
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.compile import compile_plan
-from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.planning.plan import RootStatement
+from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
@@ -96,12 +97,13 @@ def known(*roles: str, **claims: Any) -> Principal:
     return Principal(subject="ann", roles=frozenset(roles), claims={"sub": "ann", **claims})
 
 
-def plan(schema: Schema, text: str, principal: Principal = ANYONE) -> RootPlan:
+def plan(schema: Schema, text: str, principal: Principal = ANYONE) -> RootStatement:
     operation = read_operation(schema, text, {}, None, Limits(10, 100, 1000))
     sources = Sources(
         dict.fromkeys(schema.queries, (STORED,)), dict.fromkeys(schema.queries, ()), {}
     )
-    [root] = compile_plan(schema, lambda _: sources, operation, principal, 1000).statements
+    limit = RowLimit(1000)
+    [root] = compile_plan(schema, lambda _: sources, operation, principal, limit).statements
     return root
 
 
@@ -143,12 +145,12 @@ def test_a_field_whose_scope_is_not_held_is_refused_wherever_it_is_named(
 def test_a_masked_field_is_null(schema: Schema) -> None:
     text = "{ people { name email friends { name } boss { email } } }"
     root = plan(schema, text, known("nobody"))
-    assert root.schema.field("email") == pa.field("email", pa.string(), nullable=True)
+    assert root.result.schema.field("email") == pa.field("email", pa.string(), nullable=True)
     assert "'email'" not in root.sql
     assert "'friends'" not in root.sql
     open_ = plan(schema, text, known("hr"))
-    assert open_.schema.field("email") == pa.field("email", pa.string(), nullable=False)
-    assert open_.schema.field("friends").type == root.schema.field("friends").type
+    assert open_.result.schema.field("email") == pa.field("email", pa.string(), nullable=False)
+    assert open_.result.schema.field("friends").type == root.result.schema.field("friends").type
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""The places of rows, put beside what a definition selects, or not where that could change it."""
+"""ctids of rows, put beside what a definition selects, or not where that could change it."""
 
 import pytest
 
-from flight_service.graphql.sources.ctid_ranges import Pages, Placed, divided, placed
-from flight_service.graphql.sources.view_expansion import Definition, NotTheSame
+from flight_service.graphql.sources.ctid_ranges import CtidRange, RowsWithCtids, divided, with_ctids
+from flight_service.graphql.sources.view_expansion import Definition, NotExpandable
 
 TABLES = frozenset(("tb_author", "tb_post", "shop.tb_order"))
 VIEWS = {
@@ -13,35 +13,35 @@ VIEWS = {
 }
 
 
-def test_a_table_gives_its_places() -> None:
-    assert placed('SELECT * FROM "shop"."tb_order"', VIEWS, TABLES) == Placed(
-        'SELECT "tb_order".ctid AS "graphql_place", * FROM "shop"."tb_order"', "shop.tb_order"
+def test_a_table_returns_its_ctids() -> None:
+    assert with_ctids('SELECT * FROM "shop"."tb_order"', VIEWS, TABLES) == RowsWithCtids(
+        'SELECT "tb_order".ctid AS "graphql_ctid", * FROM "shop"."tb_order"', "shop.tb_order"
     )
 
 
-def test_of_joined_tables_the_first_gives_its_places() -> None:
+def test_a_join_returns_the_ctids_of_its_first_table() -> None:
     sql = "SELECT p.x FROM ((tb_post p LEFT JOIN v_author ON ((v_author.pk = p.fk))) CROSS JOIN t)"
-    found = placed(sql, VIEWS, TABLES)
+    found = with_ctids(sql, VIEWS, TABLES)
     assert found.table == "tb_post"
-    assert found.select == sql.replace("SELECT ", 'SELECT "p".ctid AS "graphql_place", ', 1)
+    assert found.select == sql.replace("SELECT ", 'SELECT "p".ctid AS "graphql_ctid", ', 1)
 
 
-def test_a_view_is_replaced_by_its_definition_with_places() -> None:
-    assert placed("SELECT v_author.name FROM v_author", VIEWS, TABLES) == Placed(
-        'SELECT "v_author"."graphql_place" AS "graphql_place", v_author.name FROM '
-        '(SELECT "a".ctid AS "graphql_place", a.pk,\n    a.name\n   FROM tb_author a) '
+def test_a_view_is_replaced_by_its_definition_with_ctids() -> None:
+    assert with_ctids("SELECT v_author.name FROM v_author", VIEWS, TABLES) == RowsWithCtids(
+        'SELECT "v_author"."graphql_ctid" AS "graphql_ctid", v_author.name FROM '
+        '(SELECT "a".ctid AS "graphql_ctid", a.pk,\n    a.name\n   FROM tb_author a) '
         'AS "v_author"',
         "tb_author",
     )
 
 
-def test_a_sub_select_passes_places_on() -> None:
+def test_a_sub_select_passes_ctids_on() -> None:
     sql = "SELECT l.id, upper((SELECT 'a')) AS u FROM (SELECT *, TRUE AS p FROM (%s) AS e) AS l"
     inner = "SELECT a.pk, (a.name || ')') AS n FROM tb_author AS a"
-    found = placed(sql % inner, VIEWS, TABLES)
-    with_places = inner.replace("SELECT ", 'SELECT "a".ctid AS "graphql_place", ')
-    outer = sql.replace("SELECT ", 'SELECT "l"."graphql_place" AS "graphql_place", ', 1)
-    assert found == Placed(outer % with_places, "tb_author")
+    found = with_ctids(sql % inner, VIEWS, TABLES)
+    inner_with_ctids = inner.replace("SELECT ", 'SELECT "a".ctid AS "graphql_ctid", ')
+    outer = sql.replace("SELECT ", 'SELECT "l"."graphql_ctid" AS "graphql_ctid", ', 1)
+    assert found == RowsWithCtids(outer % inner_with_ctids, "tb_author")
 
 
 @pytest.mark.parametrize(
@@ -71,19 +71,19 @@ def test_a_sub_select_passes_places_on() -> None:
         "SELECT a.x FROM v_author a(x, y)",
     ],
 )
-def test_what_another_column_could_change_is_left_alone(sql: str) -> None:
-    with pytest.raises(NotTheSame):
-        placed(sql, VIEWS, TABLES)
+def test_a_definition_that_another_column_could_change_is_refused(sql: str) -> None:
+    with pytest.raises(NotExpandable):
+        with_ctids(sql, VIEWS, TABLES)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 3, 4, 1001])
-def test_ranges_are_without_gaps_or_overlaps(pages: int) -> None:
+def test_ranges_have_no_gaps_and_no_overlaps(pages: int) -> None:
     ranges = divided(pages, 4)
-    assert ranges[0].first == 0
-    assert [one.end for one in ranges] == [*(one.first for one in ranges[1:]), None]
+    assert ranges[0].first_page == 0
+    assert [one.end_page for one in ranges] == [*(one.first_page for one in ranges[1:]), None]
 
 
-def test_a_range_is_a_condition_on_places() -> None:
-    assert Pages(10, 20).holds("s") == (
-        "s.\"graphql_place\" >= '(10,0)'::tid AND s.\"graphql_place\" < '(20,0)'::tid"
+def test_a_range_is_a_condition_on_ctids() -> None:
+    assert CtidRange(10, 20).condition("s") == (
+        "s.\"graphql_ctid\" >= '(10,0)'::tid AND s.\"graphql_ctid\" < '(20,0)'::tid"
     )

@@ -11,7 +11,8 @@ from flight_service.errors import InvalidRequest, ServiceError, as_flight_error
 from flight_service.graphql import errors
 from flight_service.graphql.errors import GraphQLFailure, LimitExceeded, QueryRefused
 from flight_service.graphql.planning.compile import compile_plan
-from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.planning.plan import RootStatement
+from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.request.cache import ByteCache
 from flight_service.graphql.request.operation import read_operation
@@ -44,12 +45,12 @@ def schema() -> Schema:
     return build_schema(decode(json.dumps(compiled).encode()))
 
 
-def plan(schema: Schema, where: Any, conditions: int = 100) -> RootPlan:
+def plan(schema: Schema, where: Any, conditions: int = 100) -> RootStatement:
     limits = Limits(10, 1000, 10_000, conditions)
     text = "query ($where: ThingWhereInput) { things(where: $where) { name } }"
     operation = read_operation(schema, text, {"where": where}, None, limits)
     known = Sources({"things": (STORED,)}, {"things": ()}, {})
-    [root] = compile_plan(schema, lambda _: known, operation, ANYONE, 1000).statements
+    [root] = compile_plan(schema, lambda _: known, operation, ANYONE, RowLimit(1000)).statements
     return root
 
 

@@ -9,7 +9,8 @@ import pytest
 from flight_service.authentication import ANYONE, Principal
 from flight_service.graphql.errors import NotAuthorised
 from flight_service.graphql.planning.compile import compile_plan
-from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.planning.plan import RootStatement
+from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
@@ -85,10 +86,10 @@ def schema() -> Schema:
 
 def plan(
     schema: Schema, text: str, *sources: Source, principal: Principal = ANYONE, **variables: Any
-) -> RootPlan:
+) -> RootStatement:
     operation = read_operation(schema, text, variables, None, LIMITS)
     known = Sources(dict.fromkeys(schema.queries, sources), dict.fromkeys(schema.queries, ()), {})
-    [root] = compile_plan(schema, lambda _: known, operation, principal, 1000).statements
+    [root] = compile_plan(schema, lambda _: known, operation, principal, RowLimit(1000)).statements
     return root
 
 
@@ -145,7 +146,7 @@ def test_a_list_is_one_array_for_each_of_its_fields(schema: Schema) -> None:
         f"FROM jsonb_array_elements({array}) AS e1(v)) AS l0 ON TRUE"
     )
     line = pa.struct([pa.field("count", pa.int32())])
-    assert found.schema == pa.schema([pa.field("lines", pa.list_(line))])
+    assert found.result.schema == pa.schema([pa.field("lines", pa.list_(line))])
 
 
 def test_a_source_that_lacks_a_field_gives_way_to_the_next(schema: Schema) -> None:

@@ -8,28 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flight_service.graphql.arrow.shapes import Leaf, ListOf, Member, Struct, arrow_schema
+from flight_service.graphql.arrow.result_types import (
+    ListType,
+    ObjectType,
+    ResultField,
+    ScalarType,
+    arrow_schema,
+)
 from flight_service.graphql.arrow.to_json import rows_text
 
 
-def shown(member: Member, values: list[Any]) -> list[Any]:
-    batch = pa.record_batch([pa.array(values, arrow_schema((member,))[0].type)], [member.key])
-    text = rows_text(batch, (member,)).to_pybytes()
-    return [row[member.key] for row in json.loads(b"[" + text + b"]", parse_float=Decimal)]
+def shown(field: ResultField, values: list[Any]) -> list[Any]:
+    batch = pa.record_batch([pa.array(values, arrow_schema((field,))[0].type)], [field.key])
+    text = rows_text(batch, (field,)).to_pybytes()
+    return [row[field.key] for row in json.loads(b"[" + text + b"]", parse_float=Decimal)]
 
 
-def leaf(kind: pa.DataType) -> Member:
-    return Member("v", Leaf(0, kind), nullable=True)
+def scalar(kind: pa.DataType) -> ResultField:
+    return ResultField("v", ScalarType(kind), nullable=True)
 
 
 @given(st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]))))
 def test_every_text_comes_back(values: list[str | None]) -> None:
-    assert shown(leaf(pa.string()), values) == values
+    assert shown(scalar(pa.string()), values) == values
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False)))
 def test_every_number_comes_back(values: list[float | None]) -> None:
-    found = shown(leaf(pa.float64()), values)
+    found = shown(scalar(pa.float64()), values)
     assert [None if one is None else float(one) for one in found] == values
 
 
@@ -42,7 +48,7 @@ def test_every_number_comes_back(values: list[float | None]) -> None:
     )
 )
 def test_every_exact_number_comes_back(values: list[Decimal | None]) -> None:
-    assert shown(leaf(pa.decimal128(38, 10)), values) == values
+    assert shown(scalar(pa.decimal128(38, 10)), values) == values
 
 
 @pytest.mark.parametrize(
@@ -62,18 +68,19 @@ def test_every_exact_number_comes_back(values: list[Decimal | None]) -> None:
     ],
 )
 def test_each_type_has_its_text(kind: pa.DataType, value: Any, text: Any) -> None:
-    assert shown(leaf(kind), [value, None]) == [text, None]
+    assert shown(scalar(kind), [value, None]) == [text, None]
 
 
 def test_lists_and_objects_are_null_where_they_are_absent() -> None:
-    inner = Struct((Member("a", Leaf(0, pa.int32()), nullable=True),))
-    many = Member("v", ListOf(0, Member("item", inner, nullable=True)), nullable=True)
+    inner = ObjectType((ResultField("a", ScalarType(pa.int32()), nullable=True),))
+    many = ResultField("v", ListType(ResultField("item", inner, nullable=True)), nullable=True)
     values = [[{"a": 1}, None, {"a": None}], None, []]
     assert shown(many, values) == values
 
 
 def test_a_part_of_a_column_is_shown_as_that_part() -> None:
-    member = Member("v", ListOf(0, Member("item", Leaf(0, pa.int32()), True)), nullable=True)
+    item = ResultField("item", ScalarType(pa.int32()), nullable=True)
+    field = ResultField("v", ListType(item), nullable=True)
     batch = pa.record_batch([pa.array([[1], [2, 3], None, [4]], pa.list_(pa.int32()))], ["v"])
-    text = rows_text(batch.slice(1, 2), (member,)).to_pybytes()
+    text = rows_text(batch.slice(1, 2), (field,)).to_pybytes()
     assert text == b'{"v":[2,3]},{"v":null}'

@@ -2,9 +2,9 @@ import pytest
 
 from flight_service.graphql.sources.view_expansion import (
     Definition,
-    NotTheSame,
-    Part,
-    Parts,
+    ExpandedColumn,
+    ExpandedObject,
+    NotExpandable,
     expand,
     tables_of,
 )
@@ -25,8 +25,11 @@ def test_each_member_becomes_a_column_beside_the_document() -> None:
         "SELECT o.id, jsonb_build_object('id', o.id, 'half', (o.total / 2)) AS data "
         ', o.id AS "graphql_0", o.total / 2 AS "graphql_1" FROM tb_o o'
     )
-    assert found.parts == Parts(
-        {"id": Part("graphql_0", stored=True), "half": Part("graphql_1", stored=False)}
+    assert found.document == ExpandedObject(
+        {
+            "id": ExpandedColumn("graphql_0", stored=True),
+            "half": ExpandedColumn("graphql_1", stored=False),
+        }
     )
 
 
@@ -35,8 +38,10 @@ def test_an_object_within_is_followed() -> None:
         "SELECT jsonb_build_object('a', jsonb_build_object('b', t.b)) AS data FROM t "
         "WHERE (t.c IS DISTINCT FROM 1)"
     )
-    parts = expand("v", "data", of(sql)).parts
-    assert parts == Parts({"a": Parts({"b": Part("graphql_0", stored=True)})})
+    document = expand("v", "data", of(sql)).document
+    assert document == ExpandedObject(
+        {"a": ExpandedObject({"b": ExpandedColumn("graphql_0", stored=True)})}
+    )
 
 
 def test_another_view_s_document_is_expanded_where_it_stands() -> None:
@@ -50,20 +55,26 @@ def test_another_view_s_document_is_expanded_where_it_stands() -> None:
         "SELECT c.pk,\n    jsonb_build_object('name', c.name) AS data\n   "
         ', c.name AS "graphql_0" FROM tb_customer c) AS expanded) AS "v_customer" ON'
     ) in found.select
-    assert found.parts == Parts(
-        {"customer": Parts({"name": Part("graphql_0", stored=True)}, present="graphql_1")}
+    assert found.document == ExpandedObject(
+        {
+            "customer": ExpandedObject(
+                {"name": ExpandedColumn("graphql_0", stored=True)}, present="graphql_1"
+            )
+        }
     )
 
 
 def test_a_document_passed_on_from_the_one_view_there_is_is_expanded() -> None:
     found = expand("v", "data", of("SELECT pk,\n    data\n   FROM v_customer c"))
-    assert found.parts == Parts({"name": Part("graphql_0", stored=True)}, present="graphql_1")
+    assert found.document == ExpandedObject(
+        {"name": ExpandedColumn("graphql_0", stored=True)}, present="graphql_1"
+    )
 
 
 def test_quotes_and_other_scripts_stay_as_they_are() -> None:
     sql = """SELECT jsonb_build_object('é', "Tä"."x y", 'it''s', 'a,b)'::text) AS data FROM "Tä\""""
     found = expand("v", "data", of(sql))
-    assert found.parts.members.keys() == {"é", "it's"}
+    assert found.document.members.keys() == {"é", "it's"}
     assert ', "Tä"."x y" AS "graphql_0", \'a,b)\'::text AS "graphql_1" FROM "Tä"' in found.select
 
 
@@ -86,13 +97,13 @@ def test_quotes_and_other_scripts_stay_as_they_are() -> None:
     ],
 )
 def test_what_is_not_surely_the_same_is_left_alone(sql: str, why: str) -> None:
-    with pytest.raises(NotTheSame, match=why):
+    with pytest.raises(NotExpandable, match=why):
         expand("v", "data", of(sql))
 
 
 def test_a_view_whose_tables_have_row_security_is_left_alone() -> None:
     sql = "SELECT jsonb_build_object('a', t.a) AS data FROM t"
-    with pytest.raises(NotTheSame, match="row security"):
+    with pytest.raises(NotExpandable, match="row security"):
         expand("v", "data", {"v": Definition(sql, False)})
 
 

@@ -7,10 +7,11 @@ import pytest
 from graphql import get_introspection_query
 
 from flight_service.authentication import Principal
-from flight_service.graphql.arrow.shapes import Constant, Member
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised
 from flight_service.graphql.planning.compile import compile_plan
-from flight_service.graphql.planning.plan import Plan
+from flight_service.graphql.planning.plan import StatementPlan
+from flight_service.graphql.planning.result import ConstantResult
+from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
@@ -95,10 +96,10 @@ def schema() -> Schema:
     return build_schema(decode(json.dumps(COMPILED).encode()))
 
 
-def plan(schema: Schema, text: str, principal: Principal) -> Plan:
+def plan(schema: Schema, text: str, principal: Principal) -> StatementPlan:
     operation = read_operation(schema, text, {}, None, LIMITS)
     known = Sources(dict.fromkeys(schema.queries, (STORED,)), dict.fromkeys(schema.queries, ()), {})
-    return compile_plan(schema, lambda _: known, operation, principal, 1000)
+    return compile_plan(schema, lambda _: known, operation, principal, RowLimit(1000))
 
 
 @pytest.mark.parametrize(
@@ -158,10 +159,9 @@ def test_what_needs_no_role_is_everyone_s(schema: Schema, text: str) -> None:
 
 def introspected(schema: Schema, text: str, principal: Principal) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for member in plan(schema, text, principal).roots:
-        assert isinstance(member, Member)
-        assert isinstance(member.shape, Constant)
-        found[member.key] = json.loads(member.shape.value)
+    for root in plan(schema, text, principal).roots:
+        assert isinstance(root, ConstantResult)
+        found[root.key] = json.loads(root.json)
     return found
 
 

@@ -1,13 +1,15 @@
 """A run hears of its own end, and of runs that wait for its plane."""
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from fraiseql_assets import runs
 from fraiseql_assets.defs.run_control import RunControl, RunEnded, retried
-from fraiseql_assets.runs import PLANE_TAG
+from fraiseql_assets.runs import PLANE_TAG, waiting_run
 
 ANALYTICS = {PLANE_TAG: "analytics"}
 
@@ -62,7 +64,35 @@ def test_it_makes_room_for_a_run_of_its_plane_alone(instance: dg.DagsterInstance
     )
     reason = RunControl(instance, run.run_id, "analytics").reason_to_end()
     assert reason is not None
-    assert "waits for the analytics plane" in reason
+    assert "waits for the pool analytics" in reason
+
+
+def test_runs_of_requests_and_of_events_do_not_wait_for_each_other(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = started(instance)
+    create_run_for_test(
+        instance,
+        status=dg.DagsterRunStatus.STARTING,
+        asset_selection=frozenset({dg.AssetKey(["operational", "requests"])}),
+    )
+    assert RunControl(instance, run.run_id, "operational").reason_to_end() is None
+    assert RunControl(instance, run.run_id, "operational_requests").reason_to_end() is not None
+
+
+def test_for_a_run_of_both_planes_room_is_made_only_now_and_then(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = frozenset(dg.AssetKey([plane, "events"]) for plane in ("analytics", "operational"))
+    waiting = create_run_for_test(
+        instance, status=dg.DagsterRunStatus.STARTING, asset_selection=both
+    )
+    created = time.time()
+    seen = {}
+    for age in (10, 40, 290, 310, 340):
+        monkeypatch.setattr(runs.time, "time", lambda age=age: created + age)
+        seen[age] = waiting_run(instance, "analytics") == waiting.run_id
+    assert seen == {10: True, 40: False, 290: False, 310: True, 340: False}
 
 
 def test_what_a_retry_mends_is_retried_and_the_rest_is_not() -> None:

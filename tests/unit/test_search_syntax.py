@@ -45,7 +45,7 @@ def test_a_slash_is_a_character_and_begins_no_regular_expression() -> None:
         ("colour:red", 0, "There is no field colour."),
         ("data.:x", 0, "There is no field data.."),
         ("a AND (b OR c", 6, "not closed"),
-        ("a b)", 3, "closes none"),
+        ("a b)", 3, "closes no other"),
         ('say "hello', 4, "quote is not closed"),
         ("status: error", 7, "has no value"),
         ("status:", 7, "has no value"),

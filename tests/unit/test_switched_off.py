@@ -11,8 +11,13 @@ import pytest
 from flight_service.assets import Asset
 from flight_service.observer_events import ObserverEvents
 from flight_service.registry import registry
-from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.defs.materialise import require_plane
+from fraiseql_assets.catalogue import (
+    ANALYTICS_EVENTS,
+    OPERATIONAL_EVENTS,
+    OPERATIONAL_REQUESTS,
+)
+from fraiseql_assets.datasets import REQUESTS
+from fraiseql_assets.defs.materialise import plane_of
 from fraiseql_assets.planes import Plane, PlaneOff
 from fraiseql_assets.settings import Settings, get_settings
 from fraiseql_assets.setup import PLANES, open_planes, other_plane
@@ -20,6 +25,8 @@ from local_stack.elasticsearch.engines import ELASTICSEARCH
 from local_stack.stack import available_planes
 from sensors.events import events_sensor
 from sensors.nightly import verify_schedule
+
+FED = {"analytics": ANALYTICS_EVENTS, "operational": OPERATIONAL_EVENTS}
 
 
 def without(plane: str) -> Settings:
@@ -57,20 +64,26 @@ def test_a_plane_that_is_off_holds_nothing_for_a_rebuild_of_the_other(plane: str
             other.ping()
 
 
+def test_requests_are_kept_by_the_operational_plane_alone() -> None:
+    [plane] = open_planes(Settings(), REQUESTS)
+    assert (plane.name, plane.dataset) == ("operational", REQUESTS)
+    with closing(other_plane(plane, Settings())) as other:
+        assert (other.name, other.dataset) == ("operational", REQUESTS)
+    assert open_planes(without("operational"), REQUESTS) == []
+
+
 def test_a_run_of_it_fails_at_once_and_is_not_tried_again(off: str) -> None:
     with pytest.raises(dg.Failure, match=f"{off} plane is switched off") as caught:
-        require_plane(off)
+        plane_of(FED[off])
     assert caught.value.allow_retries is False
 
 
 def test_its_sensor_skips_with_the_reason(off: str) -> None:
-    asset = {"analytics": ANALYTICS_EVENTS, "operational": OPERATIONAL_EVENTS}[off]
-
     def nobody_asks() -> Plane:
         raise AssertionError("the plane is off")
 
     sensor = events_sensor(
-        asset,
+        FED[off],
         "op",
         "job",
         nobody_asks,
@@ -84,7 +97,7 @@ def test_its_sensor_skips_with_the_reason(off: str) -> None:
 
 
 def test_its_daily_look_back_skips_with_the_reason(off: str) -> None:
-    schedule = verify_schedule(off, "op", "job", dg.DefaultScheduleStatus.RUNNING)
+    schedule = verify_schedule(FED[off], "op", "job", dg.DefaultScheduleStatus.RUNNING)
     skipped = schedule(dg.build_schedule_context())
     assert isinstance(skipped, dg.SkipReason)
     assert f"{off} plane is switched off" in str(skipped.skip_message)
@@ -95,6 +108,7 @@ def test_its_assets_are_neither_listed_nor_served_and_why_is_said(off: str) -> N
     principal: Any = None
     listed = {"/".join(each.path) for each in served.listings[0](principal)}
     assert f"{off}/events" not in listed
+    assert (OPERATIONAL_REQUESTS.key in listed) == (off != OPERATIONAL_REQUESTS.plane)
     assert "stream/events" in listed
     with pytest.raises(PlaneOff, match=f"FRAISEQL_{off.upper()}_PLANE"):
         served.resolvers[Asset](Asset(asset=f"{off}/events"), principal)

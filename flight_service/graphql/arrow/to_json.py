@@ -1,39 +1,46 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""JSON of an Arrow result, whole columns at a time: no row and no value is a Python object."""
+# (pyarrow.compute defines its functions at import, where type checkers do not see them)
+"""An Arrow result as JSON, by whole columns: no row and no value becomes a Python object."""
 
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.graphql.arrow.shapes import Constant, Leaf, ListOf, Member, Shape, Struct
+from flight_service.graphql.arrow.result_types import (
+    ConstantType,
+    ListType,
+    ObjectType,
+    ResultField,
+    ResultType,
+    ScalarType,
+)
 from flight_service.graphql.errors import BadDocument
 from fraiseql_assets.json_escaping import escaped
 
 
-def rows_text(batch: pa.RecordBatch, members: Sequence[Member]) -> pa.Buffer:
-    """The rows as JSON objects with commas between; empty without rows.
+def rows_text(batch: pa.RecordBatch, fields: Sequence[ResultField]) -> pa.Buffer:
+    """The rows as JSON objects, separated by commas; empty without rows.
 
     Raises:
-        BadDocument: a number that JSON has not, such as NaN.
+        BadDocument: JSON has no such number, for example NaN.
     """
-    texts = _object([batch.column(n) for n in range(batch.num_columns)], members, batch.num_rows)
+    texts = _object([batch.column(n) for n in range(batch.num_columns)], fields, batch.num_rows)
     return _joined(texts).as_buffer()
 
 
-def column_text(values: pa.Array, member: Member) -> pa.Array:
-    """The values as JSON, one text each; `null` is one too.
+def column_text(values: pa.Array, field: ResultField) -> pa.Array:
+    """Each value as JSON text; nulls become `null`.
 
     Raises:
-        BadDocument: a number that JSON has not, such as NaN.
+        BadDocument: JSON has no such number, for example NaN.
     """
-    return _text(member.shape, values, member.key)
+    return _text(field.type, values, field.key)
 
 
-def object_text(batch: pa.RecordBatch, members: Sequence[Member]) -> bytes:
-    """The one row of a batch."""
-    return rows_text(batch, members).to_pybytes()
+def object_text(batch: pa.RecordBatch, fields: Sequence[ResultField]) -> bytes:
+    """The only row of a batch as a JSON object."""
+    return rows_text(batch, fields).to_pybytes()
 
 
 def _joined(texts: pa.Array) -> pa.Scalar:
@@ -41,27 +48,27 @@ def _joined(texts: pa.Array) -> pa.Scalar:
     return pc.binary_join(whole, ",")[0]
 
 
-def _object(columns: Sequence[pa.Array], members: Sequence[Member], length: int) -> pa.Array:
-    asked = sorted(
+def _object(columns: Sequence[pa.Array], fields: Sequence[ResultField], length: int) -> pa.Array:
+    shown = sorted(
         (
-            (one.place, one, column)
-            for one, column in zip(members, columns, strict=True)
-            if one.place is not None
+            (one.position, one, column)
+            for one, column in zip(fields, columns, strict=True)
+            if one.position is not None
         ),
         key=lambda found: found[0],
     )
-    if not asked:
+    if not shown:
         return pa.repeat(pa.scalar("{}"), length)
     pieces: list[pa.Array | pa.Scalar] = []
-    if all(one.types is None for _, one, _ in asked):
-        for number, (_, one, column) in enumerate(asked):
+    if all(one.types is None for _, one, _ in shown):
+        for number, (_, one, column) in enumerate(shown):
             pieces.append(pa.scalar(f"{',' if number else '{'}{_quote(one.key)}:"))
-            pieces.append(_text(one.shape, column, one.key))
+            pieces.append(_text(one.type, column, one.key))
         return pc.binary_join_element_wise(*pieces, pa.scalar("}"), "")
-    # Of an interface or union, an object has only its own type's keys.
+    # An object of an interface or union has only the keys of its own type.
     typename = columns[0]
-    for _, one, column in asked:
-        text = _text(one.shape, column, one.key)
+    for _, one, column in shown:
+        text = _text(one.type, column, one.key)
         piece = pc.binary_join_element_wise(pa.scalar(f"{_quote(one.key)}:"), text, ",", "")
         if one.types is not None:
             has = pc.is_in(typename, pa.array(sorted(one.types)))
@@ -71,21 +78,21 @@ def _object(columns: Sequence[pa.Array], members: Sequence[Member], length: int)
     return pc.binary_join_element_wise("{", pc.utf8_rtrim(inner, ","), "}", "")
 
 
-def _text(shape: Shape, values: pa.Array, key: str) -> pa.Array:
-    match shape:
-        case Constant(value, json=True):
+def _text(of: ResultType, values: pa.Array, key: str) -> pa.Array:
+    match of:
+        case ConstantType(value, json=True):
             return pa.repeat(pa.scalar(value), len(values))
-        case Constant(value):
+        case ConstantType(value):
             return pa.repeat(pa.scalar(_quote(value)), len(values))
-        case Leaf(json=True):
+        case ScalarType(json=True):
             return pc.fill_null(values, "null")
-        case Leaf():
+        case ScalarType():
             return pc.fill_null(_scalar(values, key), "null")
-        case Struct(members):
-            columns = [values.field(n) for n in range(len(members))]
-            return _null_where_absent(_object(columns, members, len(values)), values)
-        case ListOf(item=item):
-            texts = _text(item.shape, values.flatten(), key)
+        case ObjectType(fields):
+            columns = [values.field(n) for n in range(len(fields))]
+            return _null_where_absent(_object(columns, fields, len(values)), values)
+        case ListType(item):
+            texts = _text(item.type, values.flatten(), key)
             lengths = pc.fill_null(pc.list_value_length(values), 0)
             ends = pc.cumulative_sum(lengths)
             offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
@@ -104,8 +111,8 @@ def _scalar(values: pa.Array, key: str) -> pa.Array:
         return _quoted(escaped(values))
     if pa.types.is_floating(kind):
         finite = pc.is_finite(values)
-        if (place := pc.index(finite, False).as_py()) >= 0:
-            raise BadDocument(f"{key} is {values[place].as_py()}, which is no number in JSON.")
+        if (index := pc.index(finite, False).as_py()) >= 0:
+            raise BadDocument(f"{key} is {values[index].as_py()}, which is no number in JSON.")
         return pc.cast(values, pa.string())
     if pa.types.is_decimal(kind):
         return _decimal(pc.cast(values, pa.string()), kind.scale)
@@ -117,7 +124,7 @@ def _scalar(values: pa.Array, key: str) -> pa.Array:
 
 
 def _decimal(texts: pa.Array, scale: int) -> pa.Array:
-    """Digits without the zeros that only the column's scale adds."""
+    """The digits without the trailing zeros of the column's scale."""
     if scale <= 0:
         return texts
     plain = pc.utf8_rtrim(pc.utf8_rtrim(texts, "0"), ".")
@@ -134,5 +141,5 @@ def _quoted(texts: pa.Array) -> pa.Array:
 
 
 def _quote(text: str) -> str:
-    """A GraphQL name, which has nothing to escape."""
+    """A GraphQL name in quotes; it has no character to escape."""
     return f'"{text}"'

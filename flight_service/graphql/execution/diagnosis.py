@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from flight_service.graphql.errors import BadDocument, DatabaseFailed, QueryRefused
-from flight_service.graphql.planning.plan import RootPlan
-from flight_service.graphql.planning.projection import ITEM, Check
+from flight_service.graphql.planning.levels import ITEM, Check
+from flight_service.graphql.planning.plan import RootStatement
 from flight_service.graphql.postgres.database import Transaction
 
 LISTED = re.compile(r" AS (\w+)\(v\)\Z")
@@ -33,7 +33,7 @@ class Found:
     text: str
 
 
-def bad_argument(transaction: Transaction, plan: RootPlan) -> QueryRefused | None:
+def bad_argument(transaction: Transaction, plan: RootStatement) -> QueryRefused | None:
     """The first value of the client's that cannot be read as the type that it is compared with;
     None where there is none.
 
@@ -61,7 +61,7 @@ def _can_tell(transaction: Transaction) -> bool:
     return version["v"][0].as_py() >= FIRST_VERSION
 
 
-def bad_value(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
+def bad_value(transaction: Transaction, plan: RootStatement) -> BadDocument | None:
     """The first value that a typed field cannot be read from; None when there is none to be found.
 
     Raises:
@@ -78,7 +78,7 @@ def bad_value(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
     return None
 
 
-def no_text(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
+def no_text(transaction: Transaction, plan: RootStatement) -> BadDocument | None:
     """The first object or list that a document holds where the schema has a text.
 
     Raises:
@@ -92,7 +92,9 @@ def no_text(transaction: Transaction, plan: RootPlan) -> BadDocument | None:
     return None
 
 
-def _found(transaction: Transaction, plan: RootPlan, check: Check, wrong: str) -> Iterator[Found]:
+def _found(
+    transaction: Transaction, plan: RootStatement, check: Check, wrong: str
+) -> Iterator[Found]:
     # The places in the lists that the value lies in are told beside it.
     tables = "".join(f", {LISTED.sub(NUMBERED, one)}" for one in check.tables)
     places = ", ".join(
@@ -115,7 +117,7 @@ def _found(transaction: Transaction, plan: RootPlan, check: Check, wrong: str) -
         return
 
 
-def _failure(plan: RootPlan, found: Found, why: str) -> BadDocument:
+def _failure(plan: RootStatement, found: Found, why: str) -> BadDocument:
     where = ".".join(map(str, found.path))
     return BadDocument(
         f"{plan.key}, row {found.row}, {where}: {why}, as the schema says it is.",

@@ -24,15 +24,15 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     DatabaseFailed,
-    LimitExceeded,
     NotAuthorised,
     SnapshotGone,
 )
 from flight_service.graphql.execution.reader import Reading, result_batches
-from flight_service.graphql.planning.plan import Plan, RootPlan
+from flight_service.graphql.planning.backend import Endpoints
+from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.postgres.sql import quoted_path
-from flight_service.graphql.sources.ctid_ranges import Pages, divided
+from flight_service.graphql.sources.ctid_ranges import CtidRange, divided
 
 KNOWN_SECONDS = 60.0
 """How old an estimate may be."""
@@ -54,17 +54,6 @@ SELECT pg_export_snapshot() AS snapshot,
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A large result as several endpoints."""
-
-    handle: str
-    count: int
-    expires: datetime
-    rows: int
-    """How many they are together, as PostgreSQL estimates."""
-
-
 @dataclass
 class _Held:
     """A snapshot that is held, and what may be read from it by whom."""
@@ -74,7 +63,7 @@ class _Held:
     snapshot: str
     principal: Principal
     settings: Mapping[str, str]
-    plans: tuple[Plan, ...]
+    plans: tuple[StatementPlan, ...]
     unread: set[int]
     rows: dict[int, int] = field(default_factory=dict)
 
@@ -103,11 +92,11 @@ class Snapshots:
 
     def offer(
         self,
-        root: RootPlan,
+        root: RootStatement,
         principal: Principal,
         settings: Mapping[str, str],
-        compile_part: Callable[[Pages], Plan],
-    ) -> Offer | None:
+        compile_part: Callable[[CtidRange], StatementPlan],
+    ) -> Endpoints | None:
         """Holds a snapshot for a large result and divides it; None where it stays in one.
 
         Asks the database only about tables that are large, or that it was not asked about lately.
@@ -126,7 +115,7 @@ class Snapshots:
 
     def part(
         self, handle: str, number: int, principal: Principal
-    ) -> tuple[Plan, Callable[[Cancellation | None], Iterator[pa.RecordBatch]]]:
+    ) -> tuple[StatementPlan, Callable[[Cancellation | None], Iterator[pa.RecordBatch]]]:
         """The plan of a part, and what streams it.
 
         Raises:
@@ -172,12 +161,12 @@ class Snapshots:
 
     def _exported(
         self,
-        root: RootPlan,
+        root: RootStatement,
         table: str,
         principal: Principal,
         settings: Mapping[str, str],
-        compile_part: Callable[[Pages], Plan],
-    ) -> Offer | None:
+        compile_part: Callable[[CtidRange], StatementPlan],
+    ) -> Endpoints | None:
         idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
         with ExitStack() as stack:
             transaction = stack.enter_context(self._database.transaction({**settings, **idle}))
@@ -186,8 +175,8 @@ class Snapshots:
             if self._remember(root.sql, rows) < self._rows:
                 return None
             [found] = transaction.table(EXPORT, [quoted_path(table)]).to_pylist()
-            plans = tuple(compile_part(pages) for pages in divided(found["pages"], self._endpoints))
-            if any(one.statements[0].schema != root.schema for one in plans):
+            plans = tuple(compile_part(ctids) for ctids in divided(found["pages"], self._endpoints))
+            if any(one.statements[0].result != root.result for one in plans):
                 # The catalogue was read again meanwhile.
                 return None
             handle = secrets.token_urlsafe(18)
@@ -201,7 +190,7 @@ class Snapshots:
             self._held[handle] = held
         timer.start()
         expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
-        return Offer(handle, len(plans), expires, rows)
+        return Endpoints(handle, len(plans), expires, rows)
 
     def _read(
         self, handle: str, held: _Held, number: int, cancellation: Cancellation | None
@@ -213,9 +202,8 @@ class Snapshots:
         with closing(batches):
             for batch in batches:
                 held.rows[number] += batch.num_rows
-                if sum(held.rows.copy().values()) > self._reading.max_rows:
-                    most = self._reading.max_rows
-                    raise LimitExceeded.of_rows("The endpoints together have", most)
+                rows = sum(held.rows.copy().values())
+                self._reading.limit.check(rows, "The endpoints together have")
                 yield batch
         with self._lock:
             held.unread.discard(number)

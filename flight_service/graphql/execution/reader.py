@@ -1,10 +1,9 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""The result of a plan: as Arrow, streamed in batches, and as JSON of identical content."""
+# (pyarrow.compute defines its functions at import, where type checkers do not see them)
+"""Reads the result of a plan: as Arrow, streamed in batches, or as JSON of identical content."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -13,26 +12,18 @@ import pyarrow.compute as pc
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.arrow.assemble import assemble
 from flight_service.graphql.arrow.batching import batches_of
-from flight_service.graphql.arrow.shapes import (
-    Constant,
-    Leaf,
-    ListOf,
-    Member,
-    Shape,
-    Struct,
-    arrow_schema,
-    arrow_type,
-)
+from flight_service.graphql.arrow.columns import scalar_columns
+from flight_service.graphql.arrow.result_types import ObjectType, arrow_schema, arrow_type
 from flight_service.graphql.arrow.to_json import object_text, rows_text
-from flight_service.graphql.errors import BadDocument, GraphQLFailure, LimitExceeded, QueryRefused
+from flight_service.graphql.errors import BadDocument, GraphQLFailure
 from flight_service.graphql.execution.admission import MANY_ROWS, SmallResults
 from flight_service.graphql.execution.diagnosis import bad_argument, bad_value, no_text
 from flight_service.graphql.execution.relay import page_of
-from flight_service.graphql.planning.plan import Plan, RootPlan
+from flight_service.graphql.planning.plan import RootStatement, StatementPlan
+from flight_service.graphql.planning.result import ConstantResult, RootResult
+from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database, Transaction
 from flight_service.graphql.postgres.driver import BadValue
-
-FORM = b"graphql:form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,164 +32,134 @@ class Reading:
 
     database: Database
     batch_rows: int
-    max_rows: int
+    limit: RowLimit
     small: SmallResults = field(default_factory=SmallResults)
 
     def transaction(
         self,
-        plan: Plan,
+        plan: StatementPlan,
         settings: Mapping[str, str],
         cancellation: Cancellation | None,
         snapshot: str | None = None,
     ) -> Transaction:
-        """The transaction that a plan is read in. Of a shared snapshot each reads a large part."""
+        """The transaction that a plan is read in. What reads another transaction's snapshot is
+        always a part of a large result."""
         large = snapshot is not None or any(self._may_be_large(one) for one in plan.statements)
         return self.database.transaction(settings, cancellation, snapshot, large=large)
 
-    def _may_be_large(self, root: RootPlan) -> bool:
-        """Whether a result is not known to be small: by what it may have, or had when last read."""
+    def _may_be_large(self, root: RootStatement) -> bool:
+        """Whether a result may be large: neither its limit nor its last size says otherwise."""
         if root.most_rows is not None and root.most_rows < MANY_ROWS:
             return False
         return root.sql not in self.small
 
 
-def result_schema(plan: Plan, field: str | None = None) -> pa.Schema:
-    """The schema of a plan's result: of one root's own rows, or of one row with a column a root.
-    Its metadata say the root's form, see `RootPlan.form`.
-
-    Raises:
-        QueryRefused: there is no root of that name.
-    """
-    root = picked(plan, field)
-    if root is not None:
-        return root.schema.with_metadata({FORM: root.form.encode()})
-    return arrow_schema(tuple(one if isinstance(one, Member) else one.member for one in plan.roots))
-
-
 def result_batches(
     reading: Reading,
-    plan: Plan,
+    plan: StatementPlan,
     settings: Mapping[str, str],
     field: str | None = None,
     cancellation: Cancellation | None = None,
     snapshot: str | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Streams a plan's result in batches of `result_schema`. Closing the iterator ends the work.
-    It is read from `snapshot`, where one is given that another transaction exports.
+    """Streams a plan's result in batches of `Result.schema`. Closing the iterator cancels the work.
+    `snapshot` is one that another transaction exports.
 
     Raises:
         GraphQLFailure: as soon as it is known, which may be after some batches.
     """
-    root = picked(plan, field)
+    root = plan.statement(field)
     with reading.transaction(plan, settings, cancellation, snapshot) as transaction:
         if root is not None:
             yield from _root_batches(reading, transaction, root)
             return
         columns = [
-            pa.array([one.shape.value], pa.string())
-            if isinstance(one, Member) and isinstance(one.shape, Constant)
+            pa.array([one.type.value], pa.string())
+            if isinstance(one, ConstantResult)
             else _as_column(reading, transaction, one)
             for one in plan.roots
         ]
     if not columns:
         yield pa.RecordBatch.from_struct_array(pa.array([{}], pa.struct([])))
         return
-    yield pa.RecordBatch.from_arrays(columns, schema=result_schema(plan))
+    yield pa.RecordBatch.from_arrays(columns, schema=plan.result.schema())
 
 
 def result_json(
     reading: Reading,
-    plan: Plan,
+    plan: StatementPlan,
     settings: Mapping[str, str],
     cancellation: Cancellation | None = None,
 ) -> Iterator[bytes]:
-    """Streams the fields of a GraphQL response's `data`, in pieces: what stands in its braces.
+    """Streams a plan's result as the members of the JSON object `data`, without its braces.
 
     Raises:
         GraphQLFailure: as soon as it is known, which may be after some pieces.
     """
     if not plan.statements:
-        fields = [f'"{one.key}":'.encode() + _constant_json(one) for one in plan.constants]
-        yield b",".join(fields)
+        yield b",".join(
+            f'"{one.key}":'.encode() + one.json
+            for one in plan.roots
+            if isinstance(one, ConstantResult)
+        )
         return
     with reading.transaction(plan, settings, cancellation) as transaction:
         for number, root in enumerate(plan.roots):
             key = f'{"," if number else ""}"{root.key}":'.encode()
-            if isinstance(root, Member):
-                yield key + _constant_json(root)
-            elif root.form == "list":
+            if isinstance(root, ConstantResult):
+                yield key + root.json
+            elif root.result.form == "list":
                 yield key + b"["
                 try:
-                    yield from _list_json(_root_batches(reading, transaction, root), root)
+                    batches = _root_batches(reading, transaction, root)
+                    yield from _list_json(batches, root.result)
                 except GraphQLFailure:
-                    # A list that breaks off is closed, so that an error can follow it.
+                    # The list is closed, so that the error can follow it.
                     yield b"]"
                     raise
                 yield b"]"
             else:
                 batches = [b for b in _root_batches(reading, transaction, root) if b.num_rows]
-                _some_row(root, batches)
-                if root.form == "count":
+                _check_present(root.result, batches)
+                if root.result.form == "count":
                     yield key + msgspec.json.encode(batches[0].column(0)[0].as_py())
                     continue
-                yield key + (object_text(batches[0], root.members) if batches else b"null")
+                fields = root.result.fields
+                yield key + (object_text(batches[0], fields) if batches else b"null")
 
 
-def _list_json(batches: Iterator[pa.RecordBatch], root: RootPlan) -> Iterator[bytes]:
+def _list_json(batches: Iterator[pa.RecordBatch], root: RootResult) -> Iterator[bytes]:
     separator = b""
     for batch in batches:
         if batch.num_rows:
-            yield separator + rows_text(batch, root.members).to_pybytes()
+            yield separator + rows_text(batch, root.fields).to_pybytes()
             separator = b","
 
 
-def _constant_json(member: Member) -> bytes:
-    assert isinstance(member.shape, Constant)
-    value = member.shape.value
-    return value.encode() if member.shape.json else msgspec.json.encode(value)
-
-
-def picked(plan: Plan, field: str | None) -> RootPlan | None:
-    """The root whose rows are the result; None when the result is one row of all roots.
-
-    Raises:
-        QueryRefused: there is no root of that name.
-    """
-    if field is None:
-        only = plan.roots[0] if len(plan.roots) == 1 else None
-        return only if isinstance(only, RootPlan) else None
-    for root in plan.statements:
-        if root.key == field:
-            return root
-    keys = ", ".join(root.key for root in plan.statements)
-    raise QueryRefused(f"The query has no field {field!r} at its top; it has {keys}.")
-
-
-def _some_row(root: RootPlan, batches: list[pa.RecordBatch]) -> None:
+def _check_present(root: RootResult, batches: list[pa.RecordBatch]) -> None:
     if not batches and not root.nullable:
         raise BadDocument(
             f"{root.key} has no row, and the schema says it is never null.", path=(root.key,)
         )
 
 
-def _as_column(reading: Reading, transaction: Transaction, root: Any) -> pa.Array:
+def _as_column(reading: Reading, transaction: Transaction, root: RootStatement) -> pa.Array:
     """A root's whole result as one value."""
+    result = root.result
     batches = list(_root_batches(reading, transaction, root))
-    if root.form == "count":
+    if result.form == "count":
         return batches[0].column(0)
-    rows = pa.Table.from_batches(batches, root.schema).combine_chunks()
-    values = _as_structs(rows, root)
-    if root.form == "list":
+    values = _as_structs(pa.Table.from_batches(batches, result.schema).combine_chunks(), result)
+    if result.form == "list":
         offsets = pa.array([0, len(values)], pa.int32())
-        return pa.ListArray.from_arrays(offsets, values, type=arrow_type(root.member.shape))
-    _some_row(root, [batch for batch in batches if batch.num_rows])
+        return pa.ListArray.from_arrays(offsets, values, type=arrow_type(result.field.type))
+    _check_present(result, [batch for batch in batches if batch.num_rows])
     return values if len(values) else pa.nulls(1, values.type)
 
 
-def _as_structs(rows: pa.Table, root: RootPlan) -> pa.Array:
-    kind = arrow_type(Struct(root.members))
-    if not root.members:
-        return pa.array([{}] * rows.num_rows, kind)
+def _as_structs(rows: pa.Table, root: RootResult) -> pa.Array:
+    if not root.fields:
+        return pa.array([{}] * rows.num_rows, arrow_type(ObjectType(root.fields)))
     columns = [
         column.chunk(0) if column.num_chunks else pa.array([], column.type)
         for column in rows.columns
@@ -207,7 +168,7 @@ def _as_structs(rows: pa.Table, root: RootPlan) -> pa.Array:
 
 
 def _root_batches(
-    reading: Reading, transaction: Transaction, root: RootPlan
+    reading: Reading, transaction: Transaction, root: RootStatement
 ) -> Iterator[pa.RecordBatch]:
     """A root's own rows, assembled."""
     if root.page is not None:
@@ -217,7 +178,7 @@ def _root_batches(
         yield batch
 
 
-def _page(reading: Reading, transaction: Transaction, root: RootPlan) -> pa.RecordBatch:
+def _page(reading: Reading, transaction: Transaction, root: RootStatement) -> pa.RecordBatch:
     page = root.page
     assert page is not None
     cursors: list[pa.Array] = [pa.array([], pa.string())]
@@ -225,7 +186,7 @@ def _page(reading: Reading, transaction: Transaction, root: RootPlan) -> pa.Reco
     for flat, batch in _assembled(reading, transaction, root):
         cursors.append(flat.column(page.cursor))
         batches.append(batch)
-    rows = pa.Table.from_batches(batches, arrow_schema(root.rows.members))
+    rows = pa.Table.from_batches(batches, arrow_schema(root.rows.fields))
     total = None if page.total is None else _total(transaction, page.total, root.values)
     return page_of(page, rows, pa.chunked_array(cursors), total)
 
@@ -236,11 +197,11 @@ def _total(transaction: Transaction, sql: str, values: Sequence[str]) -> int:
 
 
 def _assembled(
-    reading: Reading, transaction: Transaction, root: RootPlan
+    reading: Reading, transaction: Transaction, root: RootStatement
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Each batch as PostgreSQL sent it, and as it was asked for."""
+    """Each batch as PostgreSQL returned it, and as the query selects it."""
     row, checked, whole = 0, False, False
-    texts = [leaf.column for leaf in _leaves(root.rows) if leaf.from_document]
+    texts = [one.number for one in scalar_columns(root.columns) if one.from_document]
     batches = batches_of(transaction.batches(root.sql, root.values), reading.batch_rows)
 
     def ask(sql: str, values: Sequence[str]) -> pa.Table:
@@ -249,50 +210,36 @@ def _assembled(
 
     try:
         for flat in batches:
-            if row + flat.num_rows > reading.max_rows:
-                raise LimitExceeded.of_rows(f"{root.key} has", reading.max_rows, (root.key,))
+            reading.limit.check(row + flat.num_rows, f"{root.key} has", (root.key,))
             if not checked and any(_looks_nested(flat.column(n)) for n in texts):
                 checked = True
-                _no_text(transaction, root)
-            made = assemble(flat, root.rows, row, root.key, ask)
+                _check_texts(transaction, root)
+            assembled = assemble(flat, root.rows, root.columns, row, root.key, ask)
             row += flat.num_rows
-            yield flat, made
+            yield flat, assembled
         whole = True
     except BadValue as error:
-        raise _found(transaction, root) or error from error
+        raise _located(transaction, root) or error from error
     finally:
         batches.close()
         reading.small.note(root.sql, row, whole=whole)
 
 
-def _found(transaction: Transaction, root: RootPlan) -> GraphQLFailure | None:
-    """The value that the statement failed on, looked for in a transaction of its own: one that the
-    client gave, or one in a row."""
+def _located(transaction: Transaction, root: RootStatement) -> GraphQLFailure | None:
+    """The value that the statement failed on, searched for in another transaction: one of the
+    client's values, or one in a row."""
     with transaction.another() as other:
         return bad_argument(other, root) or bad_value(other, root)
 
 
-def _no_text(transaction: Transaction, root: RootPlan) -> None:
+def _check_texts(transaction: Transaction, root: RootStatement) -> None:
     with transaction.another() as other:
         if (failure := no_text(other, root)) is not None:
             raise failure
 
 
 def _looks_nested(column: pa.Array) -> bool:
-    """Whether some text begins as an object or a list would; few texts do."""
+    """Whether some text begins as a JSON object or array does; few texts do."""
     values = column.flatten() if isinstance(column, pa.ListArray) else column
     nested = pc.or_(pc.starts_with(values, "["), pc.starts_with(values, "{"))
     return bool(pc.any(nested).as_py())
-
-
-def _leaves(shape: Shape) -> Iterator[Leaf]:
-    match shape:
-        case Leaf():
-            yield shape
-        case Struct(members):
-            for one in members:
-                yield from _leaves(one.shape)
-        case ListOf(item=item):
-            yield from _leaves(item.shape)
-        case Constant():
-            pass

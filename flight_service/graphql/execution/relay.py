@@ -1,77 +1,71 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""A page of a relay query, made of the rows that were read for it."""
+# (pyarrow.compute defines its functions at import, where type checkers do not see them)
+"""Makes a page of a relay query from the rows that were read for it."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
-from flight_service.graphql.arrow.shapes import (
-    Constant,
-    Leaf,
-    ListOf,
-    Member,
-    Shape,
-    Struct,
+from flight_service.graphql.arrow.result_types import (
+    ConstantType,
+    ListType,
+    ObjectType,
     arrow_field,
     arrow_schema,
     arrow_type,
 )
-from flight_service.graphql.planning.plan import Page
+from flight_service.graphql.planning.page import Page, PageField
 
-Facts = tuple[bool | int | str | None, ...]
-"""What is known of a page beside its rows, in the order of `planning.connection.FACTS`."""
+Facts = Mapping[str, bool | int | str | None]
+"""The values of a page beside its rows, by the names of their fields in the schema."""
 
 
 def page_of(
     page: Page, rows: pa.Table, cursors: pa.ChunkedArray, total: int | None = None
 ) -> pa.RecordBatch:
-    """The connection, as the one row of a batch. `rows` have a column for each `edges`."""
+    """The connection, as a batch of one row. `rows` have a column for each selected `edges`."""
     count = len(cursors)
-    more = page.size is not None and count > page.size
-    if more:
+    has_more = page.size is not None and count > page.size
+    if has_more:
         count = page.size or 0
         rows, cursors = rows.slice(0, count), cursors.slice(0, count)
     if page.backward:
-        back = pa.array(range(count - 1, -1, -1), pa.int64())
-        rows, cursors = rows.take(back), cursors.take(back)
-    facts = (
-        page.continued if page.backward else more,
-        more if page.backward else page.continued,
-        cursors[0].as_py() if count else None,
-        cursors[count - 1].as_py() if count else None,
-        total,
-    )
-    arrays: list[pa.Array] = []
-    for member in page.members:
-        match member.shape:
-            case ListOf() as shape:
-                arrays.append(_list(shape, rows.column(member.key), count))
-            case shape:
-                arrays.append(_fact(shape, facts))
-    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(page.members))
+        reverse = pa.array(range(count - 1, -1, -1), pa.int64())
+        rows, cursors = rows.take(reverse), cursors.take(reverse)
+    facts: Facts = {
+        "hasNextPage": page.after_cursor if page.backward else has_more,
+        "hasPreviousPage": has_more if page.backward else page.after_cursor,
+        "startCursor": cursors[0].as_py() if count else None,
+        "endCursor": cursors[count - 1].as_py() if count else None,
+        "totalCount": total,
+    }
+    arrays = [
+        _edges(one.field.type, rows.column(one.field.key), count)
+        if isinstance(one.field.type, ListType)
+        else _value(one, facts)
+        for one in page.fields
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(one.field for one in page.fields))
 
 
-def _list(shape: ListOf, items: pa.ChunkedArray, count: int) -> pa.Array:
-    values = items.combine_chunks()
+def _edges(of: ListType, edges: pa.ChunkedArray, count: int) -> pa.Array:
+    values: Any = edges.combine_chunks()
     if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], items.type)
+        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], edges.type)
     offsets = pa.array([0, count], pa.int32())
-    return pa.ListArray.from_arrays(offsets, values, type=arrow_type(shape))
+    return pa.ListArray.from_arrays(offsets, values, type=arrow_type(of))
 
 
-def _fact(shape: Shape, facts: Facts) -> pa.Array:
-    match shape:
-        case Constant(value):
+def _value(one: PageField, facts: Facts) -> pa.Array:
+    match one.field.type:
+        case ConstantType(value):
             return pa.array([value], pa.string())
-        case Leaf(column, kind):
-            return pa.array([facts[column]], kind)
-        case Struct(members):
-            return _struct(members, facts)
-    raise AssertionError("a page has no other facts")
-
-
-def _struct(members: tuple[Member, ...], facts: Facts) -> pa.Array:
-    if not members:
-        return pa.array([{}], pa.struct([]))
-    return pa.StructArray.from_arrays(
-        [_fact(one.shape, facts) for one in members], fields=[arrow_field(one) for one in members]
-    )
+        case ObjectType(fields):
+            if not fields:
+                return pa.array([{}], pa.struct([]))
+            return pa.StructArray.from_arrays(
+                [_value(inner, facts) for inner in one.fields],
+                fields=[arrow_field(inner) for inner in fields],
+            )
+    return pa.array([facts[one.name]], arrow_type(one.field.type))

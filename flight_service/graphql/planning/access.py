@@ -21,7 +21,10 @@ class Access:
     scopes: frozenset[str] = frozenset()
     """Those that fields of the schema need and the principal's roles grant."""
     actor: str | None = None
-    """The kind of principal; None of one who is not known."""
+    """The kind of principal; None if the principal is not known."""
+    is_decided_elsewhere: bool = False
+    """Whether a server behind this one decides who may see what, so that nothing is refused here.
+    A field that the server may mask may still be null."""
 
     def check_query(self, query: Query) -> None:
         """Refuses a query that is not for this principal.
@@ -30,6 +33,8 @@ class Access:
             NotAuthorised: naming the role, or the kinds of principals that may ask it.
         """
         self.check_roles(query.name, roles(query.requires_role))
+        if self.is_decided_elsewhere:
+            return
         if query.requires_actor and self.actor not in query.requires_actor:
             kinds = " or ".join(query.requires_actor)
             raise NotAuthorised(f"{query.name} is for a principal of the kind {kinds} alone.")
@@ -40,6 +45,10 @@ class Access:
         Raises:
             NotAuthorised: naming the roles.
         """
+        if self.is_decided_elsewhere:
+            return
+        if self.is_decided_elsewhere:
+            return
         if required and self.roles.isdisjoint(required):
             raise NotAuthorised(f"{what} needs the role {' or '.join(map(repr, required))}.")
 
@@ -62,6 +71,10 @@ class Access:
         """
         name = f"{owner}.{field.name}"
         self.check_roles(name, roles(field.requires_role))
+        if self.is_decided_elsewhere:
+            return
+        if self.is_decided_elsewhere:
+            return
         if self._lacks_scope(field) and not (shown and field.on_deny == "mask"):
             raise NotAuthorised(f"{name} needs the scope {field.requires_scope!r}.")
 

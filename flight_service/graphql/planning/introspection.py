@@ -14,10 +14,11 @@ from graphql import (
     execute_sync,
 )
 
-from flight_service.authentication import Principal
+from flight_service.graphql.arrow.result_types import TYPENAME, ConstantType
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
-from flight_service.graphql.planning.access import Access, access_of
-from flight_service.graphql.request.operation import Operation, Root
+from flight_service.graphql.planning.access import Access
+from flight_service.graphql.planning.result import ConstantResult
+from flight_service.graphql.request.selection import Operation, Root
 from flight_service.graphql.schema.compiled import Compiled, Field, Query, Ref
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 
@@ -27,26 +28,31 @@ REMEMBERED = 32
 """For how many kinds of principals a schema is remembered as they may use it."""
 
 
-def introspect(schema: Schema, operation: Operation, principal: Principal) -> dict[str, Any]:
-    """What introspection answers, by key, without the operation's other roots.
+def constant_roots(
+    schema: Schema, operation: Operation, access: Access
+) -> dict[str, ConstantResult]:
+    """The roots of an operation that no backend reads, by key: `__typename` and introspection.
 
     Raises:
-        QueryRefused: graphql-core finds a mistake that only executing it shows.
-        LimitExceeded: the answer is too large.
+        QueryRefused: graphql-core finds an error in introspection that only executing it shows.
+        LimitExceeded: the result of introspection is too large.
         NotAuthorised: the principal may use nothing of the schema.
     """
-    seen = visible(schema, access_of(schema, principal))
-    answer: dict[str, Any] = {}
+    constants: dict[str, ConstantResult] = {}
     size = 0
     for root in operation.roots:
-        if root.name.startswith("__") and root.name != "__typename":
-            answer |= _executed(seen, operation, root)
-            size += len(msgspec.json.encode(answer[root.key]))
+        if root.name == TYPENAME:
+            constants[root.key] = ConstantResult(root.key, ConstantType("Query"))
+        elif root.name.startswith("__"):
+            found = _executed(visible(schema, access), operation, root)[root.key]
+            text = msgspec.json.encode(found).decode()
+            size += len(text)
             if size > MOST_BYTES:
                 raise LimitExceeded(
                     f"Introspection answers at most {MOST_BYTES:,} bytes in one operation."
                 )
-    return answer
+            constants[root.key] = ConstantResult(root.key, ConstantType(text, json=True))
+    return constants
 
 
 def visible(schema: Schema, access: Access) -> GraphQLSchema:

@@ -1,22 +1,21 @@
-"""Pages by the keys of their rows: where one begins, and the cursor that says so.
+"""Keyset pagination: the condition of the next page, and the cursors that it begins after.
 
-A row's keys are those that the client orders by, if any, and the schema's cursor behind them. Nulls
-have their place: behind all values where a key ascends, before them where it descends.
+A row's keys are those that the client orders by, if any, followed by the schema's cursor. Nulls
+sort after all values where a key ascends, and before them where it descends.
 """
 
 import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
 from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.planning.filters import Direction
 from flight_service.graphql.postgres.sql import Parameters
 
-Direction = Literal["ASC", "DESC"]
-OTHER: dict[Direction, Direction] = {"ASC": "DESC", "DESC": "ASC"}
+REVERSED: dict[Direction, Direction] = {"ASC": "DESC", "DESC": "ASC"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Key:
 
 def ordered(keys: Sequence[Key], *, backward: bool) -> list[str]:
     """The items of ORDER BY."""
-    return [f"{key.sql} {OTHER[key.direction] if backward else key.direction}" for key in keys]
+    return [f"{key.sql} {REVERSED[key.direction] if backward else key.direction}" for key in keys]
 
 
 def beyond(

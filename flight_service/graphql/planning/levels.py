@@ -1,15 +1,10 @@
 """Where values are read: in the rows themselves, or in the lists in them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import pyarrow as pa
 
 from flight_service.graphql.schema.scalars import Kind
 from flight_service.graphql.sources.values import Document
 
-ArrowTypes = Mapping[tuple[str, str], pa.DataType]
-"""The types of fields whose source column says more than the schema: by type and field."""
 ITEM = ""
 """What stands in a check's path where an element of a list has its number."""
 ARRAYS = frozenset(("_text", "_int4", "_int8", "_float8", "_bool"))

@@ -9,7 +9,8 @@ import msgspec
 from flight_service.graphql.errors import QueryRefused
 from flight_service.graphql.request.selection import Root, Selected, narrowed
 from flight_service.graphql.schema.compiled import Query
-from flight_service.graphql.schema.graphql_schema import NODE, Schema
+from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.schema.type_builder import NODE
 from flight_service.graphql.sources.source import relation_of
 
 FIELD = "node"

@@ -1,33 +1,17 @@
-"""Plans: an operation's root fields, each with one SQL statement and the shape of its rows."""
+"""Plans of operations over PostgreSQL: for each root field one SQL statement."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-import pyarrow as pa
-
-from flight_service.graphql.arrow.shapes import ListOf, Member, Struct, arrow_schema
-from flight_service.graphql.planning.projection import Check
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """How a page is cut from the rows: one more than asked for shows that there are more."""
-
-    size: int | None
-    backward: bool
-    continued: bool
-    """Whether it begins after a cursor (or ends before one)."""
-    cursor: int
-    """The column of the cursors."""
-    members: tuple[Member, ...]
-    """What is selected of the connection; `edges` are made of the rows."""
-    total: str | None = None
-    """The statement that counts the rows of all pages, where that is selected."""
+from flight_service.graphql.arrow.columns import ObjectColumns
+from flight_service.graphql.arrow.result_types import ObjectType
+from flight_service.graphql.planning.levels import Check
+from flight_service.graphql.planning.page import Page
+from flight_service.graphql.planning.result import ConstantResult, Result, RootResult
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which source was chosen, and why not a faster one."""
+    """Which source was chosen, and why no faster one."""
 
     source: str
     how: str
@@ -35,69 +19,55 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What a root field is, whatever its statement."""
+class RootStatement:
+    """The statement of one root field, and how its rows become the result."""
 
-    key: str
-    form: Literal["list", "single", "page", "count"]
-    nullable: bool
-    choice: Choice
-
-
-@dataclass(frozen=True, slots=True)
-class RootPlan:
-    """One root field: its statement, and what becomes of the rows."""
-
-    key: str
-    form: Literal["list", "single", "page", "count"]
+    result: RootResult
     sql: str
     rows_sql: str
     """The rows that it projects, without the projection."""
     values: tuple[str, ...]
     value_types: tuple[str, ...]
-    """PostgreSQL's type of each value."""
-    rows: Struct
-    nullable: bool
+    """The PostgreSQL type of each value."""
+    rows: ObjectType
+    """The logical type of its rows."""
+    columns: ObjectColumns
+    """The columns that hold them."""
     checks: tuple[Check, ...]
     choice: Choice
     most_rows: int | None = None
-    """How many rows there can be at most, where the statement says so."""
+    """The number of rows that it returns at most, if it has a limit."""
     table: str | None = None
-    """The table by whose pages its rows can be divided, where they can."""
+    """The table by whose ctid ranges its rows can be divided; None if they cannot."""
     page: Page | None = None
 
     @property
-    def members(self) -> tuple[Member, ...]:
-        """The columns of its result."""
-        return self.page.members if self.page else self.rows.members
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Its result's own rows: those of a list, the one of an object or page."""
-        return arrow_schema(self.members)
-
-    @property
-    def member(self) -> Member:
-        """Its result as one column beside other roots'."""
-        if self.form == "count":
-            return self.members[0]
-        one = Struct(self.members)
-        if self.form == "list":
-            return Member(self.key, ListOf(0, Member("item", one, False)), self.nullable)
-        return Member(self.key, one, self.nullable)
+    def key(self) -> str:
+        return self.result.key
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """An operation's roots, in the order in which they were selected."""
+class StatementPlan:
+    """The statements of an operation, and its result."""
 
-    roots: tuple[RootPlan | Member, ...]
-    """`__typename` and introspection are members with constants; the others have statements."""
-
-    @property
-    def statements(self) -> tuple[RootPlan, ...]:
-        return tuple(root for root in self.roots if isinstance(root, RootPlan))
+    roots: tuple[RootStatement | ConstantResult, ...]
 
     @property
-    def constants(self) -> tuple[Member, ...]:
-        return tuple(root for root in self.roots if isinstance(root, Member))
+    def statements(self) -> tuple[RootStatement, ...]:
+        return tuple(root for root in self.roots if isinstance(root, RootStatement))
+
+    @property
+    def result(self) -> Result:
+        """The logical type of the result."""
+        return Result(
+            tuple(one.result if isinstance(one, RootStatement) else one for one in self.roots)
+        )
+
+    def statement(self, field: str | None) -> RootStatement | None:
+        """The statement of the root whose rows are returned; see `Result.root`.
+
+        Raises:
+            QueryRefused: there is no root of that key.
+        """
+        root = self.result.root(field)
+        return next((one for one in self.statements if one.result == root), None)

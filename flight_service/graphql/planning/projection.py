@@ -1,28 +1,28 @@
-"""From what was selected to the columns that PostgreSQL sends, and the shape of the result."""
+"""The SQL expressions of the selected fields, and which column of the statement holds which."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
-from graphql import (
-    GraphQLList,
-    GraphQLNonNull,
-    GraphQLOutputType,
-    get_named_type,
-    is_composite_type,
-)
+from graphql import get_named_type
 
-from flight_service.graphql.arrow.shapes import (
+from flight_service.graphql.arrow.columns import (
+    Columns,
+    ListColumns,
+    NoColumn,
+    ObjectColumns,
+    ScalarColumn,
+)
+from flight_service.graphql.arrow.result_types import (
     TYPENAME,
-    Constant,
-    Leaf,
-    ListOf,
-    Member,
-    Shape,
-    Struct,
+    ConstantType,
+    ListType,
+    ObjectType,
+    ResultType,
+    ScalarType,
 )
 from flight_service.graphql.planning.access import Access
-from flight_service.graphql.planning.levels import ARRAYS, ITEM, ArrowTypes, Check, Level
+from flight_service.graphql.planning.levels import ARRAYS, ITEM, Check, Level
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.request.selection import Selected
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -44,32 +44,33 @@ from flight_service.graphql.sources.values import (
 
 
 class Projector:
-    """Collects the columns of one statement while shapes are made."""
+    """Collects the columns of one statement while it projects the fields of a logical type."""
 
-    def __init__(self, schema: Schema, arrow_types: ArrowTypes, access: Access) -> None:
+    def __init__(self, schema: Schema, access: Access) -> None:
         self.schema = schema
         self._access = access
-        self._arrow_types = arrow_types
         self._elements = 0
         self.columns: list[str] = []
         self.levels: list[Level] = []
         self.checks: list[Check] = []
         self.computed_documents = False
 
-    def rows(self, selected: Sequence[Selected], type_name: str, value: Value) -> Struct:
-        """The shape of the rows themselves, which are always present."""
-        shape = Struct(self.members_of(selected, type_name, value, Level(), ()))
+    def rows(
+        self, selected: Sequence[Selected], type_name: str, of: ObjectType, value: Value
+    ) -> ObjectColumns:
+        """The columns of the rows themselves, which are always present."""
+        columns = self.fields(selected, type_name, of, value, Level(), ())
         if not self.columns:
-            # A row without a column is still to be counted.
+            # Rows without a column must still be counted.
             self.emit(Level(), "TRUE")
-        return shape
+        return ObjectColumns(columns)
 
     def emit_row(self, sql: str) -> int:
-        """Adds a column of the rows themselves; returns its place."""
+        """Adds a column of the rows themselves; returns its number."""
         return self.emit(Level(), sql)
 
     def emit(self, level: Level, sql: str) -> int:
-        """Adds a column, once; returns its place."""
+        """Adds a column, unless the statement has it already; returns its number."""
         if level.tables:
             if not level.alias:
                 level.alias = f"l{len(self.levels)}"
@@ -81,127 +82,106 @@ class Projector:
             self.columns.append(sql)
         return self.columns.index(sql)
 
-    def members_of(
+    def fields(
         self,
         selected: Sequence[Selected],
         type_name: str,
+        of: ObjectType,
         value: Value,
         level: Level,
         path: tuple[str, ...],
-    ) -> tuple[Member, ...]:
-        """What is selected of an object."""
+    ) -> tuple[Columns, ...]:
+        """The columns of an object's fields, in the order of its type's fields."""
         if not self.schema.is_abstract(type_name):
             return tuple(
-                Member(one.key, Constant(type_name), nullable=False)
-                if one.fields[0][1] == TYPENAME
-                else self.of_type(one, type_name, value, level, path)
-                for one in selected
+                self.of_type(one, type_name, field.type, value, level, path)
+                for one, field in zip(selected, of.fields, strict=True)
             )
         whole = self._used(as_document(value))
-        everyone = self.schema.possible(type_name)
-        name = whole.member(TYPENAME)
-        typename = Leaf(self.emit(level, name.text), pa.string(), one_of=everyone)
-        shown = [n for n, one in enumerate(selected) if one.key == TYPENAME]
-        by = selected[shown[0]].types if shown else everyone
-        members = [
-            Member(
-                TYPENAME,
-                typename,
-                nullable=False,
-                types=None if by == everyone else by,
-                place=shown[0] if shown else None,
-            )
-        ]
-        for place, one in enumerate(selected):
-            everywhere = one.types == everyone
-            if one.key == TYPENAME:
+        typename = whole.member(TYPENAME)
+        columns: list[Columns] = [ScalarColumn(self.emit(level, typename.text))]
+        others = [one for one in selected if one.key != TYPENAME]
+        for one, field in zip(others, of.fields[1:], strict=True):
+            if one.name == TYPENAME:
+                sql = typename.text
+                if one.types != self.schema.possible(type_name):
+                    sql = any_of([(_is_one_of(sql, one.types), typename)]).text
+                columns.append(ScalarColumn(self.emit(level, sql)))
                 continue
-            if one.fields[0][1] == TYPENAME:
-                types = None if everywhere else one.types
-                nullable = not everywhere
-                value = whole.member(TYPENAME)
-                if nullable:
-                    value = any_of([(_is_one_of(name.text, one.types), value)])
-                leaf = Leaf(self.emit(level, value.text), pa.string())
-                members.append(Member(one.key, leaf, nullable, types, place))
-                continue
-            choices, hidden = self._choices(one, whole, name)
-            whole_choice = everywhere and not hidden and len(choices) == 1
-            found = NULL if not choices else choices[0][1] if whole_choice else any_of(choices)
+            found = self._of_any_type(one, type_name, whole, typename)
             owner = min(one.fields[0][0])
-            made = self.member_of(one, owner, found, level, path, everywhere)
-            members.append(replace(made, place=place, nullable=made.nullable or hidden))
-        return tuple(members)
+            columns.append(self.field(one, owner, field.type, found, level, path))
+        return tuple(columns)
 
     def of_type(
         self,
         selected: Selected,
         owner: str,
+        of: ResultType,
         value: Value,
         level: Level,
         path: tuple[str, ...],
-    ) -> Member:
-        """A selected field of an object type; null, whatever it holds, where it is masked."""
-        name = selected.fields[0][1]
-        if self._access.is_masked(self.schema.fields(owner).get(name)):
-            made = self.member_of(selected, owner, NULL, level, path)
-            return replace(made, nullable=True)
-        return self.member_of(selected, owner, member(value, name), level, path)
+    ) -> Columns:
+        """The columns of a field of an object type. A masked field is null, whatever it holds."""
+        if selected.name == TYPENAME:
+            return NoColumn()
+        if self._access.is_masked(self.schema.fields(owner).get(selected.name)):
+            return self.field(selected, owner, of, NULL, level, path)
+        return self.field(selected, owner, of, member(value, selected.name), level, path)
 
-    def _choices(
-        self, selected: Selected, whole: Document, name: Document
-    ) -> tuple[list[tuple[str, Document]], bool]:
-        """Where a field of an interface or union is read, by the types that a row may be of; and
-        whether it is masked of some."""
-        choices: list[tuple[str, Document]] = []
-        hidden = False
-        for types, source in selected.fields:
+    def field(
+        self,
+        selected: Selected,
+        owner: str,
+        of: ResultType,
+        value: Value,
+        level: Level,
+        path: tuple[str, ...],
+    ) -> Columns:
+        """The columns of a field whose value is known."""
+        return self._columns(selected, owner, of, value, level, (*path, selected.key))
+
+    def _of_any_type(
+        self, selected: Selected, type_name: str, whole: Document, typename: Document
+    ) -> Document:
+        """The value of a field of an interface or union: read by the type of each row, and null for
+        types that do not have it or for which it is masked."""
+        choices: list[tuple[frozenset[str], Document]] = []
+        for types, name in selected.fields:
             shown = frozenset(
                 one
                 for one in types
-                if not self._access.is_masked(self.schema.fields(one).get(source))
+                if not self._access.is_masked(self.schema.fields(one).get(name))
             )
-            hidden = hidden or shown != types
             if shown:
-                choices.append((_is_one_of(name.text, shown), whole.member(source)))
-        return choices, hidden
+                choices.append((shown, whole.member(name)))
+        if not choices:
+            return NULL
+        if len(choices) == 1 and choices[0][0] == self.schema.possible(type_name):
+            return choices[0][1]
+        return any_of([(_is_one_of(typename.text, types), one) for types, one in choices])
 
-    def member_of(
+    def _columns(
         self,
         selected: Selected,
         owner: str,
+        of: ResultType,
         value: Value,
         level: Level,
         path: tuple[str, ...],
-        everywhere: bool = True,
-    ) -> Member:
-        shape, nullable = self._shape(
-            selected, owner, selected.type, value, level, (*path, selected.key)
-        )
-        types = None if everywhere else selected.types
-        return Member(selected.key, shape, nullable or not everywhere, types)
-
-    def _shape(
-        self,
-        selected: Selected,
-        owner: str,
-        of: GraphQLOutputType,
-        value: Value,
-        level: Level,
-        path: tuple[str, ...],
-    ) -> tuple[Shape, bool]:
-        """The shape of a value of a type, and whether it may be null."""
-        if isinstance(of, GraphQLNonNull):
-            return self._shape(selected, owner, of.of_type, value, level, path)[0], False
-        if isinstance(of, GraphQLList):
-            return self._list(selected, owner, of.of_type, value, level, path), True
-        if is_composite_type(of):
-            presence = self._presence(value, level)
-            name = get_named_type(of).name
-            members = self.members_of(selected.children, name, value, level, path)
-            return Struct(members, presence), True
-        name = selected.fields[0][1]
-        return self._leaf(owner, name, get_named_type(of).name, value, level, path), True
+    ) -> Columns:
+        match of:
+            case ScalarType():
+                return self._scalar(selected, owner, of, value, level, path)
+            case ListType():
+                return self._list(selected, owner, of, value, level, path)
+            case ObjectType():
+                presence = self._presence(value, level)
+                name = get_named_type(selected.type).name
+                columns = self.fields(selected.children, name, of, value, level, path)
+                return ObjectColumns(columns, presence)
+            case ConstantType():
+                return NoColumn()
 
     def _presence(self, value: Value, level: Level) -> int | None:
         if isinstance(value, Built):
@@ -209,39 +189,48 @@ class Projector:
         whole = self._used(as_document(value))
         return self.emit(level, f"NULLIF(jsonb_typeof({whole.sql}), 'null') = 'object'")
 
-    def _leaf(
-        self, owner: str, name: str, scalar: str, value: Value, level: Level, path: tuple[str, ...]
-    ) -> Leaf:
+    def _scalar(
+        self,
+        selected: Selected,
+        owner: str,
+        of: ScalarType,
+        value: Value,
+        level: Level,
+        path: tuple[str, ...],
+    ) -> ScalarColumn:
+        scalar = get_named_type(selected.type).name
         kind = kind_of(scalar)
-        arrow = self._arrow_types.get((owner, name), kind.arrow)
+        wide = pa.types.is_int64(of.arrow)
         if isinstance(value, Document) or (isinstance(value, Column) and value.type in JSON):
-            checked = replace(kind, sql="int8") if pa.types.is_int64(arrow) else kind
+            checked = replace(kind, sql="int8") if wide else kind
             self.checks.append(Check(path, as_document(value), checked, level.tables))
-        wide = pa.types.is_int64(arrow)
         sql = transferred(value, kind, wide=wide)
         if not isinstance(value, Column) or value.type in JSON:
             self._used(as_document(value))
-        return Leaf(
+        return ScalarColumn(
             self.emit(level, sql),
-            arrow,
-            json=kind.name == "JSON",
             from_document=isinstance(value, Document) and kind.sql == "text",
-            read_as=read_as(value, kind, wide=wide),
+            members=self.schema.enums.get(scalar),
+            cast_to=read_as(value, kind, wide=wide),
         )
 
     def _list(
         self,
         selected: Selected,
         owner: str,
-        item: GraphQLOutputType,
+        of: ListType,
         value: Value,
         level: Level,
         path: tuple[str, ...],
-    ) -> ListOf:
-        inner = item.of_type if isinstance(item, GraphQLNonNull) else item
-        flat = not isinstance(inner, GraphQLList)
-        if flat and isinstance(value, Column) and value.type in ARRAYS and not level.tables:
-            return self._array(selected, owner, item, value, path)
+    ) -> ListColumns:
+        inner = of.item.type
+        if (
+            isinstance(inner, ScalarType)
+            and isinstance(value, Column)
+            and value.type in ARRAYS
+            and not level.tables
+        ):
+            return self._array(selected, inner, value)
         whole = self._used(as_document(value))
         array = f"CASE WHEN jsonb_typeof({whole.sql}) = 'array' THEN {whole.sql} END"
         lengths = self.emit(
@@ -252,32 +241,24 @@ class Projector:
         )
         self._elements += 1
         alias = f"e{self._elements}"
-        inner = Level((*level.tables, f"jsonb_array_elements({array}) AS {alias}(v)"))
-        shape, nullable = self._shape(
-            selected, owner, item, document(f"{alias}.v", keys=whole.keys), inner, (*path, ITEM)
-        )
-        if not inner.alias:
+        elements = Level((*level.tables, f"jsonb_array_elements({array}) AS {alias}(v)"))
+        element = document(f"{alias}.v", keys=whole.keys)
+        item = self._columns(selected, owner, inner, element, elements, (*path, ITEM))
+        if not elements.alias:
             raise AssertionError("an element always has a column")
-        return ListOf(lengths, Member("item", shape, nullable))
+        return ListColumns(lengths, item)
 
-    def _array(
-        self,
-        selected: Selected,
-        owner: str,
-        item: GraphQLOutputType,
-        value: Column,
-        path: tuple[str, ...],
-    ) -> ListOf:
-        """A list of scalars that is an array already."""
-        kind = kind_of(get_named_type(item).name)
-        arrow = self._arrow_types.get((owner, selected.fields[0][1]), kind.arrow)
-        sql_type = "int8" if pa.types.is_int64(arrow) else kind.sql
-        # An array of several dimensions is no list of scalars, whatever its column is declared as.
+    def _array(self, selected: Selected, of: ScalarType, value: Column) -> ListColumns:
+        """The columns of a list of scalars that an array column holds."""
+        scalar = get_named_type(selected.type).name
+        kind = kind_of(scalar)
+        sql_type = "int8" if pa.types.is_int64(of.arrow) else kind.sql
+        # An array of several dimensions is not a list of scalars, whatever its column's type says.
         length = f"CASE WHEN array_ndims({value.sql}) > 1 THEN -1 ELSE cardinality({value.sql}) END"
         lengths = self.emit(Level(), length)
         column = self.emit(Level(), f"({value.sql})::{sql_type}[]")
-        leaf = Leaf(column, arrow)
-        return ListOf(lengths, Member("item", leaf, not isinstance(item, GraphQLNonNull)))
+        item = ScalarColumn(column, members=self.schema.enums.get(scalar))
+        return ListColumns(lengths, item)
 
     def _used(self, value: Document) -> Document:
         self.computed_documents = self.computed_documents or value.computed

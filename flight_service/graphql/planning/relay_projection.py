@@ -1,11 +1,9 @@
-"""What relay selects beside plain rows: the edges of a page, and a node of any type."""
+"""The columns that relay queries select beside plain rows: edges of a page, and a `node`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import pyarrow as pa
-
-from flight_service.graphql.arrow.shapes import TYPENAME, Constant, Leaf, Member, Struct
+from flight_service.graphql.arrow.columns import Columns, NoColumn, ObjectColumns, ScalarColumn
+from flight_service.graphql.arrow.result_types import TYPENAME, ObjectType, ResultType
 from flight_service.graphql.planning.levels import Level
 from flight_service.graphql.planning.projection import Projector
 from flight_service.graphql.request.selection import Selected, narrowed
@@ -13,45 +11,42 @@ from flight_service.graphql.sources.values import NULL, Value
 
 
 class RelayProjector(Projector):
-    """Also makes the shapes of edges and nodes."""
+    """Also projects edges and nodes."""
 
     def node(
-        self, selected: Sequence[Selected], interface: str, type_name: str, value: Value
-    ) -> Struct:
-        """The shape of a row of an interface whose type is known: as of any row of the interface,
-        the fields that the type does not have being null."""
-        everyone = self.schema.possible(interface)
-        shown = [n for n, one in enumerate(selected) if one.key == TYPENAME]
-        place = shown[0] if shown else None
-        members = [Member(TYPENAME, Constant(type_name), nullable=False, place=place)]
-        for place, one in enumerate(selected):
-            if one.key == TYPENAME:
-                continue
+        self, selected: Sequence[Selected], type_name: str, of: ObjectType, value: Value
+    ) -> ObjectColumns:
+        """The columns of a row of an interface whose type is known. Fields that the type does not
+        have are null."""
+        columns: list[Columns] = [NoColumn()]
+        others = [one for one in selected if one.key != TYPENAME]
+        for one, field in zip(others, of.fields[1:], strict=True):
             own = narrowed(one, type_name)
-            if own is not None and own.fields[0][1] == TYPENAME:
-                made = Member(one.key, Constant(type_name), nullable=False)
-            elif own is not None:
-                made = self.of_type(own, type_name, value, Level(), ())
-            else:
-                made = self.member_of(one, min(one.fields[0][0]), NULL, Level(), ())
-            if one.types != everyone:
-                made = replace(made, nullable=True, types=one.types)
-            members.append(replace(made, place=place))
+            columns.append(
+                self.of_type(own, type_name, field.type, value, Level(), ())
+                if own is not None
+                else self.field(one, min(one.fields[0][0]), field.type, NULL, Level(), ())
+            )
         if not self.columns:
             self.emit(Level(), "TRUE")
-        return Struct(tuple(members))
+        return ObjectColumns(tuple(columns))
 
-    def edge(self, selected: Selected, type_name: str, value: Value, cursor: str) -> Struct:
-        """The shape of an edge of a page, whose node is a row."""
-        members: list[Member] = []
-        for one in selected.children:
-            match one.fields[0][1]:
+    def edge(
+        self, selected: Selected, type_name: str, of: ResultType, value: Value, cursor: str
+    ) -> ObjectColumns:
+        """The columns of an edge of a page, whose node is a row."""
+        assert isinstance(of, ObjectType), "the type of an edge"
+        columns: list[Columns] = []
+        for one, field in zip(selected.children, of.fields, strict=True):
+            match one.name:
                 case "cursor":
-                    leaf = Leaf(self.emit_row(cursor), pa.string())
-                    members.append(Member(one.key, leaf, nullable=False))
+                    columns.append(ScalarColumn(self.emit_row(cursor)))
                 case "node":
-                    parts = self.members_of(one.children, type_name, value, Level(), (one.key,))
-                    members.append(Member(one.key, Struct(parts), nullable=False))
+                    assert isinstance(field.type, ObjectType), "the type of a node"
+                    inner = self.fields(
+                        one.children, type_name, field.type, value, Level(), (one.key,)
+                    )
+                    columns.append(ObjectColumns(inner))
                 case _:
-                    members.append(Member(one.key, Constant(f"{type_name}Edge"), nullable=False))
-        return Struct(tuple(members))
+                    columns.append(NoColumn())
+        return ObjectColumns(tuple(columns))

@@ -1,194 +1,171 @@
-"""One statement over one source, while its conditions and columns are collected."""
+"""Writes the SQL statement of a root field over one source."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from flight_service.authentication import Principal
-from flight_service.graphql.arrow.shapes import Struct
-from flight_service.graphql.errors import NotAuthorised, QueryRefused
+from flight_service.graphql.arrow.columns import ObjectColumns, ScalarColumn
 from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
+from flight_service.graphql.planning.filters import OrderKey
 from flight_service.graphql.planning.keyset import Key, beyond, cursor_of, ordered, values_of
-from flight_service.graphql.planning.plan import Head, Page, RootPlan
+from flight_service.graphql.planning.page import Page
+from flight_service.graphql.planning.plan import Choice, RootStatement
 from flight_service.graphql.planning.relay_projection import RelayProjector
+from flight_service.graphql.planning.root_query import PageRequest, RootQuery, RootTypes
 from flight_service.graphql.postgres.sql import Parameters, quoted
-from flight_service.graphql.schema.compiled import Injected
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.schema.operators import COMBINATORS
-from flight_service.graphql.sources.ctid_ranges import Pages
-from flight_service.graphql.sources.source import Source, Sources
+from flight_service.graphql.sources.ctid_ranges import CtidRange
+from flight_service.graphql.sources.source import Source
 from flight_service.graphql.sources.values import Column, NotCovered, member, text_of
 
 
-class Statement:
-    """Collects the parts of one statement over one source."""
+class StatementWriter:
+    """Writes the statement of a root field over one source.
+
+    Raises:
+        NotCovered: the source lacks a value that the statement needs.
+    """
 
     def __init__(
         self,
         schema: Schema,
-        sources: Sources,
-        source: Source,
-        principal: Principal,
         access: Access,
-        pages: Pages | None = None,
+        root: RootQuery,
+        types: RootTypes,
+        source: Source,
+        ctids: CtidRange | None = None,
     ) -> None:
-        self.source = source
-        self.projector = RelayProjector(schema, sources.arrow_types, access)
-        self.limit: int | None = None
-        self.offset = 0
-        self._schema = schema
-        self._principal = principal
+        self._root = root
+        self._types = types
+        self._source = source
+        self._projector = RelayProjector(schema, access)
         self._parameters = Parameters()
-        self._conditions = Conditions(schema, self._parameters, access)
+        self._conditions = Conditions(source, "s", self._parameters)
         self._where: list[Condition] = []
         self._order: list[str] = []
         self._order_on_document = False
-        self._value = source.value("s")
+        self._limit = root.limit
         self._relation = source.sql
-        if pages is not None:
-            if source.placed is None:
-                raise NotCovered("the places of its rows cannot be told")
-            self._relation = f"({source.placed.select})"
-            self._where.append(Condition(pages.holds("s"), on_document=False))
+        if ctids is not None:
+            if source.with_ctids is None:
+                raise NotCovered("the ctids of its rows are not known")
+            self._relation = f"({source.with_ctids.select})"
+            self._where.append(Condition(ctids.condition("s"), on_document=False))
 
-    def where(self, type_name: str, given: Mapping[str, Any]) -> None:
-        self._where += self._conditions.where(type_name, self._value, given)
+    def statement(self, choice: Choice) -> RootStatement:
+        """The statement."""
+        root = self._root
+        self._where += [self._conditions.condition(one) for one in root.filters]
+        keys, self._order_on_document = self._conditions.keys(root.order)
+        self._order = ordered(keys, backward=False)
+        value = self._source.value("d")
+        page = None
+        if root.page is not None:
+            page, columns = self._page(root.page)
+        elif root.form == "count":
+            columns = ObjectColumns((ScalarColumn(self._projector.emit_row("count(*)")),))
+        elif root.node is not None:
+            columns = self._projector.node(root.selected, root.type_name, self._types.rows, value)
+        else:
+            columns = self._projector.rows(root.selected, root.type_name, self._types.rows, value)
+        if root.form == "single":
+            self._limit = 1
+        return self._written(choice, columns, page)
 
-    def equal(self, type_name: str, name: str, given: Any) -> None:
-        """The condition of an argument: that the field of its name equals it."""
-        if isinstance(given, Mapping) and _is_where(self._schema, type_name, name, given):
-            self.where(type_name, given)
-            return
-        field = self._field(type_name, name)
-        if field is None and not isinstance(given, Mapping | list):
-            # FraiseQL compares such an argument with whatever the documents hold under its name.
-            self._where.append(self._beside(name, given))
-            return
-        self._where.append(self._conditions.equal(type_name, self._value, field or name, given))
-
-    def _beside(self, name: str, given: Any) -> Condition:
-        value = self.source.beside("s", name)
-        if value is None:
-            raise NotCovered(f"it has no column for {name}")
-        if given is None:
-            return Condition("FALSE", on_document=False)
-        text = str(given).lower() if isinstance(given, bool) else str(given)
-        sql_type = value.type if isinstance(value, Column) else "text"
-        return self._conditions.equal_text(value, text, sql_type)
-
-    def inject(self, type_name: str, name: str, injected: Injected) -> None:
-        """The condition that a claim of the principal sets."""
-        if injected.source != "jwt":
-            raise QueryRefused(
-                f"{name} comes from what FraiseQL looks up of a principal. Only a FraiseQL server "
-                "can answer this query."
+    def _page(self, request: PageRequest) -> tuple[Page, ObjectColumns]:
+        """Orders by what the client says and then by the cursor, and begins after a cursor."""
+        total = None
+        if request.is_counted:
+            total = f"SELECT count(*) AS c0 FROM ({self._rows_sql()}) AS d"
+        cursor = self._begin(request)
+        self._limit = None if request.size is None else request.size + 1
+        value = self._source.value("d")
+        columns = tuple(
+            self._projector.edge(selected, self._root.type_name, field.type, value, cursor)
+            for selected, field in zip(
+                (one for one in self._root.selected if one.name == "edges"),
+                self._types.rows.fields,
+                strict=True,
             )
-        claim = self._principal.claims.get(injected.claim)
-        if claim is None or isinstance(claim, list | dict):
-            raise NotAuthorised(f"This needs a token with the claim {injected.claim!r}.")
-        text = str(claim).lower() if isinstance(claim, bool) else str(claim)
-        field = self._field(type_name, name)
-        value = member(self._value, field) if field is not None else self.source.beside("s", name)
-        if value is None:
-            raise NotCovered(f"it has no column for {name}, which a claim decides")
-        sql_type = value.type if isinstance(value, Column) else "text"
-        self._where.append(self._conditions.equal_text(value, text, sql_type))
-
-    def order(self, type_name: str, written: Any) -> None:
-        self._order, self._order_on_document = self._conditions.order(
-            type_name, self._value, written
         )
+        page = Page(
+            request.size,
+            request.backward,
+            request.after_cursor,
+            self._projector.emit_row(cursor),
+            self._types.page,
+            total,
+        )
+        return page, ObjectColumns(columns)
 
-    def page(
-        self,
-        type_name: str,
-        cursor: str,
-        after: Any,
-        before: Any,
-        *,
-        backward: bool,
-        written: Any = None,
-    ) -> str:
-        """Orders by what the client says and then the cursor, and begins behind a cursor; returns
-        the SQL of a row's own cursor. Where the schema's cursor may be the same in several rows, or
-        null, the row's id is the last key: a page ends at a row, not at a value."""
-        names = [cursor]
-        if not self._schema.is_unique(type_name, cursor):
-            names.append("id")
-        found = [self._cursor(type_name, name) for name in names]
+    def _begin(self, request: PageRequest) -> str:
+        """Sets the order and the condition of a page; returns the SQL of a row's own cursor."""
+        found = [self._cursor(one) for one in request.cursors]
         keys = [key for key, _, _ in found]
-        texts = [shown for _, shown, _ in found]
+        texts = [text for _, text, _ in found]
         on_document = any(reads for _, _, reads in found)
-        if written is not None:
-            own, reads_document = self._conditions.keys(type_name, self._value, written)
-            projected, _ = self._conditions.keys(type_name, self.source.value("d"), written)
+        if request.order is not None:
+            own, reads_document = self._conditions.keys(request.order)
+            projected, _ = Conditions(self._source, "d", self._parameters).keys(request.order)
             keys = [*own, *keys]
             texts = [*(f"({one.sql})::text" for one in projected), *texts]
             on_document = on_document or reads_document
-        for given, name in ((after, "after"), (before, "before")):
+        for given, name in ((request.after, "after"), (request.before, "before")):
             if given is not None:
                 values = values_of(given, len(keys), name)
                 sql = beyond(keys, values, self._parameters, forward=name == "after")
                 self._where.append(Condition(sql, on_document))
-        self._order = ordered(keys, backward=backward)
+        self._order = ordered(keys, backward=request.backward)
         self._order_on_document = on_document
         return cursor_of(texts)
 
-    def _cursor(self, type_name: str, cursor: str) -> tuple[Key, str, bool]:
+    def _cursor(self, cursor: OrderKey | str) -> tuple[Key, str, bool]:
         """A key of the rows, its text in the projection, and whether a document that is built is
-        read for it.
+        read for it."""
+        if isinstance(cursor, str):
+            beside = self._source.beside("s", cursor)
+            if not isinstance(beside, Column):
+                raise NotCovered(f"it has no column for the cursor {cursor}")
+            text = f"(d.{beside.sql.removeprefix('s.')})::text"
+            return Key(beside.sql, quoted(beside.type)), text, False
+        [field] = cursor.field
+        [key], on_document = self._conditions.keys([cursor])
+        found = member(self._source.value("s"), field)
+        text = text_of(member(self._source.value("d"), field))
+        sql, sql_type = key.sql, cursor.kind.sql
+        if isinstance(found, Column) and found.type == "uuid":
+            # Its own order is that of its text, and has an index.
+            sql, sql_type = found.sql, found.type
+        elif isinstance(found, Column) and sql == found.sql:
+            sql_type = found.type
+        return Key(sql, quoted(sql_type)), text, on_document
 
-        Raises:
-            NotCovered: the source does not have it.
-        """
-        field = self._field(type_name, cursor)
-        if field is not None:
-            sql, kind, on_document = self._conditions.scalar(type_name, self._value, field)
-            found = member(self._value, field)
-            shown = text_of(member(self.source.value("d"), field))
-            sql_type = kind.sql
-            if isinstance(found, Column) and found.type == "uuid":
-                # Its own order is that of its text, and has an index.
-                sql, sql_type = found.sql, found.type
-            elif isinstance(found, Column) and sql == found.sql:
-                sql_type = found.type
-            return Key(sql, quoted(sql_type)), shown, on_document
-        beside = self.source.beside("s", cursor)
-        if not isinstance(beside, Column):
-            raise NotCovered(f"it has no column for the cursor {cursor}")
-        shown = f"(d.{beside.sql.removeprefix('s.')})::text"
-        return Key(beside.sql, quoted(beside.type)), shown, False
-
-    def total(self) -> str:
-        """The statement that counts the rows that have been asked for so far."""
-        return f"SELECT count(*) AS c0 FROM ({self._rows_sql()}) AS d"
-
-    def plan(self, head: Head, rows: Struct, page: Page | None = None) -> RootPlan:
-        """The plan of a root field whose rows the statement reads."""
+    def _written(self, choice: Choice, columns: ObjectColumns, page: Page | None) -> RootStatement:
         rows_sql = self._rows_sql()
-        columns = ",\n    ".join(f"{sql} AS c{n}" for n, sql in enumerate(self.projector.columns))
-        laterals = "".join(f"\n{level.sql}" for level in self.projector.levels)
-        return RootPlan(
-            key=head.key,
-            form=head.form,
-            sql=f"SELECT\n    {columns}\nFROM ({rows_sql}) AS d{laterals}",
+        columns_sql = ",\n    ".join(
+            f"{sql} AS c{n}" for n, sql in enumerate(self._projector.columns)
+        )
+        laterals = "".join(f"\n{level.sql}" for level in self._projector.levels)
+        form = self._root.form
+        return RootStatement(
+            result=self._types.result,
+            sql=f"SELECT\n    {columns_sql}\nFROM ({rows_sql}) AS d{laterals}",
             rows_sql=rows_sql,
             values=self._parameters.values,
             value_types=self._parameters.types,
-            rows=rows,
-            nullable=head.nullable,
-            checks=tuple(self.projector.checks),
-            choice=head.choice,
-            most_rows=1 if head.form == "count" else self.limit,
-            table=self._divisible() if head.form == "list" else None,
+            rows=self._types.rows,
+            columns=columns,
+            checks=tuple(self._projector.checks),
+            choice=choice,
+            most_rows=1 if form == "count" else self._limit,
+            table=self._divisible() if form == "list" else None,
             page=page,
         )
 
     def _divisible(self) -> str | None:
-        """The table by whose places the rows can be divided, where all of them in any order are
-        wanted."""
-        whole = self.limit is None and not self.offset and not self._order
-        return self.source.placed.table if whole and self.source.placed else None
+        """The table by whose ctid ranges the rows can be divided: all of them are selected, in any
+        order."""
+        whole = self._limit is None and not self._root.offset and not self._order
+        return self._source.with_ctids.table if whole and self._source.with_ctids else None
 
     def _rows_sql(self) -> str:
         """The rows. A document that is built is built once: OFFSET keeps PostgreSQL from moving
@@ -202,27 +179,13 @@ class Statement:
         sql = f"SELECT s.* FROM {relation} AS s{_and([one.sql for one in conditions])}"
         if self._order:
             sql += f" ORDER BY {', '.join(self._order)}"
-        if self.limit is not None:
-            sql += f" LIMIT {int(self.limit)}"
-        fenced = self.projector.computed_documents and not reads_built and self.limit is None
-        if self.offset or fenced:
-            sql += f" OFFSET {int(self.offset)}"
+        if self._limit is not None:
+            sql += f" LIMIT {int(self._limit)}"
+        is_fenced = self._projector.computed_documents and not reads_built and self._limit is None
+        if self._root.offset or is_fenced:
+            sql += f" OFFSET {int(self._root.offset)}"
         return sql
-
-    def _field(self, type_name: str, name: str) -> str | None:
-        """The field of a name, written in either way."""
-        fields = self._schema.fields(type_name)
-        if name in fields:
-            return name
-        snake = self._schema.naming.snake
-        return next((one for one in fields if snake(one) == snake(name)), None)
 
 
 def _and(conditions: Sequence[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _is_where(schema: Schema, type_name: str, name: str, given: Mapping[str, Any]) -> bool:
-    """Whether an argument that is no field holds conditions on fields, under whatever name."""
-    fields = schema.fields(type_name)
-    return name not in fields and all(key in fields or key in COMBINATORS for key in given)

@@ -30,6 +30,11 @@ class Selected:
     location: tuple[int, int]
 
     @property
+    def name(self) -> str:
+        """The field's name in the schema; the first where members of a union differ."""
+        return self.fields[0][1]
+
+    @property
     def types(self) -> frozenset[str]:
         """The object types that have it."""
         return frozenset().union(*(types for types, _ in self.fields))
@@ -52,7 +57,7 @@ class Root:
 
     @property
     def name(self) -> str:
-        return self.selected.fields[0][1]
+        return self.selected.name
 
 
 @dataclass(frozen=True, slots=True)

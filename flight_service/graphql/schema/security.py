@@ -12,7 +12,6 @@ import msgspec
 
 from flight_service.graphql.errors import SchemaInvalid
 
-ACTORS = ("human_user", "service_account", "ai_agent", "system_job")
 Actor = Literal["human_user", "service_account", "ai_agent", "system_job"]
 SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+\Z")
 RESERVED = re.compile(r"fraiseql\.(claims|p[0-9]+)\Z", re.IGNORECASE)

@@ -22,7 +22,7 @@ from flight_service.graphql.schema.compiled import Field, Query
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.columns import arrow_type_of
-from flight_service.graphql.sources.ctid_ranges import placed
+from flight_service.graphql.sources.ctid_ranges import with_ctids
 from flight_service.graphql.sources.document_keys import DocumentKeys
 from flight_service.graphql.sources.evidence import merged
 from flight_service.graphql.sources.keys import NOTHING, Keys, Seen, rule
@@ -35,9 +35,9 @@ from flight_service.graphql.sources.source import Source, Sources, relation_of
 from flight_service.graphql.sources.values import JSON
 from flight_service.graphql.sources.view_expansion import (
     Definition,
-    NotTheSame,
-    Part,
-    Parts,
+    ExpandedColumn,
+    ExpandedObject,
+    NotExpandable,
     expand,
     tables_of,
 )
@@ -146,18 +146,18 @@ class _Learner:
             else:
                 notes.append(f"there is no {name}")
         if base is None:
-            flat = tuple(self._with_places(one) for one in found)
+            flat = tuple(self._with_ctids(one) for one in found)
             return flat, (*notes, f"there is no {relation}")
         if has_document and base.definition and not self._schema.is_abstract(type_name):
             try:
                 found.append(self._expressions(base, column, type_name, keys))
-            except (NotTheSame, DatabaseFailed) as why:
+            except (NotExpandable, DatabaseFailed) as why:
                 notes.append(str(why))
         if has_document:
             self._note_wide(type_name, keys)
         documents = column if has_document else None
         found.append(self._documents(base, documents, type_name, keys))
-        return tuple(self._with_places(one) for one in found), tuple(notes)
+        return tuple(self._with_ctids(one) for one in found), tuple(notes)
 
     def _flat(self, relation: Relation, type_name: str, keys: Keys) -> Source:
         return Source(
@@ -190,24 +190,24 @@ class _Learner:
     def _expressions(self, view: Relation, column: str, type_name: str, keys: Keys) -> Source:
         expansion = expand(view.name, column, self._definitions)
         described = describe_columns(self._ask, expansion.select)
-        keys = replace(keys, seen=merged(keys.seen, _seen_parts(expansion.parts)))
-        self._note_parts(type_name, expansion.parts, described, keys)
+        keys = replace(keys, seen=merged(keys.seen, _seen_members(expansion.document)))
+        self._note_members(type_name, expansion.document, described, keys)
         return Source(
             view.name,
             f"the expressions under its {column}",
             f"({expansion.select})",
-            expansion.parts.members,
+            expansion.document.members,
             view.columns,
             document=column,
             builds=True,
-            parts_columns=described,
+            expanded_columns=described,
             complete=True,
             keys=keys,
         )
 
-    def _with_places(self, source: Source) -> Source:
+    def _with_ctids(self, source: Source) -> Source:
         view = self._definitions.get(source.name)
-        if source.parts_columns:
+        if source.expanded_columns:
             select = source.sql[1:-1]
         elif view is None:
             select = f"SELECT * FROM {source.sql}"
@@ -217,12 +217,12 @@ class _Learner:
             return source
         tables = {one.name for one in self._relations.values() if one.is_stored}
         try:
-            found = placed(select, self._definitions, tables)
+            found = with_ctids(select, self._definitions, tables)
             # PostgreSQL knows aggregates that no parser does.
             describe_columns(self._ask, found.select)
-        except (NotTheSame, DatabaseFailed):
+        except (NotExpandable, DatabaseFailed):
             return source
-        return replace(source, placed=found)
+        return replace(source, with_ctids=found)
 
     def _columns_of(self, relation: Relation, type_name: str) -> dict[str, ColumnInfo]:
         found: dict[str, ColumnInfo] = {}
@@ -248,15 +248,15 @@ class _Learner:
         scalar = kind_of(one.field_type.base).name
         self._facts.setdefault((type_name, one.name, scalar), []).append(info)
 
-    def _note_parts(
-        self, type_name: str, parts: Parts, described: Mapping[str, ColumnInfo], keys: Keys
+    def _note_members(
+        self, type_name: str, of: ExpandedObject, described: Mapping[str, ColumnInfo], keys: Keys
     ) -> None:
         for name, one in self._schema.fields(type_name).items():
-            part = parts.members.get(keys.key(name))
-            if isinstance(part, Part):
-                self._note(type_name, one, described[part.column])
-            elif part is not None and one.field_type.base in self._schema.types:
-                self._note_parts(one.field_type.base, part, described, keys.within(name))
+            found = of.members.get(keys.key(name))
+            if isinstance(found, ExpandedColumn):
+                self._note(type_name, one, described[found.column])
+            elif found is not None and one.field_type.base in self._schema.types:
+                self._note_members(one.field_type.base, found, described, keys.within(name))
 
     def _note_wide(self, type_name: str, keys: Keys) -> None:
         """Notes the `Int`s of which some document holds a number beyond 32 bits."""
@@ -279,10 +279,10 @@ def _is_unsettled(sources: tuple[Source, ...]) -> bool:
     return last is not None and last.document is not None and not last.keys.known
 
 
-def _seen_parts(parts: Part | Parts) -> Seen:
-    if isinstance(parts, Part):
+def _seen_members(of: ExpandedColumn | ExpandedObject) -> Seen:
+    if isinstance(of, ExpandedColumn):
         return NOTHING
-    return Seen({key: _seen_parts(one) for key, one in parts.members.items()})
+    return Seen({key: _seen_members(one) for key, one in of.members.items()})
 
 
 def _flat_names(relation: str) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The compiled schema in use: read when first asked for, and again when its file changes."""
 
-import hashlib
 import logging
 import threading
 from contextlib import suppress
@@ -31,7 +30,6 @@ class Loaded:
     schema: Schema
     version: int
     """Counts the schemas that have been loaded, from 1."""
-    digest: str
     loaded_at: datetime
     ask: Ask
     catalogue_version: int = 0
@@ -165,13 +163,12 @@ class SchemaRegistry:
             schema = build_schema(read(self._path))
             if self._is_enforced_here:
                 _refuse_unenforced(schema)
-            digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
         except (SchemaInvalid, OSError) as error:
             self.problem = f"The compiled schema cannot be used: {error}"
             logger.warning("%s", self.problem)
             return False
         version = 1 if self._loaded is None else self._loaded.version + 1
-        self._loaded = Loaded(schema, version, digest, datetime.now(UTC), self._ask)
+        self._loaded = Loaded(schema, version, datetime.now(UTC), self._ask)
         self.problem = None
         return True
 

@@ -9,10 +9,10 @@ from flight_service.graphql.postgres.catalogue import ColumnInfo
 from flight_service.graphql.postgres.sql import quoted
 from flight_service.graphql.schema.compiled import Query
 from flight_service.graphql.schema.graphql_schema import Schema
-from flight_service.graphql.sources.ctid_ranges import Placed
+from flight_service.graphql.sources.ctid_ranges import RowsWithCtids
 from flight_service.graphql.sources.keys import Keys, rule
 from flight_service.graphql.sources.values import Built, Column, Document, Value, document
-from flight_service.graphql.sources.view_expansion import Part, Parts
+from flight_service.graphql.sources.view_expansion import ExpandedColumn, ExpandedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Source:
     how: str
     sql: str
     """What stands in FROM."""
-    members: Mapping[str, ColumnInfo | Part | Parts]
+    members: Mapping[str, ColumnInfo | ExpandedColumn | ExpandedObject]
     """Columns by field."""
     columns: Mapping[str, ColumnInfo]
     """All columns, by their own names."""
@@ -31,14 +31,14 @@ class Source:
     """The column of the document, where it may be read."""
     builds: bool
     """Whether the document is built when it is read."""
-    parts_columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
-    """The columns that `members` name as parts."""
+    expanded_columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
+    """The columns that `members` of an expanded view name."""
     complete: bool = False
     """Whether `members` are all that the document has, by its own keys."""
     keys: Keys = field(default_factory=rule)
     """The keys of the document's fields."""
-    placed: Placed | None = None
-    """The same rows with their places, where those can be told."""
+    with_ctids: RowsWithCtids | None = None
+    """The same rows with their ctids, if these are known."""
 
     def value(self, alias: str) -> Built:
         """The rows' fields, read from the relation under a name."""
@@ -67,18 +67,20 @@ class Source:
         sql = f"{alias}.{quoted(self.document)}"
         return document(sql, computed=self.builds, keys=self.keys)
 
-    def _value(self, alias: str, one: ColumnInfo | Part | Parts, keys: Keys) -> Value:
+    def _value(
+        self, alias: str, one: ColumnInfo | ExpandedColumn | ExpandedObject, keys: Keys
+    ) -> Value:
         match one:
             case ColumnInfo(name, kind, is_enum):
                 return Column(f"{alias}.{quoted(name)}", kind, is_enum, keys=keys)
-            case Part(name, stored):
-                kind = self.parts_columns[name].type
+            case ExpandedColumn(name, stored):
+                kind = self.expanded_columns[name].type
                 return Column(f"{alias}.{quoted(name)}", kind, computed=not stored, keys=keys)
-            case Parts(members, present):
+            case ExpandedObject(members, present):
                 return Built(
                     {
-                        key: self._value(alias, part, keys.within(key))
-                        for key, part in members.items()
+                        key: self._value(alias, inner, keys.within(key))
+                        for key, inner in members.items()
                     },
                     name=self.name,
                     keys=keys,

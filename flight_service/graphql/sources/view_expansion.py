@@ -1,35 +1,34 @@
 """The expressions under a view's own `jsonb_build_object`, beside the document that they build.
 
 A view that builds its document does so for every row, and a field read from it is built and taken
-apart again. Its definition says what each field is before: the same text is put beside the document
-as a typed column, and the document, which nothing reads any more, is not built. Nothing of the
-definition is rewritten: PostgreSQL's own text of it is cut where its parser says, so the rows and
-the values are the view's.
+apart again. The view's definition says what each field is before: the same text is put beside the
+document as a typed column, and the document, which nothing reads any more, is not built. No
+expression is rewritten: they are PostgreSQL's own text, so the rows and values are the view's.
 
-It is left alone wherever that would not be sure: set operations, DISTINCT, common table
+A view is not expanded where that could change the result: set operations, DISTINCT, common table
 expressions, a security barrier, a table with row security or without the right to read it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
 
 from flight_service.graphql.postgres.sql import quoted
+from flight_service.graphql.sources.sql_text import Span, SqlText
 
 BUILD = "jsonb_build_object"
-DEEPEST = 8
-"""Views within views that are followed."""
-OPENING = frozenset((TokenType.L_PAREN, TokenType.L_BRACKET))
-CLOSING = frozenset((TokenType.R_PAREN, TokenType.R_BRACKET))
+MAX_DEPTH = 8
+"""How many views within views are expanded."""
+Node = Any
+"""A node of sqlglot's tree, whose base class sqlglot does not export."""
 
 
-class NotTheSame(Exception):
-    """The view's expressions cannot be told, or not surely; the message says why."""
+class NotExpandable(Exception):
+    """A definition cannot be extended without the risk of another result; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,8 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A member of a document: the column beside it that holds it."""
+class ExpandedColumn:
+    """A member of a document: the column beside it that holds its value."""
 
     column: str
     stored: bool
@@ -51,12 +50,12 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """An object within a document, by its members."""
+class ExpandedObject:
+    """An object in a document, by its members."""
 
-    members: Mapping[str, "Part | Parts"]
+    members: Mapping[str, "ExpandedColumn | ExpandedObject"]
     present: str | None = None
-    """The column that is true where the object is there, null where it is not."""
+    """The column that is true if the object is present, null if it is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +63,37 @@ class Expansion:
     """A view with columns beside its own, for the members of its document."""
 
     select: str
-    parts: Parts
+    document: ExpandedObject
 
 
 def expand(name: str, column: str, definitions: Mapping[str, Definition]) -> Expansion:
     """Puts the members of a view's document column beside it.
 
     Raises:
-        NotTheSame: it cannot be told what they are.
+        NotExpandable: the document's members are not certain.
     """
     return _View(name, column, definitions, 0).expansion()
 
 
 def tables_of(sql: str) -> list[str]:
-    """The relations that a definition reads, as it writes them."""
+    """The relations that a definition reads, by the names it has for them."""
     try:
         parsed = sqlglot.parse_one(sql, dialect="postgres")
     except SqlglotError:
         return []
-    return sorted({_name(table) for table in parsed.find_all(exp.Table) if table.name})
+    return sorted({relation_name(table) for table in parsed.find_all(exp.Table) if table.name})
+
+
+def relation_name(table: exp.Table) -> str:
+    """A table's name, with its schema if it has one."""
+    return f"{table.db}.{table.name}" if table.db else table.name
+
+
+def reads_whole_rows(select: exp.Select, alias: str) -> bool:
+    """Whether a SELECT reads all columns of a table at once, so that another column would show."""
+    return any(
+        isinstance(one.this, exp.Star) and one.table == alias for one in select.find_all(exp.Column)
+    )
 
 
 class _View:
@@ -90,194 +101,147 @@ class _View:
         self, name: str, column: str, definitions: Mapping[str, Definition], depth: int
     ) -> None:
         if name not in definitions:
-            raise NotTheSame(f"{name} is no view that can be read into")
+            raise NotExpandable(f"{name} is no view that can be read into")
         if not definitions[name].trusted:
-            raise NotTheSame(f"{name} is a security barrier, or its tables have row security")
-        if depth > DEEPEST:
-            raise NotTheSame(f"{name} lies too deep within other views")
+            raise NotExpandable(f"{name} is a security barrier, or its tables have row security")
+        if depth > MAX_DEPTH:
+            raise NotExpandable(f"{name} lies too deep within other views")
         self._name, self._column, self._depth = name, column, depth
         self._definitions = definitions
-        self._sql = definitions[name].sql.strip().rstrip(";")
-        self._select = self._parsed()
-        self._tokens = Postgres().tokenize(self._sql)
+        sql = definitions[name].sql.strip().rstrip(";")
+        self._select = self._parsed(sql)
+        self._text = SqlText(sql)
         self._edits: list[tuple[int, int, str]] = []
         self._added: list[str] = []
         self._tables = self._own_tables()
-        self._expanded: dict[str, Parts | None] = {}
+        self._expanded: dict[str, ExpandedObject | None] = {}
 
     def expansion(self) -> Expansion:
-        items, from_at = self._items()
-        found = next((item for item in items if self._named(item) == self._column), None)
-        if found is None:
-            raise NotTheSame(f"{self._name} does not say what {self._column} is")
-        aliased = len(found) > 2 and found[-2].token_type == TokenType.ALIAS
-        parts = self._resolve(found[:-2] if aliased else found)
-        if not isinstance(parts, Parts):
-            raise NotTheSame(f"{self._name} does not build {self._column} with {BUILD}")
+        from_at = self._text.from_clause()
+        if from_at is None:
+            raise NotExpandable(f"{self._name} reads from no table")
+        spans = self._text.select_list()
+        items = self._select.expressions
+        if len(spans) != len(items):
+            raise NotExpandable(f"{self._name} has a select list that cannot be told apart")
+        for item, span in zip(items, spans, strict=True):
+            if item.alias_or_name == self._column:
+                found = self._resolve(item.unalias(), span)
+                break
+        else:
+            raise NotExpandable(f"{self._name} does not say what {self._column} is")
+        if not isinstance(found, ExpandedObject):
+            raise NotExpandable(f"{self._name} does not build {self._column} with {BUILD}")
         added = "".join(f", {item}" for item in self._added)
         self._edits.append((from_at, from_at, f"{added} "))
-        sql = self._sql
+        sql = self._text.sql
         for start, end, text in sorted(self._edits, reverse=True):
             sql = sql[:start] + text + sql[end:]
-        return Expansion(sql, parts)
+        return Expansion(sql, found)
 
-    def _parsed(self) -> exp.Select:
+    def _parsed(self, sql: str) -> exp.Select:
         try:
-            parsed = sqlglot.parse_one(self._sql, dialect="postgres")
+            parsed = sqlglot.parse_one(sql, dialect="postgres")
         except SqlglotError as error:
-            raise NotTheSame(f"the definition of {self._name} cannot be parsed") from error
+            raise NotExpandable(f"the definition of {self._name} cannot be parsed") from error
         if not isinstance(parsed, exp.Select):
-            raise NotTheSame(f"{self._name} is more than one SELECT")
-        for clause, called in (("distinct", "DISTINCT"), ("with_", "WITH"), ("with", "WITH")):
+            raise NotExpandable(f"{self._name} is more than one SELECT")
+        for clause, keyword in (("distinct", "DISTINCT"), ("with_", "WITH"), ("with", "WITH")):
             if parsed.args.get(clause):
-                raise NotTheSame(f"{self._name} uses {called}")
+                raise NotExpandable(f"{self._name} uses {keyword}")
         return parsed
 
     def _own_tables(self) -> dict[str, exp.Table]:
-        """The tables of its own FROM, not of sub-selects, by the names that it calls them."""
+        """The tables of its own FROM, not of sub-selects, by their names or aliases."""
         return {
             table.alias_or_name: table
             for table in self._select.find_all(exp.Table)
             if table.find_ancestor(exp.Select) is self._select
         }
 
-    def _items(self) -> tuple[list[list[Token]], int]:
-        """The select list's items, and the place where it ends."""
-        depth, items, item = 0, [], []
-        for token in self._tokens[1:]:
-            depth += (token.token_type in OPENING) - (token.token_type in CLOSING)
-            if depth == 0 and token.token_type == TokenType.FROM:
-                return [*items, item], token.start
-            if depth == 0 and token.token_type == TokenType.COMMA:
-                items.append(item)
-                item = []
-            else:
-                item.append(token)
-        raise NotTheSame(f"{self._name} reads from no table")
-
-    def _named(self, item: Sequence[Token]) -> str:
-        return item[-1].text
-
-    def _resolve(self, tokens: Sequence[Token]) -> Part | Parts:
-        while _wrapped(tokens):
-            tokens = tokens[1:-1]
-        if tokens and tokens[0].text.lower() == BUILD and _wrapped(tokens[1:]):
-            return Parts(dict(self._pairs(tokens[2:-1])))
-        if tokens and tokens[0].text.lower() == "to_jsonb" and _wrapped(tokens[1:]):
-            inner = tokens[2:-1]
-            if len(list(_split(inner))) == 1 and inner[-1].token_type != TokenType.STAR:
-                return self._resolve(inner)
-        stored = _is_path(tokens) or len(tokens) == 1
-        if stored and len(self._tables) == 1:
+    def _resolve(self, node: Node, span: Span) -> ExpandedColumn | ExpandedObject:
+        while isinstance(node, exp.Paren):
+            node, span = node.this, self._text.within_parentheses(span)
+        if isinstance(node, exp.Anonymous):
+            arguments = self._text.arguments(span)
+            if node.name.lower() == BUILD:
+                return ExpandedObject(dict(self._members(node, arguments)))
+            if node.name.lower() == "to_jsonb" and len(arguments) == 1:
+                [argument] = node.expressions
+                if not isinstance(argument, exp.Star) and not argument.is_star:
+                    return self._resolve(argument, arguments[0])
+        imported = None
+        stored = isinstance(node, exp.Column) and len(node.parts) <= 2
+        if isinstance(node, exp.Column) and stored:
             # PostgreSQL names no table where there is only one.
-            imported = self._imported(next(iter(self._tables)), tokens[-1].text)
-        elif stored and len(tokens) == 3:
-            imported = self._imported(tokens[0].text, tokens[2].text)
-        else:
-            imported = None
-        return imported or self._part(self._text(tokens), stored=stored)
+            only = next(iter(self._tables)) if len(self._tables) == 1 else node.table
+            imported = self._imported(only, node.name)
+        return imported or self._add(self._text.text(span), stored=stored)
 
-    def _pairs(self, tokens: Sequence[Token]) -> Iterator[tuple[str, Part | Parts]]:
-        arguments = list(_split(tokens))
-        if len(arguments) % 2:
-            raise NotTheSame(f"{self._name} gives {BUILD} a key without a value")
+    def _members(
+        self, call: exp.Anonymous, arguments: list[Span]
+    ) -> Iterator[tuple[str, ExpandedColumn | ExpandedObject]]:
+        nodes = call.expressions
+        if len(nodes) % 2 or len(nodes) != len(arguments):
+            raise NotExpandable(f"{self._name} gives {BUILD} a key without a value")
         seen: set[str] = set()
-        for key, value in zip(arguments[::2], arguments[1::2], strict=True):
-            if key[0].token_type != TokenType.STRING or not (
-                len(key) == 1 or [one.text.lower() for one in key[1:]] == ["::", "text"]
-            ):
-                raise NotTheSame(f"{self._name} computes a key of {BUILD}")
-            if key[0].text in seen:
-                raise NotTheSame(f"{self._name} gives {BUILD} the key {key[0].text} twice")
-            seen.add(key[0].text)
-            yield key[0].text, self._resolve(value)
+        for key, value, span in zip(nodes[::2], nodes[1::2], arguments[1::2], strict=True):
+            name = _literal(key)
+            if name is None:
+                raise NotExpandable(f"{self._name} computes a key of {BUILD}")
+            if name in seen:
+                raise NotExpandable(f"{self._name} gives {BUILD} the key {name} twice")
+            seen.add(name)
+            yield name, self._resolve(value, span)
 
-    def _part(self, sql: str, *, stored: bool) -> Part:
+    def _add(self, sql: str, *, stored: bool) -> ExpandedColumn:
         column = f"graphql_{len(self._added)}"
         self._added.append(f"{sql} AS {quoted(column)}")
-        return Part(column, stored)
+        return ExpandedColumn(column, stored)
 
-    def _imported(self, table: str, column: str) -> Parts | None:
+    def _imported(self, table: str, column: str) -> ExpandedObject | None:
         """A document of another view in FROM, which is expanded in its place."""
         key = f"{table}.{column}"
         if key not in self._expanded:
             self._expanded[key] = self._expand_table(table, column)
         return self._expanded[key]
 
-    def _expand_table(self, called: str, column: str) -> Parts | None:
-        table = self._tables.get(called)
-        taken = any(key.startswith(f"{called}.") for key, one in self._expanded.items() if one)
-        if table is None or taken or self._is_whole_row(called):
+    def _expand_table(self, alias: str, column: str) -> ExpandedObject | None:
+        table = self._tables.get(alias)
+        taken = any(key.startswith(f"{alias}.") for key, one in self._expanded.items() if one)
+        if table is None or taken or reads_whole_rows(self._select, alias):
             return None
         try:
-            inner = _View(_name(table), column, self._definitions, self._depth + 1).expansion()
-        except NotTheSame:
+            name = relation_name(table)
+            inner = _View(name, column, self._definitions, self._depth + 1).expansion()
+        except NotExpandable:
             return None
         first = table.args.get("db") or table.this
-        alias = "" if table.alias else f" AS {quoted(called)}"
+        as_alias = "" if table.alias else f" AS {quoted(alias)}"
         present = quoted("graphql_present")
-        select = f"(SELECT *, TRUE AS {present} FROM ({inner.select}) AS expanded){alias}"
+        select = f"(SELECT *, TRUE AS {present} FROM ({inner.select}) AS expanded){as_alias}"
         self._edits.append((first.meta["start"], table.this.meta["end"] + 1, select))
-        return self._lifted(inner.parts, quoted(called), "graphql_present")
+        return self._lifted(inner.document, quoted(alias), "graphql_present")
 
-    def _lifted(self, parts: Parts, table: str, present: str | None) -> Parts:
-        """The parts of a table in FROM, as parts of this view."""
+    def _lifted(self, of: ExpandedObject, table: str, present: str | None) -> ExpandedObject:
+        """The columns of a table in FROM, as columns of this view."""
 
-        def lift(column: str, stored: bool) -> Part:
-            return self._part(f"{table}.{quoted(column)}", stored=stored)
+        def lift(column: str, stored: bool) -> ExpandedColumn:
+            return self._add(f"{table}.{quoted(column)}", stored=stored)
 
-        return Parts(
+        return ExpandedObject(
             {
                 key: lift(one.column, one.stored)
-                if isinstance(one, Part)
+                if isinstance(one, ExpandedColumn)
                 else self._lifted(one, table, one.present)
-                for key, one in parts.members.items()
+                for key, one in of.members.items()
             },
             None if present is None else lift(present, True).column,
         )
 
-    def _is_whole_row(self, called: str) -> bool:
-        return any(
-            one.text == called and dot.text == "." and star.text == "*"
-            for one, dot, star in zip(
-                self._tokens, self._tokens[1:], self._tokens[2:], strict=False
-            )
-        )
 
-    def _text(self, tokens: Sequence[Token]) -> str:
-        return self._sql[tokens[0].start : tokens[-1].end + 1]
-
-
-def _name(table: exp.Table) -> str:
-    schema = table.db
-    return f"{schema}.{table.name}" if schema else table.name
-
-
-def _wrapped(tokens: Sequence[Token]) -> bool:
-    """Whether the first token opens what the last one closes."""
-    if len(tokens) < 2 or tokens[0].token_type != TokenType.L_PAREN:
-        return False
-    depth = 0
-    for n, token in enumerate(tokens):
-        depth += (token.token_type in OPENING) - (token.token_type in CLOSING)
-        if depth == 0:
-            # A sub-select keeps its parentheses.
-            return n == len(tokens) - 1 and tokens[1].token_type != TokenType.SELECT
-    return False
-
-
-def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    depth, part = 0, []
-    for token in tokens:
-        depth += (token.token_type in OPENING) - (token.token_type in CLOSING)
-        if depth == 0 and token.token_type == TokenType.COMMA:
-            yield part
-            part = []
-        else:
-            part.append(token)
-    if part:
-        yield part
-
-
-def _is_path(tokens: Sequence[Token]) -> bool:
-    return len(tokens) == 3 and tokens[1].token_type == TokenType.DOT
+def _literal(node: Node) -> str | None:
+    """The string that a node is, with or without a cast to text; None if it is another."""
+    if isinstance(node, exp.Cast) and node.to.is_type(exp.DataType.Type.TEXT):
+        node = node.this
+    return node.name if isinstance(node, exp.Literal) and node.is_string else None

@@ -61,11 +61,11 @@ class GraphQLFlights:
 
     def resolve_part(self, ticket: GraphQLPart, principal: Principal) -> Flight:
         """The flight of an endpoint; see `flight_service.flights.Resolver`."""
-        plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, principal)
-        return Flight(plan.statements[0].schema, read)
+        plan, read = self._graphql.postgres.snapshots.part(ticket.handle, ticket.part, principal)
+        return Flight(plan.statements[0].result.schema, read)
 
     def _extent(self, prepared: Prepared, field: str | None) -> Extent:
-        offered = self._graphql.parts(prepared, field)
+        offered = self._graphql.endpoints(prepared, field)
         if offered is None:
             return Extent()
         parts = tuple(

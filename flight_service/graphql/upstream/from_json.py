@@ -1,7 +1,7 @@
-"""Arrow out of a GraphQL response's JSON, by the shapes of the plan: exact, and typed as announced.
+"""Converts the JSON of a GraphQL response to Arrow, by the logical type of the result.
 
-The JSON is decoded straight into objects made for the selection, with Python's exact types, and
-these go into whole columns. A value that is not of the schema's type is refused with its path.
+The JSON is decoded to objects of classes made for the selection, with Python's exact types, and
+these become whole columns. A value that is not of the schema's type is an error with its path.
 """
 
 import re
@@ -14,24 +14,25 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flight_service.graphql.arrow.shapes import (
-    Constant,
-    Leaf,
-    ListOf,
-    Member,
-    Shape,
-    Struct,
+from flight_service.graphql.arrow.result_types import (
+    ConstantType,
+    ListType,
+    ObjectType,
+    ResultField,
+    ResultType,
+    ScalarType,
     arrow_field,
     arrow_type,
 )
 from flight_service.graphql.errors import BadDocument
-from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.planning.result import RootResult
 
-PLACE = re.compile(r"^\$\[(?P<row>\d+)\]\.?(?P<path>.*)$")
+LOCATION = re.compile(r"^\$\[(?P<row>\d+)\]\.?(?P<path>.*)$")
+"""Where msgspec says that a value does not fit."""
 
 
-def list_batches(root: RootPlan, value: msgspec.Raw, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a list, in batches; each is decoded when it is asked for.
+def list_batches(root: RootResult, value: msgspec.Raw, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a list, in batches. Each batch is decoded when it is requested.
 
     Raises:
         BadDocument: a value is not what the schema says.
@@ -42,11 +43,11 @@ def list_batches(root: RootPlan, value: msgspec.Raw, batch_rows: int) -> Iterato
         yield _batch(root, _decoded(root, texts, first))
 
 
-def single_batch(root: RootPlan, value: msgspec.Raw) -> pa.RecordBatch:
-    """The one row of an object or page; no row where it is null.
+def single_batch(root: RootResult, value: msgspec.Raw) -> pa.RecordBatch:
+    """The row of an object, page or count; no row if it is null.
 
     Raises:
-        BadDocument: as of a list; or it is null and must not be.
+        BadDocument: a value is not what the schema says.
     """
     if _is_null(value):
         if not root.nullable:
@@ -59,23 +60,23 @@ def single_batch(root: RootPlan, value: msgspec.Raw) -> pa.RecordBatch:
     return _batch(root, _decoded(root, [value], 0))
 
 
-def as_column(root: RootPlan, value: msgspec.Raw) -> pa.Array:
-    """A root's whole result as one value, beside other roots'."""
-    kind = arrow_type(Struct(root.members))
+def as_column(root: RootResult, value: msgspec.Raw) -> pa.Array:
+    """A root's whole result as one value, in a column beside those of other roots."""
+    row = ObjectType(root.fields)
     if root.form == "list":
-        with _at(root):
-            rows = _objects(Struct(root.members), _decoded(root, _rows_of(root, value), 0))
+        with _error_of(root):
+            rows = _objects(row, _decoded(root, _rows_of(root, value), 0))
         offsets = pa.array([0, len(rows)], pa.int32())
-        return pa.ListArray.from_arrays(offsets, rows, type=arrow_type(root.member.shape))
+        return pa.ListArray.from_arrays(offsets, rows, type=arrow_type(root.field.type))
     batch = single_batch(root, value)
     if not batch.num_rows:
-        return pa.nulls(1, kind)
+        return pa.nulls(1, arrow_type(root.field.type))
     if root.form == "count":
         return batch.column(0)
     return pa.StructArray.from_arrays(batch.columns, fields=list(root.schema))
 
 
-def _rows_of(root: RootPlan, value: msgspec.Raw) -> list[msgspec.Raw]:
+def _rows_of(root: RootResult, value: msgspec.Raw) -> list[msgspec.Raw]:
     if _is_null(value) and root.nullable:
         return []
     try:
@@ -84,114 +85,115 @@ def _rows_of(root: RootPlan, value: msgspec.Raw) -> list[msgspec.Raw]:
         raise BadDocument(f"{root.key} is no list in the answer.", path=(root.key,)) from error
 
 
-def _batch(root: RootPlan, rows: Sequence[Any]) -> pa.RecordBatch:
-    with _at(root):
-        return pa.RecordBatch.from_arrays(_columns(root.members, rows), schema=root.schema)
+def _batch(root: RootResult, rows: Sequence[Any]) -> pa.RecordBatch:
+    with _error_of(root):
+        return pa.RecordBatch.from_arrays(_columns(root.fields, rows), schema=root.schema)
 
 
 @contextmanager
-def _at(root: RootPlan) -> Iterator[None]:
+def _error_of(root: RootResult) -> Iterator[None]:
     try:
         yield
-    except _Unfit as unfit:
-        raise BadDocument(f"{root.key}, {unfit}", path=(root.key,)) from unfit
+    except _InvalidValue as invalid:
+        raise BadDocument(f"{root.key}, {invalid}", path=(root.key,)) from invalid
 
 
-def _decoded(root: RootPlan, texts: Sequence[msgspec.Raw], first: int) -> list[Any]:
+def _decoded(root: RootResult, texts: Sequence[msgspec.Raw], first: int) -> list[Any]:
     joined = b"[" + b",".join(map(bytes, texts)) + b"]"
     try:
-        return msgspec.json.decode(joined, type=list[_object_type(root.members, str)])
+        return msgspec.json.decode(joined, type=list[_object_class(root.fields, str)])
     except msgspec.ValidationError:
-        # A scalar that the schema does not know is text, whatever JSON it is.
-        kind = list[_object_type(root.members, msgspec.Raw)]
+        # A custom scalar is a string here, whatever JSON value the server sends for it.
+        row_class = list[_object_class(root.fields, msgspec.Raw)]
     try:
-        return msgspec.json.decode(joined, type=kind)
+        return msgspec.json.decode(joined, type=row_class)
     except msgspec.ValidationError as error:
-        raise _misfit(root, str(error), first) from error
+        raise _bad_document(root, str(error), first) from error
 
 
-def _misfit(root: RootPlan, told: str, first: int) -> BadDocument:
-    what, _, where = told.partition(" - at `")
-    found = PLACE.match(where.rstrip("`"))
+def _bad_document(root: RootResult, message: str, first: int) -> BadDocument:
+    reason, _, where = message.partition(" - at `")
+    found = LOCATION.match(where.rstrip("`"))
     row = first + int(found["row"]) if found else first
     path = found["path"] if found else ""
-    place = f"{root.key}, row {row}" + (f", {path}" if path else "")
-    parts = [part for part in re.split(r"[.\[\]]+", path) if part]
+    location = f"{root.key}, row {row}" + (f", {path}" if path else "")
+    keys = [key for key in re.split(r"[.\[\]]+", path) if key]
     return BadDocument(
-        f"{place}: the FraiseQL server's answer does not fit the schema: "
-        f"{what[0].lower()}{what[1:]}.",
-        path=(root.key, row, *parts),
+        f"{location}: the FraiseQL server's answer does not fit the schema: "
+        f"{reason[0].lower()}{reason[1:]}.",
+        path=(root.key, row, *keys),
     )
 
 
-def _named(members: Sequence[Member]) -> list[tuple[str, Member]]:
-    """The members with the attributes that hold them; none of what is constant."""
+def _attributes(fields: Sequence[ResultField]) -> list[tuple[str, ResultField]]:
+    """The fields with the attributes that hold their values; a constant has none."""
     return [
-        ("" if isinstance(one.shape, Constant) else f"f{number}", one)
-        for number, one in enumerate(members)
+        ("" if isinstance(one.type, ConstantType) else f"f{number}", one)
+        for number, one in enumerate(fields)
     ]
 
 
-def _object_type(members: Sequence[Member], texts: type) -> Any:
-    """The type of a JSON object with these members; its texts are read as `texts`. What may be null
-    may be absent too, as members of an interface or union are that are another type's."""
-    fields: list[Any] = []
+def _object_class(fields: Sequence[ResultField], strings: type) -> Any:
+    """The class that a JSON object with these fields is decoded to, its strings as `strings`. What
+    may be null may also be missing: an object of an interface or union lacks the fields of other
+    types."""
+    attributes: list[Any] = []
     names: dict[str, str] = {}
-    for name, one in _named(members):
+    for name, one in _attributes(fields):
         if not name:
             continue
-        kind = _python_type(one.shape, texts)
+        kind = _python_type(one.type, strings)
         names[name] = one.key
         if not one.nullable:
-            fields.append((name, kind))
+            attributes.append((name, kind))
         else:
-            fields.append((name, kind if kind is msgspec.Raw else kind | None, None))
-    return msgspec.defstruct("Row", fields, rename=names, kw_only=True, gc=False)
+            attributes.append((name, kind if kind is msgspec.Raw else kind | None, None))
+    return msgspec.defstruct("Row", attributes, rename=names, kw_only=True, gc=False)
 
 
-def _python_type(shape: Shape, texts: type) -> Any:
-    match shape:
-        case Leaf(json=True):
+def _python_type(of: ResultType, strings: type) -> Any:
+    match of:
+        case ScalarType(json=True):
             return msgspec.Raw
-        case Leaf(type=kind):
-            return _scalar_type(kind, texts)
-        case Struct(members):
-            return _object_type(members, texts)
-        case ListOf(item=item):
-            kind = _python_type(item.shape, texts)
+        case ScalarType(arrow):
+            return _scalar_type(arrow, strings)
+        case ObjectType(fields):
+            return _object_class(fields, strings)
+        case ListType(item):
+            kind = _python_type(item.type, strings)
             return list[kind | None if item.nullable and kind is not msgspec.Raw else kind]
-    raise AssertionError("a constant has no JSON")
+    raise AssertionError("a constant is not decoded")
 
 
-def _scalar_type(kind: pa.DataType, texts: type) -> type:
-    if pa.types.is_integer(kind):
+def _scalar_type(arrow: pa.DataType, strings: type) -> type:
+    if pa.types.is_integer(arrow):
         return int
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(arrow):
         return float
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(arrow):
         return bool
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(arrow):
         return Decimal
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(arrow):
         return datetime
-    if pa.types.is_date(kind):
+    if pa.types.is_date(arrow):
         return date
-    return time if pa.types.is_time(kind) else texts
+    return time if pa.types.is_time(arrow) else strings
 
 
-class _Unfit(Exception):
+class _InvalidValue(Exception):
     """A value that does not fit its Arrow type."""
 
 
-def _array(shape: Shape, values: Sequence[Any], key: str) -> pa.Array:
-    match shape:
-        case Constant(value):
+def _array(of: ResultType, values: Sequence[Any], key: str) -> pa.Array:
+    match of:
+        case ConstantType(value):
             return pa.repeat(pa.scalar(value), len(values))
-        case Leaf():
-            return _leaf(shape, values, key)
-        case Struct():
-            return _objects(shape, values)
-        case ListOf(item=item):
+        case ScalarType():
+            return _scalar(of, values, key)
+        case ObjectType():
+            return _objects(of, values)
+        case ListType(item):
             lengths = [0 if one is None else len(one) for one in values]
             offsets = [0]
             for length in lengths:
@@ -200,58 +202,56 @@ def _array(shape: Shape, values: Sequence[Any], key: str) -> pa.Array:
             mask = pa.array([one is None for one in values], pa.bool_()) if None in values else None
             return pa.ListArray.from_arrays(
                 pa.array(offsets, pa.int32()),
-                _array(item.shape, flat, key),
-                type=arrow_type(shape),
+                _array(item.type, flat, key),
+                type=arrow_type(of),
                 mask=mask,
             )
 
 
-def _columns(members: Sequence[Member], values: Sequence[Any]) -> list[pa.Array]:
-    """The members of objects, some of which may be absent."""
+def _columns(fields: Sequence[ResultField], objects: Sequence[Any]) -> list[pa.Array]:
+    """A column for each field of objects, some of which may be None."""
     columns: list[pa.Array] = []
-    for name, one in _named(members):
-        held = (
-            [None if value is None else getattr(value, name) for value in values]
-            if name
-            else values
+    for name, one in _attributes(fields):
+        values = (
+            [None if each is None else getattr(each, name) for each in objects] if name else objects
         )
-        column = _array(one.shape, held, one.key)
-        if not one.nullable and column.null_count > sum(value is None for value in values):
-            raise _Unfit(f"{one.key}: it is null, and the schema says it never is.")
+        column = _array(one.type, values, one.key)
+        if not one.nullable and column.null_count > sum(each is None for each in objects):
+            raise _InvalidValue(f"{one.key}: it is null, and the schema says it never is.")
         columns.append(column)
     return columns
 
 
-def _objects(shape: Struct, values: Sequence[Any]) -> pa.Array:
-    arrays = _columns(shape.members, values)
+def _objects(of: ObjectType, objects: Sequence[Any]) -> pa.Array:
+    arrays = _columns(of.fields, objects)
     if not arrays:
-        return pa.array([None if value is None else {} for value in values], pa.struct([]))
-    absent = [value is None for value in values]
+        return pa.array([None if each is None else {} for each in objects], pa.struct([]))
+    absent = [each is None for each in objects]
     return pa.StructArray.from_arrays(
         arrays,
-        fields=[arrow_field(one) for one in shape.members],
+        fields=[arrow_field(one) for one in of.fields],
         mask=pa.array(absent, pa.bool_()) if any(absent) else None,
     )
 
 
-def _leaf(leaf: Leaf, values: Sequence[Any], key: str) -> pa.Array:
-    if leaf.json:
+def _scalar(of: ScalarType, values: Sequence[Any], key: str) -> pa.Array:
+    if of.json:
         values = [None if one is None or _is_null(one) else _text(one) for one in values]
-    elif pa.types.is_string(leaf.type):
+    elif pa.types.is_string(of.arrow):
         values = [_scalar_text(one, key) if isinstance(one, msgspec.Raw) else one for one in values]
     try:
-        return pa.array(values, leaf.type)
+        return pa.array(values, of.arrow)
     except (pa.ArrowException, OverflowError):
         for value in values:
-            _fit(value, leaf.type, key)
+            _check(value, of.arrow, key)
         raise
 
 
-def _fit(value: Any, kind: pa.DataType, key: str) -> None:
+def _check(value: Any, arrow: pa.DataType, key: str) -> None:
     try:
-        pa.array([value], kind)
+        pa.array([value], arrow)
     except (pa.ArrowException, OverflowError) as error:
-        raise _Unfit(f"{key}: {value} does not fit {kind}.") from error
+        raise _InvalidValue(f"{key}: {value} does not fit {arrow}.") from error
 
 
 def _is_null(value: msgspec.Raw) -> bool:
@@ -263,10 +263,10 @@ def _text(value: msgspec.Raw) -> str:
 
 
 def _scalar_text(value: msgspec.Raw, key: str) -> str | None:
-    """A scalar's text, whatever scalar it is."""
+    """The text of a JSON scalar of any type; None for null."""
     text = _text(value)
     if text == "null":
         return None
     if text[0] in "{[":
-        raise _Unfit(f"{key}: {text[:60]} is no scalar.")
+        raise _InvalidValue(f"{key}: {text[:60]} is no scalar.")
     return msgspec.json.decode(text) if text[0] == '"' else text

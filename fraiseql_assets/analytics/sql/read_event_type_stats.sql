@@ -1,4 +1,3 @@
-CREATE OR REPLACE VIEW fraiseql_event_type_stats AS
 SELECT
     hour,
     event_type,
@@ -12,4 +11,5 @@ SELECT
        / countMerge(state.timed_count)) AS mean_duration_ms,
     maxMerge(state.max_duration_ms) AS max_duration_ms
 FROM fraiseql_event_type_stats_state AS state
+WHERE ${days}
 GROUP BY hour, event_type

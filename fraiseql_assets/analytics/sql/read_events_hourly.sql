@@ -1,4 +1,3 @@
-CREATE OR REPLACE VIEW fraiseql_events_hourly AS
 SELECT
     hour,
     entity_type,
@@ -6,4 +5,5 @@ SELECT
     countMerge(state.event_count) AS event_count,
     uniqMerge(state.unique_entities) AS unique_entities
 FROM fraiseql_events_hourly_state AS state
+WHERE ${days}
 GROUP BY hour, entity_type, event_type

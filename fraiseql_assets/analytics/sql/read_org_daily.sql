@@ -1,4 +1,3 @@
-CREATE OR REPLACE VIEW fraiseql_org_daily AS
 SELECT
     day,
     if(tenant_is_empty = 1, '', nullIf(tenant, '')) AS tenant_id,
@@ -10,4 +9,5 @@ SELECT
     countIfMerge(state.updated_count) AS updated_count,
     countIfMerge(state.deleted_count) AS deleted_count
 FROM fraiseql_org_daily_state AS state
+WHERE ${days}
 GROUP BY day, tenant, tenant_is_empty

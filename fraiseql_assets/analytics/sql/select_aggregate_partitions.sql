@@ -1,5 +1,5 @@
--- An aggregate is read by days of the events' own time, which its rows are of.
-SELECT toDate32(${column}) AS day, count() AS rows, 0 AS bytes
-FROM ${view}
+-- The states of a row may lie in several parts until these are merged.
+SELECT stream_date AS day, uniqExact((${key})) AS rows, 0 AS bytes
+FROM ${table}
 GROUP BY day
 ORDER BY day

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LIMIT = 50
 MARK, END_MARK = "<em>", "</em>"
 KIND_STYLES = {"event": "cyan", "request": "magenta"}
+DETAIL = 160
+"""Characters of what changed, or of variables, that a line shows."""
 
 
 class Format(StrEnum):
@@ -23,6 +25,13 @@ class Format(StrEnum):
     timeline = "timeline"
     json = "json"
     arrow = "arrow"
+
+
+class _Change(msgspec.Struct):
+    """The value of a field before and after an event."""
+
+    old: Any
+    new: Any
 
 
 class Count(StrEnum):
@@ -143,16 +152,20 @@ def _counted(row: dict[str, Any]) -> Text:
 
 
 def _line(row: dict[str, Any]) -> Text:
-    """A hit as a line of the timeline, and one below it for each highlight."""
+    """A hit as a line of the timeline; below it its variables, errors and highlights."""
     line = Text.assemble(
         (f"{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}"[:-3], "dim"),
         "  ",
         (f"{row['kind']:<8}", KIND_STYLES[row["kind"]]),
     )
     line.append_text(_request(row) if row["kind"] == "request" else _event(row))
+    if row["user_id"]:
+        line.append(f"  by {_printable(row['user_id'])}", "dim")
     if row["tenant_id"]:
         line.append(f"  tenant {_printable(row['tenant_id'])}", "dim")
     line.append(f"  {_printable(row['id'])}", "dim")
+    if row["variables"] not in (None, "{}", "null"):
+        line.append(f"\n    variables {_short(row['variables'])}", "dim")
     for message in row["error_messages"] or ():
         line.append(f"\n    ✗ {_printable(message)}", "red")
     for fragment in row["highlights"] or ():
@@ -162,10 +175,33 @@ def _line(row: dict[str, Any]) -> Text:
 
 
 def _event(row: dict[str, Any]) -> Text:
-    return Text.assemble(
+    text = Text.assemble(
         (_printable(f"{row['entity_type']} {row['event_type']}"), "bold"),
         f" {_printable(row['entity_id'])}",
     )
+    if row["changes"]:
+        text.append(f"  {_short(_changed(row['changes']))}", "yellow")
+    return text
+
+
+def _changed(changes: str) -> str:
+    """What changed, as `status new → paid`; changes of another shape as they are."""
+    try:
+        fields = msgspec.json.decode(changes, type=dict[str, _Change])
+    except (msgspec.DecodeError, RecursionError):
+        return changes
+    return ", ".join(
+        f"{name} {_value(change.old)} → {_value(change.new)}" for name, change in fields.items()
+    )
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _short(text: str) -> str:
+    text = _printable(text)
+    return text if len(text) <= DETAIL else f"{text[:DETAIL]}…"
 
 
 def _request(row: dict[str, Any]) -> Text:

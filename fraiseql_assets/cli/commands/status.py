@@ -11,7 +11,7 @@ from rich.table import Table
 from fraiseql_assets.cli.console import out, read_settings, said_plainly
 
 if TYPE_CHECKING:
-    from fraiseql_assets.cli.status import Status
+    from fraiseql_assets.cli.status import LogStatus, PlaneStatus, Status
 
 
 def status(
@@ -34,34 +34,19 @@ def status(
 
 
 def _show(found: "Status") -> None:
-    log = found.log
-    if log.error:
-        out.print(f"[red]✗[/red] {escape(log.error)}", soft_wrap=True)
-    else:
-        out.print(
-            f"[bold]{log.stream}[/bold]  head {log.last:,}  first {log.first:,}  "
-            f"{log.messages:,} messages  {log.bytes / 2**20:,.1f} MiB  "
-            f"dead letters {log.dead_letters:,}"
-        )
-    table = Table("plane", "position", "behind", "rows", "begun", "last commit", "health")
+    _show_log(found.log)
+    _show_log(found.requests.log)
+    table = Table("asset", "position", "behind", "rows", "begun", "last commit", "health")
     for column in table.columns[1:4]:
         column.justify, column.no_wrap = "right", True
     for plane in found.planes:
-        if plane.off:
-            table.add_row(plane.plane, *["–"] * 5, "[dim]switched off[/dim]")
-            continue
-        table.add_row(
-            plane.plane,
-            f"{plane.position:,}",
-            f"{plane.behind:,}",
-            f"{plane.rows:,}",
-            ", ".join(plane.begun) or "–",
-            f"{datetime.fromisoformat(plane.last_commit):%d %b %H:%M:%S}"
-            if plane.last_commit
-            else "–",
-            f"[red]{escape(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
-        )
+        table.add_row(f"{plane.plane}/events", *_cells(plane))
+    for plane in found.requests.planes:
+        table.add_row(f"{plane.plane}/requests", *_cells(plane))
     out.print(table)
+    for plane in found.planes:
+        if plane.lost:
+            out.print(f"[yellow]![/yellow] {escape(plane.lost)}", soft_wrap=True)
     if found.dagster_error:
         out.print(f"[red]✗[/red] {escape(found.dagster_error)}", soft_wrap=True)
     elif not found.runs:
@@ -71,3 +56,27 @@ def _show(found: "Status") -> None:
         for run in found.runs:
             runs.add_row(run.run, run.status.lower(), run.job, run.range or "–")
         out.print(runs)
+
+
+def _show_log(log: "LogStatus") -> None:
+    if log.error:
+        out.print(f"[red]✗[/red] {escape(log.error)}", soft_wrap=True)
+    else:
+        out.print(
+            f"[bold]{log.stream}[/bold]  head {log.last:,}  first {log.first:,}  "
+            f"{log.messages:,} messages  {log.bytes / 2**20:,.1f} MiB  "
+            f"dead letters {log.dead_letters:,}"
+        )
+
+
+def _cells(plane: "PlaneStatus") -> list[str]:
+    if plane.off:
+        return [*["–"] * 5, "[dim]switched off[/dim]"]
+    return [
+        f"{plane.position:,}",
+        f"{plane.behind:,}",
+        f"{plane.rows:,}",
+        ", ".join(plane.begun) or "–",
+        f"{datetime.fromisoformat(plane.last_commit):%d %b %H:%M:%S}" if plane.last_commit else "–",
+        f"[red]{escape(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
+    ]

@@ -21,17 +21,17 @@ def read_cursor(request: SearchRequest) -> tuple[str, list[Any]]:
     """The point in time of a cursor, and the sort values of the last hit before it.
 
     Raises:
-        SearchMistake: it is no cursor, or one of another search.
+        SearchMistake: it is not a cursor, or it belongs to another search.
     """
     given = request.cursor or ""
     try:
         content = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4))
         digest, point, after = msgspec.json.decode(content, type=tuple[str, str, list[Any]])
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise SearchMistake("The cursor is none. Take it from the last hit of a page.") from error
+        raise SearchMistake("This is not a cursor. Take it from the last hit of a page.") from error
     if digest != _digest(request):
         raise SearchMistake(
-            "The cursor is of another search. Repeat the search with the same conditions."
+            "The cursor belongs to another search. Repeat the search with the same conditions."
         )
     return point, after
 

@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
+from fraiseql_assets.datasets import EVENTS, REQUESTS
 from fraiseql_assets.operational.client import connect, one_line, translated
+from fraiseql_assets.operational.engine import close_point, is_opensearch, open_point
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
@@ -50,7 +52,7 @@ class Search:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names = Names.of(settings)
+        self._events, self._requests = Names.of(settings, EVENTS), Names.of(settings, REQUESTS)
 
     @cached_property
     def _client(self) -> Elasticsearch:
@@ -78,7 +80,8 @@ class Search:
             try:
                 found = self._page(request, query, point or self._open(request), after)
             except NotFoundError:
-                # The point in time was given up; the order is total, so the page goes on after it.
+                # The point in time has expired. No two hits are equal in the order, so the page
+                # continues after the same hit in a new one.
                 found = self._page(request, query, self._open(request), after)
             except BadRequestError as error:
                 raise _refused(error) from error
@@ -87,7 +90,7 @@ class Search:
         cursor = write_cursor(request, found["pit_id"], _place(request, hits[-1])) if more else None
         if not more:
             with translated(self._settings):
-                self._client.options(ignore_status=404).close_point_in_time(id=found["pit_id"])
+                close_point(self._client, found["pit_id"])
         return hit_batch(hits, cursor)
 
     def pages(self, request: SearchRequest, *, tenant: str | None) -> Iterator[pa.RecordBatch]:
@@ -121,7 +124,7 @@ class Search:
         return count_batch(found.get("aggregations") or {})
 
     def _index(self, request: SearchRequest) -> str:
-        events, requests = self._names.events, f"{self._names.prefix}-requests"
+        events, requests = self._events.all_days, self._requests.all_days
         match request.kinds:
             case Kinds.events:
                 return events
@@ -130,7 +133,7 @@ class Search:
         return f"{events},{requests}"
 
     def _has_any(self, request: SearchRequest) -> bool:
-        """Whether anything was ever indexed of what is searched.
+        """Whether there is an index of what is searched.
 
         Raises:
             NotFoundError: the plane is not set up.
@@ -139,13 +142,11 @@ class Search:
             index=self._index(request), ignore_unavailable=True, allow_no_indices=False
         ):
             return True
-        self._client.indices.get(index=self._names.ledger)
+        self._client.indices.get(index=self._events.ledger)
         return False
 
     def _open(self, request: SearchRequest) -> str:
-        return self._client.open_point_in_time(
-            index=self._index(request), keep_alive=KEEP_ALIVE, ignore_unavailable=True
-        )["id"]
+        return open_point(self._client, self._index(request), KEEP_ALIVE, ignore_unavailable=True)
 
     def _page(
         self, request: SearchRequest, query: dict[str, Any], point: str, after: list[Any] | None
@@ -158,21 +159,21 @@ class Search:
             size=request.limit,
             source_includes=SOURCE,
             track_total_hits=False,
-            highlight={
-                "fields": {
-                    "text": {"number_of_fragments": 3, "fragment_size": 120},
-                },
-                "pre_tags": [MARK],
-                "post_tags": [END_MARK],
-                "max_analyzed_offset": _ANALYSED,
-            }
-            if request.query or request.similar
-            else None,
+            highlight=self._highlight() if request.query or request.similar else None,
         ).body
 
+    def _highlight(self) -> dict[str, Any]:
+        limit = "max_analyzer_offset" if is_opensearch(self._client) else "max_analyzed_offset"
+        return {
+            "fields": {"text": {"number_of_fragments": 3, "fragment_size": 120}},
+            "pre_tags": [MARK],
+            "post_tags": [END_MARK],
+            limit: _ANALYSED,
+        }
+
     def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
-        """The search as the server evaluates it; the principal's tenant stands beside the query
-        string, where no text of it reaches."""
+        """The search as a query of the server. The principal's tenant is a filter beside the query
+        string, so nothing in the string can widen it."""
         filters = _filters(request)
         must: list[dict[str, Any]] = []
         without: list[dict[str, Any]] = []
@@ -206,7 +207,7 @@ class Search:
             filters.append(term("tenant_id", tenant))
         with translated(self._settings):
             found = self._client.search(
-                index=f"{self._names.prefix}-requests",
+                index=self._requests.all_days,
                 ignore_unavailable=True,
                 query={"bool": {"filter": filters}},
                 size=1,
@@ -253,7 +254,7 @@ def _filters(request: SearchRequest) -> list[dict[str, Any]]:
 
 
 def _mentioned(text: str) -> dict[str, Any]:
-    """Requests that hold a text."""
+    """Requests whose text contains this one."""
     return {
         "bool": {"filter": [{"exists": {"field": "request_id"}}, {"match_phrase": {"text": text}}]}
     }
@@ -268,7 +269,8 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _sort(request: SearchRequest) -> list[Any]:
-    """A total order, which a page can go on from in any later point in time."""
+    """An order in which no two hits are equal, so that a page can continue in any later point in
+    time."""
     order = "asc" if request.oldest_first else "desc"
     by_time = [
         {name: {"order": order, "missing": "_last", "unmapped_type": kind}} for name, kind in _ORDER
@@ -277,12 +279,12 @@ def _sort(request: SearchRequest) -> list[Any]:
 
 
 def _place(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
-    """A hit's place in the order, without what the server adds to it for its point in time."""
+    """A hit's sort values, without the one that the server adds for its point in time."""
     return hit["sort"][: len(_sort(request))]
 
 
 def _refused(error: BadRequestError) -> SearchMistake:
-    """What the server found wrong with a search that passed the check."""
+    """The server's reason for refusing a search that passed the check."""
     body = error.body if isinstance(error.body, dict) else {}
     causes = (body.get("error") or {}).get("root_cause") or [{}]
     return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")

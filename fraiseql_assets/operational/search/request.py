@@ -63,7 +63,7 @@ class SearchRequest:
         if not 1 <= self.limit <= MOST_HITS:
             raise SearchMistake(f"limit is {self.limit}; it is from 1 to {MOST_HITS:,}.")
         if self.since and self.until and self.since >= self.until:
-            raise SearchMistake(f"since, {self.since}, does not lie before until, {self.until}.")
+            raise SearchMistake(f"since, {self.since}, is not before until, {self.until}.")
         if self.similar and self.query:
             raise SearchMistake("similar and a query exclude each other; take one of them.")
 

@@ -134,7 +134,7 @@ class _Reader:
 
     def _close(self, token: _Token) -> None:
         if not self._opened:
-            raise self._mistake("This bracket closes none.", token.start)
+            raise self._mistake("This bracket closes no other.", token.start)
         if self._expects in ("value", "operand"):
             raise self._mistake(self._missing(), token.start)
         self._opened.pop()
@@ -160,7 +160,7 @@ class _Reader:
         self._field, self._expects = None, "any"
         sent = token.text
         if not quoted:
-            # A regular expression to the server; here a character like others.
+            # The server would read a regular expression.
             sent = re.sub(r"(?<!\\)/", r"\\/", sent)
         self._sent.append(sent)
 

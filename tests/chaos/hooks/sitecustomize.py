@@ -135,9 +135,9 @@ def opened(url: str, body: Any) -> tuple[str, Any]:
 def watch_materialise(module: Any) -> None:
     materialise = module.materialise
 
-    def watched(context: Any, open_plane: Any, config: Any) -> Any:
-        come_to("analytics" if "analytics" in open_plane.__module__ else "operational", "asked")
-        return materialise(context, open_plane, config)
+    def watched(context: Any, asset: Any, config: Any) -> Any:
+        come_to(asset.pool, "asked")
+        return materialise(context, asset, config)
 
     module.materialise = watched
 
@@ -157,15 +157,15 @@ def watch_ingest(module: Any) -> None:
 
 
 def watch_write(module: Any) -> None:
-    decode_parts = module.decode_parts
+    decoded_parts = module.decoded_parts
 
     def decoded(*arguments: Any) -> Iterator[Any]:
-        for part in decode_parts(*arguments):
-            for plane in AT_WORK:
+        for part in decoded_parts(*arguments):
+            for plane in AT_WORK if part.batches else ():
                 come_to(plane, "decoded")
             yield part
 
-    module.decode_parts = decoded
+    module.decoded_parts = decoded
 
 
 def watch_follow(module: Any) -> None:

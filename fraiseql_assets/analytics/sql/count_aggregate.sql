@@ -1,0 +1,1 @@
+SELECT uniqExact((${key})) FROM ${table} WHERE stream_date = {day:Date}

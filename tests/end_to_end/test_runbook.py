@@ -1,0 +1,93 @@
+"""Every incident of `docs/runbook.md`: its commands give the answers that the page shows.
+
+The page is read from top to bottom. A block of `text` shows lines of the output of the commands
+before it, in their order; `…` stands for anything.
+"""
+
+import os
+import re
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from event_tables import block
+from flights import environment, names_of_their_own, serving
+from incidents import incidents
+from request_rows import index_requests
+
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.settings import Settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "runbook.md"
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Step:
+    """Commands, and the lines of their output that the page shows."""
+
+    commands: str
+    shown: list[str]
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^## (\d+\. .*)$", PAGE.read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def steps(section: str) -> list[Step]:
+    pairs = re.findall(r"```sh\n(.*?)```\n+```text\n(.*?)```", section, re.DOTALL)
+    return [Step(commands, shown.splitlines()) for commands, shown in pairs]
+
+
+@pytest.fixture(scope="module")
+def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Settings]:
+    """Settings of a service whose operational plane holds the incidents, once for the module."""
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with names_of_their_own(**urls) as settings:
+        events, requests, day = incidents()
+        plane = OperationalPlane(settings)
+        plane.setup()
+        plane.write(block(events, day=day))
+        assert plane.count(day).rows == len(events)
+        plane.close()
+        index_requests(settings, requests)
+        with serving(settings) as service:
+            yield service.settings
+
+
+def test_there_are_ten_incidents_from_symptom_to_cause() -> None:
+    assert len(sections()) == 10
+    for title, section in sections().items():
+        commands = re.findall(r"^```sh$", section, re.MULTILINE)
+        assert commands, title
+        assert len(steps(section)) == len(commands), title
+        assert "**Cause:**" in section, title
+
+
+@pytest.mark.parametrize("title", sections())
+def test_an_incident_is_answered_as_the_page_says(title: str, settings: Settings) -> None:
+    scripts = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    for step in steps(sections()[title]):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", step.commands],
+            env={**environment(settings), "PATH": scripts},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output
+        lines = iter(output.splitlines())
+        for shown in step.shown:
+            pattern = ".*".join(map(re.escape, shown.split("…")))
+            # Each is looked for behind the one before.
+            assert any(re.fullmatch(pattern, line.rstrip()) for line in lines), (shown, output)

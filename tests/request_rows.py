@@ -1,0 +1,62 @@
+"""GraphQL requests as the log stores them, and a day of them in the search engine."""
+
+import copy
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+from event_tables import DAY, MORNING
+
+from fraiseql_assets.operational.client import connect, definition
+from fraiseql_assets.operational.engine import is_opensearch
+from fraiseql_assets.operational.request_bodies import request_documents
+from fraiseql_assets.requests.schema import REQUEST_SCHEMA
+from fraiseql_assets.settings import Settings
+
+
+def request(number: int, **fields: Any) -> dict[str, Any]:
+    """The successful request at a sequence of the log. Each sequence has a different id."""
+    return {
+        "request_id": f"r-{number}",
+        "timestamp": MORNING + timedelta(minutes=number),
+        "operation_type": "query",
+        "operation_name": "OrderPage",
+        "query": "query OrderPage($id: ID!) { order(id: $id) { total } }",
+        "query_hash": "0" * 64,
+        "variables": json.dumps({"id": f"o-{number}"}),
+        "tenant_id": "acme",
+        "transport": "http",
+        "status": "ok",
+        "error_codes": [],
+        "error_messages": [],
+        "duration_ms": float(number),
+        "stream_seq": number,
+        "stream_row": 0,
+        "stream_time": MORNING,
+        **fields,
+    }
+
+
+def failure(
+    number: int, message: str, code: str = "DATABASE_ERROR", **fields: Any
+) -> dict[str, Any]:
+    """A request that failed with one error."""
+    errors = {"error_codes": [code], "error_messages": [message], "status": "error"}
+    return request(number, **errors, **fields)
+
+
+def index_requests(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the requests into one day's index, and makes them visible."""
+    [batch] = pa.Table.from_pylist(list(rows), schema=REQUEST_SCHEMA).to_batches()
+    alias = f"{settings.index_prefix}-requests"
+    index = f"{alias}-{DAY:%Y.%m.%d}-000001"
+    made = copy.deepcopy(definition("requests"))
+    with connect(settings, timeout=30) as client:
+        if is_opensearch(client):
+            made["mappings"]["properties"]["variables"] = {"type": "flat_object"}
+        client.indices.create(index=index, aliases={alias: {}}, **made)
+        lines = "".join(request_documents(batch, index).to_pylist()).splitlines()
+        answer = client.bulk(operations=[json.loads(line) for line in lines], refresh=True)
+    assert not answer["errors"], answer

@@ -1,0 +1,125 @@
+"""What Dagster shows of the assets: freshness, tables, columns, tags, and where the code is."""
+
+import importlib
+import tomllib
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.automation_tick_evaluation_context import (
+    build_run_requests_with_backfill_policies,
+)
+from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
+
+from fraiseql_assets.analytics.schemas import COLUMN_DESCRIPTIONS, SCHEMAS
+from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, ASSETS, OPERATIONAL_EVENTS
+from fraiseql_assets.defs.metadata import column_schema
+from fraiseql_assets.defs.source_links import with_source_links
+from fraiseql_assets.runs import WORKER_TAG, EventsConfig
+
+with warnings.catch_warnings():
+    # Dagster warns of features that are in preview, such as partitioned checks.
+    warnings.simplefilter("ignore")
+    from fraiseql_assets.defs import operational_assets
+    from fraiseql_assets.defs.definitions import defs
+
+ROOT = Path(__file__).parents[2]
+RANGE_START = "dagster/asset_partition_range_start"
+PLANES = (ANALYTICS_EVENTS, *AGGREGATES, OPERATIONAL_EVENTS)
+
+
+def spec(key: str) -> dg.AssetSpec:
+    return defs.resolve_asset_graph().get(dg.AssetKey(key.split("/"))).to_asset_spec()
+
+
+@pytest.mark.parametrize("asset", PLANES, ids=lambda asset: asset.key)
+def test_an_asset_that_gets_nothing_warns_after_half_an_hour_and_fails_after_two(
+    asset: object,
+) -> None:
+    policy = spec(getattr(asset, "key", "")).freshness_policy
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
+    assert policy.warn_window is not None
+    assert policy.warn_window.to_timedelta() == timedelta(minutes=30)
+    assert policy.fail_window.to_timedelta() == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("place", ["local_stack", "docker"])
+def test_the_instance_evaluates_freshness(place: str) -> None:
+    configured = yaml.safe_load((ROOT / place / "dagster.yaml").read_text())
+    assert configured["freshness"] == {"enabled": True}
+
+
+def test_a_backfill_of_all_assets_has_runs_of_one_plane_each() -> None:
+    graph = defs.resolve_asset_graph()
+    days = ("2026-11-25", "2026-11-26")
+    wanted = {
+        AssetKeyPartitionKey(dg.AssetKey(asset.path), day) for asset in PLANES for day in days
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests = build_run_requests_with_backfill_policies(wanted, graph, instance)
+    found = sorted(
+        (request.tags.get(RANGE_START) or f"{request.partition_key}", *planes)
+        for request in requests
+        for planes in [sorted({key.path[0] for key in request.asset_selection or ()})]
+    )
+    assert found == [(day, plane) for day in days for plane in ("analytics", "operational")]
+
+
+def sources(source_url: str | None) -> list[str]:
+    """Where the UI says that the code of the operational plane's events is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        [linked] = with_source_links([operational_assets.operational_events], source_url)
+    metadata = linked.metadata_by_key[dg.AssetKey(OPERATIONAL_EVENTS.path)]
+    found = metadata["dagster/code_references"].code_references
+    return [getattr(each, "url", None) or f"{each.file_path}:{each.line_number}" for each in found]
+
+
+def test_an_asset_shows_where_its_code_is() -> None:
+    [place] = sources(None)
+    path, _, line = place.rpartition(":")
+    assert Path(path) == ROOT / "fraiseql_assets/defs/operational_assets.py"
+    assert int(line) > 1
+
+
+@pytest.mark.parametrize(
+    ("source_url", "start"),
+    [
+        ("https://github.com/acme/data/tree/main", "https://github.com/acme/data/tree/main/"),
+        ("https://gitlab.com/acme/data/-/tree/v1", "https://gitlab.com/acme/data/-/tree/v1/"),
+    ],
+)
+def test_with_the_address_of_a_git_host_it_links_there(source_url: str, start: str) -> None:
+    [link] = sources(source_url)
+    assert link.startswith(f"{start}fraiseql_assets/defs/operational_assets.py#L")
+
+
+def test_no_two_assets_have_one_table_name() -> None:
+    names = [spec(asset.key).metadata["dagster/table_name"] for asset in ASSETS]
+    assert len(set(names)) == len(ASSETS)
+
+
+def test_every_column_has_a_description() -> None:
+    for schema in SCHEMAS.values():
+        for column in column_schema(schema, COLUMN_DESCRIPTIONS).columns:
+            assert column.description, column.name
+
+
+def test_the_tags_that_only_the_project_needs_are_hidden() -> None:
+    # Dagster's UI hides tags that begin with a dot.
+    assert WORKER_TAG.startswith(".")
+
+
+def test_every_field_of_the_launchpad_is_described() -> None:
+    assert all(field.description for field in EventsConfig.model_fields.values())
+
+
+def test_the_command_line_of_dagster_finds_the_definitions() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]
+    assert configured["directory_type"] == "project"
+    module = importlib.import_module(configured["project"]["code_location_target_module"])
+    assert module.defs is defs
