@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from fraiseql_assets.cli.console import out
 from fraiseql_assets.cli.main import app
 from fraiseql_assets.events.messages import Messages
 from fraiseql_assets.stream import dead_letter_reader
@@ -31,19 +32,21 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
     headers = f"NATS/1.0\r\nX-{ESCAPES}: {ESCAPES}\r\n\r\n".encode()
     payload = f"two\nlines\t{ESCAPES}".encode()
     message = Messages([3], [0], [ESCAPES], [headers], [payload])
+    # A console reads the variable COLUMNS only when it is created.
+    monkeypatch.setattr(out, "width", 300)
     monkeypatch.setattr(dead_letter_reader, "read_dead_letters", lambda *_: [found])
     monkeypatch.setattr(dead_letter_reader, "original_message", lambda *_: message)
 
 
 @pytest.mark.parametrize("arguments", [["show", "7"], ["list"]])
 def test_no_text_of_a_message_controls_the_terminal(arguments: list[str]) -> None:
-    done = CliRunner().invoke(app, ["dead-letters", *arguments], env={"COLUMNS": "300"})
+    done = CliRunner().invoke(app, ["dead-letters", *arguments])
     assert done.exit_code == 0, done.output
     assert [c for c in done.output if not c.isprintable() and c not in "\n\t"] == []
     assert "[bold]x[/bold]" in done.output
 
 
 def test_a_payload_keeps_its_lines() -> None:
-    done = CliRunner().invoke(app, ["dead-letters", "show", "7"], env={"COLUMNS": "300"})
+    done = CliRunner().invoke(app, ["dead-letters", "show", "7"])
     assert "two\nlines" in done.output
     assert "line�" in done.output
