@@ -204,15 +204,15 @@ def test_nats_keeps_dead_letters_of_the_pipeline(settings_of: SettingsOf) -> Non
 
 
 @pytest.mark.parametrize("user", [*READERS, "application"])
-@pytest.mark.parametrize("request", ["PURGE", "DELETE", "UPDATE"])
+@pytest.mark.parametrize("operation", ["PURGE", "DELETE", "UPDATE"])
 def test_nats_lets_only_the_operator_change_a_stream(
-    settings_of: SettingsOf, user: str, request: str
+    settings_of: SettingsOf, user: str, operation: str
 ) -> None:
     settings = settings_of(user)
 
     async def ask() -> None:
         async with connect(settings, name="test") as client:
-            subject = f"$JS.API.STREAM.{request}.{settings.stream}"
+            subject = f"$JS.API.STREAM.{operation}.{settings.stream}"
             await client.request(subject, b"{}", timeout=0.5)
 
     with pytest.raises((NatsError, TimeoutError)):
