@@ -1,4 +1,4 @@
-"""What a search engine answers to whom: it has no security module of its own here.
+"""Refuses requests to the search engine, which has no security module here.
 
 The modules that Elasticsearch and OpenSearch check passwords with are not on Maven Central. The
 guard stands between the engine's HTTP server and its REST controller, in the same process.

