@@ -18,9 +18,10 @@ of these that exists:
 
 1. the environment variable,
 2. a line of the file `.env` in the working directory,
-3. the address of a local stack that runs on `.fraiseql` in the working directory
+3. the file of that name in the folder that `FRAISEQL_SECRETS_DIR` names, such as `/run/secrets`,
+4. the address of a local stack that runs on `.fraiseql` in the working directory
    (`fraiseql-assets dev` writes its addresses to `.fraiseql/endpoints.env`),
-4. the default in this table.
+5. the default in this table.
 
 If a value is invalid, every command stops and prints the variable's name and what is expected.
 `fraiseql-assets doctor` checks whether the settings fit the servers and each other.

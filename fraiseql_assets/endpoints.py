@@ -1,9 +1,12 @@
 """Where a running local stack is: one small file, written by it, read by commands beside it.
 
+The addresses hold passwords, so only the file's owner can read it.
+
 The stack holds a lock on the file while it runs. A file that nobody holds is what a crash has left
 and counts for nothing.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +20,10 @@ def published(folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
     import fcntl
 
     path, unfinished = folder / NAME, folder / f"{NAME}.unfinished"
-    with unfinished.open("w") as file:
+    # What a crash has left may be anything, such as a link to another file.
+    unfinished.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(unfinished, flags, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.writelines(f"{name}={value}\n" for name, value in variables.items())
         file.flush()

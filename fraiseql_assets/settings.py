@@ -6,6 +6,7 @@ What neither says, a local stack that runs on `.fraiseql` says: `fraiseql-assets
 terminal, and commands in another find it on whatever ports it has.
 """
 
+import os
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
 )
 
@@ -22,6 +24,13 @@ from fraiseql_assets.endpoints import of_running_stack
 
 DEFAULT_DATA_DIR = Path(".fraiseql")
 """Where `dev` keeps the embedded servers' data and Dagster's home."""
+
+
+SECRETS_DIR = "FRAISEQL_SECRETS_DIR"
+"""Names the folder with a file for each setting that is a secret, under its variable's name."""
+
+DAGSTER_USER = "dagster"
+"""The user that has the password of Dagster's web server."""
 
 
 class Settings(BaseSettings):
@@ -75,6 +84,17 @@ class Settings(BaseSettings):
         description="The Flight service's HTTP side: where it listens and is called.",
     )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
+    dagster_hosts: list[str] = Field(
+        default=[],
+        description="Further host names by which Dagster's web server may be called, beside the "
+        "one of `FRAISEQL_DAGSTER_URL`, as a JSON list.",
+    )
+    dagster_password: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="The password of Dagster's web server, for the user `dagster`; unset, whoever "
+        "can reach it may use it.",
+    )
 
     # GraphQL.
     schema_path: Path | None = Field(
@@ -286,6 +306,12 @@ class Settings(BaseSettings):
         description="The memory of the search engine that `dev` starts, as Java's heap.",
     )
 
+    clickhouse_external_sources: bool = Field(
+        default=False,
+        description="Whether statements on the ClickHouse that `dev` starts may read and write "
+        "files and other servers (`file`, `url`, `s3`, `remote` and others).",
+    )
+
     # How much at once.
     batch_rows: int = Field(
         default=10_000, ge=1, description="Messages decoded together, rows per Arrow batch."
@@ -368,6 +394,13 @@ class Settings(BaseSettings):
         default=3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
     )
 
+    @property
+    def dagster_login(self) -> tuple[str, str] | None:
+        """The user and the password of Dagster's web server, if it has one."""
+        if self.dagster_password is None:
+            return None
+        return DAGSTER_USER, self.dagster_password.get_secret_value()
+
     def has_plane(self, name: str) -> bool:
         """Whether the plane of this name is switched on."""
         return bool(getattr(self, f"{name}_plane"))
@@ -381,10 +414,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then `.env`, then a local stack that runs."""
+        """Arguments, then the environment, then `.env`, then files of secrets, then a local stack
+        that runs."""
         running = of_running_stack(DEFAULT_DATA_DIR)
         local = DotEnvSettingsSource(settings_cls, env_file=running)
-        return init_settings, env_settings, dotenv_settings, local
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=os.environ.get(SECRETS_DIR))
+        return init_settings, env_settings, dotenv_settings, secrets, local
 
 
 def variable(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One process holds a data folder; a second one is told so."""
+"""Locks a data folder for one process, and closes it to other users."""
 
 import fcntl
 import os
@@ -9,16 +9,19 @@ from pathlib import Path
 LOCK_NAME = "lock"
 
 
+PRIVATE = 0o700
+
+
 class FolderInUse(Exception):
-    """Another process works on the data folder."""
+    """Another process uses the data folder."""
 
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Holds a folder for the length of the block. The lock goes with the process, however it ends.
+    """Locks a folder during the block. The lock ends with the process, however it ends.
 
     Raises:
-        FolderInUse: another process holds it; the message names the folder and the process.
+        FolderInUse: another process has locked it. The message names the folder and the process.
     """
     path = folder / LOCK_NAME
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -36,3 +39,27 @@ def hold_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Lets only the owner read files that are created during the block, also by programs that are
+    started in it."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def make_private(folder: Path) -> None:
+    """Creates the folder if it does not exist, and closes it to other users.
+
+    The mode of a folder that held other files before is not changed.
+
+    Raises:
+        OSError: it cannot be created, or belongs to another user.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    if (folder / LOCK_NAME).exists() or not any(folder.iterdir()):
+        folder.chmod(PRIVATE)

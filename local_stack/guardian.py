@@ -1,8 +1,8 @@
-"""Leaving no process behind, however this one ends.
+"""Ensures that no process of the stack remains, however it ends.
 
-The process that a person started becomes the guardian of a second one that does the work. Each
-sees to the other's end: when the worker is gone, the guardian kills whatever the worker has left,
-grandchildren too; when the guardian is killed, the worker is told to end and does so in order.
+The process that the user started becomes the guardian of a second process, the worker, which does
+the work. When the worker has ended, the guardian kills all remaining descendants. When the guardian
+is killed, the worker receives a signal and shuts down in order.
 """
 
 import os
@@ -19,14 +19,14 @@ from local_stack.programs import prctl, tied_to_parent
 PR_SET_CHILD_SUBREAPER = 36
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""The signals by which a person or a system asks for the end."""
+"""The signals that end the stack."""
 
 
 def guard() -> None:
-    """Goes on in a child process, watched over; only there this function returns.
+    """Forks a child process and returns in it. The calling process becomes its guardian.
 
-    The process that calls it waits for the child, passes signals on to it, and exits as it does,
-    with no descendant left. Call it before there are threads.
+    The guardian waits for the child, forwards signals to it, kills all remaining descendants, and
+    exits with the child's exit code. Call this before any thread is started.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -47,13 +47,13 @@ def _watch(child: int, watched: set[signal.Signals]) -> NoReturn:
     code = None
     while code is None:
         if signal.sigwait(watched) != signal.SIGCHLD:
-            # A Ctrl-C has reached the child as well, which takes a second request for the first.
+            # The child has received a Ctrl-C as well. A second request changes nothing.
             os.kill(child, signal.SIGTERM)
         for process, status in ended_children():
             if process == child:
                 code = os.waitstatus_to_exitcode(status)
     kill_descendants()
-    # Nothing of what this process had set up before it became two is its own to end.
+    # Exit handlers that were registered before the fork belong to the child.
     os._exit(code if code >= 0 else 128 - code)
 
 
@@ -63,7 +63,7 @@ def adopt_orphans() -> None:
 
 
 def kill_descendants() -> None:
-    """Kills every descendant and waits until there is none."""
+    """Kills all descendants and waits until none is left."""
     while descendants := _living_descendants():
         for process in descendants:
             try:
@@ -80,7 +80,7 @@ def _living_descendants() -> list[psutil.Process]:
 
 
 def ended_children() -> Iterator[tuple[int, int]]:
-    """Children that have ended and not been waited for, each with its status, now waited for."""
+    """Reaps children that have ended. Yields the process id and the status of each."""
     while True:
         try:
             process, status = os.waitpid(-1, os.WNOHANG)
@@ -92,9 +92,9 @@ def ended_children() -> Iterator[tuple[int, int]]:
 
 
 def collect_orphans(own: Collection[int]) -> None:
-    """Waits for adopted processes that have ended; not for `own`, which whoever started them does.
+    """Reaps adopted processes that have ended, so that no zombies remain.
 
-    Without it they would stay as zombies until this process ends.
+    It leaves the processes in `own` to the code that started them.
     """
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):

@@ -1,4 +1,4 @@
-"""NATS's files: how large they may grow, and whether they can be written.
+"""The limit of the size of NATS's files, and whether they can be written.
 
 After a full disk a stream refuses every write until its server is restarted, even when there is
 room again. The server reports this when it is asked to delete nothing.
@@ -14,18 +14,18 @@ from fraiseql_assets.stream.log import NO_SUBJECT, PURGE_FAILED
 from fraiseql_assets.stream.wire import Wire, WireError
 
 KEPT_FREE_BYTES = 256 * 2**20
-"""What NATS leaves to other programs on the disk, and what a restart needs to be of use."""
+"""Space that NATS leaves free on the disk. A restart helps only if there is so much."""
 PROBE_SECONDS = 2.0
 
 
 def largest_store(folder: Path) -> int:
-    """How many bytes the files may take: what they take now, and all room but a remainder."""
+    """How many bytes the files may take: their size now, and the free space without a reserve."""
     used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return max(KEPT_FREE_BYTES, used + shutil.disk_usage(folder).free - KEPT_FREE_BYTES)
 
 
 def needs_restart(folder: Path, url: str) -> bool:
-    """Whether a stream refuses writes although the disk has room. Never raises."""
+    """Whether a stream refuses writes although the disk has space. Never raises."""
     try:
         return shutil.disk_usage(folder).free >= KEPT_FREE_BYTES and _refuses_writes(url)
     except (WireError, OSError, ValueError, KeyError):
@@ -40,5 +40,5 @@ def _refuses_writes(url: str) -> bool:
     return any(answer.get("error", {}).get("err_code") == PURGE_FAILED for answer in answers)
 
 
-def _ask(wire: Wire, what: str, request: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(wire.request(f"$JS.API.{what}", json.dumps(request).encode()))
+def _ask(wire: Wire, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(wire.request(f"$JS.API.{operation}", json.dumps(request).encode()))

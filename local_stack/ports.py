@@ -1,4 +1,4 @@
-"""The ports of a local stack, by the settings whose addresses they are in."""
+"""The ports of a local stack, by the names of the settings that hold their addresses."""
 
 import socket
 from contextlib import ExitStack
@@ -19,22 +19,22 @@ TITLES = {
     "flight_url": "Flight",
     "http_url": "Flight over HTTP",
 }
-"""What is at each address, as a person knows it."""
+"""The name of the server at each address, for messages."""
 
 
 class PortTaken(StackError):
-    """Another program listens on a port that the stack needs."""
+    """Another program listens on a port of the stack."""
 
 
 SERVES = {"clickhouse_url": "analytics", "elasticsearch_url": "operational"}
-"""The plane that a server is there for."""
+"""The plane that a server belongs to."""
 
 
 def default_ports(settings: Settings) -> dict[str, int]:
-    """The ports in the settings' defaults, without those of planes that are switched off.
+    """The ports of the settings' defaults, without those of planes that are switched off.
 
     Raises:
-        PortTaken: another program has some of them; the message names each.
+        PortTaken: other programs listen on some of them. The message names each.
     """
     ports = {
         name: _port_of(Settings.model_fields[name].default)
@@ -51,12 +51,12 @@ def default_ports(settings: Settings) -> dict[str, int]:
 
 
 def free_ports() -> dict[str, int]:
-    """Ports that nobody listens on now."""
+    """Ports on which no program listens now."""
     return dict(zip(TITLES, distinct_free_ports(len(TITLES)), strict=True))
 
 
 def distinct_free_ports(count: int) -> list[int]:
-    """So many ports that nobody listens on now, no two the same."""
+    """`count` different ports on which no program listens now."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -73,7 +73,7 @@ def _port_of(default: str | SecretStr) -> int:
 
 def _is_taken(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do, so that connections of the last one that linger are no hindrance.
+        # Servers set it too, so that old connections in TIME_WAIT do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

@@ -1,8 +1,8 @@
-"""Whether a server answers: quick looks that never raise."""
+"""Quick tests whether a server answers. They never raise."""
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody takes connections on the port."""
+    """Whether a server accepts connections on the port."""
     try:
         with socket.create_connection((HOST, port), timeout=SECONDS):
             return True
@@ -21,7 +21,7 @@ def accepts(port: int) -> bool:
 
 
 def greets(port: int, greeting: bytes) -> bool:
-    """Whether the server's first bytes are the greeting."""
+    """Whether the first bytes that the server sends are the greeting."""
     try:
         with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
             return connection.recv(len(greeting)) == greeting
@@ -29,11 +29,11 @@ def greets(port: int, greeting: bytes) -> bool:
         return False
 
 
-def answers(port: int, path: str) -> bool:
-    """Whether a GET of the path is answered with success."""
+def answers(port: int, path: str, headers: Mapping[str, str] | None = None) -> bool:
+    """Whether the response to a GET of the path has a status below 300."""
     connection = HTTPConnection(HOST, port, timeout=SECONDS)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=dict(headers or {}))
         return connection.getresponse().status < 300
     except (OSError, HTTPException):
         return False
@@ -41,13 +41,13 @@ def answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def is_settled(port: int) -> bool:
-    """Whether a search engine has started the indices that it holds, as far as it can."""
+def is_settled(port: int, headers: Mapping[str, str]) -> bool:
+    """Whether a search engine has started its indices, except those that cannot be started."""
     try:
         with closing(HTTPConnection(HOST, port, timeout=SECONDS)) as connection:
-            connection.request("GET", "/_cluster/health")
+            connection.request("GET", "/_cluster/health", headers=dict(headers))
             health = json.loads(connection.getresponse().read())
-            # One that cannot be started must not keep the others from being used.
+            # An index that cannot be started must not block the stack.
             under_way = (
                 "initializing_shards",
                 "number_of_in_flight_fetch",
@@ -58,12 +58,15 @@ def is_settled(port: int) -> bool:
         return False
 
 
-def agrees(port: int, question: str, holds: Callable[[Any], bool]) -> bool:
-    """Whether what Dagster's web server answers to a GraphQL query is as it should be."""
+def agrees(
+    port: int, question: str, holds: Callable[[Any], bool], headers: Mapping[str, str] | None = None
+) -> bool:
+    """Whether `holds` accepts the response of Dagster's web server to a GraphQL query."""
     connection = HTTPConnection(HOST, port, timeout=SECONDS)
     try:
         body = json.dumps({"query": question})
-        connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        connection.request("POST", "/graphql", body, headers)
         return holds(json.loads(connection.getresponse().read()))
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return False

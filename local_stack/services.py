@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from fraiseql_assets.settings import DAGSTER_USER, get_settings
+from local_stack.access import login
 from local_stack.demo import COMPILED_SCHEMA
 from local_stack.probes import HOST, accepts, agrees, answers
 from local_stack.programs import Program
@@ -26,7 +28,7 @@ DAEMON_HEALTH = "{instance {daemonHealth {allDaemonStatuses {required healthy}}}
 
 
 def setup(servers: Sequence[str], *, off: Sequence[str]) -> Program:
-    """`fraiseql-assets setup` on the servers, with planes switched off."""
+    """`fraiseql-assets setup` on the servers, without the planes in `off`."""
     return Program(
         name="setup",
         title="Streams, tables and templates",
@@ -39,10 +41,11 @@ def setup(servers: Sequence[str], *, off: Sequence[str]) -> Program:
 
 
 def dagster(home: Path, port: int, code_port: int, servers: Sequence[str]) -> list[Program]:
-    """Dagster: the code server, where runs execute too, the web server, and the daemon.
+    """Dagster: the code server, which also executes runs, the web server, and the daemon.
 
-    The code server starts first and alone, since two programs that open a new instance race to
-    create it. It waits for the servers, because its partitions begin where log and planes do.
+    The code server starts first, because two programs that open a new instance at the same time
+    would both create it. It waits for the servers, because the first partition depends on the log
+    and the planes.
     """
     workspace = home / "workspace.yaml"
 
@@ -53,6 +56,8 @@ def dagster(home: Path, port: int, code_port: int, servers: Sequence[str]) -> li
         )
         workspace.write_text(WORKSPACE.format(host=HOST, port=code_port, name=DEFINITIONS))
 
+    password = get_settings().dagster_password
+    headers = login(DAGSTER_USER, password.get_secret_value()) if password else {}
     environment = {"DAGSTER_HOME": str(home), "FRAISEQL_START_SENSORS": "true"}
     code = Program(
         name="dagster-code",
@@ -71,10 +76,10 @@ def dagster(home: Path, port: int, code_port: int, servers: Sequence[str]) -> li
         name="dagster",
         title="Dagster",
         command=(
-            *(_script("dagster-webserver"), "--workspace", str(workspace)),
-            *("--host", HOST, "--port", str(port)),
+            *(sys.executable, "-m", "fraiseql_assets.defs.web_server"),
+            *("--workspace", str(workspace), "--host", HOST, "--port", str(port)),
         ),
-        is_ready=partial(answers, port, "/server_info"),
+        is_ready=partial(answers, port, "/server_info", headers),
         addresses={"dagster_url": f"http://{HOST}:{port}"},
         environment=environment,
         needs=(code.name,),
@@ -83,7 +88,7 @@ def dagster(home: Path, port: int, code_port: int, servers: Sequence[str]) -> li
         name="dagster-daemon",
         title="Dagster's daemon",
         command=(_script("dagster-daemon"), "run", "--workspace", str(workspace)),
-        is_ready=partial(agrees, port, DAEMON_HEALTH, _all_healthy),
+        is_ready=partial(agrees, port, DAEMON_HEALTH, _all_healthy, headers),
         environment=environment,
         needs=(code.name, "setup"),
     )
@@ -106,9 +111,9 @@ def flight(port: int, http_port: int) -> Program:
 
 
 def demo(loaded: Path) -> Program:
-    """What loads a shop's data and publishes what happens there, on and on.
+    """The demo: loads a shop's data, then publishes its events until it is stopped.
 
-    It is ready when the database is; then it makes the file `loaded`.
+    It is ready when the database is loaded. It then creates the file `loaded`.
     """
     return Program(
         name="demo",
@@ -118,7 +123,7 @@ def demo(loaded: Path) -> Program:
         settings={"schema_path": str(COMPILED_SCHEMA)},
         prepare=partial(loaded.unlink, missing_ok=True),
         needs=("setup",),
-        # It is mostly computing: a busy machine takes many times its usual fifteen.
+        # It needs processor time: on a busy machine it takes many times the usual 15 seconds.
         start_seconds=600.0,
     )
 

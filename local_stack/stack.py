@@ -1,4 +1,4 @@
-"""A local stack: its folder, its programs, and their addresses."""
+"""A local stack: its data folder, its programs and their addresses."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,9 +11,9 @@ from fraiseql_assets.setup import PLANES
 from local_stack import servers, services
 from local_stack.elasticsearch.engines import ELASTICSEARCH, Engine
 from local_stack.elasticsearch.jars import EngineMissing, ensure_home, home_of
-from local_stack.folder import FolderInUse, hold_folder
+from local_stack.folder import FolderInUse, hold_folder, make_private, private_files
 from local_stack.ports import distinct_free_ports
-from local_stack.programs import Program, StackError, said
+from local_stack.programs import Program, StackError, describe_error
 
 LEAST_FREE_BYTES = 256 * 2**20
 
@@ -26,22 +26,29 @@ class FolderUnusable(StackError):
 
 @contextmanager
 def data_folder(folder: Path) -> Iterator[Path]:
-    """The data folder, made where it is missing, held for the length of the block; absolute.
+    """Creates the data folder if it does not exist, and locks it during the block. Yields its
+    absolute path.
+
+    Other users can neither enter it nor read what is written there.
 
     Raises:
-        FolderUnusable: another stack has it, it cannot be written to, or its disk is full.
+        FolderUnusable: another stack uses it, it cannot be written to, or its disk is full.
     """
     folder = folder.absolute()
     with ExitStack() as held:
         try:
-            logs_of(folder).mkdir(parents=True, exist_ok=True)
+            make_private(folder)
+            held.enter_context(private_files())
+            logs_of(folder).mkdir(exist_ok=True)
             free = shutil.disk_usage(folder).free
             held.enter_context(hold_folder(folder))
         except FolderInUse as error:
             text = str(error)
             raise FolderUnusable(text[:1].upper() + text[1:]) from error
         except OSError as error:
-            raise FolderUnusable(f"The data folder cannot be used: {said(error)}") from error
+            raise FolderUnusable(
+                f"The data folder cannot be used: {describe_error(error)}"
+            ) from error
         if free < LEAST_FREE_BYTES:
             raise FolderUnusable(
                 f"The disk of {folder} has {free / 2**20:,.0f} MiB left, and the stack needs "
@@ -52,21 +59,23 @@ def data_folder(folder: Path) -> Iterator[Path]:
 
 
 def logs_of(folder: Path) -> Path:
-    """Where the programs' logs are."""
+    """The folder of the programs' logs."""
     return folder / "logs"
 
 
 def available_planes(
     settings: Settings, engine: Engine, report: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """The planes that are switched on and whose servers are on this machine or can be fetched;
-    what cannot is reported in a sentence."""
+    """The planes that are switched on and whose servers are installed or can be downloaded.
+
+    `report` gets a sentence for each that is not available.
+    """
     on = tuple(name for name in PLANES if settings.has_plane(name))
     if "operational" not in on:
         return on
     try:
         if not home_of(engine).exists():
-            report(f"{engine.title} {engine.version} is fetched, once.")
+            report(f"{engine.title} {engine.version} is downloaded, once.")
         ensure_home(engine)
     except EngineMissing as error:
         report(f"{error} Until then there is no operational plane.")
@@ -82,7 +91,7 @@ def layers(
     planes: Collection[str] = PLANES,
     engine: Engine = ELASTICSEARCH,
 ) -> Layers:
-    """Everything that `dev` runs, each knowing where all the others are.
+    """All programs of `dev`: the servers, and what runs on them with all addresses.
 
     Raises:
         ServerMissing: an embedded server is not installed.
@@ -97,10 +106,9 @@ def layers(
         *([services.demo(folder / "demo.loaded")] if demo else []),
     ]
     known = variables([below, above])
-    return [
-        [replace(program, environment={**known, **program.environment}) for program in layer]
-        for layer in (below, above)
-    ]
+    # A server knows its own password only.
+    informed = [replace(program, environment={**known, **program.environment}) for program in above]
+    return [below, informed]
 
 
 def embedded_servers(
@@ -110,10 +118,10 @@ def embedded_servers(
     planes: Collection[str] = PLANES,
     engine: Engine = ELASTICSEARCH,
 ) -> list[Program]:
-    """The servers alone, without those of planes that are off.
+    """The embedded servers of the planes.
 
     Raises:
-        ServerMissing: one is not installed.
+        ServerMissing: a server is not installed.
     """
     programs = [servers.nats(folder / "nats", ports["nats_url"])]
     if "analytics" in planes:
@@ -125,7 +133,7 @@ def embedded_servers(
 
 
 def addresses(programs: Layers) -> dict[str, str]:
-    """Where everything is, by the names of the settings."""
+    """All addresses, by the names of the settings."""
     return {
         setting: address
         for layer in programs
@@ -135,7 +143,7 @@ def addresses(programs: Layers) -> dict[str, str]:
 
 
 def variables(programs: Layers) -> dict[str, str]:
-    """The addresses, and what else follows from the programs, as environment variables."""
+    """The addresses and other settings of the programs, as environment variables."""
     settings = addresses(programs)
     for layer in programs:
         for program in layer:

@@ -1,4 +1,4 @@
-"""Keeping programs running: started side by side, restarted when they die, ended in order."""
+"""Keeps programs running: starts them in parallel, restarts them, and stops them in order."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_stack.guardian import collect_orphans
-from local_stack.programs import Program, StackError, said, start
+from local_stack.programs import Program, StackError, describe_error, start
 
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.2
@@ -19,11 +19,11 @@ END_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A program that has lived so long is no longer said to fail in a row."""
+"""A program that ran for so long before it ended has no earlier failures counted."""
 
 
 class StartFailed(StackError):
-    """A program of the stack could not be started; the message says which and why."""
+    """A program could not be started. The message says which and why."""
 
 
 @dataclass(slots=True)
@@ -35,19 +35,21 @@ class _Child:
     started: float = 0.0
     ready: bool = False
     failures: int = 0
-    """How often in a row it has died."""
-    again_at: float = 0.0
+    """How often it has ended in a row."""
+    retry_at: float = 0.0
 
 
 class Supervisor:
-    """Runs programs in layers: all start as soon as what they need answers; the last layer ends
-    first. To be used from the main thread, as a context manager that ends everything.
+    """Runs programs in layers. Each starts as soon as the programs that it needs answer. The last
+    layer is stopped first.
+
+    Use it from the main thread, as a context manager that stops everything.
     """
 
     def __init__(
         self, layers: Sequence[Sequence[Program]], logs: Path, report: Callable[[str], None]
     ) -> None:
-        """Logs go to `logs` as `<name>.log`; `report` gets a line for each death."""
+        """Writes logs to `<logs>/<name>.log`. `report` gets a line whenever a program ends."""
         self._layers = [[_Child(program) for program in layer] for layer in layers]
         self._children = {child.program.name: child for layer in self._layers for child in layer}
         self._logs, self._report = logs, report
@@ -60,7 +62,7 @@ class Supervisor:
         self.end()
 
     def stop(self, *_: object) -> None:
-        """Makes `bring_up` and `watch` return soon. Fit for a signal handler."""
+        """Makes `bring_up` and `watch` return soon. Safe to call in a signal handler."""
         self._stopping = True
 
     @property
@@ -70,11 +72,11 @@ class Supervisor:
 
     @property
     def is_up(self) -> bool:
-        """Whether everything has answered, and the end is not asked for."""
+        """Whether every program has answered and `stop` was not called."""
         return not self.waiting_for and not self._stopping
 
     def bring_up(self, on_ready: Callable[[Program, float], None]) -> Iterator[None]:
-        """Starts everything; yields while waiting, and ends when all answer or `stop` was called.
+        """Starts everything. Yields while it waits; ends when all answer or `stop` was called.
 
         `on_ready` gets each program as it answers, with the seconds since its start.
 
@@ -94,7 +96,7 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
 
     def watch(self) -> None:
-        """Restarts what dies or says that it needs a restart, until `stop` is called."""
+        """Restarts programs that end, or that need a restart, until `stop` is called."""
         examined = time.monotonic()
         while not self._stopping:
             self._restart_dead()
@@ -104,7 +106,7 @@ class Supervisor:
             time.sleep(WATCH_SECONDS)
 
     def end(self) -> None:
-        """Ends everything, the last layer first; what does not end in time is killed."""
+        """Stops everything, the last layer first. Kills what does not stop in time."""
         for layer in reversed(self._layers):
             running = [child for child in layer if child.process and child.process.poll() is None]
             for child in running:
@@ -125,7 +127,9 @@ class Supervisor:
         try:
             child.process = start(child.program, log)
         except OSError as error:
-            raise StartFailed(f"{child.program.title} cannot be started: {said(error)}") from error
+            raise StartFailed(
+                f"{child.program.title} cannot be started: {describe_error(error)}"
+            ) from error
         child.started = time.monotonic()
 
     def _has_become_ready(self, child: _Child) -> bool:
@@ -134,12 +138,12 @@ class Supervisor:
         if code is not None:
             if program.once and code == 0:
                 return True
-            raise StartFailed(f"{program.title} {how(code)}{self._last_words(child)}")
+            raise StartFailed(f"{program.title} {describe_exit(code)}{self._log_summary(child)}")
         if not program.once and program.is_ready():
             return True
         if time.monotonic() - child.started > program.start_seconds:
             silent = f"{program.title} does not answer after {program.start_seconds:.0f} s"
-            raise StartFailed(f"{silent}{self._last_words(child)}")
+            raise StartFailed(f"{silent}{self._log_summary(child)}")
         return False
 
     def _restart_dead(self) -> None:
@@ -150,8 +154,8 @@ class Supervisor:
             if not child.ready or child.program.once:
                 continue
             if child.process is None:
-                if now >= child.again_at:
-                    self._try_again(child)
+                if now >= child.retry_at:
+                    self._retry(child)
                 continue
             code = child.process.poll()
             if code is None:
@@ -159,12 +163,11 @@ class Supervisor:
             self._sweep(child)
             child.process = None
             self._count_failure(child, now)
-            self._report(
-                f"{child.program.title} {how(code)}; it is started again{self._last_words(child)}"
-            )
+            ended = f"{child.program.title} {describe_exit(code)}; it is started again"
+            self._report(f"{ended}{self._log_summary(child)}")
 
     def _end_stuck(self) -> None:
-        """Ends programs that need a restart; they are then started again like any that died."""
+        """Stops programs that need a restart. They are then started again like all that end."""
         for child in self._children.values():
             if child.ready and child.process and child.program.needs_restart():
                 self._report(f"{child.program.title} can no longer write; it is restarted")
@@ -173,9 +176,9 @@ class Supervisor:
     def _count_failure(self, child: _Child, now: float) -> None:
         child.failures = child.failures + 1 if now - child.started < STEADY_SECONDS else 1
         pause = FIRST_PAUSE_SECONDS * 2 ** (child.failures - 1)
-        child.again_at = now + min(pause, LONGEST_PAUSE_SECONDS)
+        child.retry_at = now + min(pause, LONGEST_PAUSE_SECONDS)
 
-    def _try_again(self, child: _Child) -> None:
+    def _retry(self, child: _Child) -> None:
         try:
             self._start(child)
         except StartFailed as error:
@@ -184,7 +187,7 @@ class Supervisor:
             self._report(str(error))
 
     def _sweep(self, child: _Child) -> None:
-        """Kills what is left of the process and of those it has started."""
+        """Kills the process and its process group, if they still run."""
         if child.process is None:
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -194,18 +197,18 @@ class Supervisor:
     def _log(self, child: _Child) -> Path:
         return self._logs / f"{child.program.name}.log"
 
-    def _last_words(self, child: _Child) -> str:
-        """Where to read on, and the last line that is there."""
+    def _log_summary(self, child: _Child) -> str:
+        """The path of the log, and its last line."""
         log = self._log(child)
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
             lines = file.read().decode(errors="replace").split("\n")
-        words = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f" (log: {log}{f', which ends: {words[:200]}' if words else ''})"
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f" (log: {log}{f', which ends: {last[:200]}' if last else ''})"
 
 
-def how(code: int) -> str:
-    """How a process ended, in words."""
+def describe_exit(code: int) -> str:
+    """A sentence part that says how a process ended."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"

@@ -6,11 +6,20 @@ from contextlib import contextmanager
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from fraiseql_assets.settings import Settings, get_settings, problems_of
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+LINE_BREAK = "\n"
+
+
+def printable(text: str, *, keep: str = "", mark: str = "�") -> str:
+    """The text with `mark` for every character that would break a line or control a terminal,
+    except those in `keep`."""
+    return "".join(c if c.isprintable() or c in keep else mark for c in text)
 
 
 def read_settings() -> Settings:
@@ -29,7 +38,7 @@ def said_plainly(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        err.print(f"[red]✗[/red] {error}", soft_wrap=True)
+        err.print(f"[red]✗[/red] {escape(printable(str(error), keep=LINE_BREAK))}", soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         err.print("stopped")

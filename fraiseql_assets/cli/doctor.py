@@ -8,7 +8,6 @@ from typing import Literal
 
 import requests
 
-from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.endpoints import of_running_stack
@@ -136,19 +135,23 @@ def _flight(settings: Settings) -> str:
 
 
 def _dagster(settings: Settings) -> str:
+    where = public_address(settings.dagster_url)
     try:
         answer = requests.get(
-            f"{settings.dagster_url}/server_info", timeout=settings.probe_timeout_seconds
+            f"{settings.dagster_url}/server_info",
+            timeout=settings.probe_timeout_seconds,
+            auth=settings.dagster_login,
         )
+        if answer.status_code == 401:
+            raise _Wrong(f"Dagster at {where} asks for a password: set FRAISEQL_DAGSTER_PASSWORD.")
         answer.raise_for_status()
         version = answer.json()["dagster_version"]
     except (requests.RequestException, KeyError, ValueError) as error:
         raise _Wrong(
-            f"Dagster at {without_credentials(settings.dagster_url)} does not answer "
-            f"({type(error).__name__}). Check that its web server runs and that "
-            "FRAISEQL_DAGSTER_URL names it."
+            f"Dagster at {where} does not answer ({type(error).__name__}). "
+            "Check that its web server runs and that FRAISEQL_DAGSTER_URL names it."
         ) from error
-    return f"{without_credentials(settings.dagster_url)}, version {version}"
+    return f"{where}, version {version}"
 
 
 def _postgres(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 """A stream of record batches written as a file of some format, batch by batch."""
 
 import os
+import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -91,9 +92,11 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # Whoever else can write to the folder cannot make this another file.
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
-        with part.open("wb") as file:
+        with open(descriptor, "wb") as file:
             yield file
         part.replace(path)
     except BaseException:

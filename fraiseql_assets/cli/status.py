@@ -7,7 +7,6 @@ from typing import Any
 
 import requests
 
-from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.datasets import DATASETS, EVENTS, REQUESTS, Dataset
 from fraiseql_assets.pipeline.pending import (
     beyond_log,
@@ -20,6 +19,7 @@ from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, merge
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
+from fraiseql_assets.stream.access import public_address
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
@@ -191,18 +191,22 @@ def _position(ranges: list[SequenceRange], missing: list[SequenceRange]) -> int:
 
 
 def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:
-    url = f"{settings.dagster_url}/graphql"
+    url, where = f"{settings.dagster_url}/graphql", public_address(settings.dagster_url)
     try:
         answer = requests.post(
-            url, json={"query": RUNS_QUERY}, timeout=settings.probe_timeout_seconds
+            url,
+            json={"query": RUNS_QUERY},
+            timeout=settings.probe_timeout_seconds,
+            auth=settings.dagster_login,
         )
+        if answer.status_code == 401:
+            return (), f"Dagster at {where} asks for a password: set FRAISEQL_DAGSTER_PASSWORD."
         answer.raise_for_status()
         results = answer.json()["data"]["runsOrError"]["results"]
     except (requests.RequestException, KeyError, TypeError, ValueError) as error:
         return (), (
-            f"Dagster at {without_credentials(settings.dagster_url)} does not answer "
-            f"({type(error).__name__}). Check that its web server runs and that "
-            "FRAISEQL_DAGSTER_URL names it."
+            f"Dagster at {where} does not answer ({type(error).__name__}). "
+            "Check that its web server runs and that FRAISEQL_DAGSTER_URL names it."
         )
     return tuple(_run(result) for result in results), None
 

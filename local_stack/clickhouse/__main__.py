@@ -5,55 +5,63 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Annotated, NoReturn
 
 import typer
 
+from fraiseql_assets.settings import get_settings
+from local_stack.access import CLICKHOUSE_PASSWORD
 from local_stack.folder import FolderInUse, hold_folder
 
-PASSWORD_VARIABLE = "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD"
-IN_USE, PORT_TAKEN, NO_FOLDER = 3, 4, 5
-SECONDS_TO_END = 3.0
+NO_PASSWORD, IN_USE, PORT_TAKEN, NO_FOLDER = 2, 3, 4, 5
+SHUTDOWN_SECONDS = 3.0
 
 
 def serve(
     data_dir: Annotated[Path, typer.Option(help="The folder that holds the tables.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8123,
-    user: Annotated[str, typer.Option(help="The one user there is.")] = "default",
+    user: Annotated[str, typer.Option(help="The only user.")] = "default",
 ) -> None:
     """Serve ClickHouse's HTTP interface over the chDB engine, until SIGTERM or Ctrl-C.
 
-    The user's password is taken from FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD; without it there is none.
+    The user's password is taken from FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD, which must be set.
     """
-    # Whoever signals early is heard all the same: the server looks once it is up.
-    asked_to_end = threading.Event()
+    password = os.environ.get(CLICKHOUSE_PASSWORD)
+    if not password:
+        _refuse(f"{CLICKHOUSE_PASSWORD} is not set: it is the password of {user}", NO_PASSWORD)
+    # An early signal is kept: the server looks once it is up. `put` may interrupt `get` anywhere;
+    # an event's `set` would wait for the lock of its `wait`.
+    ended: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_end.set())
+        signal.signal(number, lambda received, _: ended.put(received))
     if "?" in str(data_dir.resolve()):
-        # To the engine a path is an address, which would end there, in another folder.
+        # The engine reads the path as a URL, whose path ends at the '?': another folder.
         _refuse(f"cannot use the data folder {data_dir}: its path has a '?' in it", NO_FOLDER)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with hold_folder(data_dir):
-            _serve(data_dir.resolve() / "store", host, port, user, asked_to_end)
+            _serve(data_dir.resolve() / "store", host, port, (user, password), ended)
     except FolderInUse as error:
         _refuse(str(error), IN_USE)
     except OSError as error:
         _refuse(f"cannot use the data folder {data_dir}: {error}", NO_FOLDER)
 
 
-def _serve(store: Path, host: str, port: int, user: str, asked_to_end: threading.Event) -> None:
-    # A ClickHouse server in a container keeps UTC; the engine reads this when it is loaded, which
-    # takes a third of a second that --help need not wait for.
+def _serve(
+    store: Path, host: str, port: int, login: tuple[str, str], ended: "SimpleQueue[int]"
+) -> None:
+    # A ClickHouse server in a container uses UTC. The engine reads this when it is imported, here
+    # rather than above, since the import takes a third of a second and --help does not need it.
     os.environ["TZ"] = "UTC"
     from local_stack.clickhouse.engine import Engine
     from local_stack.clickhouse.front import Front
     from local_stack.clickhouse.request import Credentials
     from local_stack.clickhouse.server import HttpServer
 
-    engine = Engine(store)
-    front = Front(engine, Credentials(user, os.environ.get(PASSWORD_VARIABLE, "")))
+    engine = Engine(store, external_sources=get_settings().clickhouse_external_sources)
+    front = Front(engine, Credentials(*login))
     try:
         server = HttpServer((host, port), front)
     except OSError as error:
@@ -63,12 +71,12 @@ def _serve(store: Path, host: str, port: int, user: str, asked_to_end: threading
             PORT_TAKEN,
         )
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    asked_to_end.wait()
+    ended.get()
     server.shutdown()
     server.server_close()
     engine.kill_all()
-    if not server.hang_up(SECONDS_TO_END):
-        # A client that takes nothing keeps its thread waiting; the tables are whole without it.
+    if not server.hang_up(SHUTDOWN_SECONDS):
+        # A client that does not read blocks its thread. The tables are complete without it.
         sys.stderr.flush()
         os._exit(0)
     front.close()

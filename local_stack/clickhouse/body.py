@@ -1,4 +1,4 @@
-"""A request's body, read piece by piece, whole or not at all."""
+"""Reads the body of a request piece by piece, and detects a truncated one."""
 
 import socket
 from io import BufferedIOBase
@@ -9,21 +9,21 @@ MOST_BYTES_OF_A_LINE = 8192
 
 
 class Body:
-    """The body of one request: of a length that was said, or chunked.
+    """The body of one request, with a length or chunked.
 
-    Raises `QueryError` from every read when the body ends before its end, so that what was sent is
-    not taken for all of it.
+    Every read raises `QueryError` if the body is truncated, so that a part is never taken for the
+    whole.
     """
 
     def __init__(self, stream: BufferedIOBase, length: int | None) -> None:
-        """`length` is None for a chunked body."""
+        """`length` is None if the body is chunked."""
         self._stream = stream
         self._chunked = length is None
         self._left = length or 0
         self.is_read = length == 0
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Up to `size` bytes. Empty at the end."""
         parts: list[bytes] = []
         while not self.is_read and size:
             if self._chunked and not self._left and not self._next_chunk():
@@ -34,7 +34,7 @@ class Body:
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
     def skip(self, most: int) -> bool:
-        """Reads on to the end, if there is no more than that; whether the end was reached."""
+        """Reads and drops up to `most` bytes. Returns whether the end was reached."""
         try:
             while most > 0 and (piece := self.read(min(most, 1 << 20))):
                 most -= len(piece)
@@ -46,9 +46,9 @@ class Body:
         try:
             piece = self._stream.read(size)
         except (OSError, ValueError) as error:
-            raise _cut(f"the connection broke: {error}") from error
+            raise _truncated(f"the connection broke: {error}") from error
         if len(piece) < size:
-            raise _cut(f"{self._left - len(piece)} bytes are missing")
+            raise _truncated(f"{self._left - len(piece)} bytes are missing")
         self._left -= size
         if not self._left:
             if self._chunked:
@@ -62,7 +62,7 @@ class Body:
         try:
             self._left = int(size, 16)
         except ValueError as error:
-            raise _cut(f"{size[:20]!r} is no size of a chunk") from error
+            raise _truncated(f"{size[:20]!r} is no size of a chunk") from error
         if not self._left:
             while self._line().strip():
                 pass
@@ -73,14 +73,14 @@ class Body:
         try:
             line = self._stream.readline(MOST_BYTES_OF_A_LINE)
         except (OSError, ValueError) as error:
-            raise _cut(f"the connection broke: {error}") from error
+            raise _truncated(f"the connection broke: {error}") from error
         if not line.endswith(b"\n"):
-            raise _cut("it ends in the middle of its chunks")
+            raise _truncated("it ends in the middle of its chunks")
         return line
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the other end closed a connection from which something can be read."""
+    """Whether the other end has closed a readable connection."""
     try:
         return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -89,5 +89,5 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def _cut(what: str) -> QueryError:
-    return refusal(33, "CANNOT_READ_ALL_DATA", f"The request's body is not whole: {what}")
+def _truncated(what: str) -> QueryError:
+    return refusal(33, "CANNOT_READ_ALL_DATA", f"The request's body is truncated: {what}")

@@ -1,4 +1,4 @@
-"""Request and response bodies as the client compresses them: gzip, deflate, zstd, lz4."""
+"""Compression of request and response bodies: gzip, deflate, zstd and lz4."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ SUPPORTED = ("lz4", "zstd", "gzip", "deflate")
 
 
 class Encoder(Protocol):
-    """Packs a body piece by piece."""
+    """Compresses a body piece by piece."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -20,15 +20,15 @@ class Encoder(Protocol):
 
 
 def encoder(encoding: str | None) -> Encoder:
-    """An encoder for a Content-Encoding, or one that leaves everything as it is."""
+    """An encoder for a Content-Encoding. Without one, it changes nothing."""
     return _ENCODERS[encoding]()
 
 
 def decompressed(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """A body as it was before its Content-Encoding.
+    """A body without its Content-Encoding.
 
     Raises:
-        ValueError: the body is not what its encoding says, or ends half-way.
+        ValueError: the body does not have this encoding, or is truncated.
     """
     decoder = None
     try:
@@ -38,17 +38,17 @@ def decompressed(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
                 plain = decoder.decompress(piece)
                 if plain:
                     yield plain
-                # One frame may follow another.
+                # A body can consist of several frames.
                 piece = decoder.unused_data if decoder.eof else b""
                 decoder = None if decoder.eof else decoder
     except (zlib.error, zstandard.ZstdError, RuntimeError) as error:
         raise ValueError(f"The body is not {encoding}: {error}") from error
     if decoder:
-        raise ValueError(f"The {encoding} body ends half-way")
+        raise ValueError(f"The {encoding} body is truncated")
 
 
 def accepted(header: str) -> str | None:
-    """The first encoding that the client accepts and the front knows."""
+    """The first encoding that the client accepts and the front supports."""
     for item in header.split(","):
         name, _, weight = item.partition(";")
         if name.strip().lower() in SUPPORTED and weight.replace(" ", "") not in ("q=0", "q=0.0"):

@@ -1,8 +1,8 @@
-"""What is wrong with a query, as ClickHouse says it: a code, a message, an HTTP status."""
+"""Errors as ClickHouse reports them: a code, a message and an HTTP status."""
 
 
 class QueryError(Exception):
-    """A query that failed; the text is ClickHouse's own wording, with the code in it."""
+    """A query failed. The text is ClickHouse's message, which contains the code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -10,12 +10,12 @@ class QueryError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status that goes with the code."""
+        """The HTTP status for the code."""
         return _STATUS_OF_CODE.get(self.code, 500)
 
 
 def refusal(code: int, name: str, text: str) -> QueryError:
-    """An error that the front itself finds, worded like the engine's own."""
+    """An error of the front, in the form of the engine's errors."""
     return QueryError(code, f"Code: {code}. DB::Exception: {text}. ({name})")
 
 

@@ -42,5 +42,5 @@ _BY_NAME = {
 
 
 def content_type(name: str) -> str:
-    """The Content-Type of a result in a format."""
+    """The Content-Type of a format."""
     return _BY_NAME.get(name.lower(), _TEXT)

@@ -1,4 +1,4 @@
-"""Answering requests: who asks, the session, the statement, and what comes of it."""
+"""Answers requests: checks the user, opens the session, and executes the statement."""
 
 import secrets
 from collections.abc import Iterable, Iterator
@@ -16,35 +16,35 @@ from local_stack.clickhouse.sessions import Sessions
 from local_stack.clickhouse.statement import Statement, parse
 
 HELD_BYTES = 1 << 20
-"""As much of a result as is held back, so that an error in it is the answer's status."""
+"""How much of a result is held back, so that an early error sets the HTTP status."""
 STATEMENT_BYTES = 256 * 1024
-"""As much of a body as may be an INSERT before its rows: ClickHouse's max_query_size."""
+"""How much of a body may belong to an INSERT before its rows: ClickHouse's max_query_size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A result, at least its beginning without an error."""
+    """A result whose beginning is free of errors."""
 
     format: str | None = None
-    """None where the statement has no result."""
+    """None if the statement has no result."""
     pieces: Iterable[bytes] = ()
     length: int | None = 0
-    """Its bytes, where all of them are there."""
+    """Its size in bytes; None if it is not complete yet."""
     statistics: Statistics = field(default_factory=Statistics)
 
 
 class Front:
-    """Answers requests from an engine. Thread-safe."""
+    """Executes requests on an engine. Thread-safe."""
 
     def __init__(self, engine: Engine, credentials: Credentials) -> None:
         self._engine, self._credentials = engine, credentials
         self._sessions = Sessions(engine)
 
     def check(self, credentials: Credentials) -> None:
-        """Lets those in who know the user and the password.
+        """Accepts the right user and password.
 
         Raises:
-            QueryError: these do not.
+            QueryError: the user or the password is wrong.
         """
         right = [
             secrets.compare_digest(given.encode(), wanted.encode())
@@ -63,11 +63,11 @@ class Front:
 
     @contextmanager
     def answered(self, request: Request, peer: Peer) -> Iterator[Answer]:
-        """The answer to a request; what it needs is let go when the block ends.
+        """Yields the answer to a request. Its resources are released at the end of the block.
 
         Raises:
-            QueryError: there is none, or, from its pieces, the rest of it is missing.
-            PeerGone: the client does not wait for it.
+            QueryError: the statement fails. The pieces of the answer raise it too.
+            PeerGone: the client has disconnected.
         """
         statement, rows = _statement_and_rows(request)
         if request.reads_only and statement.kind in ("rows", "command"):
@@ -95,8 +95,10 @@ class Front:
         request: Request,
         peer: Peer,
     ) -> Answer:
+        session.check(statement, request.default_format)
         output_format = statement.format or request.default_format
         if statement.kind == "rows":
+            rows = session.check_rows(statement, request.default_format, rows)
             written = session.insert(statement, request.default_format, rows)
             return Answer(statistics=written)
         if statement.kind == "query":
@@ -110,12 +112,12 @@ class Front:
         return Answer(named, [result], len(result), statistics)
 
     def close(self) -> None:
-        """Ends the sessions that clients kept."""
+        """Closes the sessions that clients kept."""
         self._sessions.close()
 
 
 def _begun(running: RunningQuery, held: IO[bytes], output_format: str, whole: bool) -> Answer:
-    """The answer of a query, once its beginning is held, or all of it."""
+    """The answer of a query, as soon as its beginning, or all of it, is held."""
     pieces = running.pieces()
     length = None
     for piece in pieces:
@@ -130,13 +132,13 @@ def _begun(running: RunningQuery, held: IO[bytes], output_format: str, whole: bo
 
 
 def _statement_and_rows(request: Request) -> tuple[Statement, Iterator[bytes]]:
-    """The statement, from URL or body, and the rows that follow it."""
+    """The statement, from the URL or the body, and the rows behind it."""
     body = request.body
     if request.query.strip():
         statement = parse(request.query)
         if statement.kind == "rows":
             return statement, chain([statement.rows] if statement.rows else [], body)
-        # As ClickHouse has it, the body goes on where the URL's query ends.
+        # In ClickHouse, the body continues the query of the URL.
         rest = b"".join(body)
         return (parse(request.query + b"\n" + rest) if rest.strip() else statement), iter(())
     head = b""

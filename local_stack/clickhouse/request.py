@@ -1,4 +1,4 @@
-"""What a request asks, read from its address, headers and body as ClickHouse reads them."""
+"""Reads a request from its URL, headers and body, as ClickHouse does."""
 
 import base64
 import re
@@ -26,7 +26,7 @@ _NOT_SETTINGS = frozenset(
         "session_id", "session_timeout", "stacktrace", "user", "wait_end_of_query",
     }
 )  # fmt: skip
-"""Parameters of the HTTP interface; every other is a setting, or a `param_…`."""
+"""Parameters of the HTTP interface. All others are settings or `param_…`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request for a query."""
+    """A request that executes a statement."""
 
     query: bytes
-    """The statement, or its beginning, where it does not stand in the body."""
+    """The statement or its beginning, if it is in the URL."""
     body: Iterator[bytes]
     """The body without its compression."""
     tables: tuple[External, ...]
@@ -50,19 +50,18 @@ class Request:
     settings: Mapping[str, str]
     """Settings, and parameters as `param_…`."""
     default_format: str
-    query_id: str
     keep: Keep | None
     reads_only: bool
     waits_for_end: bool
     encoding: str | None
-    """How the client wants the result compressed."""
+    """The Content-Encoding of the result; None if it is not compressed."""
 
 
 def read_request(method: str, query_string: str, headers: Message, body: Body) -> Request:
-    """Reads a request, of its body no more than its form when it is one.
+    """Reads a request. It reads the body only if that is a form.
 
     Raises:
-        QueryError: something in it is not as it has to be.
+        QueryError: a part of the request is invalid.
     """
     values = _values(query_string)
     uploads: dict[str, IO[bytes]] = {}
@@ -72,7 +71,7 @@ def read_request(method: str, query_string: str, headers: Message, body: Body) -
         raise refusal(
             48,
             "NOT_IMPLEMENTED",
-            "compress=1 and decompress=1 are not known here: use Content-Encoding, "
+            "compress=1 and decompress=1 are not supported: use Content-Encoding, "
             "Accept-Encoding and enable_http_compression=1",
         )
     of_tables = {f"{name}_{what}" for name in uploads for what in ("format", "structure", "types")}
@@ -88,7 +87,6 @@ def read_request(method: str, query_string: str, headers: Message, body: Body) -
         default_format=_format(
             values.get("default_format") or headers.get("X-ClickHouse-Format") or DEFAULT_FORMAT
         ),
-        query_id=query_id_of(query_string),
         keep=_keep(values),
         reads_only=method == "GET",
         waits_for_end=values.get("wait_end_of_query") in ("1", "true"),
@@ -97,12 +95,12 @@ def read_request(method: str, query_string: str, headers: Message, body: Body) -
 
 
 def query_id_of(query_string: str) -> str:
-    """The query's id as the client gave it, or a new one."""
+    """The query's id from the client, or a new one."""
     return _values(query_string).get("query_id") or str(uuid.uuid4())
 
 
 def presented(query_string: str, headers: Message) -> Credentials:
-    """User and password, from wherever ClickHouse looks for them."""
+    """The user and the password, from the places where ClickHouse looks for them."""
     if user := headers.get("X-ClickHouse-User"):
         return Credentials(user, headers.get("X-ClickHouse-Key", ""))
     scheme, _, packed = headers.get("Authorization", "").partition(" ")
@@ -121,7 +119,7 @@ def _values(query_string: str) -> dict[str, str]:
 
 
 def _read_form(headers: Message, body: Body, values: dict[str, str]) -> dict[str, IO[bytes]]:
-    """Adds the form's fields to the values; its files, which wait on disk when they are large."""
+    """Adds the form's fields to the values. Returns its files, of which large ones are on disk."""
     media_type, options = parse_options_header(headers.get("Content-Type"))
     try:
         _, fields, files = FormDataParser(max_form_memory_size=None, silent=False).parse(
@@ -156,10 +154,10 @@ def _pieces(headers: Message, body: Body) -> Iterator[bytes]:
             "NOT_IMPLEMENTED",
             f"Unknown compression method {encoding}; known are {', '.join(SUPPORTED)}",
         )
-    return _unpacked(pieces, encoding)
+    return _decompressed(pieces, encoding)
 
 
-def _unpacked(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def _decompressed(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     try:
         yield from decompressed(pieces, encoding)
     except ValueError as error:

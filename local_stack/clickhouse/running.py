@@ -1,4 +1,4 @@
-"""A query on its way: its result read from a pipe while the engine writes it."""
+"""A running query: its result is read from a pipe while the engine writes it."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from local_stack.clickhouse.statement import Statement
 
 SYNTAX_ERROR = 62
 END_BYTES = 8
-"""Without as many bytes of its end, a document of no format is whole."""
+"""Without so many bytes at its end, a document is incomplete in every format."""
 
 
 class Peer(Protocol):
@@ -23,18 +23,18 @@ class Peer(Protocol):
     def fileno(self) -> int: ...
 
     def is_gone(self) -> bool:
-        """Whether it closed the connection; asked when there is something to read from it."""
+        """Whether it has closed the connection. Called when the connection is readable."""
         ...
 
 
 class PeerGone(Exception):
-    """The client closed the connection before it had the result."""
+    """The client closed the connection before it received the result."""
 
 
 class RunningQuery:
-    """A query that runs in a thread of its own and writes its result into a pipe.
+    """A query that runs in its own thread and writes its result into a pipe.
 
-    Whoever starts one closes it. The pipe's size is the backpressure: nothing is held beyond it.
+    The caller must close it. The size of the pipe limits how much is buffered.
     """
 
     def __init__(
@@ -69,10 +69,11 @@ class RunningQuery:
     def _run_unchanged(
         self, statement: Statement, output_format: str, write: int
     ) -> Exception | None:
-        """Runs the statement as the client sent it and returns its error, in the client's words.
+        """Runs the statement as the client sent it. Returns its error, which then refers to the
+        client's own text.
 
-        Where only the redirection was a syntax error, there is none: the result is handed over
-        whole.
+        If only the redirection was a syntax error, there is none, and the whole result is written
+        into the pipe.
         """
         try:
             self._session.set({"log_comment": self._mark})
@@ -84,12 +85,11 @@ class RunningQuery:
         return None
 
     def pieces(self) -> Iterator[bytes]:
-        """The result, as it comes. Its last bytes are held back until the query has succeeded: the
-        engine also closes the document of a query that fails, which must not pass for a whole one.
+        """Yields the result while it arrives. The last bytes are held back until the query has
+        succeeded, because the engine also completes the document of a query that fails.
 
         Raises:
-            QueryError: the query failed, at its beginning or in the middle. Any other error that
-                ended it is raised too.
+            QueryError: the query failed. Any other error that ended it is raised too.
             PeerGone: the client closed the connection.
         """
         ready = select.poll()
@@ -101,7 +101,7 @@ class RunningQuery:
             if self._peer.fileno() in found:
                 if self._peer.is_gone():
                     raise PeerGone
-                # It has sent its next request already, and waits.
+                # It has already sent its next request.
                 ready.unregister(self._peer.fileno())
             if self._read in found:
                 piece = os.read(self._read, PIECE)
@@ -118,8 +118,8 @@ class RunningQuery:
             yield end
 
     def close(self) -> None:
-        """Ends the query if it still runs, and waits until it has."""
-        # Without a reader the engine goes on and throws the result away: it has to be killed.
+        """Cancels the query if it still runs, and waits until it has ended."""
+        # Without a reader the engine continues and discards the result, so the query is killed.
         os.close(self._read)
         if self._thread.is_alive():
             self._session.engine.kill(self._mark, self._thread)

@@ -1,4 +1,4 @@
-"""The HTTP side: connections, requests and answers, a thread for each connection."""
+"""The HTTP server: one thread per connection."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 from urllib.parse import urlsplit
 
+from local_stack.access import LOOPBACK, refused_host, refused_origin
 from local_stack.clickhouse.body import Body, is_closed
 from local_stack.clickhouse.compression import Encoder, encoder
 from local_stack.clickhouse.engine import VERSION
@@ -22,13 +23,13 @@ from local_stack.clickhouse.running import PeerGone
 
 IDLE_SECONDS = 600
 SKIPPED_BYTES = 256 << 20
-"""As much of a refused body as is still read, so that the client comes to reading the answer."""
+"""How much of a refused body is read and dropped, so that the client reads the response."""
 
 log = logging.getLogger(__name__)
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Listens for clients of a front."""
+    """Serves a front over HTTP."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -37,9 +38,10 @@ class HttpServer(ThreadingHTTPServer):
         """Listens on the address.
 
         Raises:
-            OSError: it is taken, or not this machine's.
+            OSError: the address is taken, or is not an address of this machine.
         """
         self.front = front
+        self.hosts = {*LOOPBACK, address[0]}
         self._connections: set[socket.socket] = set()
         self._ended = threading.Condition()
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -56,12 +58,12 @@ class HttpServer(ThreadingHTTPServer):
                 self._ended.notify_all()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes is no error; anything else is ours, and said."""
+        """Logs an error of a connection. A client that disconnects causes none."""
         del request
         log.exception("the connection of %s broke off", client_address)
 
     def hang_up(self, seconds: float) -> bool:
-        """Lets no connection ask or send anything more; whether all were gone in time."""
+        """Ends reading from every connection. Returns whether all were closed in time."""
         with self._ended:
             for connection in self._connections:
                 try:
@@ -76,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
 
-    # A client of the engine's queries is the connection itself.
+    # The handler is the `Peer` of the queries that it runs.
     def fileno(self) -> int:
         return self.connection.fileno()
 
@@ -100,23 +102,27 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._begin(Body(self.rfile, int(length)))
 
-    def do_OPTIONS(self) -> None:
-        self._whole(204, {"Allow": "OPTIONS, GET, HEAD, POST"}, b"")
-
     def _begin(self, body: Body) -> None:
+        hosts = cast(HttpServer, self.server).hosts
+        if refused := refused_host(self.headers["Host"], hosts) or refused_origin(
+            self.headers["Origin"]
+        ):
+            self._whole(403, {"Content-Type": "text/plain; charset=UTF-8"}, f"{refused}\n".encode())
+            self._skip(body)
+            return
         address = urlsplit(self.path)
-        asks = self.command != "HEAD" and (self.command == "POST" or address.query)
-        if address.path in ("/ping", "/replicas_status") or (address.path == "/" and not asks):
+        has_query = self.command != "HEAD" and (self.command == "POST" or address.query)
+        if address.path in ("/ping", "/replicas_status") or (address.path == "/" and not has_query):
             self._whole(200, {"Content-Type": "text/html; charset=UTF-8"}, b"Ok.\n")
         elif address.path != "/":
-            told = f"There is no handle {address.path}\n\nUse / or /ping for health checks.\n"
-            self._whole(404, {"Content-Type": "text/plain; charset=UTF-8"}, told.encode())
+            text = f"There is no handle {address.path}\n\nUse / or /ping for health checks.\n"
+            self._whole(404, {"Content-Type": "text/plain; charset=UTF-8"}, text.encode())
         else:
-            self._ask(address.query, body)
+            self._execute(address.query, body)
         if not body.is_read:
             self._skip(body)
 
-    def _ask(self, query_string: str, body: Body) -> None:
+    def _execute(self, query_string: str, body: Body) -> None:
         started = time.monotonic()
         headers = {
             "X-ClickHouse-Query-Id": query_id_of(query_string),
@@ -156,8 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._stream(answer, encoder(encoding), headers, tag)
 
     def _stream(self, answer: Answer, packer: Encoder, headers: dict[str, str], tag: str) -> None:
-        """Sends a result as it comes. One that breaks off has no end, so that none takes it for
-        whole, and says why in ClickHouse's manner."""
+        """Sends a result while it arrives. A result that fails ends with the error, as ClickHouse
+        writes it, and without a final chunk, so that no client takes it for complete."""
         chunked = self.request_version != "HTTP/1.0"
         if chunked:
             headers["Transfer-Encoding"] = "chunked"
@@ -177,10 +183,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise
         except Exception as error:
             self.close_connection = True
-            said = f"{_versioned(_as_query_error(error))}\n"
+            message = f"{_versioned(_as_query_error(error))}\n"
             send(
                 packer.compress(
-                    f"\r\n__exception__\r\n{tag}\r\n{said}{len(said.encode())} {tag}\r\n"
+                    f"\r\n__exception__\r\n{tag}\r\n{message}{len(message.encode())} {tag}\r\n"
                     "__exception__\r\n".encode()
                 )
                 + packer.flush()
@@ -215,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _skip(self, body: Body) -> None:
-        """Reads what the client still sends: closing at once would take the answer from it."""
+        """Reads the rest of the body, since a connection closed at once loses the response."""
         if self.close_connection:
             try:
                 self.connection.shutdown(socket.SHUT_WR)
@@ -232,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _as_query_error(error: Exception) -> QueryError:
-    """The error as ClickHouse would report it. One that is not the query's own is logged."""
+    """The error as ClickHouse reports it. Logs an error that the query did not cause."""
     if isinstance(error, QueryError):
         return error
     log.error("A request failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""The sessions that clients keep over several requests, by `session_id`."""
+"""Sessions that clients keep for several requests, by `session_id`."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ BUSY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What a request says of its session."""
+    """What a request says about its session."""
 
     name: str
     seconds: float = DEFAULT_SECONDS
@@ -25,8 +25,8 @@ class Keep:
 
 
 class _Kept:
-    """A session between its requests. What a request overrode is put back when the next one does
-    not override it too, since clients tend to send the same settings with each."""
+    """A kept session. A setting that a request overrode is restored when the next request does not
+    override it, because clients usually send the same settings with every request."""
 
     def __init__(self, session: EngineSession) -> None:
         self.session = session
@@ -36,7 +36,7 @@ class _Kept:
         self._own_values: dict[str, str] = {}
 
     def prepare(self, database: str | None, settings: Mapping[str, str]) -> None:
-        """Puts back what the last request overrode, and overrides what this one wants."""
+        """Restores what the last request overrode, and applies what this one overrides."""
         if database and self._own_database is None:
             self._own_database = self.session.query("SELECT currentDatabase()")[0].decode().strip()
         elif not database and self._own_database is not None:
@@ -49,7 +49,7 @@ class _Kept:
 
 
 class Sessions:
-    """A session for each request: one of its own, or one that was kept."""
+    """Gives each request a session: a new one, or a kept one."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -60,7 +60,7 @@ class Sessions:
     def borrow(
         self, keep: Keep | None, database: str | None, settings: Mapping[str, str]
     ) -> Iterator[EngineSession]:
-        """A session with a request's database and settings, which hold for that request alone.
+        """A session with a request's database and settings, which apply to that request only.
 
         Raises:
             QueryError: no such session, database or setting, or another request is in the session.
@@ -82,7 +82,7 @@ class Sessions:
             kept.busy.release()
 
     def close(self) -> None:
-        """Ends the sessions that are kept."""
+        """Closes all kept sessions."""
         with self._lock:
             for kept in self._kept.values():
                 kept.session.close()
@@ -97,7 +97,7 @@ class Sessions:
                     raise refusal(372, "SESSION_NOT_FOUND", f"Session {keep.name} not found")
                 kept = self._kept[keep.name] = _Kept(self._engine.open())
             kept.until = inf
-        # A client that broke off a result may be back before the query has ended.
+        # A client that cancelled a result may send a request before the query has ended.
         if not kept.busy.acquire(timeout=BUSY_SECONDS):
             raise refusal(
                 373, "SESSION_IS_LOCKED", f"Session {keep.name} is locked by a concurrent client"
@@ -119,7 +119,7 @@ def _prepare(session: EngineSession, database: str | None, settings: Mapping[str
 
 
 def _values(session: EngineSession, names: Iterable[str]) -> dict[str, str]:
-    """The settings of these names as SET takes them; a parameter is not among them."""
+    """The values of these settings, as SET accepts them. Parameters are left out."""
     listed = ", ".join(quoted(name) for name in names if not name.startswith("param_"))
     if not listed:
         return {}

@@ -1,9 +1,8 @@
-"""Where a statement ends and its rows begin, and which format either of them has.
+"""Separates a statement from its rows, and finds the format of the result or of the rows.
 
-ClickHouse's HTTP interface takes an INSERT and its rows as one text: the statement may stand in the
-URL and the rows in the body, or both in the body. The front must tell them apart without reading
-the rows, so it looks for the words that matter outside of strings, quoted names, comments and
-brackets.
+ClickHouse's HTTP interface accepts an INSERT and its rows as one text. The statement is in the URL
+and the rows are in the body, or both are in the body. The front must separate them without reading
+the rows, so it looks for keywords outside of strings, quoted names, comments and brackets.
 """
 
 import re
@@ -32,22 +31,22 @@ _READS = (b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS", b"EXPLAIN", b"CHECK", b"USE"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement as the front needs to know it."""
+    """What the front needs to know about a statement."""
 
     kind: Literal["rows", "query", "read", "command"]
-    """It takes the rows that follow; its result can be long; it changes nothing; anything else."""
+    """`rows` takes the rows that follow, `query` can have a long result, `read` changes nothing."""
     head: str
-    """The statement up to its FORMAT, or to its end; of one that takes rows, all of it."""
+    """The statement up to its FORMAT or its end. All of it if it takes rows."""
     tail: str = ""
-    """What stands behind the format's name."""
+    """The text after the name of the format."""
     format: str | None = None
-    """The format that it names, of its result or of its rows."""
+    """The format in the statement, of its result or of its rows."""
     rows: bytes = b""
-    """The rows, or their beginning, that stood behind the statement."""
+    """The rows after the statement, or their beginning."""
 
     @property
     def text(self) -> str:
-        """The statement as it came, its rows left out."""
+        """The statement as the client sent it, without rows."""
         named = f" FORMAT {self.format}" if self.format and self.kind != "rows" else ""
         return f"{self.head}{named}{self.tail}"
 
@@ -67,11 +66,11 @@ class _Token:
 
 
 def parse(text: bytes) -> Statement:
-    """Reads a statement and, where it takes rows, finds where they begin.
+    """Parses a statement. If it takes rows, finds where they begin.
 
     Raises:
-        QueryError: it is empty, several statements, no UTF-8, or reads or writes a file of the
-            client's.
+        QueryError: it is empty, holds several statements, is not UTF-8, or names a file of the
+            client.
     """
     tokens = _outside_brackets(text)
     first = next(tokens, None)
@@ -90,7 +89,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
 
 
 def _outside_brackets(text: bytes) -> Iterator[_Token]:
-    """The tokens that stand in no bracket, and the outermost brackets themselves."""
+    """The tokens outside of brackets, and the outermost brackets."""
     depth = 0
     for token in _tokens(text):
         depth -= token.kind == "sign" and token.text in b")]}"
@@ -100,9 +99,9 @@ def _outside_brackets(text: bytes) -> Iterator[_Token]:
 
 
 def _insert(text: bytes, tokens: Iterator[_Token]) -> Statement:
-    """`INSERT INTO t (…) [SETTINGS …] FORMAT F` and `… VALUES` take rows, a SELECT brings its own.
+    """`INSERT INTO t (…) [SETTINGS …] FORMAT F` and `… VALUES` take rows, unlike `INSERT … SELECT`.
 
-    No token behind the format's name is looked at: rows may be anything.
+    It reads no token after the name of the format, because rows can be anything.
     """
     before: _Token | None = None
     for token in tokens:
@@ -128,20 +127,20 @@ def _insert(text: bytes, tokens: Iterator[_Token]) -> Statement:
                 "rows",
                 _decoded(text[: token.start]),
                 format=_decoded(name.text),
-                rows=_behind(text[name.end :]),
+                rows=_rows_after_format(text[name.end :]),
             )
         before = token
     return Statement("rows", _decoded(text))
 
 
-def _behind(rest: bytes) -> bytes:
-    """The rows after the format's name: spaces up to and with the first newline are not theirs."""
+def _rows_after_format(rest: bytes) -> bytes:
+    """The rows after the name of the format, without spaces up to the first newline."""
     lead = re.match(rb"[ \t\r]*;?[ \t\r]*\n?", rest)
     return rest[lead.end() :] if lead else rest
 
 
 def _other(text: bytes, tokens: Sequence[_Token]) -> Statement:
-    """A statement that is all there is: its kind, and its format taken out of it."""
+    """A statement without rows: its kind and its format."""
     tokens = _only_one(text, tokens)
     kind = _kind(tokens)
     found = _format_of(tokens)
@@ -157,10 +156,10 @@ def _other(text: bytes, tokens: Sequence[_Token]) -> Statement:
 
 
 def _only_one(text: bytes, tokens: Sequence[_Token]) -> Sequence[_Token]:
-    """The tokens without the semicolon at the end."""
-    for place, token in enumerate(tokens):
+    """The tokens without a semicolon at the end."""
+    for position, token in enumerate(tokens):
         if token.signs(b";"):
-            if any(not later.signs(b";") for later in tokens[place:]):
+            if any(not later.signs(b";") for later in tokens[position:]):
                 rest = _decoded(text[token.start :])[:100]
                 raise refusal(
                     62,
@@ -168,7 +167,7 @@ def _only_one(text: bytes, tokens: Sequence[_Token]) -> Sequence[_Token]:
                     f"Syntax error (Multi-statements are not allowed): failed at position "
                     f"{token.start + 1} (end of query): {rest}",
                 )
-            return tokens[:place]
+            return tokens[:position]
     return tokens
 
 
@@ -184,11 +183,11 @@ def _kind(tokens: Sequence[_Token]) -> Literal["query", "read", "command"]:
 
 
 def _format_of(tokens: Sequence[_Token]) -> tuple[_Token, _Token] | None:
-    """FORMAT and the name behind it, where nothing but SETTINGS follows."""
-    for place in range(len(tokens) - 2, 0, -1):
-        word, name = tokens[place], tokens[place + 1]
-        if word.says(b"FORMAT") and name.kind == "word" and not tokens[place - 1].signs(b"."):
-            ends = place + 2 == len(tokens) or tokens[place + 2].says(b"SETTINGS")
+    """FORMAT and the name after it, if nothing but SETTINGS follows."""
+    for position in range(len(tokens) - 2, 0, -1):
+        word, name = tokens[position], tokens[position + 1]
+        if word.says(b"FORMAT") and name.kind == "word" and not tokens[position - 1].signs(b"."):
+            ends = position + 2 == len(tokens) or tokens[position + 2].says(b"SETTINGS")
             return (word, name) if ends else None
     return None
 

@@ -22,7 +22,6 @@ LOCK = 7_368_301
 """The advisory lock of a load. Concurrent loads would create the same tables."""
 BEFORE = ("tables",)
 AFTER = ("keys", "analyze", "views", "stored", "flat")
-NO_SUCH_TABLE = "42P01"
 DUPLICATE_DATABASE = ("42P04", "23505")
 
 

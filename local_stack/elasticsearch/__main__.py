@@ -1,14 +1,16 @@
 """`python -m local_stack.elasticsearch`: one node on this machine, until SIGTERM."""
 
+import os
 import signal
 import sys
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Annotated
 
 import typer
 
 from fraiseql_assets.settings import get_settings
+from local_stack.access import SEARCH_PASSWORD, authorization
 from local_stack.elasticsearch.engines import ENGINES, Search
 from local_stack.elasticsearch.jars import EngineMissing, ensure_home
 
@@ -35,8 +37,16 @@ def serve(
     port: Annotated[int, typer.Option(help="Where HTTP is served.")],
     host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
     engine: Annotated[Search, typer.Option(help="Which engine.")] = Search.elasticsearch,
+    user: Annotated[str, typer.Option(help="The only user.")] = "fraiseql",
 ) -> None:
-    """Serve a search engine on one node, without security, until SIGTERM or Ctrl-C."""
+    """Serve a search engine on one node, until SIGTERM or Ctrl-C.
+
+    The user's password is taken from FRAISEQL_LOCAL_SEARCH_PASSWORD, which must be set.
+    """
+    password = os.environ.get(SEARCH_PASSWORD)
+    if not password:
+        typer.echo(f"✗ {SEARCH_PASSWORD} is not set: it is the password of {user}.", err=True)
+        raise typer.Exit(2)
     from local_stack.elasticsearch.node import start_java, start_node
 
     chosen = ENGINES[engine]
@@ -51,10 +61,11 @@ def serve(
         folder.mkdir(parents=True, exist_ok=True)
     (configuration / "log4j2.properties").write_text(LOGGING.replace("{package}", chosen.package))
     start_java(chosen, home, logs, get_settings().elasticsearch_heap)
-    ended = threading.Event()
+    # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
+    ended: SimpleQueue[int] = SimpleQueue()
     # After Java, which has handlers of its own.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda received, _: ended.put(received))
     close = start_node(
         chosen,
         {
@@ -77,9 +88,10 @@ def serve(
             "cluster.routing.allocation.disk.watermark.flood_stage": "256mb",
         },
         configuration,
+        authorization(user, password),
     )
     sys.stderr.write(f"{chosen.title} {chosen.version} at http://{host}:{port}\n")
-    ended.wait()
+    ended.get()
     close()
 
 

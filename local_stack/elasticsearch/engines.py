@@ -1,6 +1,7 @@
-"""The search engines that the local stack can start, and what each is made of.
+"""The search engines that the local stack can start, and their jars.
 
-Neither is shipped: their jars are fetched to the user's machine, under their own licences.
+Neither is part of this project: the jars are downloaded to the user's machine, under their own
+licences.
 Elasticsearch has a choice of AGPL-3.0, SSPL-1.0 and the Elastic License 2.0; OpenSearch has
 Apache-2.0.
 """
@@ -22,7 +23,7 @@ class Plugin:
     """A plugin of the engine, in a folder of its own under `modules/`."""
 
     coordinate: str
-    """Where Maven has it, without the version."""
+    """Its Maven coordinate, without the version."""
     class_name: str
     module_name: str | None = None
 
@@ -35,12 +36,12 @@ class Engine:
     title: str
     version: str
     package: str
-    """The Java package that its classes are in."""
+    """The Java package of its classes."""
     coordinates: tuple[str, ...]
-    """What Maven has of it; those without a version have the engine's."""
+    """Its Maven coordinates. Those without a version have the engine's version."""
     plugins: Mapping[str, Plugin]
     java_options: tuple[str, ...]
-    """What Java needs to be told; `{home}` is the engine's home."""
+    """Options of Java. `{home}` stands for the engine's home."""
     on_module_path: bool
     """Whether its jars are Java modules."""
 
@@ -77,6 +78,8 @@ ELASTICSEARCH = Engine(
         "--add-modules=org.elasticsearch.server,org.elasticsearch.preallocate,"
         "org.elasticsearch.nativeaccess,jdk.net",
         "--add-opens=java.base/java.io=org.elasticsearch.preallocate",
+        # For the guard, which stands between two of its classes.
+        "--add-opens=org.elasticsearch.server/org.elasticsearch.http=ALL-UNNAMED",
         # The library is not on Maven Central.
         "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",
     ),

@@ -1,4 +1,4 @@
-"""`python -m local_stack.elasticsearch.fetch`: brings an engine's jars onto this machine."""
+"""`python -m local_stack.elasticsearch.fetch`: downloads an engine's jars."""
 
 from typing import Annotated
 
@@ -11,9 +11,9 @@ from local_stack.elasticsearch.jars import EngineMissing, ensure_home
 def fetch(
     engine: Annotated[Search, typer.Argument(help="Which engine.")] = Search.elasticsearch,
 ) -> None:
-    """Fetch a search engine from Maven Central, where it is missing; checksums are verified.
+    """Download a search engine from Maven Central if it is missing, and verify its checksums.
 
-    Everything else works without it, so a failure is only said.
+    Everything else works without it, so a failure is only a warning.
     """
     try:
         ensure_home(ENGINES[engine])

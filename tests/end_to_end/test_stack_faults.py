@@ -1,6 +1,7 @@
 """The supervision of the embedded servers: restarts, ends, refusals. Without Dagster, for speed."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from adbc_driver_postgresql import dbapi
+from pydantic import SecretStr
 from stacks import (
     SECONDS,
     SERVERS_ONLY,
@@ -68,6 +70,36 @@ def test_a_killed_server_is_started_again_and_reported(running: Stack, title: st
     assert running.process_of(*PROCESSES[title]) != killed
 
 
+def test_no_server_lets_anybody_in_without_the_password(running: Stack) -> None:
+    def without_password(setting: str) -> SecretStr:
+        url = getattr(running.settings, setting).get_secret_value()
+        return SecretStr(re.sub(r":[^:@]+@", ":guessed@", url))
+
+    names = ["nats_url", "clickhouse_url", "elasticsearch_url", "database_url"]
+    anybody = running.settings.model_copy(update={name: without_password(name) for name in names})
+    assert [title for title in PROCESSES if takes_writes(anybody, title)] == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker.example"}]
+)
+@pytest.mark.parametrize("setting", ["clickhouse_url", "elasticsearch_url"])
+def test_no_server_answers_a_web_page(
+    running: Stack, setting: str, headers: dict[str, str]
+) -> None:
+    url = getattr(running.settings, setting).get_secret_value().removesuffix("/default")
+    assert requests.get(url, timeout=10).ok
+    assert requests.get(url, headers=headers, timeout=10).status_code == 403
+
+
+def test_no_mode_of_a_folder_above_the_data_is_changed(folder: Path) -> None:
+    above = folder.parent
+    above.chmod(0o700)
+    with servers_only(folder) as stack:
+        write_postgresql(stack.settings)
+    assert above.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_second_start_on_the_same_folder_says_who_has_it(running: Stack) -> None:
     holder = running.process.children()[0].pid
     assert f"in use by process {holder}" in refused(SERVERS_ONLY, str(running.folder))
@@ -115,7 +147,7 @@ def test_a_taken_port_is_said_before_anything_starts(folder: Path) -> None:
         sentence = refused(WHOLE, "dev", "--data-dir", str(folder))
     assert "8080 (Flight over HTTP)" in sentence
     assert "--ports auto" in sentence
-    assert [path.name for path in folder.iterdir()] == ["lock", "logs"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "logs"]
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ import jsonschema
 import pytest
 import yaml
 
-from fraiseql_assets.settings import Settings, variable
+from fraiseql_assets.settings import SECRETS_DIR, Settings, variable
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONE_SHOT = {"setup", "kibana-user"}
+ONE_SHOT = {"setup", "search-users"}
+DIGESTS = "docker compose config --resolve-image-digests"
 LONG_RUNNING = SERVICES.keys() - ONE_SHOT
 
 REQUIRED = re.compile(r"(?<!\$)\$\{(\w+):\?[^}]+\}")
@@ -27,10 +30,6 @@ long_running = pytest.mark.parametrize("name", sorted(LONG_RUNNING))
 
 def environments() -> list[tuple[str, dict[str, str]]]:
     return [(name, service.get("environment", {})) for name, service in SERVICES.items()]
-
-
-def filled_in(value: str) -> str:
-    return REQUIRED.sub(lambda found: found[1].lower(), value)
 
 
 def test_the_file_is_valid_by_the_specification() -> None:
@@ -86,6 +85,67 @@ def test_data_lies_in_named_volumes() -> None:
     assert used == COMPOSE["volumes"].keys()
 
 
+@every_service
+def test_a_service_has_only_what_it_needs_of_the_system(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert 0 < service["pids_limit"] <= 4096
+    assert "privileged" not in service
+    # PostgreSQL's entry point becomes another user.
+    assert set(service.get("cap_add", [])) <= (
+        {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"} if name == "postgres" else set()
+    )
+
+
+@every_service
+def test_a_service_writes_to_volumes_and_memory_only(name: str) -> None:
+    mounted = [mount for mount in SERVICES[name].get("volumes", []) if mount.startswith("./")]
+    assert all(mount.endswith(":ro") for mount in mounted)
+
+
+def test_only_the_network_at_the_edge_leads_out() -> None:
+    networks = COMPOSE["networks"]
+    outside = [name for name, options in networks.items() if not (options or {}).get("internal")]
+    assert outside == ["edge"]
+
+
+@every_service
+def test_a_service_is_at_the_edge_only_if_it_publishes_a_port(name: str) -> None:
+    service = SERVICES[name]
+    assert ("edge" in service["networks"]) == bool(service.get("ports"))
+    assert "network_mode" not in service
+
+
+@every_service
+def test_what_a_service_waits_for_shares_a_network_with_it(name: str) -> None:
+    own = set(SERVICES[name]["networks"])
+    for other in SERVICES[name].get("depends_on", {}):
+        assert own & set(SERVICES[other]["networks"]) or other in ONE_SHOT, other
+
+
+@pytest.mark.parametrize(
+    ("name", "servers"),
+    [
+        ("setup", {"nats", "clickhouse", "elasticsearch", "web"}),
+        ("code", {"nats", "clickhouse", "elasticsearch", "postgres"}),
+        ("web", {"code", "postgres"}),
+        ("daemon", {"code", "postgres"}),
+        ("flight", {"nats", "clickhouse", "elasticsearch", "postgres"}),
+    ],
+)
+def test_a_service_reaches_the_servers_that_it_uses(name: str, servers: set[str]) -> None:
+    own = set(SERVICES[name]["networks"])
+    assert [other for other in servers if not own & set(SERVICES[other]["networks"])] == []
+
+
+@pytest.mark.parametrize(("name", "server"), [("web", "nats"), ("daemon", "clickhouse")])
+def test_a_service_does_not_reach_what_it_does_not_use(name: str, server: str) -> None:
+    own = set(SERVICES[name]["networks"]) - {"edge"}
+    assert not own & set(SERVICES[server]["networks"])
+
+
 def test_what_is_mounted_from_the_project_is_there() -> None:
     mounted = [
         mount.partition(":")[0]
@@ -97,17 +157,66 @@ def test_what_is_mounted_from_the_project_is_there() -> None:
     assert [path for path in mounted if not (ROOT / path).exists()] == []
 
 
-def test_no_secret_stands_in_the_file() -> None:
-    secret = re.compile(r"password|secret|token|(?<!apikey_)key$", re.IGNORECASE)
-    literal = [
+def secrets_of(name: str) -> dict[str, str]:
+    """The secrets of a service, by the path of their files in the container."""
+    given = SERVICES[name].get("secrets", [])
+    named = [one if isinstance(one, dict) else {"source": one, "target": one} for one in given]
+    return {one["target"]: one["source"] for one in named}
+
+
+def test_secrets_are_files_and_nowhere_else() -> None:
+    secret = re.compile(r"password|secret|token|_url$|(?<!apikey_)key$", re.IGNORECASE)
+    harmless = {
+        "FRAISEQL_SECRETS_DIR",
+        "FRAISEQL_DAGSTER_URL",
+        "FRAISEQL_FLIGHT_URL",
+        "FRAISEQL_HTTP_URL",
+    }
+    in_environments = {
         (service, variable)
         for service, environment in environments()
-        for variable, value in environment.items()
-        if secret.search(variable) and not REQUIRED.search(value)
-    ]
-    assert literal == []
-    in_urls = [url for url in re.findall(r"://\w+:(\S+)@", TEXT) if not url.startswith("${")]
-    assert in_urls == []
+        for variable in environment
+        if secret.search(variable) and not variable.endswith("_FILE") and variable not in harmless
+    }
+    assert in_environments == set()
+    assert re.findall(r"://\w+:(\S+)@", TEXT) == []
+
+
+@every_service
+def test_no_command_line_holds_a_password(name: str) -> None:
+    service = SERVICES[name]
+    words = [*service.get("command", []), *service.get("entrypoint", [])]
+    words += service.get("healthcheck", {}).get("test", [])
+    for word in words:
+        # A shell's own `printf` and `export` start no process that others could see.
+        for command in re.split(r"[|;]", word):
+            if "/run/secrets/" in command or "PASSWORD" in command:
+                assert command.split()[0] in ("printf", "export"), command
+
+
+def test_every_secret_is_used_and_comes_from_the_script(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.mkdir()
+    shutil.copy(ROOT / "docker/make-secrets.sh", docker)
+    subprocess.run(["sh", docker / "make-secrets.sh"], check=True, capture_output=True)
+    made = {path.name: path for path in (tmp_path / "secrets").iterdir() if path.is_file()}
+    declared = COMPOSE["secrets"]
+    used = {source for name in SERVICES for source in secrets_of(name).values()}
+    assert made.keys() == declared.keys() == used
+    assert all(one["file"] == f"./secrets/{name}" for name, one in declared.items())
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in made.values()} == {0o444}
+    before = {name: path.read_text() for name, path in made.items()}
+    subprocess.run(["sh", docker / "make-secrets.sh"], check=True, capture_output=True)
+    assert {name: path.read_text() for name, path in made.items()} == before
+    passwords = [path.read_text() for path in (tmp_path / "secrets/passwords").iterdir()]
+    assert len(set(passwords)) == len(passwords)
+    assert min(map(len, passwords)) >= 32
+
+
+def test_the_secrets_are_not_in_the_repository_or_the_image() -> None:
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert (ROOT / ".dockerignore").read_text().splitlines()[0] == "*"
 
 
 def test_the_example_names_every_variable_and_no_value() -> None:
@@ -118,47 +227,117 @@ def test_the_example_names_every_variable_and_no_value() -> None:
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:
-    known = {variable(name) for name in Settings.model_fields}
+    known = {variable(name) for name in Settings.model_fields} | {SECRETS_DIR}
     used = {
         variable
         for _, environment in environments()
         for variable in environment
         if variable.startswith("FRAISEQL_")
     }
+    used |= {
+        target for name in SERVICES for target in secrets_of(name) if target.startswith("FRAISEQL_")
+    }
     assert used
     assert used <= known
 
 
-@pytest.mark.parametrize("name", ["setup", "code", "web", "daemon", "flight"])
-def test_the_environment_makes_settings_that_name_the_services(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """The folder `secrets` as the script creates it."""
+    docker = tmp_path / "docker"
+    docker.mkdir()
+    shutil.copy(ROOT / "docker/make-secrets.sh", docker)
+    subprocess.run(["sh", docker / "make-secrets.sh"], check=True, capture_output=True)
+    return tmp_path / "secrets"
+
+
+def settings_in(name: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings that a service reads in its container."""
+    mounted = secrets.parent / "mounted"
+    mounted.mkdir()
+    for target, source in secrets_of(name).items():
+        shutil.copy(secrets / source, mounted / target)
     for key, value in SERVICES[name]["environment"].items():
-        monkeypatch.setenv(key, filled_in(value))
-    if name == "flight":
-        monkeypatch.setenv("FRAISEQL_JWT_SECRET", "x" * 32)
-    settings = Settings(_env_file=None)  # pyright: ignore[reportCallIssue]
-    assert settings.nats_url.get_secret_value() == "nats://fraiseql:nats_password@nats:4222"
-    assert (
-        settings.clickhouse_url.get_secret_value()
-        == "http://fraiseql:clickhouse_password@clickhouse:8123/fraiseql"
-    )
-    assert (
-        settings.elasticsearch_url.get_secret_value()
-        == "http://elastic:elastic_password@elasticsearch:9200"
-    )
-    assert (
-        settings.database_url.get_secret_value()
-        == "postgresql://fraiseql:postgres_password@postgres:5432/fraiseql"
-    )
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv(SECRETS_DIR, str(mounted))
+    return Settings(_env_file=None)  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize(
+    ("name", "user"), [("setup", "setup"), ("code", "pipeline"), ("flight", "flight")]
+)
+def test_a_service_has_a_user_of_its_own_in_every_server(
+    name: str, user: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(name, secrets, monkeypatch)
+    password = "[0-9a-f]{64}"
+    nats = settings.nats_url.get_secret_value()
+    assert re.fullmatch(f"nats://{user}:{password}@nats:4222", nats)
+    clickhouse = settings.clickhouse_url.get_secret_value()
+    assert re.fullmatch(f"http://{user}:{password}@clickhouse:8123/fraiseql", clickhouse)
+    search = settings.elasticsearch_url.get_secret_value()
+    assert re.fullmatch(f"http://fraiseql_{user}:{password}@elasticsearch:9200", search)
+
+
+def test_the_flight_service_reads_as_a_role_of_its_own_and_asks_for_tokens(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in("flight", secrets, monkeypatch)
+    url = settings.database_url.get_secret_value()
+    assert re.fullmatch("postgresql://fraiseql_flight:[0-9a-f]{64}@postgres:5432/fraiseql", url)
+    assert settings.jwt_secret is not None
+    assert settings.flight_url == "grpc://0.0.0.0:50051"
+    [schema] = SERVICES["flight"]["configs"]
+    assert str(settings.schema_path) == schema["target"]
+    assert COMPOSE["configs"][schema["source"]]["file"].startswith("${FRAISEQL_SCHEMA:?")
+
+
+def test_the_flight_service_is_healthy_when_its_http_side_says_so() -> None:
+    assert "/health'" in SERVICES["flight"]["healthcheck"]["test"][-1]
+
+
+def test_dagster_is_behind_a_password(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "fraiseql_assets.defs.web_server" in SERVICES["web"]["command"]
+    settings = settings_in("web", secrets, monkeypatch)
+    assert settings.dagster_login is not None
     assert settings.dagster_url == "http://web:3000"
-    assert settings.flight_url == f"grpc://{'0.0.0.0' if name == 'flight' else 'flight'}:50051"
+    assert [name for name in SERVICES if "dagster-webserver" in str(SERVICES[name])] == []
 
 
-def test_the_flight_service_has_tokens_and_is_watched_without_one() -> None:
-    flight = SERVICES["flight"]
-    assert REQUIRED.fullmatch(flight["environment"]["FRAISEQL_JWT_SECRET"])
-    assert "/health" in " ".join(flight["healthcheck"]["test"])
+@pytest.mark.parametrize("name", ["web", "daemon"])
+def test_dagster_s_servers_have_no_password_of_a_plane(name: str) -> None:
+    assert secrets_of(name).keys() <= {"DAGSTER_POSTGRES_URL", "FRAISEQL_DAGSTER_PASSWORD"}
+
+
+def test_dagster_s_commands_get_their_database_from_a_file() -> None:
+    """Health checks too, which do not go through the image's entry point."""
+    assert 'ENTRYPOINT ["with-secrets"]' in (ROOT / "docker/Dockerfile").read_text()
+    for name in ("code", "daemon"):
+        assert SERVICES[name]["healthcheck"]["test"][1] == "with-secrets"
+    for name in ("code", "web", "daemon"):
+        assert "DAGSTER_POSTGRES_URL" in secrets_of(name)
+
+
+@pytest.mark.parametrize("role", ["setup", "pipeline", "flight"])
+def test_a_search_role_may_use_our_indices_only(role: str) -> None:
+    found = json.loads((ROOT / f"docker/elasticsearch/roles/{role}.json").read_text())
+    assert [index["names"] for index in found["indices"]] == [["fraiseql-*"]]
+    allowed = {"monitor"} | ({"manage_index_templates", "manage_ilm"} if role == "setup" else set())
+    assert set(found["cluster"]) <= allowed
+    if role == "flight":
+        assert found["indices"][0]["privileges"] == ["read", "view_index_metadata"]
+
+
+def test_the_file_says_how_images_are_pinned_to_digests() -> None:
+    assert DIGESTS in TEXT
+
+
+@pytest.mark.parametrize(
+    "script", sorted(path.relative_to(ROOT) for path in (ROOT / "docker").rglob("*.sh")), ids=str
+)
+def test_a_script_can_be_read_by_a_shell_and_executed(script: Path) -> None:
+    subprocess.run(["sh", "-n", ROOT / script], check=True)
+    assert (ROOT / script).stat().st_mode & 0o111 == 0o111
 
 
 def test_the_workspace_names_the_code_server() -> None:

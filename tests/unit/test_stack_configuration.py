@@ -10,7 +10,7 @@ import yaml
 
 from fraiseql_assets.endpoints import NAME, of_running_stack, published
 from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
-from local_stack.programs import said
+from local_stack.programs import describe_error
 from local_stack.stack import FolderUnusable, data_folder
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +85,6 @@ def test_a_disk_without_room_is_said_before_anything_starts(
 def test_a_full_disk_is_said_with_what_to_do() -> None:
     with pytest.raises(OSError, match="No space") as caught:
         Path("/dev/full").write_bytes(b"x")
-    assert said(caught.value).endswith(
+    assert describe_error(caught.value).endswith(
         "Make room, or choose a folder on another disk with --data-dir."
     )

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import LINE_BREAK, err, out, printable, read_settings, said_plainly
 
 if TYPE_CHECKING:
     from fraiseql_assets.stream.dead_letter_reader import DeadLetter
@@ -44,11 +44,11 @@ def list_dead_letters(
         row = f".{dead_letter.row}" if dead_letter.row else ""
         table.add_row(
             f"{dead_letter.number}",
-            escape(dead_letter.stage),
-            escape(dead_letter.subject),
+            _cleaned(dead_letter.stage),
+            _cleaned(dead_letter.subject),
             f"{dead_letter.sequence}{row}",
             _moment(dead_letter.time),
-            escape(dead_letter.reason),
+            _cleaned(dead_letter.reason),
         )
     out.print(table)
 
@@ -74,11 +74,11 @@ def show(
         typer.echo(json.dumps({**_facts(dead_letter), "headers": headers, "payload": payload}))
         return
     for name, value in _facts(dead_letter).items():
-        out.print(f"[bold]{name}[/bold]: {escape(str(value))}", soft_wrap=True)
+        out.print(f"[bold]{name}[/bold]: {_cleaned(str(value))}", soft_wrap=True)
     for name, value in headers.items():
-        out.print(f"[bold]header {escape(name)}[/bold]: {escape(value)}", soft_wrap=True)
+        out.print(f"[bold]header {_cleaned(name)}[/bold]: {_cleaned(value)}", soft_wrap=True)
     out.print(f"[bold]payload[/bold], {len(message.payloads[0]):,} bytes:")
-    out.print(escape(payload), soft_wrap=True)
+    out.print(_cleaned(payload, keep=f"{LINE_BREAK}\t"), soft_wrap=True)
 
 
 @dead_letters.command()
@@ -105,7 +105,9 @@ def replay(
         f"{replayed.written:,} written into their plane"
     )
     for failure in replayed.failures:
-        err.print(f"[red]✗[/red] {failure.number} failed: {escape(failure.reason)}", soft_wrap=True)
+        err.print(
+            f"[red]✗[/red] {failure.number} failed: {_cleaned(failure.reason)}", soft_wrap=True
+        )
     raise typer.Exit(1 if replayed.failures else 0)
 
 
@@ -131,3 +133,8 @@ def _moment(nanoseconds: int) -> str:
 def _as_text(payload: bytes) -> str:
     """The payload as UTF-8; what is none stands as `\\x…`."""
     return payload.decode(errors="backslashreplace")
+
+
+def _cleaned(text: str, keep: str = "") -> str:
+    """A producer's text, fit for a terminal and for Rich."""
+    return escape(printable(text, keep=keep))

@@ -107,16 +107,17 @@ def _bring_up(supervisor: "Supervisor") -> None:
 
 
 def _show(programs: "Layers", folder: Path, endpoints: Path, seconds: float) -> None:
+    from fraiseql_assets.stream.access import public_address
     from local_stack.ports import TITLES
     from local_stack.stack import addresses
 
     table = Table("what", Column("address", no_wrap=True))
     for setting, address in addresses(programs).items():
-        table.add_row(TITLES[setting], escape(address))
+        table.add_row(TITLES[setting], escape(public_address(address)))
     out.print(table)
     out.print(
         f"Everything answers after {seconds:.1f} s. Logs: {folder / 'logs'}. "
-        f"Addresses: {endpoints}. Ctrl-C ends it; data are kept.",
+        f"Addresses with users and passwords: {endpoints}. Ctrl-C ends it; data are kept.",
         soft_wrap=True,
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,8 +99,7 @@ def _line(row: dict[str, Any]) -> str:
 
 def _cell(value: Any, width: int | None) -> str:
     text = f"{value:%Y-%m-%d %H:%M:%S.%f}" if hasattr(value, "strftime") else str(value or "–")
-    # A line break, or what steers a terminal, would break the table.
-    text = "".join(c if c.isprintable() else "�" for c in text)
+    text = printable(text)
     return text if width is None else _cut(text, width).ljust(width)
 
 

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -206,7 +206,7 @@ def _show(schema: "pa.Schema", rows: list[list[str | None]], note: str) -> None:
             max_width=CELL_WIDTH if out.is_terminal else None,
         )
     for row in rows:
-        table.add_row(*(Text("–" if cell is None else _printable(cell)) for cell in row))
+        table.add_row(*(Text("–" if cell is None else printable(cell)) for cell in row))
     # Drawn whole: a terminal then shows the columns that it has room for, not all of them shrunk.
     drawn = StringIO()
     Console(file=drawn, width=DRAWN_WIDTH).print(table)
@@ -217,11 +217,6 @@ def _show(schema: "pa.Schema", rows: list[list[str | None]], note: str) -> None:
             typer.echo(line)
     if note:
         err.print(note, soft_wrap=True)
-
-
-def _printable(text: str) -> str:
-    """Without what would break a line, or steer a terminal."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _show_plan(plan: dict[str, Any]) -> None:

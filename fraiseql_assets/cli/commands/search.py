@@ -7,7 +7,7 @@ import msgspec
 import typer
 from rich.text import Text
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,5 +228,4 @@ def _highlighted(fragment: str) -> Text:
 
 
 def _printable(text: str) -> str:
-    """Without what would break a line, or steer a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return printable(text, mark=" ")
