@@ -17,6 +17,12 @@ from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
 from flight_service.search import Search, SearchFlights, search_route
+from flight_service.sql.actions import SqlActions
+from flight_service.sql.catalogue import Catalogue
+from flight_service.sql.commands import SqlCommand
+from flight_service.sql.engines.clickhouse import AnalyticsCatalogue
+from flight_service.sql.engines.postgres import FraiseqlCatalogue
+from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
@@ -40,6 +46,8 @@ class Registry:
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """What the HTTP side serves beside `/health`."""
+    sql: SqlActions | None = None
+    """Flight SQL's actions and DoPut; None where it is switched off."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
@@ -57,6 +65,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     graphql = GraphQL(settings)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
+    sql = flight_sql(settings, graphql) if settings.sql else None
     return Registry(
         resolvers={
             Asset: assets.resolve,
@@ -65,6 +74,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
             Search: SearchFlights(engine).resolve,
             GraphQLQuery: recorded_resolver(queries.resolve, recorder),
             GraphQLPart: queries.resolve_part,
+            **({} if sql is None else {SqlCommand: sql.resolve}),
         },
         named=queries.named(named),
         listings=(assets.listing, queries.listing),
@@ -73,4 +83,15 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
             recorded_route(graphql_route(graphql, settings), recorder, settings),
             search_route(engine, settings),
         ),
+        sql=None if sql is None else SqlActions(sql),
     )
+
+
+def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
+    """Flight SQL over every catalogue that the settings have."""
+    catalogues: list[Catalogue] = []
+    if settings.analytics_plane:
+        catalogues.append(AnalyticsCatalogue(settings))
+    if settings.schema_path is not None and not graphql.forwards:
+        catalogues.append(FraiseqlCatalogue(settings, graphql))
+    return FlightSql(catalogues, is_guarded=settings.jwt_secret is not None)

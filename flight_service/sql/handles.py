@@ -1,0 +1,95 @@
+"""Handles of statements: signed, for one principal, and what is known under them."""
+
+import hmac
+import secrets
+import threading
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+import msgspec
+
+from flight_service.authentication import Principal
+from flight_service.errors import InvalidRequest
+
+SIGNATURE_BYTES = 32
+Value = TypeVar("Value")
+
+
+class Handle(msgspec.Struct, frozen=True, array_like=True):
+    """What a statement's handle says: which execution, of which text or prepared statement."""
+
+    id: str
+    text: str = ""
+    prepared: str = ""
+    catalogue: str | None = None
+    schema: str | None = None
+
+
+class Signer:
+    """Signs handles with a key that lasts as long as this process."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def seal(self, handle: Handle, principal: Principal) -> bytes:
+        """The handle as it travels, for that principal alone."""
+        body = msgspec.msgpack.encode(handle)
+        return self._signature(body, principal) + body
+
+    def open(self, sealed: bytes, principal: Principal) -> Handle:
+        """The handle that was sealed for the principal.
+
+        Raises:
+            InvalidRequest: it was not, or it was altered.
+        """
+        signature, body = sealed[:SIGNATURE_BYTES], sealed[SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(body, principal)):
+            raise InvalidRequest(
+                "The handle is not of this service, or not of this principal. Ask for a new one "
+                "with GetFlightInfo."
+            )
+        return msgspec.msgpack.decode(body, type=Handle)
+
+    def _signature(self, body: bytes, principal: Principal) -> bytes:
+        return hmac.digest(self._key, fingerprint(principal) + body, "sha256")
+
+
+def fingerprint(principal: Principal) -> bytes:
+    """What two tokens of one principal have in common."""
+    who = [
+        principal.subject,
+        principal.tenant,
+        sorted(principal.roles),
+        sorted(principal.scopes),
+    ]
+    encoded = msgspec.json.encode(who)
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+class Recent(Generic[Value]):
+    """The values that were kept last, by their ids. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, Value] = OrderedDict()
+
+    def put(self, key: str, value: Value) -> None:
+        """Keeps a value, and lets go of the oldest where there are too many."""
+        with self._lock:
+            self._held[key] = value
+            self._held.move_to_end(key)
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)
+
+    def get(self, key: str) -> Value | None:
+        """The value, which counts as new again."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
+
+    def take(self, key: str) -> Value | None:
+        """The value, which is kept no more."""
+        with self._lock:
+            return self._held.pop(key, None)
