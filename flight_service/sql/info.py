@@ -114,7 +114,8 @@ def _known() -> Iterable[tuple[int, int, object]]:
     for info in _NO_LIMIT:
         yield _value(info, 0)
     isolation = protocol.SQL_TRANSACTION_NONE
-    yield _ordinal(I.SQL_DEFAULT_TRANSACTION_ISOLATION, isolation)
+    # An ordinal by the protocol, which Arrow's own servers and JDBC have as a long.
+    yield _value(I.SQL_DEFAULT_TRANSACTION_ISOLATION, int(isolation))
     yield _mask(I.SQL_SUPPORTED_TRANSACTIONS_ISOLATION_LEVELS, isolation)
     yield _mask(I.SQL_SUPPORTED_RESULT_SET_TYPES, protocol.SQL_RESULT_SET_TYPE_FORWARD_ONLY)
     read_only = protocol.SQL_RESULT_SET_CONCURRENCY_READ_ONLY

@@ -23,6 +23,8 @@ _OF_LIMITS = {"159": "ran too long", "241": "needs too much memory", "396": "giv
 _CANCELLED = "394"
 _NOT_OF_STATEMENTS = ("60", "81", "202", "243", "252", "516", "192", "193", "194", "497")
 """Codes that speak of the server, not of the statement."""
+_NAME = re.compile(r"\.? \([A-Z_]+\)\Z")
+"""ClickHouse's name of a code, behind its words."""
 
 
 class StatementRefused(Exception):
@@ -125,4 +127,4 @@ def _sentence(text: str) -> str:
     """ClickHouse's words without its scope, version and stack."""
     for end in (": In scope ", " In scope ", " (version ", ": while ", " in scope "):
         text = text.partition(end)[0]
-    return f"{text.strip().rstrip('.)')}."
+    return f"{_NAME.sub('', text.strip()).rstrip('.')}."

@@ -1,6 +1,7 @@
 """A Flight service with both catalogues filled, and clients of Flight SQL, for its tests."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -60,4 +61,6 @@ def adbc(service: Service, token: str | None = None, **options: str) -> flightsq
 
 
 def token(**claims: Any) -> str:
-    return jwt.encode({"sub": "someone", **claims}, SECRET, algorithm="HS256")
+    """A token with these claims, for the service's secret."""
+    valid = {"sub": "someone", "exp": int(time.time()) + 3600}
+    return jwt.encode({**valid, **claims}, SECRET, algorithm="HS256")
