@@ -8,9 +8,10 @@ import pyarrow as pa
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.sql.catalogue import NO_VALUES, Binding, Execution
-from flight_service.sql.handles import Recent, fingerprint
+from flight_service.sql.handles import fingerprint
 from flight_service.sql.parameters import bound, example, parameter_schema
 from flight_service.sql.planning import Planned
+from flight_service.sql.recent import Recent
 
 MOST_PREPARED = 1000
 MOST_ROWS = 10_000

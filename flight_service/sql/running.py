@@ -8,7 +8,7 @@ import pyarrow as pa
 from flight_service.cancellation import Cancellation
 from flight_service.errors import CANCELLED, ServiceError
 from flight_service.sql.catalogue import Execution, close_batches
-from flight_service.sql.handles import Recent
+from flight_service.sql.recent import Recent
 
 MOST_REMEMBERED = 10_000
 

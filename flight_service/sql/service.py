@@ -16,11 +16,12 @@ from flight_service.sql import info, type_info
 from flight_service.sql.access import check_scope
 from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.commands import SqlCommand, decode, pack
-from flight_service.sql.handles import Handle, Recent, Signer
+from flight_service.sql.handles import Handle, Signer
 from flight_service.sql.metadata import Metadata
 from flight_service.sql.planning import Defaults, Planned, plan
 from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
+from flight_service.sql.recent import Recent
 from flight_service.sql.running import Running
 from flight_service.sql.sessions import Sessions
 

@@ -13,9 +13,10 @@ from pyarrow import flight
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
-from flight_service.sql.handles import Recent, fingerprint
+from flight_service.sql.handles import fingerprint
 from flight_service.sql.planning import Defaults
 from flight_service.sql.protocol import Flight_pb2 as protocol
+from flight_service.sql.recent import Recent
 
 COOKIE = "arrow_flight_session_id"
 OPTIONS = ("catalog", "schema")

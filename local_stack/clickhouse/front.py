@@ -111,10 +111,10 @@ class Front:
             held = SpooledTemporaryFile(max_size=8 * HELD_BYTES)  # noqa: SIM115 (closed below)
             stack.callback(held.close)
             return _begun(running, held, output_format, request.waits_for_end)
-        if found := _KILLED.fullmatch(statement.text.strip()):
+        found = _KILLED.fullmatch(statement.text.strip())
+        if found and (running := self._running.get(found[1])):
             # The engine does not know the ids that clients give their queries.
-            if killed := self._running.get(found[1]):
-                killed.kill()
+            running.kill()
             return Answer()
         result, statistics = session.command(statement.text, output_format)
         named = output_format if result or statement.kind == "read" else None

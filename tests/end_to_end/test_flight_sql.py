@@ -161,6 +161,7 @@ def test_the_schema_announced_is_the_schema_sent(
         (f"SELECT nothing FROM {AUTHORS}", "column"),
         ("SELECT * FROM fraiseql_ledger", "fraiseql_events_hourly"),
         ("SELECT * FROM fraiseql_events SETTINGS readonly = 0", "SETTINGS"),
+        ("SELECT unhex('ff') AS x FROM fraiseql_events", "not UTF-8"),
         ("DROP TABLE fraiseql_events", "only reads"),
         ("SELECT 1; SELECT 2", "one statement"),
         ("SELECT * FROM WHERE", "does not parse"),

@@ -20,9 +20,10 @@ from flight_service.sql.catalogue import (
     close_batches,
 )
 from flight_service.sql.engines.clickhouse_types import shown
-from flight_service.sql.handles import Handle, Recent, Signer
+from flight_service.sql.handles import Handle, Signer
 from flight_service.sql.parameters import bound, example
 from flight_service.sql.planning import Defaults, plan
+from flight_service.sql.recent import Recent
 from flight_service.sql.running import Running, StatementCancelled
 from fraiseql_assets.planes import PlaneUnavailable
 

@@ -102,10 +102,22 @@ class _Execution:
             found = self.statements.batches(self.sql, values, self.schema, query.id)
             try:
                 with _refused():
-                    yield from found
+                    for batch in found:
+                        _check_texts(batch)
+                        yield batch
             finally:
                 query.ended.set()
                 close_batches(found)
+
+
+def _check_texts(batch: pa.RecordBatch) -> None:
+    """Refuses texts that are none: ClickHouse's String holds any bytes."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(
+            "The result has a text that is not UTF-8. Write hex(x) or toValidUTF8(x) for it."
+        ) from error
 
 
 class _Query:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ from flight_service.sql.catalogue import (
     Statement,
     close_batches,
 )
-from flight_service.sql.engines.postgres_relations import relations_of
+from flight_service.sql.engines.postgres_relations import relations_key, relations_of
 from flight_service.sql.engines.postgres_types import (
     Shown,
     bound_text,
@@ -33,10 +34,14 @@ from flight_service.sql.engines.postgres_types import (
     received,
     shown,
 )
+from flight_service.sql.recent import Recent
 from fraiseql_assets.settings import Settings
 
 PARAMETER = "fraiseql.s"
 """What the settings that hold a statement's parameters are called, before the number."""
+HELD_SECONDS = 2.0
+"""How long the relations of a principal are held: one that is missing may be made at any time."""
+MOST_HELD = 200
 OF_STATEMENTS = ("0A", "20", "21", "22", "26", "2B", "2F", "34", "38", "42", "54")
 """The classes of SQLSTATEs that speak of the statement."""
 
@@ -57,12 +62,18 @@ class FraiseqlCatalogue:
             connect_seconds=settings.probe_timeout_seconds,
             stall_seconds=settings.graphql_stall_seconds,
         )
+        self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
         self._memory = {
             "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",
         }
 
     def relations(self, principal: Principal) -> Sequence[Relation]:
-        return relations_of(self._graphql, principal)
+        key = relations_key(self._graphql, principal)
+        held = self._held.get(key)
+        if held is None or monotonic() - held[0] > HELD_SECONDS:
+            held = monotonic(), relations_of(self._graphql, principal)
+            self._held.put(key, held)
+        return held[1]
 
     def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
         variables = self._graphql.registry.current().schema.compiled.session_variables

@@ -8,6 +8,7 @@ claims are decided by the planner of GraphQL queries, so that SQL shows nothing 
 import re
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
@@ -33,6 +34,19 @@ NATIVE = {
     pa.time64("us"): "time",
     pa.timestamp("us", "UTC"): "timestamptz",
 }
+
+
+def relations_key(graphql: GraphQL, principal: Principal) -> str:
+    """What the relations of a principal depend on.
+
+    Raises:
+        SchemaUnavailable: there is no schema.
+    """
+    loaded = graphql.registry.current()
+    claims = {name: principal.claims.get(name) for name in sorted(loaded.claims)}
+    access = access_of(loaded.schema, principal)
+    held = [sorted(access.roles), sorted(access.scopes), access.actor]
+    return msgspec.json.encode([loaded.version, loaded.catalogue_version, claims, held]).decode()
 
 
 def relations_of(graphql: GraphQL, principal: Principal) -> list[Relation]:
