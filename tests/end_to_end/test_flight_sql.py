@@ -222,6 +222,19 @@ def test_a_value_of_every_type_comes_back_as_it_was_bound(
     assert found == wanted
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["it's", "a\\b", "\\'", "\\\\'", "x\ny\t", "\\n", "‘’“”", "-- /* $$ ; {p:Int8}", "😀", "%\\%_"],
+)
+def test_a_literal_comes_back_as_it_was_written(
+    connection: flightsql.Connection, text: str
+) -> None:
+    doubled = text.replace("'", "''")
+    assert only(connection, f"SELECT '{doubled}' AS x FROM {AUTHORS} LIMIT 1") == text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    assert only(connection, f"SELECT '{escaped}' AS x FROM fraiseql_events LIMIT 1") == text
+
+
 def test_each_row_of_parameters_gives_its_rows_one_behind_another(
     connection: flightsql.Connection,
 ) -> None:
