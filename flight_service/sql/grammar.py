@@ -13,12 +13,12 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from flight_service.errors import InvalidRequest
 from flight_service.sql.catalogue import Dialect as DialectName
+from flight_service.sql.dialects import reader_of
 from flight_service.sql.syntax import OPERATORS, PARTS, SYNTAX, TYPES
 from flight_service.tickets import shown
 
@@ -47,7 +47,7 @@ def parse(text: str, dialect: DialectName) -> exp.Expr:
         raise InvalidRequest(f"A statement has at most {MOST_CHARACTERS:,} characters.")
     if "\0" in text:
         raise InvalidRequest("A statement cannot hold the character U+0000.")
-    engine = Dialect.get_or_raise(dialect)
+    engine = reader_of(dialect)
     try:
         tokens = _numbered(engine.tokenize(text))
         found = [one for one in engine.parser().parse(tokens, text) if one is not None]

@@ -124,9 +124,6 @@ EVIL: list[tuple[Dialect, str]] = [
             "SELECT `a\\\\` FROM t",
             'SELECT 1 AS "a\\\\", 2 AS " FROM system.one -- "',
             "SELECT \u2018a\u2019 FROM t WHERE sleep\u2019(3)",
-            "SELECT dateDiff('day, sleep(3)', a, b) FROM t",
-            "SELECT dateDiff('day, (SELECT 1 FROM u)', a, b) FROM t",
-            "SELECT date_diff('da''y', a, b) FROM t",
             "SELECT {p:Identifier}",
             "SELECT * FROM {t:Identifier}",
             "SYSTEM RELOAD CONFIG",
@@ -140,10 +137,6 @@ EVIL: list[tuple[Dialect, str]] = [
         ("postgres", sql)
         for sql in (
             "COPY t TO '/tmp/x'",
-            "SELECT date_part('epoch from now()), pg_sleep(10', a) FROM t",
-            "SELECT date_part('epoch from now()), (SELECT max(a) FROM u), extract(day', a) FROM t",
-            "SELECT date_part('day from a), extract(year', a) FROM t",
-            "SELECT date_part('x y', a) FROM t",
             "COPY t TO PROGRAM 'sh'",
             "COPY (SELECT 1) TO STDOUT",
             "SELECT * INTO x FROM t",
@@ -209,6 +202,25 @@ def test_what_only_reads_and_computes_passes(dialect: Dialect, sql: str) -> None
 def test_everything_else_is_refused(dialect: Dialect, sql: str) -> None:
     with pytest.raises(InvalidRequest):
         gated(sql, dialect)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "call"),
+    [
+        ("postgres", """date_part('epoch from now()), pg_sleep(10', "a")"""),
+        ("postgres", """date_part('day from a), extract(year', "a")"""),
+        ("postgres", """date_trunc('x''y', "a")"""),
+        ("postgres", """to_char("a", 'YYYY''x')"""),
+        ("clickhouse", """dateDiff('day, sleep(3)', "a", "b")"""),
+        ("clickhouse", """date_diff('day, (SELECT 1 FROM u)', "a", "b")"""),
+        ("clickhouse", """char_length("a")"""),
+        ("clickhouse", """countMatches("a", 'b', 'c')"""),
+        ("clickhouse", """JSONExtractString("data", 'it''s')"""),
+    ],
+)
+def test_a_call_is_written_as_the_client_wrote_it(dialect: Dialect, call: str) -> None:
+    """The parser would rename some, drop arguments, or take a unit of time out of its quotes."""
+    assert gated(f"SELECT {call} FROM t", dialect) == f'SELECT {call} FROM "t"'
 
 
 PIECES = st.sampled_from(
