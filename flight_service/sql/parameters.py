@@ -96,6 +96,8 @@ def _column(column: pa.ChunkedArray, parameter: Parameter) -> pa.ChunkedArray:
         kind = parameter.type
     elif pa.types.is_string_view(kind):
         kind = pa.string()
+    elif pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind):
+        kind = pa.binary()
     elif pa.types.is_timestamp(kind):
         kind = pa.timestamp("us", kind.tz)
     elif pa.types.is_time(kind):

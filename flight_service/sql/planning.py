@@ -7,7 +7,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from flight_service.authentication import Principal
-from flight_service.errors import InvalidRequest, ServiceError
+from flight_service.errors import UNAVAILABLE, InvalidRequest, ServiceError
 from flight_service.sql.catalogue import (
     NO_VALUES,
     Binding,
@@ -19,7 +19,7 @@ from flight_service.sql.catalogue import (
 from flight_service.sql.grammar import check, parse
 from flight_service.sql.parameters import take_parameters
 from flight_service.sql.relations import Name, folded, relations_named, replaced
-from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.planes import PlaneError, PlaneUnavailable
 
 SHOWN = 20
 """The names of relations that an error tells."""
@@ -39,10 +39,19 @@ class Planned:
 
     catalogue: Catalogue
     statement: Statement
+    otherwise: "Planned | None" = None
+    """The same for another engine, where it names no relation: clients ask `SELECT 1` to learn
+    whether the service is there."""
 
     def execution(self, principal: Principal, binding: Binding = NO_VALUES) -> Execution:
         """See `flight_service.sql.catalogue.Catalogue.execution`."""
-        return self.catalogue.execution(self.statement, binding, principal)
+        try:
+            return self.catalogue.execution(self.statement, binding, principal)
+        except (ServiceError, PlaneUnavailable) as error:
+            is_down = isinstance(error, PlaneUnavailable) or error.status is UNAVAILABLE
+            if self.otherwise is None or not is_down:
+                raise
+            return self.otherwise.execution(principal, binding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +76,16 @@ def plan(
     if not ordered:
         raise InvalidRequest("There is no catalogue: no plane is on, and there is no schema.")
     candidates, problem = _read(text, ordered)
+    bare = [one for one in candidates if not one.names]
+    if bare:
+        return _for_any(bare)
     known: dict[str, Mapping[Name, Relation]] = {}
     down: Exception | None = None
     for one in candidates:
-        if one.names and not _may_name(one):
+        if not _may_name(one):
             continue
         try:
-            found = _named(one, principal, defaults) if one.names else {}
+            found = _named(one, principal, defaults)
         except (ServiceError, PlaneError) as error:
             down = down or error
             continue
@@ -85,6 +97,16 @@ def plan(
     if down is not None:
         raise down
     raise InvalidRequest(_unknown(candidates, known, ordered, principal, problem))
+
+
+def _for_any(candidates: Sequence[_Candidate]) -> Planned:
+    """A statement without relations, for the first engine that can be asked."""
+    found: Planned | None = None
+    for one in reversed(candidates):
+        planned = _planned(one, {})
+        found = Planned(planned.catalogue, planned.statement, found)
+    assert found is not None, "there are candidates"
+    return found
 
 
 def qualified(

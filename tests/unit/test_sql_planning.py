@@ -1,6 +1,6 @@
 """From a statement to its engine, with catalogues that are made up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -112,6 +112,29 @@ def test_an_engine_that_is_down_stops_only_its_own_statements(catalogues: list[M
     assert engine("SELECT * FROM events", catalogues) == "analytics"
     with pytest.raises(PlaneUnavailable):
         engine("SELECT * FROM v_user", catalogues)
+
+
+def test_a_statement_without_relations_is_for_the_first_engine_that_is_there(
+    catalogues: list[Made],
+) -> None:
+    asked: list[str] = []
+
+    def execution(name: str, is_down: bool) -> Callable[..., Execution]:
+        def answer(*_: object) -> Execution:
+            asked.append(name)
+            if is_down:
+                raise PlaneUnavailable(f"{name} does not answer.")
+            return Waiting()
+
+        return answer
+
+    catalogues[0].execution = execution("analytics", True)
+    catalogues[1].execution = execution("fraiseql", False)
+    plan("SELECT 1", catalogues, ANYONE, Defaults()).execution(ANYONE)
+    assert asked == ["analytics", "fraiseql"]
+    catalogues[1].execution = execution("fraiseql", True)
+    with pytest.raises(PlaneUnavailable):
+        plan("SELECT 1", catalogues, ANYONE, Defaults()).execution(ANYONE)
 
 
 def test_relations_are_replaced_by_what_the_principal_sees(catalogues: list[Made]) -> None:
