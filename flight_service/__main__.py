@@ -5,11 +5,15 @@ import os
 import signal
 import sys
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import ValidationError
 
 from fraiseql_assets.settings import get_settings, problems_of
+
+if TYPE_CHECKING:
+    from flight_service.addresses import Address
 
 WRONG_SETTING, CANNOT_LISTEN = 2, 4
 GRACE_SECONDS = 5.0
@@ -45,6 +49,10 @@ def serve() -> None:
         http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
     except AddressError as error:
         raise _refused(WRONG_SETTING, str(error)) from error
+    if settings.jwt_secret is None and not settings.allow_unauthenticated:
+        open_to_others = [one for one in (flight, http) if not one.is_loopback]
+        if open_to_others:
+            raise _refused(WRONG_SETTING, *map(_unguarded, open_to_others))
     try:
         bound = http.listen()
         recorder = request_log(settings)
@@ -52,7 +60,7 @@ def serve() -> None:
         server = FlightServer(flight, settings, served)
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
-    web = HttpServer(bound, application(served.routes))
+    web = HttpServer(bound, application(served.routes, settings), settings.http_connections)
     taken = http.with_port(bound.getsockname()[1])
     typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
     stopped.get()
@@ -62,6 +70,14 @@ def serve() -> None:
         # A client that reads nothing would hold the process; its connection ends with it.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _unguarded(address: "Address") -> str:
+    return (
+        f"{address.variable} is {address}, which other machines reach, and there is no "
+        "authentication. Set FRAISEQL_JWT_SECRET, listen on 127.0.0.1, or set "
+        "FRAISEQL_ALLOW_UNAUTHENTICATED=true if everyone who reaches it may read everything."
+    )
 
 
 def _refused(code: int, *problems: str) -> typer.Exit:

@@ -40,7 +40,7 @@ def serve() -> None:
         Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc"), settings, registry
     )
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
-    web = HttpServer(http.listen(), application(()))
+    web = HttpServer(http.listen(), application((), settings))
     stopped.wait()
     web.stop(5)
     server.stop(5)

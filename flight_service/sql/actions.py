@@ -14,6 +14,7 @@ from flight_service.sql.prepared import MOST_BYTES, MOST_ROWS, described
 from flight_service.sql.protocol import Flight_pb2 as base
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.sql.service import FlightSql, refusal, text_of
+from flight_service.tickets import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,10 @@ class SqlActions:
     def run(self, asked: flight.Action, call: Call) -> list[flight.Result]:
         """The answer of the action that is asked for."""
         self._sql.check(call.principal)
+        if asked.body.size > MAX_BYTES:
+            raise InvalidRequest(
+                f"The action's body has at most {MAX_BYTES:,} bytes, this one {asked.body.size:,}."
+            )
         answer = self._actions[asked.type].run(asked.body.to_pybytes(), call)
         return [] if answer is None else [flight.Result(answer)]
 

@@ -19,6 +19,7 @@ from pyarrow import flight
 from pydantic import SecretStr
 from test_graphql_service import ARROW, GRAPHQL, SECRET, Service, running
 
+from flight_service.errors import sentence_of
 from fraiseql_assets.settings import Settings
 
 ALL = "id name age score balance active born wakes joinedAt followers meta tags mood"
@@ -222,6 +223,19 @@ def test_a_server_that_is_down_is_unavailable(base: Settings) -> None:
             service.table({"query": "{ authors { id } }"})
         answer = service.web.post("/graphql", json={"query": "{ authors { id } }"})
         assert answer.status_code == 502
+
+
+def test_clients_see_neither_the_address_nor_the_password_of_the_server(base: Settings) -> None:
+    query = {"type": "GraphQLQuery", "query": "{ authors { id } }"}
+    for service in running(in_front("http://ann:s3cret@127.0.0.1:9/graphql", base.schema_path)):
+        with pytest.raises(flight.FlightUnavailableError) as caught:
+            service.table({"query": query["query"]})
+        action = flight.Action("ExplainGraphQLQuery", json.dumps(query).encode())
+        [explained] = service.client.do_action(action)
+        answer = service.web.post("/graphql", json={"query": query["query"]})
+        for seen in (sentence_of(caught.value), explained.body.to_pybytes().decode(), answer.text):
+            assert "s3cret" not in seen
+            assert "127.0.0.1" not in seen
 
 
 def test_what_answers_no_graphql_is_told(base: Settings, behind: Service) -> None:

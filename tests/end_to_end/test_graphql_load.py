@@ -54,7 +54,7 @@ def execute(database_url: str, *statements: str) -> None:
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
-    web = HttpServer(bound, application(registry(settings).routes))
+    web = HttpServer(bound, application(registry(settings).routes, settings))
     try:
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/graphql"
         if settings.jwt_secret is None:
@@ -83,7 +83,7 @@ def connected(url: str) -> socket.socket:
 def post(client: socket.socket, body: str, *, length: int | None = None) -> None:
     """Sends a request, or the beginning of one that is said to be longer."""
     client.sendall(
-        f"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"content-length: {length or len(body)}\r\n\r\n{body}".encode()
     )
 

@@ -5,6 +5,7 @@ meanwhile is not noticed by any query. The pool connects without holding a lock.
 database handle is shared by all connections and closed after the last of them.
 """
 
+import logging
 import math
 import threading
 from collections.abc import Callable
@@ -15,8 +16,11 @@ import adbc_driver_postgresql
 from sqlalchemy import event, exc
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import Busy, DatabaseUnavailable
 from flight_service.graphql.postgres.driver import DriverError, execute, sentence_of
+
+logger = logging.getLogger(__name__)
 
 SESSION = (
     "SET TimeZone = 'UTC'",
@@ -108,8 +112,10 @@ class ConnectionPool:
             if isinstance(error, exc.TimeoutError):
                 raise self._busy() from error
             if isinstance(error, (*DriverError, exc.InvalidRequestError)):
+                sentence = sentence_of(error)
+                logger.warning("PostgreSQL cannot be reached: %s", sentence)
                 raise DatabaseUnavailable(
-                    f"PostgreSQL cannot be reached: {sentence_of(error)} "
+                    f"PostgreSQL cannot be reached: {without_addresses(sentence)} "
                     "FRAISEQL_DATABASE_URL says where it is."
                 ) from error
             raise
