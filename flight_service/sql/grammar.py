@@ -97,6 +97,10 @@ def check(tree: exp.Expr, dialect: DialectName) -> None:
             _check_node(node, dialect)
     except RecursionError as error:
         raise InvalidRequest("The statement is nested too deeply.") from error
+    except (SqlglotError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidRequest("The statement holds what cannot be written for its engine.") from (
+            error
+        )
 
 
 def written(tree: exp.Expr, dialect: DialectName) -> str:

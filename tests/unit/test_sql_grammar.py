@@ -120,6 +120,7 @@ EVIL: list[tuple[Dialect, str]] = [
             "SELECT a FROM t WHERE notIn(a, u)",
             "SELECT a FROM t WHERE nullIn(a, u)",
             "SELECT COLUMNS('.*') FROM t",
+            "SELECT a->>'b/*' FROM t",
             'SELECT "a\\\\" FROM t',
             "SELECT `a\\\\` FROM t",
             'SELECT 1 AS "a\\\\", 2 AS " FROM system.one -- "',
