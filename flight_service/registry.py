@@ -18,6 +18,12 @@ from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
 from flight_service.search import Search, SearchFlights, search_route
+from flight_service.sql.actions import SqlActions
+from flight_service.sql.catalogue import Catalogue
+from flight_service.sql.commands import SqlCommand
+from flight_service.sql.engines.clickhouse import AnalyticsCatalogue
+from flight_service.sql.engines.postgres import FraiseqlCatalogue
+from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
@@ -44,6 +50,8 @@ class Registry:
     """Routes of the HTTP side besides `/health`."""
     limits: StreamLimits | None = None
     """Limits that Flight and HTTP share; without them the server makes its own."""
+    sql: SqlActions | None = None
+    """Flight SQL's actions and DoPut; None where it is switched off."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
@@ -64,6 +72,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     graphql = GraphQL(settings)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
+    sql = flight_sql(settings, graphql) if settings.sql else None
     limits = StreamLimits(settings)
     return Registry(
         resolvers={
@@ -73,6 +82,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
             Search: SearchFlights(engine).resolve,
             GraphQLQuery: recorded_resolver(queries.resolve, recorder),
             GraphQLPart: queries.resolve_part,
+            **({} if sql is None else {SqlCommand: sql.resolve}),
         },
         named=queries.named(named),
         listings=(assets.listing, queries.listing),
@@ -81,5 +91,16 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
             recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
             search_route(engine, settings, limits),
         ),
+        sql=None if sql is None else SqlActions(sql),
         limits=limits,
     )
+
+
+def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
+    """Flight SQL over every catalogue that the settings have."""
+    catalogues: list[Catalogue] = []
+    if settings.analytics_plane:
+        catalogues.append(AnalyticsCatalogue(settings))
+    if settings.schema_path is not None and not graphql.forwards:
+        catalogues.append(FraiseqlCatalogue(settings, graphql))
+    return FlightSql(catalogues, is_guarded=settings.jwt_secret is not None)

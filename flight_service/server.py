@@ -27,6 +27,9 @@ from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import messages
 from flight_service.probes import Probes
 from flight_service.registry import Registry
+from flight_service.sql.actions import Call
+from flight_service.sql.commands import SqlCommand, is_command
+from flight_service.sql.sessions import SessionCookies, session_of
 from flight_service.tickets import Ticket, TicketReader
 from fraiseql_assets.settings import Settings
 
@@ -42,7 +45,9 @@ class FlightServer(flight.FlightServerBase):
         self._calls = Cancellations()
         self._limits = LimitedCalls(registry.limits or StreamLimits(settings))
         self._registry = registry
-        self._reader = TicketReader(list(registry.resolvers), registry.named)
+        self._reader = TicketReader(
+            [kind for kind in registry.resolvers if kind is not SqlCommand], registry.named
+        )
         # A second more than a probe takes to give up and say why.
         self._probes = Probes(settings.probe_timeout_seconds + 1)
         # Arrow's own error for a taken port names neither the port nor the setting.
@@ -54,6 +59,7 @@ class FlightServer(flight.FlightServerBase):
             middleware={
                 Authentication.KEY: Authentication(settings),
                 Cancellations.KEY: self._calls,
+                SessionCookies.KEY: SessionCookies(),
                 LimitedCalls.KEY: self._limits,
             },
         )
@@ -97,7 +103,7 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.FlightInfo:
         """The schema, endpoints and extent of a descriptor's flight."""
         with answered():
-            ticket = self._reader.read_descriptor(descriptor)
+            ticket = self._described(context, descriptor)
             found = self._resolve(ticket, principal_of(context))
             return self._info(descriptor, ticket, found, found.extent())
 
@@ -106,7 +112,7 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.SchemaResult:
         """The schema of a descriptor's flight. Sends no request to the planes or the log."""
         with answered_by_sentence():
-            ticket = self._reader.read_descriptor(descriptor)
+            ticket = self._described(context, descriptor)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 
     def do_get(
@@ -115,7 +121,7 @@ class FlightServer(flight.FlightServerBase):
         """Streams the rows of a ticket."""
         with answered():
             principal = principal_of(context)
-            found = self._resolve(self._reader.read(ticket.ticket), principal)
+            found = self._resolve(self._ticket(context, ticket.ticket), principal)
             self._limits.begin(context, principal)
             cancellation = self._calls.watch(context)
             batches = found.stream(cancellation)
@@ -125,20 +131,50 @@ class FlightServer(flight.FlightServerBase):
         self, context: flight.ServerCallContext, action: flight.Action
     ) -> list[flight.Result]:
         """Runs an action."""
+        sql = self._registry.sql
         with answered():
+            if sql is not None and sql.has(action.type):
+                return sql.run(action, Call(principal_of(context), session_of(context)))
             return actions.run(self._registry.actions, action, principal_of(context))
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
-        """The actions of the registry."""
-        return actions.listed(self._registry.actions)
+        """The actions of the registry, and those of Flight SQL."""
+        sql = self._registry.sql
+        return actions.listed(self._registry.actions) + ([] if sql is None else sql.listed)
 
-    def do_put(self, *_: object) -> None:
-        """Not offered."""
-        raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
+    def do_put(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.FlightMetadataWriter,
+    ) -> None:
+        """Binds values to a prepared statement of Flight SQL. Nothing else is taken."""
+        sql = self._registry.sql
+        with answered():
+            if sql is None or not is_command(descriptor.command or b""):
+                raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
+            sql.put(descriptor, reader, writer, principal_of(context))
 
     def do_exchange(self, *_: object) -> None:
         """Not offered."""
         raise Unimplemented("This service takes no DoExchange. Use DoGet")
+
+    def _described(
+        self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+    ) -> Ticket:
+        """What a descriptor stands for: a command of Flight SQL, or a ticket."""
+        is_cmd = descriptor.descriptor_type == flight.DescriptorType.CMD
+        if is_cmd and is_command(descriptor.command):
+            return self._ticket(context, descriptor.command)
+        return self._reader.read_descriptor(descriptor)
+
+    def _ticket(self, context: flight.ServerCallContext, data: bytes) -> Ticket:
+        if not is_command(data):
+            return self._reader.read(data)
+        if self._registry.sql is None:
+            raise Unimplemented("Flight SQL is switched off by FRAISEQL_SQL")
+        return SqlCommand(packed=data, session=session_of(context))
 
     def _resolve(self, ticket: Ticket, principal: Principal) -> Flight:
         return self._registry.resolvers[type(ticket)](ticket, principal)

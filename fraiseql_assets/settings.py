@@ -203,6 +203,23 @@ class Settings(BaseSettings):
         "side, as a JSON list.",
     )
 
+    # Flight SQL.
+    sql: bool = Field(default=True, description="Whether the Flight service answers Flight SQL.")
+    sql_timeout_seconds: float = Field(
+        default=300.0, gt=0, description="How long a statement may run, its reading included."
+    )
+    sql_memory_bytes: int = Field(
+        default=2**30,
+        ge=2**20,
+        description="How much memory a statement may take in ClickHouse; sorts and groups go to "
+        "the disk before. In PostgreSQL each sort of it has a sixteenth.",
+    )
+    sql_connections: int = Field(
+        default=16,
+        ge=2,
+        description="Connections to PostgreSQL that statements share; half of them stream.",
+    )
+
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(
         default=None,

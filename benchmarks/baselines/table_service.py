@@ -1,8 +1,10 @@
-"""The server of the Flight service, with everything it does per call, over a table in memory."""
+"""The server of the Flight service, with everything it does per call, over a table in memory,
+which Flight SQL reads as well."""
 
 import signal
 import threading
 
+from memory_catalogue import Memory
 from table import batches
 
 from flight_service.addresses import Address
@@ -10,6 +12,9 @@ from flight_service.flights import Flight
 from flight_service.http import HttpServer, application
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
+from flight_service.sql.actions import SqlActions
+from flight_service.sql.commands import SqlCommand
+from flight_service.sql.service import FlightSql
 from flight_service.tickets import Ticket
 from fraiseql_assets.settings import get_settings
 
@@ -22,7 +27,13 @@ def serve() -> None:
     """Serves until SIGTERM."""
     settings, sent = get_settings(), batches()
     found = Flight(sent[0].schema, lambda _: iter(sent))
-    registry = Registry({Table: lambda ticket, principal: found}, lambda name, given: Table(), ())
+    sql = FlightSql([Memory(sent)], is_guarded=False)
+    registry = Registry(
+        {Table: lambda ticket, principal: found, SqlCommand: sql.resolve},
+        lambda name, given: Table(),
+        (),
+        sql=SqlActions(sql),
+    )
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     server = FlightServer(

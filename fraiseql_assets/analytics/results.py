@@ -31,8 +31,10 @@ def stream_result(
     statement: str,
     parameters: Mapping[str, Any],
     schema: pa.Schema,
+    extra: Mapping[str, Any] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yields a statement's result in record batches of `schema`, none of them empty.
+    """Yields a statement's result in record batches of `schema`, none of them empty. `extra` are
+    further settings of the query.
 
     Closing the iterator ends the query on the server.
 
@@ -43,7 +45,10 @@ def stream_result(
         stream = cast(
             IOBase,
             client.raw_stream(
-                statement, parameters=dict(parameters), settings=READ_SETTINGS, fmt="ArrowStream"
+                statement,
+                parameters=dict(parameters),
+                settings={**READ_SETTINGS, **(extra or {})},
+                fmt="ArrowStream",
             ),
         )
     # Closing the response in mid-stream closes the connection, which ends the query.

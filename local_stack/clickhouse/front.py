@@ -1,5 +1,6 @@
 """Answers requests: checks the user, opens the session, and executes the statement."""
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,8 @@ HELD_BYTES = 1 << 20
 STATEMENT_BYTES = 256 * 1024
 """How much of a body may belong to an INSERT before its rows: ClickHouse's max_query_size."""
 
+_KILLED = re.compile(r"KILL\s+QUERY\s+WHERE\s+query_id\s*=\s*'([\w-]+)'(?:\s+(?:A?SYNC))?", re.I)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -39,6 +42,7 @@ class Front:
     def __init__(self, engine: Engine, credentials: Credentials) -> None:
         self._engine, self._credentials = engine, credentials
         self._sessions = Sessions(engine)
+        self._running: dict[str, RunningQuery] = {}
 
     def check(self, credentials: Credentials) -> None:
         """Accepts the right user and password.
@@ -104,9 +108,16 @@ class Front:
         if statement.kind == "query":
             running = RunningQuery(session, statement, output_format, peer)
             stack.callback(running.close)
+            self._running[request.query_id] = running
+            stack.callback(self._running.pop, request.query_id, None)
             held = SpooledTemporaryFile(max_size=8 * HELD_BYTES)  # noqa: SIM115 (closed below)
             stack.callback(held.close)
             return _begun(running, held, output_format, request.waits_for_end)
+        found = _KILLED.fullmatch(statement.text.strip())
+        if found and (running := self._running.get(found[1])):
+            # The engine does not know the ids that clients give their queries.
+            running.kill()
+            return Answer()
         result, statistics = session.command(statement.text, output_format)
         named = output_format if result or statement.kind == "read" else None
         return Answer(named, [result], len(result), statistics)

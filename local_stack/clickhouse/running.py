@@ -117,6 +117,11 @@ class RunningQuery:
         if end:
             yield end
 
+    def kill(self) -> None:
+        """Ends the query if it still runs; whoever reads its result gets the engine's error."""
+        if self._thread.is_alive():
+            self._session.engine.kill(self._mark, self._thread)
+
     def close(self) -> None:
         """Cancels the query if it still runs, and waits until it has ended."""
         # Without a reader the engine continues and discards the result, so the query is killed.

@@ -412,6 +412,19 @@ def test_a_query_ends_when_its_client_goes(front: Front, query: str) -> None:
     until(lambda: front.running(query) == 0)
 
 
+def test_a_query_is_killed_by_the_id_it_was_given(front: Front) -> None:
+    answers: list[requests.Response] = []
+    name = f"mine-{secrets.token_hex(4)}"
+    asking = threading.Thread(target=lambda: answers.append(front.ask(SILENT, query_id=name)))
+    asking.start()
+    until(lambda: front.running(SILENT) == 1)
+    assert front.text("KILL QUERY WHERE query_id = 'another' ASYNC") == ""
+    assert asking.is_alive()
+    front.text(f"KILL QUERY WHERE query_id = '{name}' ASYNC")
+    asking.join(20)
+    assert answers[0].headers["X-ClickHouse-Exception-Code"] == "394"
+
+
 def test_a_reader_that_pauses_holds_the_query_not_the_result(front: Front) -> None:
     process = process_at(front.port)
     before = process.memory_info().rss

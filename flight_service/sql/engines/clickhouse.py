@@ -1,0 +1,182 @@
+"""The catalogue `analytics`: events and their aggregates in ClickHouse."""
+
+import secrets
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest
+from flight_service.sql.access import tenant_of
+from flight_service.sql.catalogue import (
+    TABLE,
+    VIEW,
+    Binding,
+    Dialect,
+    Execution,
+    Parameter,
+    Relation,
+    Statement,
+    close_batches,
+)
+from flight_service.sql.engines.clickhouse_types import bound_type, bound_value, shown
+from fraiseql_assets.analytics.schemas import SCHEMAS
+from fraiseql_assets.analytics.statements import (
+    TENANT,
+    AnalyticsStatements,
+    StatementLimited,
+    StatementRefused,
+)
+from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.settings import Settings
+
+SCHEMA_NAME = "public"
+"""The one schema of the catalogue, whatever ClickHouse calls the database."""
+KILL_AGAIN_SECONDS = 0.05
+KEYS = {"analytics/events": ("event_id",)}
+
+
+class AnalyticsCatalogue:
+    """See `flight_service.sql.catalogue.Catalogue`."""
+
+    name = "analytics"
+    dialect: Dialect = "clickhouse"
+
+    def __init__(self, settings: Settings) -> None:
+        self._statements = AnalyticsStatements(
+            settings,
+            timeout_seconds=settings.sql_timeout_seconds,
+            memory_bytes=settings.sql_memory_bytes,
+        )
+
+    def relations(self, principal: Principal) -> Sequence[Relation]:
+        tenant = tenant_of(principal)
+        values = {} if tenant is None else {TENANT: tenant}
+        found = [
+            Relation(
+                schema_name=SCHEMA_NAME,
+                name=BY_KEY[key].table,
+                kind=VIEW if "view" in BY_KEY[key].kinds else TABLE,
+                columns=schema,
+                select=self._statements.select(key, tenant),
+                values=values,
+                key=KEYS.get(key, ()),
+                description=BY_KEY[key].description,
+            )
+            for key, schema in SCHEMAS.items()
+        ]
+        return sorted(found, key=lambda one: one.name)
+
+    def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
+        sql = statement.sql
+        for number, parameter in enumerate(statement.parameters):
+            sql = sql.replace(f'"{parameter.mark}"', _placeholder(parameter, binding, number))
+        rows = [_values(statement, binding, row) for row in binding.rows]
+        with _refused():
+            described = self._statements.describe(sql, rows[0] if rows else {})
+        columns = [(name, shown(kind)) for name, kind in described]
+        if any(column.convert for _, column in columns):
+            sql = _converted(sql, columns)
+        schema = pa.schema([pa.field(name, one.type, one.nullable) for name, one in columns])
+        return _Execution(self._statements, sql, rows, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    statements: AnalyticsStatements
+    sql: str
+    rows: Sequence[Mapping[str, Any]]
+    schema: pa.Schema
+
+    def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        for values in self.rows:
+            if cancellation.over:
+                return
+            query = _Query(self.statements)
+            cancellation.then(query.kill)
+            found = self.statements.batches(self.sql, values, self.schema, query.id)
+            try:
+                with _refused():
+                    for batch in found:
+                        _check_texts(batch)
+                        yield batch
+            finally:
+                query.ended.set()
+                close_batches(found)
+
+
+def _check_texts(batch: pa.RecordBatch) -> None:
+    """Refuses texts that are none: ClickHouse's String holds any bytes."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(
+            "The result has a text that is not UTF-8. Write hex(x) or toValidUTF8(x) for it."
+        ) from error
+
+
+class _Query:
+    """A query that may be killed from another thread while it runs."""
+
+    def __init__(self, statements: AnalyticsStatements) -> None:
+        self.id = secrets.token_hex(16)
+        self.ended = threading.Event()
+        self._statements = statements
+
+    def kill(self) -> None:
+        """Kills it until it has ended: one that has only just been sent is not known yet."""
+        while not self.ended.is_set():
+            self._statements.kill(self.id)
+            self.ended.wait(KILL_AGAIN_SECONDS)
+
+
+def _placeholder(parameter: Parameter, binding: Binding, number: int) -> str:
+    kind = binding.types[number]
+    name = bound_type(kind)
+    if any(row[number] is None for row in binding.rows):
+        name = f"Nullable({name})" if not name.startswith("Array") else name
+    written = f"{{p{parameter.name}:{name}}}"
+    return f"unhex({written})" if pa.types.is_binary(kind) else written
+
+
+def _values(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> dict[str, Any]:
+    own = {
+        f"p{parameter.name}": bound_value(kind, value)
+        for parameter, kind, value in zip(statement.parameters, binding.types, row, strict=True)
+    }
+    return {**statement.values, **own}
+
+
+def _converted(sql: str, columns: Sequence[tuple[str, Any]]) -> str:
+    """The statement with the columns converted that Arrow does not have as they are."""
+    names = [name for name, _ in columns]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"Two columns of the result are called {double}. Give one an alias.")
+    parts = [
+        f"{(one.convert or '{}').format(_quoted(name))} AS {_quoted(name)}" for name, one in columns
+    ]
+    return f"SELECT {', '.join(parts)} FROM ({sql})"
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except StatementRefused as error:
+        raise InvalidRequest(f"ClickHouse refuses the statement: {error}") from error
+    except StatementLimited as error:
+        raise InvalidRequest(
+            f"{error} Narrow it, or raise FRAISEQL_SQL_TIMEOUT_SECONDS or "
+            "FRAISEQL_SQL_MEMORY_BYTES."
+        ) from error

@@ -1,0 +1,189 @@
+"""The catalogue `fraiseql`: the relations of the compiled schema in PostgreSQL."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import pyarrow as pa
+
+from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest
+from flight_service.graphql.errors import DatabaseFailed
+from flight_service.graphql.execution.session import session_settings
+from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.postgres.driver import state_of
+from flight_service.graphql.postgres.sql import quoted
+from flight_service.graphql.service import GraphQL
+from flight_service.sql.catalogue import (
+    Binding,
+    Dialect,
+    Execution,
+    Relation,
+    Statement,
+    close_batches,
+)
+from flight_service.sql.engines.postgres_relations import relations_key, relations_of
+from flight_service.sql.engines.postgres_types import (
+    Shown,
+    bound_text,
+    bound_type,
+    read_setting,
+    received,
+    shown,
+)
+from flight_service.sql.recent import Recent
+from fraiseql_assets.settings import Settings
+
+PARAMETER = "fraiseql.s"
+"""What the settings that hold a statement's parameters are called, before the number."""
+HELD_SECONDS = 2.0
+"""How long the relations of a principal are held: one that is missing may be made at any time."""
+MOST_HELD = 200
+OF_STATEMENTS = ("0A", "20", "21", "22", "26", "2B", "2F", "34", "38", "42", "54")
+"""The classes of SQLSTATEs that speak of the statement."""
+
+
+class FraiseqlCatalogue:
+    """See `flight_service.sql.catalogue.Catalogue`."""
+
+    name = "fraiseql"
+    dialect: Dialect = "postgres"
+
+    def __init__(self, settings: Settings, graphql: GraphQL) -> None:
+        self._graphql = graphql
+        self._database = Database(
+            settings.database_url.get_secret_value(),
+            connections=settings.sql_connections,
+            timeout_seconds=settings.sql_timeout_seconds,
+            wait_seconds=settings.graphql_wait_seconds,
+            connect_seconds=settings.probe_timeout_seconds,
+            stall_seconds=settings.graphql_stall_seconds,
+        )
+        self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
+        self._memory = {
+            "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",
+        }
+
+    def relations(self, principal: Principal) -> Sequence[Relation]:
+        key = relations_key(self._graphql, principal)
+        held = self._held.get(key)
+        if held is None or monotonic() - held[0] > HELD_SECONDS:
+            held = monotonic(), relations_of(self._graphql, principal)
+            self._held.put(key, held)
+        return held[1]
+
+    def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
+        variables = self._graphql.registry.current().schema.compiled.session_variables
+        settings = {
+            **self._memory,
+            **session_settings(variables, principal),
+            **statement.values,
+        }
+        rows = [_Row(*_bound(statement, binding, row)) for row in binding.rows]
+        described = rows[0] if rows else _Row(*_bound(statement, binding, _nulls(binding)))
+        every = {**settings, **described.settings}
+        with self._database.transaction(every) as transaction, _refused():
+            limited = f"SELECT * FROM ({described.sql}) AS described LIMIT 0"
+            found = transaction.table(limited).schema
+        columns = [shown(one) for one in found]
+        schema = pa.schema(
+            [pa.field(one.name, column.type) for one, column in zip(found, columns, strict=True)]
+        )
+        return _Execution(self._database, settings, rows, columns, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A statement with one row of values."""
+
+    sql: str
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    database: Database
+    settings: dict[str, str]
+    rows: Sequence[_Row]
+    columns: Sequence[Shown]
+    schema: pa.Schema
+
+    def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        with self.database.transaction(self.settings, cancellation, large=True) as transaction:
+            for row in self.rows:
+                if row.settings:
+                    transaction.set(row.settings)
+                found = transaction.batches(_converted(row.sql, self.columns))
+                try:
+                    with _refused():
+                        for batch in found:
+                            yield _cast(batch, self.schema)
+                finally:
+                    close_batches(found)
+
+
+def _bound(
+    statement: Statement, binding: Binding, row: tuple[Any, ...]
+) -> tuple[str, dict[str, str]]:
+    sql, settings = statement.sql, {}
+    for parameter, kind, value in zip(statement.parameters, binding.types, row, strict=True):
+        name = f"{PARAMETER}{parameter.name}"
+        read = read_setting(name, kind)
+        if value is None:
+            read = f"(NULL::{bound_type(kind)})"
+        else:
+            settings[name] = bound_text(kind, value)
+        sql = sql.replace(f'"{parameter.mark}"', read)
+    return sql, settings
+
+
+def _nulls(binding: Binding) -> tuple[Any, ...]:
+    return (None,) * len(binding.types)
+
+
+def _converted(sql: str, columns: Sequence[Shown]) -> str:
+    """The statement with the columns converted that the driver does not send as they are shown."""
+    if not any(one.convert for one in columns):
+        return sql
+    names = [f"a{n}" for n in range(len(columns))]
+    parts = [
+        f"{(one.convert or '{}').format(f'q.{name}')} AS {quoted(name)}"
+        for name, one in zip(names, columns, strict=True)
+    ]
+    return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = []
+    for column, announced in zip(batch.columns, schema, strict=True):
+        if isinstance(column, pa.ExtensionArray):
+            column = column.storage
+        if column.type != received(announced.type):
+            column = column.cast(received(announced.type))
+        columns.append(_read(column, announced))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _read(column: pa.Array, announced: pa.Field) -> pa.Array:
+    try:
+        return column.cast(announced.type)
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(
+            f"A value of the column {announced.name} does not fit into {announced.type}. Cast it "
+            "in the statement, such as to text or float8."
+        ) from error
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """An error that speaks of the statement is the client's to mend."""
+    try:
+        yield
+    except DatabaseFailed as error:
+        cause = error.__cause__
+        if cause is not None and state_of(cause).startswith(OF_STATEMENTS):
+            raise InvalidRequest(f"{error}") from error
+        raise

@@ -1,0 +1,162 @@
+"""The relations of the compiled schema as a principal sees them, by the plans of GraphQL.
+
+A relation's columns are the scalar fields that the principal may ask for, under the names that the
+documents have for them; its rows are those of the query that lists it. Roles, scopes, masks and
+claims are decided by the planner of GraphQL queries, so that SQL shows nothing that it would not.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import pyarrow as pa
+
+from flight_service.authentication import Principal
+from flight_service.errors import UNAVAILABLE, ServiceError
+from flight_service.graphql.arrow.shapes import Constant, Leaf, arrow_field
+from flight_service.graphql.planning.access import access_of
+from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.postgres.sql import SETTING, literal, quoted
+from flight_service.graphql.schema.compiled import Field
+from flight_service.graphql.schema.graphql_schema import Schema
+from flight_service.graphql.service import GraphQL, Request
+from flight_service.graphql.transport.shorthand import shorthand
+from flight_service.sql.catalogue import TABLE, VIEW, Relation
+
+DEFAULT_SCHEMA = "public"
+_SETTING = re.compile(rf"current_setting\('{re.escape(SETTING)}(\d+)'\)")
+NATIVE = {
+    pa.bool_(): "bool",
+    pa.int32(): "int4",
+    pa.int64(): "int8",
+    pa.float64(): "float8",
+    pa.date32(): "date",
+    pa.time64("us"): "time",
+    pa.timestamp("us", "UTC"): "timestamptz",
+}
+
+
+def relations_key(graphql: GraphQL, principal: Principal) -> str:
+    """What the relations of a principal depend on.
+
+    Raises:
+        SchemaUnavailable: there is no schema.
+    """
+    loaded = graphql.registry.current()
+    claims = {name: principal.claims.get(name) for name in sorted(loaded.claims)}
+    access = access_of(loaded.schema, principal)
+    held = [sorted(access.roles), sorted(access.scopes), access.actor]
+    return msgspec.json.encode([loaded.version, loaded.catalogue_version, claims, held]).decode()
+
+
+def relations_of(graphql: GraphQL, principal: Principal) -> list[Relation]:
+    """Every relation that some query lists and the principal may ask for, ordered by name.
+
+    Raises:
+        ServiceError: the database cannot be asked.
+    """
+    names = shorthand(graphql.registry)
+    if names is None or graphql.forwards:
+        return []
+    schema = graphql.registry.current().schema
+    found: dict[tuple[str, str], Relation] = {}
+    for number, (relation, query) in enumerate(names.relations.items()):
+        for one in _candidates(schema, relation, query):
+            try:
+                made = _relation(graphql, schema, relation, one, principal, number)
+            except ServiceError as error:
+                if error.status is UNAVAILABLE:
+                    raise
+                # What a principal may not ask, or not without arguments, is not there for them.
+                continue
+            if made is not None:
+                found[made.schema_name, made.name] = made
+                break
+    return [found[key] for key in sorted(found)]
+
+
+def _candidates(schema: Schema, relation: str, first: str) -> Iterator[str]:
+    """The queries that list a relation, the shorthand's own first."""
+    yield first
+    kind = schema.queries[first].return_type.name
+    for name, query in schema.queries.items():
+        listed = query.returns_list and not query.relay and not query.returns_count
+        same = query.sql_source == schema.queries[first].sql_source
+        if name != first and listed and same and query.return_type.name == kind:
+            yield name
+
+
+def _relation(
+    graphql: GraphQL, schema: Schema, name: str, query: str, principal: Principal, number: int
+) -> Relation | None:
+    fields = _fields(schema, query, principal)
+    if not fields or schema.queries[query].returns_count:
+        return None
+    request = Request(f"{{ {query} {{ {' '.join(fields)} }} }}")
+    [plan] = graphql.prepare(request, principal).plan.statements
+    columns, parts = _columns(schema, plan)
+    if not parts:
+        return None
+    prefix = f"{SETTING.rpartition('.')[0]}.r{number}_"
+    select = _SETTING.sub(
+        lambda found: f"current_setting('{prefix}{found[1]}')",
+        f"SELECT {', '.join(parts)} FROM ({plan.sql}) AS q",
+    )
+    schema_name, _, bare = name.rpartition(".")
+    return Relation(
+        schema_name=schema_name or DEFAULT_SCHEMA,
+        name=bare,
+        kind=TABLE if bare.startswith(("tb_", "tv_", "ta_", "tf_")) else VIEW,
+        columns=columns,
+        select=select,
+        values={f"{prefix}{n}": value for n, value in enumerate(plan.values, 1)},
+        key=("id",) if "id" in columns.names and not columns.field("id").nullable else (),
+        description=schema.types[schema.queries[query].return_type.name].description or "",
+    )
+
+
+def _fields(schema: Schema, query: str, principal: Principal) -> list[str]:
+    """The scalar fields of a query's type that the principal may ask for."""
+    type_name = schema.queries[query].return_type.name
+    if type_name not in schema.types:
+        return []
+    access = access_of(schema, principal)
+    allowed: list[str] = []
+    for one in schema.types[type_name].fields:
+        if one.field_type.of is not None or not _is_scalar(schema, one):
+            continue
+        try:
+            access.check_declarations(schema, type_name, one.name, shown=True)
+        except ServiceError:
+            continue
+        allowed.append(one.name)
+    return allowed
+
+
+def _is_scalar(schema: Schema, field: Field) -> bool:
+    name = field.field_type.name
+    return name not in schema.types and not schema.is_abstract(name)
+
+
+def _columns(schema: Schema, plan: RootPlan) -> tuple[pa.Schema, Sequence[str]]:
+    fields: list[pa.Field] = []
+    parts: list[str] = []
+    taken: set[str] = set()
+    for member in plan.rows.members:
+        match member.shape:
+            case Constant(value):
+                sql = literal(value)
+            case Leaf(column=column, type=kind, read_as=read_as):
+                sql = f"q.c{column}"
+                if pa.types.is_decimal(kind):
+                    sql = f"({sql})::numeric({kind.precision}, {kind.scale})"
+                elif read_as is not None:
+                    sql = f"({sql})::{NATIVE[kind]}"
+            case _:
+                continue
+        snake = schema.naming.snake(member.key)
+        name = snake if snake not in taken else member.key
+        taken.add(name)
+        parts.append(f"{sql} AS {quoted(name)}")
+        fields.append(arrow_field(member).with_name(name).remove_metadata())
+    return pa.schema(fields), parts

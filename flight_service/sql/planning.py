@@ -1,0 +1,197 @@
+"""From a statement's text to the one engine that runs it, as a principal sees it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlglot import exp
+
+from flight_service.authentication import Principal
+from flight_service.errors import UNAVAILABLE, InvalidRequest, ServiceError
+from flight_service.sql.catalogue import (
+    NO_VALUES,
+    Binding,
+    Catalogue,
+    Execution,
+    Relation,
+    Statement,
+)
+from flight_service.sql.grammar import check, parse
+from flight_service.sql.parameters import take_parameters
+from flight_service.sql.relations import Name, folded, relations_named, replaced
+from fraiseql_assets.planes import PlaneError, PlaneUnavailable
+
+SHOWN = 20
+"""The names of relations that an error tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What names without a catalogue or schema are looked for in."""
+
+    catalogue: str | None = None
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A statement, and the engine that it is for."""
+
+    catalogue: Catalogue
+    statement: Statement
+    otherwise: "Planned | None" = None
+    """The same for another engine, where it names no relation: clients ask `SELECT 1` to learn
+    whether the service is there."""
+
+    def execution(self, principal: Principal, binding: Binding = NO_VALUES) -> Execution:
+        """See `flight_service.sql.catalogue.Catalogue.execution`."""
+        try:
+            return self.catalogue.execution(self.statement, binding, principal)
+        except (ServiceError, PlaneUnavailable) as error:
+            is_down = isinstance(error, PlaneUnavailable) or error.status is UNAVAILABLE
+            if self.otherwise is None or not is_down:
+                raise
+            return self.otherwise.execution(principal, binding)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A statement as one engine reads it."""
+
+    catalogue: Catalogue
+    tree: exp.Expr
+    names: frozenset[Name]
+
+
+def plan(
+    text: str, catalogues: Sequence[Catalogue], principal: Principal, defaults: Defaults
+) -> Planned:
+    """The statement for the engine whose relations it names; one that names none is for the first.
+
+    Raises:
+        InvalidRequest: it is refused, names what is not there, or relations of two engines.
+        ServiceError, PlaneError: an engine cannot be asked for its relations.
+    """
+    ordered = sorted(catalogues, key=lambda one: one.name != defaults.catalogue)
+    if not ordered:
+        raise InvalidRequest("There is no catalogue: no plane is on, and there is no schema.")
+    candidates, problem = _read(text, ordered)
+    bare = [one for one in candidates if not one.names]
+    if bare:
+        return _for_any(bare)
+    known: dict[str, Mapping[Name, Relation]] = {}
+    down: Exception | None = None
+    for one in candidates:
+        if not _may_name(one):
+            continue
+        try:
+            found = _named(one, principal, defaults)
+        except (ServiceError, PlaneError) as error:
+            down = down or error
+            continue
+        known[one.catalogue.name] = found
+        if one.names <= found.keys():
+            return _planned(one, found)
+    if not candidates and problem is not None:
+        raise problem
+    if down is not None:
+        raise down
+    raise InvalidRequest(_unknown(candidates, known, ordered, principal, problem))
+
+
+def _for_any(candidates: Sequence[_Candidate]) -> Planned:
+    """A statement without relations, for the first engine that can be asked."""
+    found: Planned | None = None
+    for one in reversed(candidates):
+        planned = _planned(one, {})
+        found = Planned(planned.catalogue, planned.statement, found)
+    assert found is not None, "there are candidates"
+    return found
+
+
+def qualified(
+    relations: Sequence[Relation], catalogue: str, defaults: Defaults
+) -> dict[Name, Relation]:
+    """Relations by every name that a statement may give them."""
+    by_name: dict[Name, Relation] = {}
+    preferred = defaults.schema if defaults.catalogue in (None, catalogue) else None
+    for one in sorted(relations, key=lambda one: one.schema_name == (preferred or "public")):
+        by_name["", "", one.name] = one
+        by_name["", one.schema_name, one.name] = one
+        by_name[catalogue, one.schema_name, one.name] = one
+        # Some clients leave the schema out, and write the catalogue in its place.
+        by_name.setdefault(("", catalogue, one.name), one)
+    return by_name
+
+
+def _read(
+    text: str, catalogues: Sequence[Catalogue]
+) -> tuple[list[_Candidate], InvalidRequest | None]:
+    """The statement as each engine reads it, and why the first does not that cannot."""
+    found: list[_Candidate] = []
+    problem: InvalidRequest | None = None
+    for catalogue in catalogues:
+        try:
+            tree = parse(text, catalogue.dialect)
+            check(tree, catalogue.dialect)
+            tree = folded(tree, catalogue.dialect)
+            found.append(_Candidate(catalogue, tree, relations_named(tree)))
+        except InvalidRequest as error:
+            problem = problem or error
+    return found, problem
+
+
+def _may_name(candidate: _Candidate) -> bool:
+    """Whether no name is of another catalogue."""
+    return all(name[0] in ("", candidate.catalogue.name) for name in candidate.names)
+
+
+def _named(candidate: _Candidate, principal: Principal, defaults: Defaults) -> dict[Name, Relation]:
+    catalogue = candidate.catalogue
+    return qualified(catalogue.relations(principal), catalogue.name, defaults)
+
+
+def _planned(candidate: _Candidate, found: Mapping[Name, Relation]) -> Planned:
+    dialect = candidate.catalogue.dialect
+    columns: list[pa.Field] = [field for name in candidate.names for field in found[name].columns]
+    parameters = take_parameters(candidate.tree, columns)
+    done = replaced(candidate.tree, found)
+    statement = Statement(done.sql(dialect), done.values, parameters)
+    return Planned(candidate.catalogue, statement)
+
+
+def _unknown(
+    candidates: Sequence[_Candidate],
+    known: Mapping[str, Mapping[Name, Relation]],
+    catalogues: Sequence[Catalogue],
+    principal: Principal,
+    problem: InvalidRequest | None,
+) -> str:
+    """What is wrong with the names of a statement, and what there is."""
+    by_engine = {
+        one.catalogue.name: sorted(
+            ".".join(filter(None, name))
+            for name in one.names
+            if name in known.get(one.catalogue.name, {})
+        )
+        for one in candidates
+    }
+    of_several = {engine: names for engine, names in by_engine.items() if names}
+    every = frozenset().union(*(one.names for one in candidates))
+    everywhere = frozenset().union(*(names.keys() for names in known.values()))
+    missing = sorted(".".join(filter(None, name)) for name in every - everywhere)
+    if missing and problem is not None and len(candidates) < len(catalogues) and not of_several:
+        return str(problem)
+    if not missing and len(of_several) > 1:
+        told = "; ".join(f"{', '.join(names)} of {one}" for one, names in of_several.items())
+        return f"A statement runs in one engine. This one names {told}."
+    there = [
+        f"{name} has {_some(sorted({one.name for one in found.values()}))}"
+        for name, found in known.items()
+    ]
+    return f"There is no relation {', '.join(missing)}. The catalogue {'; '.join(there)}."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN]) or 'none that you may read'}{more}"

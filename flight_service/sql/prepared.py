@@ -1,0 +1,97 @@
+"""Prepared statements, and the values that are bound to them."""
+
+import secrets
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from flight_service.authentication import Principal
+from flight_service.errors import InvalidRequest
+from flight_service.sql.catalogue import NO_VALUES, Binding, Execution
+from flight_service.sql.handles import fingerprint
+from flight_service.sql.parameters import bound, example, parameter_schema
+from flight_service.sql.planning import Planned
+from flight_service.sql.recent import Recent
+
+MOST_PREPARED = 1000
+MOST_ROWS = 10_000
+MOST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement that is planned, for one principal."""
+
+    planned: Planned
+    owner: bytes
+    binding: Binding | None = None
+
+    def execution(self, principal: Principal) -> Execution:
+        """The statement's execution with what is bound.
+
+        Raises:
+            InvalidRequest: it has parameters, and nothing is bound to them.
+        """
+        parameters = self.planned.statement.parameters
+        if parameters and self.binding is None:
+            raise InvalidRequest(
+                f"The statement has {len(parameters)} parameters. Bind their values first."
+            )
+        return self.planned.execution(principal, self.binding or NO_VALUES)
+
+
+class PreparedStatements:
+    """The prepared statements of all clients: the last thousand. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._held: Recent[Prepared] = Recent(MOST_PREPARED)
+
+    def add(self, planned: Planned, principal: Principal) -> str:
+        """Keeps a statement. Returns its handle."""
+        handle = secrets.token_hex(16)
+        self._held.put(handle, Prepared(planned, fingerprint(principal)))
+        return handle
+
+    def get(self, handle: str, principal: Principal) -> Prepared:
+        """The statement of a handle.
+
+        Raises:
+            InvalidRequest: it was closed, is too old, or is another principal's.
+        """
+        found = self._held.get(handle)
+        if found is None or found.owner != fingerprint(principal):
+            raise InvalidRequest("There is no such prepared statement. Prepare it again.")
+        return found
+
+    def bind(self, handle: str, principal: Principal, values: pa.Table) -> None:
+        """Binds rows of values, in the place of those before.
+
+        Raises:
+            InvalidRequest: they are too many, or do not fit the parameters.
+        """
+        found = self.get(handle, principal)
+        if values.num_rows > MOST_ROWS or values.nbytes > MOST_BYTES:
+            raise InvalidRequest(
+                f"At most {MOST_ROWS:,} rows of values, and {MOST_BYTES:,} bytes, can be bound."
+            )
+        binding = bound(found.planned.statement.parameters, values)
+        self._held.put(handle, replace(found, binding=binding))
+
+    def close(self, handle: str, principal: Principal) -> None:
+        """Lets go of a statement."""
+        self.get(handle, principal)
+        self._held.take(handle)
+
+
+def described(planned: Planned, principal: Principal) -> tuple[pa.Schema | None, pa.Schema]:
+    """The schemas of a statement's result, as far as it can be told without values, and of its
+    parameters."""
+    parameters = planned.statement.parameters
+    told = parameter_schema(parameters)
+    try:
+        binding = example(parameters) if parameters else NO_VALUES
+        return planned.execution(principal, binding).schema, told
+    except InvalidRequest:
+        if not parameters:
+            raise
+        return None, told

@@ -1,0 +1,77 @@
+"""Statements that run, and those that were cancelled before anybody read them."""
+
+import threading
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from flight_service.cancellation import Cancellation
+from flight_service.errors import CANCELLED, ServiceError
+from flight_service.sql.catalogue import Execution, close_batches
+from flight_service.sql.recent import Recent
+
+MOST_REMEMBERED = 10_000
+
+
+class StatementCancelled(ServiceError):
+    """A client cancelled the statement while it, or another, reads the result."""
+
+    status = CANCELLED
+
+    def __str__(self) -> str:
+        return "The statement was cancelled. Send it again for its result."
+
+
+class Running:
+    """The executions under way, by the ids of their handles. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, set[Cancellation]] = {}
+        self._cancelled: Recent[bool] = Recent(MOST_REMEMBERED)
+
+    def batches(
+        self, id: str, execution: Execution, call: Cancellation
+    ) -> Iterator[pa.RecordBatch]:
+        """The execution's rows, until the call is over or the id is cancelled.
+
+        Raises:
+            StatementCancelled: the id is cancelled.
+        """
+        own = Cancellation()
+        with self._lock:
+            if self._cancelled.get(id):
+                raise StatementCancelled
+            self._running.setdefault(id, set()).add(own)
+        call.then(own.cancel)
+        found = execution.batches(own)
+        try:
+            for batch in found:
+                if own.over:
+                    break
+                yield batch
+            self._check(own, call)
+        except StatementCancelled:
+            raise
+        except Exception:
+            # Work that is cancelled fails somehow.
+            self._check(own, call)
+            raise
+        finally:
+            close_batches(found)
+            with self._lock:
+                self._running[id].discard(own)
+                if not self._running[id]:
+                    del self._running[id]
+
+    def cancel(self, id: str) -> None:
+        """Ends every execution under the id, and refuses those that come."""
+        with self._lock:
+            self._cancelled.put(id, True)
+            found = list(self._running.get(id, ()))
+        for one in found:
+            one.cancel()
+
+    def _check(self, own: Cancellation, call: Cancellation) -> None:
+        if own.over and not call.over:
+            raise StatementCancelled from None

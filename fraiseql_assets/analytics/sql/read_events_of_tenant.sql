@@ -1,0 +1,1 @@
+SELECT ${columns} FROM fraiseql_events WHERE tenant_id = {tenant:String}

@@ -1,0 +1,1 @@
+SELECT ${columns} FROM fraiseql_org_daily WHERE tenant_id = {tenant:String}

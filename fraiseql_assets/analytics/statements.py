@@ -1,0 +1,130 @@
+"""Statements of clients: relations to read from, and a statement's columns, result and end."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.results import stream_result
+from fraiseql_assets.analytics.schemas import SCHEMAS
+from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
+from fraiseql_assets.settings import Settings
+
+TENANT = "tenant"
+"""The parameter that holds the tenant, in SELECTs of one tenant's rows."""
+_CODE = re.compile(r"Code: (\d+)\. ?(?:DB::Exception: )?(.*)")
+_OF_LIMITS = {"159": "ran too long", "241": "needs too much memory", "396": "gives too many rows"}
+_CANCELLED = "394"
+_NOT_OF_STATEMENTS = ("60", "81", "202", "243", "252", "516", "192", "193", "194", "497")
+"""Codes that speak of the server, not of the statement."""
+_NAME = re.compile(r"\.? \([A-Z_]+\)\Z")
+"""ClickHouse's name of a code, behind its words."""
+
+
+class StatementRefused(Exception):
+    """ClickHouse does not take a statement; in its own words."""
+
+
+class StatementLimited(Exception):
+    """A statement went beyond a limit."""
+
+
+class AnalyticsStatements:
+    """Runs read-only statements that were checked before. Thread-safe; connects when first
+    asked."""
+
+    def __init__(self, settings: Settings, *, timeout_seconds: float, memory_bytes: int) -> None:
+        self._settings = settings
+        self._timeout = timeout_seconds
+        self._limits: dict[str, Any] = {
+            # No statement writes or changes what limits it, whatever its text is.
+            "readonly": 2,
+            "max_execution_time": timeout_seconds,
+            "max_memory_usage": memory_bytes,
+            "max_bytes_before_external_group_by": memory_bytes // 2,
+            "max_bytes_before_external_sort": memory_bytes // 4,
+            "cancel_http_readonly_queries_on_client_close": 1,
+        }
+
+    @cached_property
+    def _client(self) -> Client:
+        return connect(self._settings, timeout=self._timeout + 10)
+
+    def select(self, asset: str, tenant: str | None) -> str:
+        """A SELECT of an asset's columns: of one tenant's rows, whose id the parameter `TENANT`
+        binds, or of all."""
+        columns = ", ".join(SCHEMAS[asset].names)
+        if tenant is None:
+            return f"SELECT {columns} FROM {BY_KEY[asset].table}"
+        return sql(f"read_{asset.partition('/')[2]}_of_tenant", columns=columns).strip()
+
+    def describe(self, statement: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Names and ClickHouse's types of a statement's columns.
+
+        Raises:
+            StatementRefused: it is not valid.
+            PlaneError: the server cannot be asked.
+        """
+        with _told(), translated(self._settings):
+            rows = self._client.query(
+                f"DESCRIBE TABLE ({statement})",
+                parameters=dict(values),
+                settings={"readonly": 2, "max_execution_time": self._timeout},
+            ).result_rows
+            return [(row[0], row[1]) for row in rows]
+
+    def batches(
+        self, statement: str, values: Mapping[str, Any], schema: pa.Schema, query_id: str
+    ) -> Iterator[pa.RecordBatch]:
+        """Streams a statement's result in `schema`; see `analytics.results.stream_result`.
+
+        Raises:
+            StatementRefused: it is not valid.
+            StatementLimited: it goes beyond a limit.
+            PlaneError: the server cannot be asked, or broke off the result.
+        """
+        with _told():
+            yield from stream_result(
+                self._client,
+                self._settings,
+                statement,
+                values,
+                schema,
+                {**self._limits, "query_id": query_id},
+            )
+
+    def kill(self, query_id: str) -> None:
+        """Ends a running query, where it is still there."""
+        assert re.fullmatch(r"[0-9a-f-]+", query_id), "of this service's own making"
+        with suppress(Exception):
+            self._client.command(f"KILL QUERY WHERE query_id = '{query_id}' ASYNC")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tells errors of a statement from those of the server."""
+    try:
+        yield
+    except PlaneError as error:
+        found = _CODE.search(str(error))
+        if found is None or found[1] in (*_NOT_OF_STATEMENTS, _CANCELLED):
+            raise
+        sentence = _sentence(found[2])
+        if (what := _OF_LIMITS.get(found[1])) is not None:
+            raise StatementLimited(f"The statement {what}: {sentence}") from error
+        if isinstance(error, PlaneUnavailable) and not isinstance(error, PlaneNotSetUp):
+            raise
+        raise StatementRefused(sentence) from error
+
+
+def _sentence(text: str) -> str:
+    """ClickHouse's words without its scope, version and stack."""
+    for end in (": In scope ", " In scope ", " (version ", ": while ", " in scope "):
+        text = text.partition(end)[0]
+    return f"{_NAME.sub('', text.strip()).rstrip('.')}."

@@ -1,0 +1,92 @@
+"""Flight SQL by Arrow's JDBC driver, in a Java virtual machine of its own.
+
+The driver's jar comes from Maven Central, by its checksum, into the user's cache.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import graphql_shop as shop
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from flights import Service
+from sql_service import sql_service
+
+from fraiseql_assets.analytics.schemas import SCHEMAS
+from local_stack.elasticsearch.jars import sha256
+from local_stack.elasticsearch.maven import central
+
+COORDINATE = "org.apache.arrow:flight-sql-jdbc-driver:18.3.0"
+DIGEST = "3f418b46c880e263558c5de669bdbede2c5d4375527ced116fb29f795b03704c"
+CLIENT = Path(__file__).with_name("jdbc_client.py")
+SECONDS = 150
+
+
+@pytest.fixture(scope="session")
+def driver() -> Path:
+    """The driver's jar."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fraiseql-assets"
+    path = central(cache / "jdbc").create_dependency(COORDINATE).artifact.resolve()
+    assert path is not None
+    assert sha256(path) == DIGEST
+    return path
+
+
+@pytest.fixture(scope="module")
+def filled(
+    clickhouse_url: str, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, pa.Table]]:
+    shop.create(database_url)
+    with sql_service(clickhouse_url, database_url, tmp_path_factory.mktemp("schema")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def answers(filled: tuple[Service, pa.Table], driver: Path) -> dict[str, Any]:
+    """What the client got."""
+    address = filled[0].settings.flight_url.removeprefix("grpc://")
+    url = f"jdbc:arrow-flight-sql://{address}/?useEncryption=false"
+    done = subprocess.run(
+        [sys.executable, str(CLIENT), str(driver), url],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_a_bi_tool_asks_when_it_connects_is_answered(answers: dict[str, Any]) -> None:
+    assert answers["product"] == "FraiseQL"
+    assert answers["quote"] == '"'
+    assert answers["read_only"] is True
+    assert answers["terms"] == ["catalogue", "schema", "procedure"]
+    assert [row[0] for row in answers["catalogs"]] == ["analytics", "fraiseql"]
+    assert ["public", "analytics"] in answers["schemas"]
+    assert answers["table_types"] == [["TABLE"], ["VIEW"]]
+    assert {"fraiseql_events", "fraiseql_org_daily", "v_author"} <= set(answers["tables"])
+    columns = SCHEMAS["analytics/org_daily"]
+    nullable = [[field.name, "1" if field.nullable else "0"] for field in columns]
+    assert [[name, null] for name, _, null in answers["columns"]] == nullable
+    assert answers["primary_keys"] == ["event_id"]
+    assert answers["imported_keys"] == []
+
+
+def test_statements_are_executed_plain_and_prepared(
+    answers: dict[str, Any], filled: tuple[Service, pa.Table]
+) -> None:
+    events = filled[1]
+    assert answers["ping"] == [["1"]]
+    assert sum(int(count) for _, count in answers["events"]) == events.num_rows
+    assert answers["wide"] == len(SCHEMAS["analytics/events"])
+    first = events.filter(pc.field("stream_seq") <= 1000)
+    kinds = first["entity_type"].to_pylist()
+    assert answers["prepared"] == [kinds.count("Order"), kinds.count("Payment")]
+    assert "There is no relation nothing" in answers["refused"]

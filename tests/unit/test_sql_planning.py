@@ -1,0 +1,293 @@
+"""From a statement to its engine, with catalogues that are made up."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from flight_service.authentication import ANYONE, Principal
+from flight_service.cancellation import Cancellation
+from flight_service.errors import Forbidden, InvalidRequest
+from flight_service.sql.access import check_scope, tenant_of
+from flight_service.sql.catalogue import (
+    Binding,
+    Dialect,
+    Execution,
+    Relation,
+    Statement,
+    close_batches,
+)
+from flight_service.sql.engines.clickhouse_types import shown
+from flight_service.sql.handles import Handle, Signer
+from flight_service.sql.parameters import bound, example
+from flight_service.sql.planning import Defaults, plan
+from flight_service.sql.recent import Recent
+from flight_service.sql.running import Running, StatementCancelled
+from fraiseql_assets.planes import PlaneUnavailable
+
+COLUMNS = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("us", "UTC"))])
+
+
+@dataclass
+class Made:
+    """A catalogue of made-up relations."""
+
+    name: str
+    dialect: Dialect
+    names: Sequence[str]
+    is_down: bool = False
+    asked: list[Statement] = field(default_factory=list)
+
+    def relations(self, principal: Principal) -> Sequence[Relation]:
+        if self.is_down:
+            raise PlaneUnavailable(f"{self.name} does not answer.")
+        return [
+            Relation("public", name, "TABLE", COLUMNS, f"SELECT * FROM real_{name} WHERE mine")
+            for name in self.names
+        ]
+
+    def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
+        raise AssertionError("nothing is executed here")
+
+
+@pytest.fixture
+def catalogues() -> list[Made]:
+    return [
+        Made("analytics", "clickhouse", ["events", "both"]),
+        Made("fraiseql", "postgres", ["v_user", "both"]),
+    ]
+
+
+def engine(sql: str, catalogues: list[Made], defaults: Defaults = Defaults()) -> str:  # noqa: B008
+    return plan(sql, catalogues, ANYONE, defaults).catalogue.name
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        ("SELECT * FROM events", "analytics"),
+        ("SELECT * FROM v_user", "fraiseql"),
+        ("SELECT * FROM V_USER", "fraiseql"),
+        ("SELECT * FROM fraiseql.public.both", "fraiseql"),
+        ("SELECT * FROM both", "analytics"),
+        ("SELECT 1", "analytics"),
+        ("SELECT a->>'x' FROM v_user", "fraiseql"),
+        ("WITH v_user AS (SELECT 1) SELECT * FROM v_user, events", "analytics"),
+    ],
+)
+def test_a_statement_is_for_the_engine_whose_relations_it_names(
+    catalogues: list[Made], sql: str, wanted: str
+) -> None:
+    assert engine(sql, catalogues) == wanted
+
+
+def test_the_session_decides_what_names_alone_do_not(catalogues: list[Made]) -> None:
+    chosen = Defaults("fraiseql")
+    assert engine("SELECT * FROM both", catalogues, chosen) == "fraiseql"
+    assert engine("SELECT 1", catalogues, chosen) == "fraiseql"
+    assert engine("SELECT * FROM events", catalogues, chosen) == "analytics"
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT * FROM events, v_user", "one engine.*events of analytics; v_user of fraiseql"),
+        ("SELECT * FROM nothing", "no relation nothing.*analytics has both, events; fraiseql has"),
+        ("SELECT * FROM analytics.public.v_user", "no relation analytics.public.v_user"),
+        ("SELECT * FROM real_events", "no relation real_events"),
+        ("SELECT * FROM", "does not parse"),
+    ],
+)
+def test_a_statement_for_no_engine_is_told_what_there_is(
+    catalogues: list[Made], sql: str, told: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        engine(sql, catalogues)
+
+
+def test_an_engine_that_is_down_stops_only_its_own_statements(catalogues: list[Made]) -> None:
+    catalogues[1].is_down = True
+    assert engine("SELECT * FROM events", catalogues) == "analytics"
+    with pytest.raises(PlaneUnavailable):
+        engine("SELECT * FROM v_user", catalogues)
+
+
+def test_a_statement_without_relations_is_for_the_first_engine_that_is_there(
+    catalogues: list[Made],
+) -> None:
+    asked: list[str] = []
+
+    def execution(name: str, is_down: bool) -> Callable[..., Execution]:
+        def answer(*_: object) -> Execution:
+            asked.append(name)
+            if is_down:
+                raise PlaneUnavailable(f"{name} does not answer.")
+            return Waiting()
+
+        return answer
+
+    catalogues[0].execution = execution("analytics", True)
+    catalogues[1].execution = execution("fraiseql", False)
+    plan("SELECT 1", catalogues, ANYONE, Defaults()).execution(ANYONE)
+    assert asked == ["analytics", "fraiseql"]
+    catalogues[1].execution = execution("fraiseql", True)
+    with pytest.raises(PlaneUnavailable):
+        plan("SELECT 1", catalogues, ANYONE, Defaults()).execution(ANYONE)
+
+
+def test_relations_are_replaced_by_what_the_principal_sees(catalogues: list[Made]) -> None:
+    sql = plan("SELECT events.id FROM events", catalogues, ANYONE, Defaults()).statement.sql
+    assert sql == ('SELECT "events"."id" FROM (SELECT * FROM real_events WHERE mine) AS "events"')
+    mentioned = "SELECT 'events', e.name FROM public.events AS e"
+    sql = plan(mentioned, catalogues, ANYONE, Defaults()).statement.sql
+    assert sql == (
+        """SELECT 'events', "e"."name" FROM (SELECT * FROM real_events WHERE mine) AS "e\""""
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "kinds"),
+    [
+        ("SELECT * FROM events WHERE id = ? AND name LIKE 'x' AND ? < at", ["int64", "timestamp"]),
+        ("SELECT ? FROM events WHERE name IN (?, ?) LIMIT ?", ["string"] * 3 + ["int64"]),
+        ("SELECT * FROM v_user WHERE id = $2 OR at > $1", ["timestamp", "int64"]),
+        ("SELECT CAST(? AS DATE), '?' FROM events WHERE id BETWEEN ? AND ?",
+         ["date32", "int64", "int64"]),
+    ],
+)  # fmt: skip
+def test_parameters_have_the_type_of_what_they_are_compared_with(
+    catalogues: list[Made], sql: str, kinds: list[str]
+) -> None:
+    found = plan(sql, catalogues, ANYONE, Defaults()).statement.parameters
+    assert [one.name for one in found] == [f"{n}" for n in range(1, len(kinds) + 1)]
+    for one, kind in zip(found, kinds, strict=True):
+        assert str(one.type).startswith(kind)
+    assert len(example(found).rows[0]) == len(kinds)
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT ?, $1 FROM v_user", "SELECT $2 FROM v_user", "SELECT $0 FROM v_user"]
+)
+def test_parameters_that_are_not_counted_right_are_refused(
+    catalogues: list[Made], sql: str
+) -> None:
+    with pytest.raises(InvalidRequest):
+        engine(sql, [catalogues[1]])
+
+
+def test_a_text_is_bound_as_the_parameters_type(catalogues: list[Made]) -> None:
+    sql = "SELECT * FROM events WHERE id = ? AND at > ?"
+    parameters = plan(sql, catalogues, ANYONE, Defaults()).statement.parameters
+    values = pa.table({"a": ["5"], "b": ["2026-01-01T00:00:00Z"]})
+    binding = bound(parameters, values)
+    assert binding.types == (pa.int64(), pa.timestamp("us", "UTC"))
+    assert binding.rows[0][0] == 5
+    kept = bound(parameters, pa.table({"a": [Decimal("1.5")], "b": [None]}))
+    assert kept.types[0] == pa.decimal128(2, 1)
+
+
+def test_a_handle_is_of_one_principal_and_cannot_be_altered() -> None:
+    signer, handle = Signer(), Handle("1", text="SELECT 1")
+    someone = Principal(subject="someone", tenant="acme")
+    sealed = signer.seal(handle, someone)
+    assert signer.open(sealed, someone) == handle
+    for other in (ANYONE, Principal(subject="someone"), Principal(subject="else", tenant="acme")):
+        with pytest.raises(InvalidRequest):
+            signer.open(sealed, other)
+    for altered in (sealed[:-1], sealed + b"x", b"x" + sealed, b"", bytes(40)):
+        with pytest.raises(InvalidRequest):
+            signer.open(altered, someone)
+    with pytest.raises(InvalidRequest):
+        Signer().open(sealed, someone)
+
+
+def test_the_oldest_is_let_go() -> None:
+    recent: Recent[int] = Recent(2)
+    for number in range(3):
+        recent.put(f"{number}", number)
+        recent.get("0")
+    assert (recent.get("0"), recent.get("1"), recent.take("2"), recent.take("2")) == (
+        0,
+        None,
+        2,
+        None,
+    )
+
+
+def test_sql_takes_a_scope_where_tokens_are_checked() -> None:
+    check_scope(ANYONE, is_guarded=False)
+    check_scope(Principal(scopes=frozenset(("sql",))), is_guarded=True)
+    with pytest.raises(Forbidden, match="'sql'"):
+        check_scope(Principal(scopes=frozenset(("admin",))), is_guarded=True)
+
+
+def test_a_tenant_reads_its_own_rows() -> None:
+    assert tenant_of(Principal(tenant="acme")) == "acme"
+    assert tenant_of(Principal(tenant="acme", scopes=frozenset(("all_tenants",)))) is None
+    assert tenant_of(ANYONE) is None
+
+
+class Waiting:
+    """An execution that gives a batch, and then waits until it is cancelled."""
+
+    schema = pa.schema([("n", pa.int64())])
+
+    def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch([pa.array([1])], self.schema)
+        assert cancellation.wait(10)
+        raise RuntimeError("the engine says that its query was killed")
+
+
+def test_a_statement_is_cancelled_in_each_stage() -> None:
+    running = Running()
+    rows = running.batches("a", Waiting(), Cancellation())
+    assert next(rows).num_rows == 1
+    running.cancel("a")
+    with pytest.raises(StatementCancelled):
+        next(rows)
+    with pytest.raises(StatementCancelled):
+        next(running.batches("a", Waiting(), Cancellation()))
+    other = running.batches("b", Waiting(), Cancellation())
+    assert next(other).num_rows == 1
+    close_batches(other)
+
+
+def test_a_client_that_goes_ends_its_statement() -> None:
+    call = Cancellation()
+    rows = Running().batches("a", Waiting(), call)
+    next(rows)
+    call.cancel()
+    with pytest.raises(RuntimeError):
+        next(rows)
+
+
+@pytest.mark.parametrize(
+    ("described", "kind", "nullable", "convert"),
+    [
+        ("UInt64", pa.uint64(), False, False),
+        ("LowCardinality(Nullable(String))", pa.string(), True, False),
+        ("DateTime64(6, \\'UTC\\')", pa.timestamp("us", "UTC"), False, False),
+        ("DateTime64(2)", pa.timestamp("ms", "UTC"), False, False),
+        ("Nullable(DateTime('Europe/Paris'))", pa.timestamp("s", "Europe/Paris"), True, True),
+        ("Decimal(12, 2)", pa.decimal128(12, 2), False, False),
+        ("Decimal(50, 2)", pa.decimal256(50, 2), False, False),
+        ("Array(Nullable(Int32))", pa.list_(pa.field("item", pa.int32())), False, False),
+        ("Array(UUID)", pa.string(), False, True),
+        ("Enum8('a' = 1, 'b,)' = 2)", pa.string(), False, True),
+        ("FixedString(3)", pa.string(), False, True),
+        ("Nullable(Nothing)", pa.null(), True, False),
+        (
+            "Tuple(\n    x Int64,\n    y Nullable(String))",
+            pa.struct([pa.field("x", pa.int64(), False), pa.field("y", pa.string())]),
+            False,
+            False,
+        ),
+    ],
+)
+def test_a_type_of_clickhouse_is_shown_as_arrow_has_it(
+    described: str, kind: pa.DataType, nullable: bool, convert: bool
+) -> None:
+    found = shown(described)
+    assert (found.type, found.nullable, found.convert is not None) == (kind, nullable, convert)
