@@ -1,6 +1,5 @@
 """`python -m flight_service`: Arrow Flight and its HTTP side, by the settings."""
 
-import logging
 import os
 import signal
 import sys
@@ -28,14 +27,15 @@ def serve() -> None:
     # Arrow and the clients take a third of a second to load, which --help need not wait for.
     from flight_service.addresses import Address, AddressError
     from flight_service.http import HttpServer, application
+    from flight_service.monitoring.calls import Observer
+    from flight_service.monitoring.exposition import watched
+    from flight_service.monitoring.logs import configure
+    from flight_service.monitoring.metrics import Metrics
     from flight_service.registry import registry
     from flight_service.server import FlightServer
     from fraiseql_assets.request_log.publisher import request_log
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # What these say of a server that is down is said to the client, in a sentence.
-    for library in ("urllib3", "clickhouse_connect", "elastic_transport", "nats"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    configure(settings.log_format)
     # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
     stopped: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,10 +49,11 @@ def serve() -> None:
         bound = http.listen()
         recorder = request_log(settings)
         served = registry(settings, recorder)
-        server = FlightServer(flight, settings, served)
+        observer = Observer(Metrics(served.samplers), logs=settings.call_log)
+        server = FlightServer(flight, settings, served, observer)
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
-    web = HttpServer(bound, application(served.routes))
+    web = HttpServer(bound, watched(application(served.routes), settings, observer))
     taken = http.with_port(bound.getsockname()[1])
     typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
     stopped.get()

@@ -10,6 +10,7 @@ from pyarrow import flight
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.health import health
+from flight_service.monitoring.calls import Call
 from flight_service.tickets import shown
 
 
@@ -35,7 +36,7 @@ def listed(actions: Sequence[Action]) -> list[flight.ActionType]:
 
 
 def run(
-    actions: Sequence[Action], asked: flight.Action, principal: Principal
+    actions: Sequence[Action], asked: flight.Action, principal: Principal, call: Call
 ) -> list[flight.Result]:
     """The answer of the action that is asked for.
 
@@ -46,5 +47,6 @@ def run(
     if found is None:
         names = ", ".join(action.name for action in actions)
         raise InvalidRequest(f"There is no action {shown(asked.type)}. There are: {names}.")
+    call.kind = found.name
     answer = found.run(asked.body.to_pybytes(), principal)
     return [flight.Result(msgspec.json.encode(answer))]

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from flight_service.health import health
 
@@ -26,7 +27,7 @@ def application(routes: Sequence[BaseRoute]) -> Starlette:
 class HttpServer:
     """Serves an application on a bound socket from when it is made until `stop`."""
 
-    def __init__(self, bound: socket.socket, served: Starlette) -> None:
+    def __init__(self, bound: socket.socket, served: ASGIApp) -> None:
         config = uvicorn.Config(
             served, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )

@@ -13,6 +13,9 @@ from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
 from flight_service.graphql.transport.http import graphql_route
 from flight_service.log_source import LogSource
+from flight_service.monitoring.metrics import Sampler
+from flight_service.monitoring.pipeline import PipelineSampler
+from flight_service.monitoring.samplers import graphql_sampler, request_log_sampler
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
@@ -40,6 +43,8 @@ class Registry:
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """What the HTTP side serves beside `/health`."""
+    samplers: tuple[Sampler, ...] = ()
+    """What looks up the values of metrics that are not counted."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
@@ -72,5 +77,10 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         routes=(
             recorded_route(graphql_route(graphql, settings), recorder, settings),
             search_route(engine, settings),
+        ),
+        samplers=(
+            graphql_sampler(graphql),
+            request_log_sampler(recorder),
+            PipelineSampler(settings),
         ),
     )

@@ -24,6 +24,8 @@ from flight_service.errors import (
     as_flight_error,
 )
 from flight_service.flights import Extent, Flight, Part
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
 from flight_service.registry import Registry
 from flight_service.tickets import Ticket, TicketReader
 from fraiseql_assets.planes import PlaneError
@@ -41,8 +43,15 @@ class FlightServer(flight.FlightServerBase):
         AddressError: the address cannot be listened on.
     """
 
-    def __init__(self, address: Address, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self,
+        address: Address,
+        settings: Settings,
+        registry: Registry,
+        observer: Observer | None = None,
+    ) -> None:
         self._calls = Cancellations()
+        self._observer = observer or Observer()
         self._registry = registry
         self._reader = TicketReader(list(registry.resolvers), registry.named)
         # A second more than a probe takes to give up and say why.
@@ -54,7 +63,9 @@ class FlightServer(flight.FlightServerBase):
         super().__init__(
             str(self.address),
             middleware={
-                Authentication.KEY: Authentication(settings.jwt_secret),
+                Authentication.KEY: ObservedAuthentication(
+                    Authentication(settings.jwt_secret), self._observer
+                ),
                 Cancellations.KEY: self._calls,
             },
         )
@@ -99,6 +110,7 @@ class FlightServer(flight.FlightServerBase):
         """The schema, endpoints and extent of what a descriptor stands for."""
         with answered():
             ticket = self._reader.read_descriptor(descriptor)
+            call_of(context).asks(ticket)
             found = self._resolve(ticket, principal_of(context))
             return self._info(descriptor, ticket, found, found.extent())
 
@@ -108,6 +120,7 @@ class FlightServer(flight.FlightServerBase):
         """The schema of what a descriptor stands for. Asks no other server."""
         with answered_by_sentence():
             ticket = self._reader.read_descriptor(descriptor)
+            call_of(context).asks(ticket)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 
     def do_get(
@@ -115,17 +128,23 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.FlightDataStream:
         """Streams what a ticket stands for."""
         with answered():
-            found = self._resolve(self._reader.read(ticket.ticket), principal_of(context))
+            call, asked = call_of(context), self._reader.read(ticket.ticket)
+            call.asks(asked)
+            self._observer.open_stream(call)
+            found = self._resolve(asked, principal_of(context))
             cancellation = self._calls.watch(context)
             batches = found.stream(cancellation)
-            return flight.GeneratorStream(found.schema, _sent(batches, found.schema, cancellation))
+            sent = _sent(batches, found.schema, cancellation)
+            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation))
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
     ) -> list[flight.Result]:
         """Runs an action."""
         with answered():
-            return actions.run(self._registry.actions, action, principal_of(context))
+            return actions.run(
+                self._registry.actions, action, principal_of(context), call_of(context)
+            )
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
         """The actions there are."""

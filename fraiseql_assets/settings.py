@@ -9,6 +9,7 @@ terminal, and commands in another find it on whatever ports it has.
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -175,6 +176,22 @@ class Settings(BaseSettings):
     flight_token: SecretStr | None = Field(
         default=None,
         description="The token with which the command line calls the Flight service.",
+    )
+
+    # How the Flight service is watched.
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="The bearer token that `GET /metrics` asks for; unset, metrics are open to "
+        "clients on the service's own machine alone.",
+    )
+    call_log: bool = Field(
+        default=True,
+        description="Whether the Flight service logs a line for every call.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="How the Flight service logs: as `text`, or as `json`, one object a line.",
     )
 
     # The log.

@@ -24,7 +24,8 @@ from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.introspection import usable_queries
 from flight_service.graphql.planning.plan import Plan
 from flight_service.graphql.postgres.database import Database
-from flight_service.graphql.request.cache import ByteCache
+from flight_service.graphql.postgres.pool import PoolUsage
+from flight_service.graphql.request.cache import ByteCache, CacheUsage
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
 from flight_service.graphql.sources.ctid_ranges import Pages
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
@@ -215,6 +216,14 @@ class GraphQL:
             }
             for name in sorted(names)
         ]
+
+    def cache_usage(self) -> CacheUsage:
+        """How the cache of planned queries was used so far."""
+        return self._plans.usage()
+
+    def pool_usage(self) -> dict[str, PoolUsage]:
+        """How the connections to PostgreSQL are used now: those of `queries` and `snapshots`."""
+        return {"queries": self.database.usage(), "snapshots": self.snapshots.usage()}
 
     def clear_cache(self) -> int:
         """Clears the planned queries; returns how many they were."""

@@ -7,13 +7,9 @@ from typing import Any
 
 import requests
 
-from fraiseql_assets.pipeline.pending import beyond_log, different_log, uncommitted
-from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
-from fraiseql_assets.ranges import SequenceRange, merge
+from fraiseql_assets.pipeline.progress import LogStatus, PlaneStatus, log_status, plane_status
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import PLANES, open_planes
-from fraiseql_assets.stream.connection import LogError
-from fraiseql_assets.stream.log import Log
 
 RUNS_QUERY = """
 query RunsUnderWay {
@@ -22,36 +18,6 @@ query RunsUnderWay {
   }
 }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class LogStatus:
-    """The log's head; `error` says why when it could not be asked."""
-
-    stream: str
-    first: int = 0
-    last: int = 0
-    messages: int = 0
-    bytes: int = 0
-    dead_letters: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneStatus:
-    """How far a plane is: `position` is the sequence up to which nothing is missing."""
-
-    plane: str
-    position: int = 0
-    behind: int = 0
-    """Sequences in the log that the plane has not committed."""
-    rows: int = 0
-    """Rows that committed ranges hold."""
-    begun: tuple[str, ...] = ()
-    last_commit: str | None = None
-    error: str | None = None
-    off: bool = False
-    """Switched off by a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +48,10 @@ class Status:
 def look(settings: Settings) -> Status:
     """Asks every part, all at once; what does not answer is said where it belongs."""
     planes = open_planes(settings)
-    log = _look_at_log(settings)
+    log = log_status(settings, writes=True)
     with ThreadPoolExecutor(len(planes) + 1) as pool:
         runs = pool.submit(_look_at_runs, settings)
-        found = list(pool.map(lambda plane: _look_at_plane(plane, log, settings), planes))
+        found = list(pool.map(lambda plane: plane_status(plane, log, settings), planes))
     under_way, dagster_error = runs.result()
     wrong = [log.error, dagster_error, *(plane.error for plane in found)]
     return Status(
@@ -100,58 +66,6 @@ def look(settings: Settings) -> Status:
 
 def _switched_off(settings: Settings) -> list[PlaneStatus]:
     return [PlaneStatus(name, off=True) for name in PLANES if not settings.has_plane(name)]
-
-
-def _look_at_log(settings: Settings) -> LogStatus:
-    try:
-        with Log(settings, name="fraiseql-assets status") as log:
-            bounds = log.bounds()
-            dead_letters = log.count_dead_letters()
-            log.probe_write()
-    except LogError as error:
-        return LogStatus(settings.stream, error=str(error))
-    return LogStatus(
-        settings.stream,
-        bounds.first,
-        bounds.last,
-        bounds.messages,
-        bounds.bytes,
-        dead_letters,
-    )
-
-
-def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneStatus:
-    try:
-        plane.ping()
-        entries = plane.ledger(log.stream)
-        if not log.error and beyond_log(log.last, entries):
-            # Asked before the ledger, the log may have grown since.
-            again = _look_at_log(settings)
-            ahead = None if again.error else beyond_log(again.last, entries)
-            if ahead:
-                return PlaneStatus(plane.name, error=different_log(plane.name, log.stream, ahead))
-    except PlaneError as error:
-        return PlaneStatus(plane.name, error=str(error))
-    finally:
-        plane.close()
-    committed = [entry for entry in entries if entry.state == "committed"]
-    missing = uncommitted(log.first, log.last, entries)
-    ranges = merge(committed_ranges(entries))
-    newest = max((entry.at for entry in committed), default=None)
-    return PlaneStatus(
-        plane.name,
-        position=_position(ranges, missing),
-        behind=sum(map(len, missing)),
-        rows=sum(entry.rows for entry in committed),
-        begun=tuple(str(entry.range) for entry in entries if entry.state == "begun"),
-        last_commit=newest.isoformat(timespec="seconds") if newest else None,
-    )
-
-
-def _position(ranges: list[SequenceRange], missing: list[SequenceRange]) -> int:
-    if missing:
-        return missing[0].first - 1
-    return ranges[-1].last if ranges else 0
 
 
 def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:

@@ -31,6 +31,7 @@ from flight_service.graphql.errors import (
 from flight_service.graphql.execution.reader import Reading, result_batches
 from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.postgres.pool import PoolUsage
 from flight_service.graphql.postgres.sql import quoted_path
 from flight_service.graphql.sources.ctid_ranges import Pages, divided
 
@@ -100,6 +101,10 @@ class Snapshots:
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def usage(self) -> PoolUsage:
+        """How the connections of the snapshots are used now."""
+        return self._database.usage()
 
     def offer(
         self,

@@ -31,6 +31,7 @@ from flight_service.graphql.execution.relay import page_of
 from flight_service.graphql.planning.plan import Plan, RootPlan
 from flight_service.graphql.postgres.database import Database, Transaction
 from flight_service.graphql.postgres.driver import BadValue
+from flight_service.monitoring.calls import current
 
 FORM = b"graphql:form"
 
@@ -214,6 +215,9 @@ def _root_batches(
         yield _page(reading, transaction, root)
         return
     for _, batch in _assembled(reading, transaction, root):
+        call = current.get()
+        if call:
+            call.count_rows(batch.num_rows)
         yield batch
 
 

@@ -26,7 +26,7 @@ from flight_service.graphql.postgres.driver import (
     state_of,
     table,
 )
-from flight_service.graphql.postgres.pool import ConnectionPool, Lease
+from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolUsage
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.postgres.stalls import Pause, Stalls
 
@@ -90,6 +90,10 @@ class Database:
         return Transaction(
             self._pool, self._stalls, settings, cancellation, self._timeout, snapshot, large
         )
+
+    def usage(self) -> PoolUsage:
+        """How its connections are used now."""
+        return self._pool.usage()
 
     def close(self) -> None:
         """Closes the connections that are idle; those in use are closed as they come back."""

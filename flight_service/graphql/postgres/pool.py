@@ -7,7 +7,9 @@ database handle is shared by all connections and closed after the last of them.
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import adbc_driver_manager
@@ -27,6 +29,17 @@ RECYCLE_SECONDS = 3600
 """The age at which a connection is replaced: its server process keeps memory of what it has run."""
 LEAST_CONNECT_SECONDS = 2
 """libpq takes no shorter timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """How a pool's connections are used at a moment."""
+
+    limit: int
+    idle: int
+    active: int
+    waiting: int
+    """Queries that wait for a connection."""
 
 
 class Connection:
@@ -77,6 +90,7 @@ class ConnectionPool:
         self._for_large = threading.Semaphore(max(1, connections // 2))
         self._lock = threading.Lock()
         self._database: adbc_driver_manager.AdbcDatabase | None = None
+        self._waiting = 0
         self._users = 0
         """The connections that the database handle has, or will have in a moment."""
         self._is_closed = False
@@ -98,6 +112,26 @@ class ConnectionPool:
             Busy: all of them stay in use.
             DatabaseUnavailable: PostgreSQL cannot be reached.
         """
+        with self._waits():
+            return self._acquired(large=large)
+
+    def usage(self) -> PoolUsage:
+        """How the connections are used now."""
+        return PoolUsage(
+            self._connections, self._pool.checkedin(), self._pool.checkedout(), self._waiting
+        )
+
+    @contextmanager
+    def _waits(self) -> Iterator[None]:
+        with self._lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _acquired(self, *, large: bool) -> Lease:
         if large and not self._for_large.acquire(timeout=self._wait_seconds):
             raise self._busy()
         give_back = self._for_large.release if large else _nothing

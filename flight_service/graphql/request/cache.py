@@ -3,9 +3,20 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUsage:
+    """How a cache was used so far."""
+
+    hits: int
+    misses: int
+    bytes: int
+    """About how many are held."""
 
 
 class ByteCache(Generic[Value]):
@@ -17,6 +28,7 @@ class ByteCache(Generic[Value]):
         self._held: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self.bytes = 0
         """About how many are held."""
+        self._hits = self._misses = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -25,7 +37,9 @@ class ByteCache(Generic[Value]):
         with self._lock:
             found = self._held.get(key)
             if found is None:
+                self._misses += 1
                 return None
+            self._hits += 1
             self._held.move_to_end(key)
             return found[0]
 
@@ -40,6 +54,11 @@ class ByteCache(Generic[Value]):
             while self.bytes > self._most_bytes:
                 _, (_, freed) = self._held.popitem(last=False)
                 self.bytes -= freed
+
+    def usage(self) -> CacheUsage:
+        """How it was used so far."""
+        with self._lock:
+            return CacheUsage(self._hits, self._misses, self.bytes)
 
     def clear(self) -> int:
         """Forgets everything; returns how many values that was."""

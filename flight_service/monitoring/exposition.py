@@ -1,0 +1,72 @@
+"""`GET /metrics`: the metrics in Prometheus's formats, for those who may read them."""
+
+import hmac
+import ipaddress
+
+from anyio.to_thread import run_sync
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from flight_service.authentication import Principal, authenticate
+from flight_service.errors import Unauthenticated
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.http import Identify, ObservedApplication
+from fraiseql_assets.settings import Settings
+
+SCOPE = "metrics"
+"""The scope of tokens that may read metrics."""
+
+
+def metrics_route(registry: CollectorRegistry, settings: Settings, identify: Identify) -> Route:
+    """The route. It is open to clients on this machine until `FRAISEQL_METRICS_TOKEN` is set;
+    others send that token, or a JWT with the scope `metrics`."""
+
+    async def show(request: Request) -> Response:
+        if not _may_read(request, settings, identify):
+            message = (
+                "Metrics are for clients on the service's own machine, for tokens with the scope "
+                "'metrics', and for the token in FRAISEQL_METRICS_TOKEN."
+            )
+            return PlainTextResponse(message, 401, {"WWW-Authenticate": "Bearer"})
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(await run_sync(encode, registry), headers={"content-type": content_type})
+
+    return Route("/metrics", show, methods=["GET"])
+
+
+def watched(app: Starlette, settings: Settings, observer: Observer) -> ObservedApplication:
+    """The application with `/metrics`, each of its requests observed."""
+
+    def identify(authorization: str | None) -> Principal:
+        return authenticate(authorization, settings.jwt_secret)
+
+    app.routes.append(metrics_route(observer.metrics.registry, settings, identify))
+    return ObservedApplication(app, observer, identify)
+
+
+def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
+    authorization = request.headers.get("authorization")
+    token = settings.metrics_token
+    if token is None and request.client and _is_loopback(request.client.host):
+        return True
+    if token is not None:
+        wanted = f"Bearer {token.get_secret_value()}"
+        if hmac.compare_digest((authorization or "").encode(), wanted.encode()):
+            return True
+    if settings.jwt_secret is None:
+        return False
+    try:
+        return SCOPE in identify(authorization).scopes
+    except Unauthenticated:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
