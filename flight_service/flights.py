@@ -49,6 +49,8 @@ class Flight:
     """Begins the work and yields batches of exactly `schema`. Closing the iterator ends the work;
     work that waits on a server has `Cancellation.then` end the wait."""
     extent: Callable[[], Extent] = Extent
+    is_endless: bool = False
+    """Whether it streams until its client goes away. A service that stops does not wait for it."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What is known of it without asking anyone; travels with `Extent.about`."""
 

@@ -1,7 +1,7 @@
 """What the service serves, said once: kinds of tickets, listings, actions, HTTP routes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
@@ -15,6 +15,7 @@ from flight_service.graphql.transport.http import graphql_route
 from flight_service.log_source import LogSource
 from flight_service.monitoring.metrics import Sampler
 from flight_service.monitoring.pipeline import PipelineSampler
+from flight_service.monitoring.readiness import Probe, probes_of
 from flight_service.monitoring.samplers import graphql_sampler, request_log_sampler
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
@@ -27,7 +28,7 @@ from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.request_log.publisher import RequestRecorder, request_log
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Dependency, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Registry:
     """What the HTTP side serves beside `/health`."""
     samplers: tuple[Sampler, ...] = ()
     """What looks up the values of metrics that are not counted."""
+    probes: Mapping[Dependency, Probe | None] = field(default_factory=dict)
+    """What asks each server that is read from whether it is there; None of one that is off."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
@@ -83,4 +86,5 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
             request_log_sampler(recorder),
             PipelineSampler(settings),
         ),
+        probes=probes_of(settings, graphql),
     )

@@ -70,6 +70,10 @@ class FlightServer(flight.FlightServerBase):
             },
         )
 
+    def drain(self) -> None:
+        """Ends the endless streams. The observer refuses new calls from now on."""
+        self._calls.drain()
+
     def stop(self, grace_seconds: float) -> bool:
         """Ends every stream with a sentence and takes no new call.
 
@@ -132,7 +136,7 @@ class FlightServer(flight.FlightServerBase):
             call.asks(asked)
             self._observer.open_stream(call)
             found = self._resolve(asked, principal_of(context))
-            cancellation = self._calls.watch(context)
+            cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             sent = _sent(batches, found.schema, cancellation)
             return flight.GeneratorStream(found.schema, counted(sent, call, cancellation))

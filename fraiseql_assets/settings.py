@@ -21,6 +21,9 @@ from pydantic_settings import (
 
 from fraiseql_assets.endpoints import of_running_stack
 
+Dependency = Literal["log", "analytics", "operational", "database"]
+"""A server that the Flight service reads from."""
+
 DEFAULT_DATA_DIR = Path(".fraiseql")
 """Where `dev` keeps the embedded servers' data and Dagster's home."""
 
@@ -192,6 +195,23 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text",
         description="How the Flight service logs: as `text`, or as `json`, one object a line.",
+    )
+
+    health_url: str | None = Field(
+        default=None,
+        description="Where the Flight service serves gRPC's health protocol, `grpc://host:port`; "
+        "unset, it does not.",
+    )
+    ready_requires: list[Dependency] = Field(
+        default=[],
+        description="The servers without which the Flight service is not ready: `log`, "
+        "`analytics`, `operational`, `database`, as a JSON list. It is never ready while all are "
+        "down.",
+    )
+    drain_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="How long calls under way may go on after SIGTERM, while new ones are refused.",
     )
 
     # The log.

@@ -7,7 +7,9 @@ how it ended. It holds no variables, filters or query texts, which may be confid
 import logging
 import re
 import secrets
+import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +23,8 @@ from flight_service.tickets import Ticket
 REQUEST_ID = "x-request-id"
 """The header that carries a call's id, in both directions."""
 UNKNOWN = "unknown"
+DRAIN_STEP_SECONDS = 0.1
+"""How often it is looked whether draining is interrupted."""
 
 logger = logging.getLogger("flight_service.calls")
 
@@ -74,11 +78,27 @@ class Observer:
     def __init__(self, measured: Metrics | None = None, *, logs: bool = True) -> None:
         self.metrics = measured or Metrics()
         self._logs = logs
+        self._ended = threading.Condition()
+        self._under_way = 0
+        self.is_draining = False
+        """Whether new calls are refused."""
+
+    def drain(self, seconds: float, interrupted: Callable[[], bool]) -> bool:
+        """Has new calls refused, and waits for those under way, unless it is interrupted. Returns
+        whether all have ended."""
+        deadline = time.monotonic() + seconds
+        with self._ended:
+            self.is_draining = True
+            while self._under_way and time.monotonic() < deadline and not interrupted():
+                self._ended.wait(DRAIN_STEP_SECONDS)
+            return not self._under_way
 
     def begin(self, transport: Transport, method: str, request_id: str | None) -> Call:
         """A call that has arrived. An id that the client sent is kept if it is well-formed."""
         if request_id is None or not _WELL_FORMED.fullmatch(request_id):
             request_id = secrets.token_hex(8)
+        with self._ended:
+            self._under_way += 1
         return Call(transport, method, request_id)
 
     def open_stream(self, call: Call) -> None:
@@ -89,7 +109,7 @@ class Observer:
 
     def end_flight(self, call: Call, status: str) -> None:
         """Counts and logs a Flight call that has ended."""
-        seconds = time.monotonic() - call.started
+        seconds = self._end(call)
         self.metrics.add(metrics.ARROW_REQUESTS, 1, call.method, call.kind, status)
         self.metrics.observe(metrics.ARROW_DURATION, seconds, call.method, call.kind)
         if call.streams:
@@ -101,12 +121,19 @@ class Observer:
 
     def end_http(self, call: Call, status: int, *, is_probe: bool) -> None:
         """Counts an HTTP request that has ended, and logs it unless it is a probe that passed."""
-        seconds = time.monotonic() - call.started
+        seconds = self._end(call)
         self.metrics.add(metrics.HTTP_REQUESTS, 1, call.kind, call.method, str(status))
         self.metrics.observe(metrics.HTTP_DURATION, seconds, call.kind)
         self.metrics.add(metrics.HTTP_BYTES, call.bytes, call.kind)
         if not is_probe or status >= 400:
             self._log(call, str(status), seconds)
+
+    def _end(self, call: Call) -> float:
+        """Notes that a call has ended. Returns how many seconds it took."""
+        with self._ended:
+            self._under_way -= 1
+            self._ended.notify_all()
+        return time.monotonic() - call.started
 
     def _log(self, call: Call, status: str, seconds: float) -> None:
         if not self._logs:

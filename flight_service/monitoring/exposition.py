@@ -1,31 +1,40 @@
-"""`GET /metrics`: the metrics in Prometheus's formats, for those who may read them."""
+"""`GET /metrics` in Prometheus's formats, and `GET /ready`.
+
+Anyone learns which servers are up. Metrics, and why a server is down, are for clients on this
+machine until `FRAISEQL_METRICS_TOKEN` is set, for that token, and for a JWT with the scope
+`metrics`.
+"""
 
 import hmac
 import ipaddress
 
 from anyio.to_thread import run_sync
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from flight_service.authentication import Principal, authenticate
 from flight_service.errors import Unauthenticated
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.http import Identify, ObservedApplication
+from flight_service.monitoring.readiness import Readiness
 from fraiseql_assets.settings import Settings
 
 SCOPE = "metrics"
 """The scope of tokens that may read metrics."""
 
 
-def metrics_route(registry: CollectorRegistry, settings: Settings, identify: Identify) -> Route:
-    """The route. It is open to clients on this machine until `FRAISEQL_METRICS_TOKEN` is set;
-    others send that token, or a JWT with the scope `metrics`."""
+def watched(
+    app: Starlette, settings: Settings, observer: Observer, readiness: Readiness
+) -> ObservedApplication:
+    """The application with `/metrics` and `/ready`, each of its requests observed."""
 
-    async def show(request: Request) -> Response:
+    def identify(authorization: str | None) -> Principal:
+        return authenticate(authorization, settings.jwt_secret)
+
+    async def metrics(request: Request) -> Response:
         if not _may_read(request, settings, identify):
             message = (
                 "Metrics are for clients on the service's own machine, for tokens with the scope "
@@ -33,18 +42,17 @@ def metrics_route(registry: CollectorRegistry, settings: Settings, identify: Ide
             )
             return PlainTextResponse(message, 401, {"WWW-Authenticate": "Bearer"})
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(await run_sync(encode, registry), headers={"content-type": content_type})
+        content = await run_sync(encode, observer.metrics.registry)
+        return Response(content, headers={"content-type": content_type})
 
-    return Route("/metrics", show, methods=["GET"])
+    async def ready(request: Request) -> Response:
+        states = await run_sync(readiness.states)
+        reasons = _may_read(request, settings, identify)
+        content = readiness.describe(states, reasons=reasons)
+        return JSONResponse(content, 200 if readiness.is_ready(states) else 503)
 
-
-def watched(app: Starlette, settings: Settings, observer: Observer) -> ObservedApplication:
-    """The application with `/metrics`, each of its requests observed."""
-
-    def identify(authorization: str | None) -> Principal:
-        return authenticate(authorization, settings.jwt_secret)
-
-    app.routes.append(metrics_route(observer.metrics.registry, settings, identify))
+    app.routes.append(Route("/metrics", metrics, methods=["GET"]))
+    app.routes.append(Route("/ready", ready, methods=["GET"]))
     return ObservedApplication(app, observer, identify)
 
 

@@ -8,6 +8,7 @@ from pyarrow import flight
 
 from flight_service.authentication import Authentication, AuthenticationMiddleware
 from flight_service.cancellation import Cancellation
+from flight_service.errors import Stopping, as_flight_error
 from flight_service.monitoring.calls import REQUEST_ID, Call, Observer
 
 _STATUSES: tuple[tuple[type[BaseException], str], ...] = (
@@ -53,6 +54,8 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
         given = headers.get(REQUEST_ID, [None])[0]
         call = self._observer.begin("flight", info.method.name.lower(), given)
         try:
+            if self._observer.is_draining:
+                raise as_flight_error(Stopping())
             inner = self._authentication.start_call(info, headers)
         except Exception as error:
             # Arrow completes no call that a middleware refuses.

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from flight_service.authentication import ANYONE, Principal
+from flight_service.errors import Stopping
 from flight_service.monitoring.calls import REQUEST_ID, Observer, current
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
@@ -56,7 +58,10 @@ class ObservedApplication:
 
         token = current.set(call)
         try:
-            await self._app(scope, receive, observed)
+            app = self._app
+            if self._observer.is_draining and call.kind not in PROBES:
+                app = PlainTextResponse(str(Stopping()), 503, {"Retry-After": "1"})
+            await app(scope, receive, observed)
         except Exception as error:
             call.failure = error
             raise

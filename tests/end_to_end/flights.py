@@ -141,9 +141,11 @@ def serving(settings: Settings, **changes: object) -> Iterator[Service]:
     assert process.stderr
     try:
         told = process.stderr.readline()
-        found = re.fullmatch(r"Flight at (\S+), HTTP at (\S+)\n", told)
+        found = re.fullmatch(r"Flight at (\S+), HTTP at (\S+?)(?:, health at (\S+))?\n", told)
         assert found, told + process.communicate()[1]
-        taken = settings.model_copy(update={"flight_url": found[1], "http_url": found[2]})
+        taken = settings.model_copy(
+            update={"flight_url": found[1], "http_url": found[2], "health_url": found[3]}
+        )
         log: list[str] = []
         reading = threading.Thread(target=log.extend, args=(process.stderr,), daemon=True)
         reading.start()

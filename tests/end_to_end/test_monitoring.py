@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import grpc
 import jwt
 import pytest
 import requests
 from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import flight
 from pydantic import SecretStr
@@ -18,6 +20,7 @@ from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.publish import publish_generated
+from local_stack.demo import COMPILED_SCHEMA
 from tests.stacks import wait_until
 
 DAY = datetime.now(UTC).date() - timedelta(days=2)
@@ -151,3 +154,49 @@ def test_a_forwarded_client_is_not_taken_for_a_local_one(service: Service) -> No
     headers = {"x-forwarded-for": "203.0.113.9"}
     answer = requests.get(f"{service.http_url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == 401
+
+
+def test_each_server_has_a_state(service: Service) -> None:
+    answer = requests.get(f"{service.http_url}/ready", timeout=30)
+    states = {name: found["state"] for name, found in answer.json()["dependencies"].items()}
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    assert states == {"log": "up", "analytics": "up", "operational": "up", "database": "off"}
+
+
+def test_a_required_plane_that_is_down_makes_the_service_unready(
+    settings: Settings, database_url: str
+) -> None:
+    down = {
+        "clickhouse_url": SecretStr("http://default:@127.0.0.1:9/default"),
+        "database_url": SecretStr(database_url),
+        "schema_path": COMPILED_SCHEMA,
+        "ready_requires": ["analytics"],
+        "health_url": "grpc://127.0.0.1:0",
+    }
+    with serving(settings, **down) as service:
+        answer = requests.get(f"{service.http_url}/ready", timeout=30)
+        found = answer.json()["dependencies"]
+        assert (answer.status_code, answer.json()["status"]) == (503, "unready")
+        assert found.pop("analytics")["error"].startswith("ClickHouse at ")
+        assert {name: one["state"] for name, one in found.items()} == {
+            "log": "up",
+            "operational": "up",
+            "database": "up",
+        }
+        assert service.settings.health_url
+        address = service.settings.health_url.removeprefix("grpc://")
+        with grpc.insecure_channel(address) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
+
+            def serves(name: str) -> bool:
+                request = health_pb2.HealthCheckRequest(service=name)
+                return check(request).status == health_pb2.HealthCheckResponse.SERVING
+
+            wait_until(lambda: serves("log"))
+            assert (serves("database"), serves("analytics"), serves("")) == (True, False, False)
+
+
+def test_reasons_are_for_those_who_may_read_metrics(guarded: Service) -> None:
+    answer = requests.get(f"{guarded.http_url}/ready", timeout=30)
+    assert answer.status_code == 200
+    assert {tuple(found) for found in answer.json()["dependencies"].values()} == {("state",)}

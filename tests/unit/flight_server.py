@@ -57,7 +57,13 @@ class Flights:
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
             return self._stream(ticket, principal, cancellation)
 
-        return Flight(SCHEMA, stream, lambda: self._extent(ticket), about={"kind": ticket.kind})
+        return Flight(
+            SCHEMA,
+            stream,
+            lambda: self._extent(ticket),
+            is_endless=ticket.kind == "endless",
+            about={"kind": ticket.kind},
+        )
 
     def listing(self, principal: Principal) -> list[Listed]:
         kinds: tuple[Kind, ...] = ("rows", "down", "waits")

@@ -91,6 +91,14 @@ class Database:
             self._pool, self._stalls, settings, cancellation, self._timeout, snapshot, large
         )
 
+    def probe(self) -> None:
+        """Connects once more, and returns if PostgreSQL answers.
+
+        Raises:
+            DatabaseUnavailable: it does not.
+        """
+        self._pool.probe()
+
     def usage(self) -> PoolUsage:
         """How its connections are used now."""
         return self._pool.usage()

@@ -115,6 +115,17 @@ class ConnectionPool:
         with self._waits():
             return self._acquired(large=large)
 
+    def probe(self) -> None:
+        """Opens a connection beside the pool's and closes it.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        try:
+            self._connect().close()
+        except DriverError as error:
+            raise _unreachable(error) from error
+
     def usage(self) -> PoolUsage:
         """How the connections are used now."""
         return PoolUsage(
@@ -142,10 +153,7 @@ class ConnectionPool:
             if isinstance(error, exc.TimeoutError):
                 raise self._busy() from error
             if isinstance(error, (*DriverError, exc.InvalidRequestError)):
-                raise DatabaseUnavailable(
-                    f"PostgreSQL cannot be reached: {sentence_of(error)} "
-                    "FRAISEQL_DATABASE_URL says where it is."
-                ) from error
+                raise _unreachable(error) from error
             raise
 
     def close(self) -> None:
@@ -227,6 +235,13 @@ def _invalidate(connection: Any, record: Any) -> None:
 
 
 def _nothing() -> None: ...
+
+
+def _unreachable(error: BaseException) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"PostgreSQL cannot be reached: {sentence_of(error)} "
+        "FRAISEQL_DATABASE_URL says where it is."
+    )
 
 
 def _with_connect_timeout(uri: str, seconds: float) -> str:
