@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
+from flight_service.compression import HEADER, write_options
 from flight_service.errors import InvalidRequest, Unauthenticated
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket
@@ -103,6 +104,7 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
     async def search(request: Request) -> Response:
         try:
             principal = authenticate(request.headers.get("authorization"), settings.jwt_secret)
+            options = write_options(request.headers.get(HEADER))
             ticket = _ticket(dict(request.query_params))
             found = await run_sync(_found, engine, ticket, ticket.request(), principal)
         except Unauthenticated as error:
@@ -110,12 +112,12 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
         except QueryMistake as mistake:
             where = {"position": mistake.position, "pointed": mistake.pointed()}
             return _error(400, str(mistake), **where)
-        except SearchMistake as mistake:
+        except (SearchMistake, InvalidRequest) as mistake:
             return _error(400, str(mistake))
         except PlaneError as error:
             return _error(503, str(error))
         if request.headers.get("accept", "") == ARROW:
-            return Response(_ipc(found), media_type=ARROW)
+            return Response(_ipc(found, options), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
 
     return Route("/search", search, methods=["GET"])
@@ -130,9 +132,9 @@ def _ticket(given: dict[str, str]) -> Search:
         raise SearchMistake(f"This search does not fit: {error}.") from error
 
 
-def _ipc(batch: pa.RecordBatch) -> bytes:
+def _ipc(batch: pa.RecordBatch, options: pa.ipc.IpcWriteOptions) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()
 

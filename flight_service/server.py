@@ -16,6 +16,7 @@ from flight_service import actions
 from flight_service.addresses import Address, locations
 from flight_service.authentication import Authentication, Principal, principal_of
 from flight_service.cancellation import Cancellation, Cancellations
+from flight_service.compression import write_options
 from flight_service.errors import (
     Stopping,
     Unimplemented,
@@ -135,11 +136,12 @@ class FlightServer(flight.FlightServerBase):
             call, asked = call_of(context), self._reader.read(ticket.ticket)
             call.asks(asked)
             self._observer.open_stream(call)
+            options = write_options(call.compression)
             found = self._resolve(asked, principal_of(context))
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             sent = _sent(batches, found.schema, cancellation)
-            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation))
+            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation), options)
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action

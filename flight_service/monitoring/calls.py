@@ -51,6 +51,8 @@ class Call:
     """The asset, entity type or operation that it names."""
     principal: Principal = ANYONE
     peer: str = ""
+    compression: str | None = None
+    """The compression that a Flight client asks for."""
     rows: int | None = None
     """Rows sent; None where they were not counted."""
     bytes: int = 0

@@ -8,6 +8,7 @@ from pyarrow import flight
 
 from flight_service.authentication import Authentication, AuthenticationMiddleware
 from flight_service.cancellation import Cancellation
+from flight_service.compression import HEADER as COMPRESSION
 from flight_service.errors import Stopping, as_flight_error
 from flight_service.monitoring.calls import REQUEST_ID, Call, Observer
 
@@ -53,6 +54,7 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
     ) -> ObservedMiddleware:
         given = headers.get(REQUEST_ID, [None])[0]
         call = self._observer.begin("flight", info.method.name.lower(), given)
+        call.compression = headers.get(COMPRESSION, [None])[0]
         try:
             if self._observer.is_draining:
                 raise as_flight_error(Stopping())
