@@ -139,18 +139,20 @@ def serving(settings: Settings, **changes: object) -> Iterator[Service]:
         text=True,
     )
     assert process.stderr
+    log: list[str] = []
+    reading = threading.Thread(target=log.extend, args=(process.stderr,), daemon=True)
     try:
         told = process.stderr.readline()
         found = re.fullmatch(r"Flight at (\S+), HTTP at (\S+?)(?:, health at (\S+))?\n", told)
         assert found, told + process.communicate()[1]
-        taken = settings.model_copy(
-            update={"flight_url": found[1], "http_url": found[2], "health_url": found[3]}
-        )
-        log: list[str] = []
-        reading = threading.Thread(target=log.extend, args=(process.stderr,), daemon=True)
+        urls = {"flight_url": found[1], "http_url": found[2], "health_url": found[3]}
+        taken = settings.model_copy(update=urls)
         reading.start()
         with flight.connect(taken.flight_url) as client:
             yield Service(taken, client, process, log, reading)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=SECONDS)
+        if reading.is_alive():
+            reading.join(SECONDS)
+        process.stderr.close()
