@@ -100,7 +100,8 @@ def _served(
             **settings,
         },
     )
-    token = jwt.encode({"sub": "benchmark", "tenant_id": "one", "roles": ["reader"]}, secret)
+    claims = {"sub": "benchmark", "tenant_id": "one", "roles": ["reader"]}
+    token = jwt.encode({**claims, "exp": time.time() + 86_400}, secret)
     with running(program, folder) as pid:
         yield Service(flight_url, http_url, pid, token)
 

@@ -56,6 +56,10 @@ def serve() -> None:
         )
     except AddressError as error:
         raise _refused(WRONG_SETTING, str(error)) from error
+    if settings.jwt_secret is None and not settings.allow_unauthenticated:
+        open_to_others = [one for one in (flight, http) if not one.is_loopback]
+        if open_to_others:
+            raise _refused(WRONG_SETTING, *map(_unguarded, open_to_others))
     try:
         bound = http.listen()
         recorder = request_log(settings)
@@ -66,7 +70,8 @@ def serve() -> None:
         checks = _health_server(health, ready) if health else None
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
-    web = HttpServer(bound, watched(application(served.routes), settings, observer, ready))
+    watching = watched(application(served.routes, settings), settings, observer, ready)
+    web = HttpServer(bound, watching, settings.http_connections)
     taken = http.with_port(bound.getsockname()[1])
     told = f", health at {checks.address}" if checks else ""
     typer.echo(f"Flight at {server.address}, HTTP at {taken}{told}", err=True)
@@ -91,6 +96,14 @@ def _health_server(address: "Address", readiness: "Readiness") -> "HealthServer"
     from flight_service.monitoring.grpc_health import HealthServer
 
     return HealthServer(address, readiness)
+
+
+def _unguarded(address: "Address") -> str:
+    return (
+        f"{address.variable} is {address}, which other machines reach, and there is no "
+        "authentication. Set FRAISEQL_JWT_SECRET, listen on 127.0.0.1, or set "
+        "FRAISEQL_ALLOW_UNAUTHENTICATED=true if everyone who reaches it may read everything."
+    )
 
 
 def _refused(code: int, *problems: str) -> typer.Exit:

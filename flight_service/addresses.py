@@ -1,5 +1,6 @@
-"""Where the service listens, and where clients are told to find it."""
+"""The address that the service listens on, and the locations that clients get."""
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -7,16 +8,19 @@ from urllib.parse import urlsplit
 from pyarrow import flight
 
 REUSE_CONNECTION = "arrow-flight-reuse-connection://?"
-"""The location that means: where this answer came from."""
+"""The location that stands for the connection that the answer came over."""
+
+
+EVERY_INTERFACE = ("0.0.0.0", "::")
 
 
 class AddressError(Exception):
-    """An address that cannot be listened on; the message says which setting, and why."""
+    """The service cannot listen on an address; the message names the setting and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and port to listen on, out of a setting. Port 0 takes a free one."""
+    """The host and port of a setting. Port 0 stands for a free port."""
 
     scheme: str
     host: str
@@ -45,6 +49,16 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect to it. False for a host that cannot be resolved."""
+        try:
+            found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        hosts = [str(address[0]).partition("%")[0] for *_, address in found]
+        return all(ipaddress.ip_address(host).is_loopback for host in hosts)
+
     def listen(self) -> socket.socket:
         """A socket that is bound to the address.
 
@@ -72,18 +86,18 @@ class Address:
         )
 
     def with_port(self, port: int) -> "Address":
-        """The same host with the port that was taken."""
+        """The same address with another port."""
         return Address(self.scheme, self.host, port, self.variable)
 
 
 def locations(address: Address) -> list[flight.Location]:
-    """Where an endpoint's ticket can be redeemed, best first.
+    """The locations of an endpoint.
 
-    The address comes first, as plain clients connect to whatever stands there. Clients that know it
-    may use the connection they have. A service that listens on every interface cannot know by
-    which name it is reached, so only the connection itself is right.
+    The address comes first, because simple clients connect to the first location. Clients that know
+    the second keep their connection. A service that listens on all interfaces does not know its
+    public name, so its endpoints have only the second.
     """
     reuse = flight.Location(REUSE_CONNECTION)
-    if address.host in ("0.0.0.0", "::"):
+    if address.host in EVERY_INTERFACE:
         return [reuse]
     return [flight.Location(str(address)), reuse]

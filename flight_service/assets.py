@@ -1,4 +1,4 @@
-"""`Asset` tickets: the rows of a data asset, whole or by partitions."""
+"""`Asset` tickets: the rows of a data asset, all or by partition."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -11,7 +11,7 @@ import pyarrow as pa
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.dates import EARLIEST, LATEST
-from flight_service.errors import InvalidRequest
+from flight_service.errors import InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed
 from flight_service.tickets import Ticket, explained, shown
 from fraiseql_assets.catalogue import BY_KEY
@@ -19,7 +19,7 @@ from fraiseql_assets.planes import PlaneOff
 
 
 class Asset(Ticket, frozen=True):
-    """The rows of an asset: of one partition, of those from `start` to `end`, or of all."""
+    """The rows of an asset: one partition, the partitions from `start` to `end`, or all."""
 
     asset: str
     partition: date | None = None
@@ -30,33 +30,33 @@ class Asset(Ticket, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Whether it asks for every partition."""
+        """Whether it selects every partition."""
         return self.partition is None and self.start is None and self.end is None
 
     def covers(self, day: date) -> bool:
-        """Whether it asks for the partition of this day."""
+        """Whether it selects the partition of this day."""
         if self.partition is not None:
             return day == self.partition
         return (self.start or EARLIEST) <= day <= (self.end or LATEST)
 
 
 class AssetSource(Protocol):
-    """Where the rows of one asset come from."""
+    """Reads one asset."""
 
     @property
     def schema(self) -> pa.Schema: ...
 
     def extent(self, ticket: Asset) -> Extent:
-        """How much there is of what the ticket asks for, by partitions."""
+        """The size of what the ticket selects, by partition."""
         ...
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        """The rows that the ticket asks for."""
+        """The rows that the ticket selects."""
         ...
 
 
 class AssetFlights:
-    """The flights of every asset that has a source."""
+    """Flights of `Asset` tickets."""
 
     def __init__(self, sources: Mapping[str, AssetSource]) -> None:
         self._sources = sources
@@ -67,7 +67,7 @@ class AssetFlights:
         if source is None and ticket.asset in BY_KEY:
             raise PlaneOff(BY_KEY[ticket.asset].plane)
         if source is None:
-            raise InvalidRequest(
+            raise UnknownName(
                 f"There is no asset {shown(ticket.asset)}. There are: {', '.join(self._sources)}."
             )
         _check_days(ticket)
@@ -76,6 +76,7 @@ class AssetFlights:
             schema=source.schema,
             stream=partial(source.stream, ticket),
             extent=partial(source.extent, ticket),
+            extent_key=ticket,
             about={
                 "asset": asset.key,
                 "description": asset.description,
@@ -85,16 +86,12 @@ class AssetFlights:
         )
 
     def listing(self, principal: Principal) -> list[Listed]:
-        """Every asset, whole, in the catalogue's order."""
-        return [
-            Listed(tuple(key.split("/")), Asset(asset=key))
-            for key in BY_KEY
-            if key in self._sources
-        ]
+        """Every asset, with all partitions, in the catalogue's order."""
+        return [Listed(key, Asset(asset=key)) for key in BY_KEY if key in self._sources]
 
 
 def named(name: str, variables: Mapping[str, Any]) -> Ticket:
-    """The ticket of an asset's name; `variables` may set its other fields."""
+    """The ticket of an asset's name; `variables` set its other fields."""
     fields: dict[str, Any] = {**variables, "asset": name, "type": Asset.__name__}
     try:
         return msgspec.convert(fields, Asset)

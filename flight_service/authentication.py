@@ -1,4 +1,4 @@
-"""Who calls: the claims of a bearer token, checked on every call before anything else."""
+"""Authentication: every call's bearer token is checked before anything else."""
 
 import json
 import re
@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import jwt
 from pyarrow import flight
-from pydantic import SecretStr
 
 from flight_service.errors import Unauthenticated, answered
+from fraiseql_assets.settings import Settings
 
 ALGORITHM = "HS256"
 HOLDS_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -21,41 +21,52 @@ ROLES = ("roles", "role", "fraiseql_roles")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """What a call's token says of who calls. Nothing, where the service is open."""
+    """The client of a call, as its token describes it. Empty if no tokens are checked."""
 
     subject: str | None = None
     tenant: str | None = None
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=dict)
-    """Every claim, as it stands in the token."""
+    """Every claim of the token, unchanged."""
     authorization: str | None = field(default=None, repr=False, compare=False)
-    """The header itself, for servers behind this one; whatever it holds, where none is checked."""
+    """The header itself, to forward to a FraiseQL server. Not checked if there is no secret."""
 
 
 ANYONE = Principal()
 
 
-def authenticate(authorization: str | None, secret: SecretStr | None) -> Principal:
-    """The principal that an `authorization` header names. Without a secret, whoever comes.
+def authenticate(authorization: str | None, settings: Settings) -> Principal:
+    """The principal of an `authorization` header. `ANYONE` if there is no secret.
 
     Raises:
         Unauthenticated: the header is missing or holds no valid token.
     """
-    if secret is None:
+    if settings.jwt_secret is None:
         return replace(ANYONE, authorization=authorization) if authorization else ANYONE
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send the header `authorization: Bearer <JWT>` with every call.")
-    principal = _principal(_claims(token.strip(), secret.get_secret_value()))
+    principal = _principal(_claims(token.strip(), settings.jwt_secret.get_secret_value(), settings))
     return replace(principal, authorization=authorization)
 
 
-def _claims(token: str, secret: str) -> dict[str, Any]:
+def _claims(token: str, secret: str, settings: Settings) -> dict[str, Any]:
+    # What kind of text names a token's subject is the issuer's to say.
+    options: Any = {
+        "verify_sub": False,
+        "verify_aud": settings.jwt_audience is not None,
+        "require": ["exp"] if settings.jwt_require_exp else [],
+    }
     try:
-        # Whom a token is for, and what kind of text names its subject, is the issuer's to say.
-        options: Any = {"verify_aud": False, "verify_sub": False}
-        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], options=options)
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            options=options,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+        )
         _check_texts(claims)
         return claims
     except jwt.ExpiredSignatureError as error:
@@ -66,6 +77,12 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
         raise Unauthenticated(
             "The token is signed with another secret than the service's FRAISEQL_JWT_SECRET."
         ) from error
+    except jwt.MissingRequiredClaimError as error:
+        raise Unauthenticated(f"The token lacks the claim {error.claim}.") from error
+    except jwt.InvalidIssuerError as error:
+        raise Unauthenticated("The token is of another issuer than this service's.") from error
+    except jwt.InvalidAudienceError as error:
+        raise Unauthenticated("The token is for another audience than this service.") from error
     except jwt.InvalidAlgorithmError as error:
         raise Unauthenticated(f"The token must be signed with {ALGORITHM}.") from error
     except jwt.InvalidTokenError as error:
@@ -73,7 +90,7 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
 
 
 def _check_texts(claims: dict[str, Any]) -> None:
-    """Refuses claims with a text that neither JSON in UTF-8 nor a database can hold."""
+    """Refuses claims with text that UTF-8 or PostgreSQL cannot represent."""
     try:
         text = json.dumps(claims, ensure_ascii=False)
         text.encode()
@@ -98,14 +115,14 @@ def _text(value: object) -> str | None:
 
 
 def _names(value: object) -> frozenset[str]:
-    """Names as issuers write them: a list, or one text with spaces between."""
+    """Names in either notation: a list, or one string separated by spaces."""
     if isinstance(value, str):
         return frozenset(value.split())
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
 
 
 class AuthenticationMiddleware(flight.ServerMiddleware):
-    """Carries a call's principal to the method that answers it."""
+    """Passes the principal of a call to the method that handles it."""
 
     def __init__(self, principal: Principal) -> None:
         super().__init__()
@@ -113,22 +130,22 @@ class AuthenticationMiddleware(flight.ServerMiddleware):
 
 
 class Authentication(flight.ServerMiddlewareFactory):
-    """Lets no call through, whatever it asks for, before its principal is known."""
+    """Authenticates every call before its method runs."""
 
     KEY = "principals"
 
-    def __init__(self, secret: SecretStr | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._secret = secret
+        self._settings = settings
 
     def start_call(
         self, info: flight.CallInfo, headers: dict[str, list[str]]
     ) -> AuthenticationMiddleware:
         given = headers.get("authorization", [None])[0]
         with answered():
-            return AuthenticationMiddleware(authenticate(given, self._secret))
+            return AuthenticationMiddleware(authenticate(given, self._settings))
 
 
 def principal_of(context: flight.ServerCallContext) -> Principal:
-    """The principal of the call that the context is of."""
+    """The principal of the context's call."""
     return cast(AuthenticationMiddleware, context.get_middleware(Authentication.KEY)).principal

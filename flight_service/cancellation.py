@@ -1,8 +1,8 @@
-"""The calls that stream, and telling their work when the client has gone away.
+"""Cancels the work of a streaming call when its client disconnects or the service stops.
 
-gRPC says whether a call is cancelled only when asked. One thread asks for all streaming calls, so
-that work which waits on a database learns of it too, not only at its next batch. The work is told
-from other threads, since to cancel it may wait for the network.
+gRPC reports a cancelled call only when polled. One thread polls all streaming calls, so that work
+which waits for a database is cancelled at once, not at its next batch. Each cancellation runs in a
+thread of its own, because it may wait for the network.
 """
 
 import threading
@@ -14,11 +14,11 @@ from pyarrow import flight
 
 ASK_SECONDS = 0.02
 STOP_SECONDS = 2.0
-"""How long the streams' work is waited for to be cancelled when the service stops."""
+"""How long the service, when it stops, waits for the work of streams to be cancelled."""
 
 
 class Cancellation:
-    """Whether a call is over before its result is whole. Thread-safe."""
+    """Whether a call was cancelled. Thread-safe."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -28,20 +28,20 @@ class Cancellation:
 
     @property
     def over(self) -> bool:
-        """Whether the result is not wanted any more, or cannot be given."""
+        """Whether the call was cancelled."""
         return self._event.is_set()
 
     @property
     def stopping(self) -> bool:
-        """Whether it is over since the service is being stopped; the client still waits."""
+        """Whether the service stops, so that the client still waits for an answer."""
         return self._stopping
 
     def wait(self, seconds: float) -> bool:
-        """Waits so long, or less when it is over before. Returns whether it is."""
+        """Waits for the call to be cancelled, so long at most. Returns whether it was cancelled."""
         return self._event.wait(seconds)
 
     def then(self, act: Callable[[], None]) -> None:
-        """Has `act` called, from another thread, as soon as it is over."""
+        """Calls `act` from another thread when the call is cancelled, or now if it already is."""
         with self._lock:
             if not self._event.is_set():
                 self._acts.append(act)
@@ -49,7 +49,7 @@ class Cancellation:
         act()
 
     def cancel(self, *, stopping: bool = False) -> None:
-        """Says that it is over."""
+        """Cancels the call's work."""
         with self._lock:
             if self._event.is_set():
                 return
@@ -61,18 +61,18 @@ class Cancellation:
 
 
 class CancellationMiddleware(flight.ServerMiddleware):
-    """Ends the watch over a call before Arrow frees its context."""
+    """Removes a call before Arrow frees its context."""
 
     def __init__(self, calls: "Cancellations") -> None:
         super().__init__()
         self._calls = calls
 
     def call_completed(self, exception: Exception | None) -> None:
-        self._calls.forget(self)
+        self._calls.remove(self)
 
 
 class Cancellations(flight.ServerMiddlewareFactory):
-    """Every call that streams, watched until it is complete."""
+    """All streaming calls, polled until they are complete."""
 
     KEY = "calls"
 
@@ -93,8 +93,8 @@ class Cancellations(flight.ServerMiddlewareFactory):
         return CancellationMiddleware(self)
 
     def watch(self, context: flight.ServerCallContext, *, is_endless: bool = False) -> Cancellation:
-        """Begins the watch over the call that the context is of. One that is endless is ended when
-        the service begins to drain, the others when it stops."""
+        """Starts to poll the context's call. Returns its cancellation. An endless stream is
+        cancelled when the service begins to drain, the others when it stops."""
         cancellation = Cancellation()
         middleware = cast(CancellationMiddleware, context.get_middleware(self.KEY))
         with self._changed:
@@ -107,8 +107,8 @@ class Cancellations(flight.ServerMiddlewareFactory):
             cancellation.cancel(stopping=True)
         return cancellation
 
-    def forget(self, middleware: flight.ServerMiddleware) -> None:
-        """Ends the watch over a call; its context is not touched any more."""
+    def remove(self, middleware: flight.ServerMiddleware) -> None:
+        """Stops polling a call. Its context is not used any more."""
         with self._changed:
             _, cancellation = self._live.pop(middleware, (None, None))
             if cancellation:
@@ -123,7 +123,7 @@ class Cancellations(flight.ServerMiddlewareFactory):
             _cancel(one, stopping=True)
 
     def stop(self) -> None:
-        """Ends every stream, and each that begins from now on, as the service is stopping."""
+        """Cancels every stream, and each that begins from now on."""
         with self._changed:
             self._stopping = True
             live = [cancellation for _, cancellation in self._live.values()]
@@ -137,7 +137,7 @@ class Cancellations(flight.ServerMiddlewareFactory):
             with self._changed:
                 while not self._live:
                     self._changed.wait()
-                # Under the lock: a context is valid only while its call is not forgotten.
+                # Under the lock: a context is valid only until its call is removed.
                 gone = [
                     (middleware, cancellation)
                     for middleware, (context, cancellation) in self._live.items()

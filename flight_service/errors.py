@@ -1,17 +1,19 @@
-"""What can go wrong with a call, and how it crosses to the client: as one sentence with a status.
+"""Error classes, and the status and sentence that a client gets for each.
 
-Raised within the service, each class with its status in Flight and over HTTP:
+The service raises these classes:
 
 ServiceError
 ├── Refused                the call cannot be answered as it stands
-│   ├── InvalidRequest     INVALID_ARGUMENT: a ticket, descriptor or action that does not fit
+│   ├── InvalidRequest     INVALID_ARGUMENT: an invalid ticket, descriptor or action
+│   │   └── UnknownName    NOT_FOUND: a name that nothing has
 │   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
 │   └── Forbidden          PERMISSION_DENIED: the principal may not see it
 ├── Stopping               UNAVAILABLE: the service is being stopped
 └── GraphQLFailure         see `flight_service.graphql.errors`
 
-A plane or log that is down is UNAVAILABLE in its own words. Everything else is INTERNAL: its
-traceback goes to the service's own log under a number that the client is told.
+If a plane or the log fails, the client gets UNAVAILABLE and the plane's message without addresses.
+All other errors are INTERNAL: the traceback goes to the service's log under a number, and the
+client gets the number.
 """
 
 import logging
@@ -24,6 +26,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pyarrow import flight
 
+from flight_service.disclosure import without_addresses
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
@@ -46,11 +49,8 @@ class InvalidArgument(_Bare, pa.ArrowInvalid):
     """INVALID_ARGUMENT, on its way to the client."""
 
 
-class Unclassified(_Bare, pa.ArrowException):
-    """UNKNOWN, on its way to the client, with the sentence of an error.
-
-    pyarrow gives a Flight error of GetSchema no status of its own, but a traceback.
-    """
+class NotFound(_Bare, pa.ArrowKeyError):
+    """NOT_FOUND, on its way to the client."""
 
 
 class Unimplemented(_Bare, pa.ArrowNotImplementedError):
@@ -59,7 +59,7 @@ class Unimplemented(_Bare, pa.ArrowNotImplementedError):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a client is told of an error beside its sentence."""
+    """The status of an error, in Flight and over HTTP."""
 
     flight: Callable[[str], Exception]
     http: int
@@ -67,6 +67,7 @@ class Status:
 
 INVALID_ARGUMENT = Status(InvalidArgument, 400)
 UNAUTHENTICATED = Status(flight.FlightUnauthenticatedError, 401)
+NOT_FOUND = Status(NotFound, 404)
 PERMISSION_DENIED = Status(flight.FlightUnauthorizedError, 403)
 CANCELLED = Status(flight.FlightCancelledError, 499)
 INTERNAL = Status(flight.FlightInternalError, 500)
@@ -74,8 +75,18 @@ UNAVAILABLE = Status(flight.FlightUnavailableError, 503)
 DEADLINE_EXCEEDED = Status(flight.FlightTimedOutError, 504)
 
 
+_DETAILS: dict[type[Exception], str] = {
+    flight.FlightUnauthorizedError: "Unauthorized",
+    flight.FlightCancelledError: "Cancelled",
+    flight.FlightInternalError: "Internal",
+    flight.FlightUnavailableError: "Unavailable",
+    flight.FlightTimedOutError: "TimedOut",
+}
+"""How Arrow names the statuses in the detail of a message."""
+
+
 class ServiceError(Exception):
-    """An error that the client is told in its own words, with the status of its class."""
+    """An error whose message is sent to the client, with the status of its class."""
 
     status: ClassVar[Status] = INTERNAL
 
@@ -87,28 +98,40 @@ class Refused(ServiceError):
 
 
 class InvalidRequest(Refused):
-    """A ticket, descriptor or action that does not fit."""
+    """A ticket, descriptor or action is invalid."""
+
+
+class UnknownName(InvalidRequest):
+    """No flight has this name."""
+
+    status = NOT_FOUND
 
 
 class Unauthenticated(Refused):
-    """There is no token where one is needed, or it is not valid."""
+    """The token is missing or invalid."""
 
     status = UNAUTHENTICATED
 
 
 class Forbidden(Refused):
-    """The principal is known and may not see this."""
+    """The principal may not see this."""
 
     status = PERMISSION_DENIED
 
 
 class Stopping(ServiceError):
-    """The service is being stopped while the call runs."""
+    """The service stops while the call runs."""
 
     status = UNAVAILABLE
 
     def __str__(self) -> str:
         return "The service is stopping. Ask again in a moment."
+
+
+def client_message(error: PlaneError | LogError) -> str:
+    """What a client gets to read about a server that failed. Its address is only logged."""
+    logger.warning("%s", error)
+    return _shortened(without_addresses(" ".join(str(error).split())))
 
 
 LONGEST = 2000
@@ -117,17 +140,15 @@ gets more than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
 
 
 def as_flight_error(error: Exception) -> Exception:
-    """The exception that gives the client this error's status and sentence."""
+    """The exception with which pyarrow sends this error's status and sentence."""
     # Arrow ends the message itself, with a full stop and the name of the status.
-    sentence = " ".join(str(error).split()).removesuffix(".")
-    if len(sentence) > LONGEST:
-        sentence = f"{sentence[:LONGEST]}…"
+    sentence = _shortened(" ".join(str(error).split()).removesuffix("."))
     match error:
         case ServiceError():
             return error.status.flight(sentence)
         case PlaneError() | LogError():
-            return UNAVAILABLE.flight(sentence)
-        case flight.FlightError() | InvalidArgument() | Unimplemented():
+            return UNAVAILABLE.flight(client_message(error).removesuffix("."))
+        case flight.FlightError() | InvalidArgument() | NotFound() | Unimplemented():
             return error
     number = secrets.token_hex(4)
     logger.error("Error %s", number, exc_info=error)
@@ -136,9 +157,13 @@ def as_flight_error(error: Exception) -> Exception:
     )
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 @contextmanager
 def answered() -> Iterator[None]:
-    """Turns whatever the block raises into what the client shall see."""
+    """Raises every exception of the block as the error that the client gets."""
     try:
         yield
     except Exception as error:
@@ -147,14 +172,24 @@ def answered() -> Iterator[None]:
 
 @contextmanager
 def answered_by_sentence() -> Iterator[None]:
-    """As `answered`, for GetSchema, which knows no Flight error."""
+    """Like `answered`, for GetSchema, which pyarrow gives no Flight statuses."""
     try:
         with answered():
             yield
     except flight.FlightError as error:
-        raise Unclassified(str(error)) from None
+        raise _unclassified(error) from None
+
+
+def _unclassified(error: flight.FlightError) -> Exception:
+    """The error as UNKNOWN, the one status that pyarrow gives a Flight error of GetSchema.
+
+    The detail of the message names the status, as it does in every other method: Arrow adds the
+    name of the exception's class.
+    """
+    name = _DETAILS.get(type(error), "Failed")
+    return type(name, (_Bare, pa.ArrowException), {})(str(error))
 
 
 def sentence_of(error: BaseException) -> str:
-    """The service's own sentence out of an error that a client of pyarrow caught."""
+    """The service's sentence in an error that a pyarrow client raised."""
     return str(error).partition(". Detail: ")[0].removesuffix(".") + "."

@@ -1,10 +1,10 @@
-"""What a ticket stands for: a flight, whose schema is known before anything is asked of a server.
+"""Types of a flight: schema, extent, endpoints, stream.
 
-A kind of ticket is a class, a resolver that makes a `Flight` of it, and a line in
+To add a ticket type, write a class, a resolver that returns a `Flight`, and a line in
 `flight_service.registry`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,48 +18,52 @@ from flight_service.tickets import Ticket
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One endpoint of a flight: a ticket whose result is a part of the whole."""
+    """One endpoint of a flight: a ticket for a part of the rows."""
 
     ticket: Ticket
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of it, in JSON values; travels as the endpoint's `app_metadata`."""
+    """JSON values about the part, sent as the endpoint's `app_metadata`."""
     expires: datetime | None = None
-    """Until when it can be read, where that is limited."""
+    """Until when it can be read; None if that is not limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much a flight is, as far as that is known without reading it."""
+    """The size of a flight, as far as it is known without reading it."""
 
     rows: int | None = None
     bytes: int | None = None
-    """As its own server counts them."""
+    """As the server behind it counts them."""
     parts: tuple[Part, ...] = ()
-    """Empty where the flight's own ticket is its one endpoint."""
+    """Empty if the flight's own ticket is its only endpoint."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of it, in JSON values; travels as the flight's `app_metadata`."""
+    """JSON values about the flight, sent as its `app_metadata`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """A result that can be described and streamed."""
+    """A result. Its schema is known before a server is asked."""
 
     schema: pa.Schema
     stream: Callable[[Cancellation], Iterator[pa.RecordBatch]]
-    """Begins the work and yields batches of exactly `schema`. Closing the iterator ends the work;
-    work that waits on a server has `Cancellation.then` end the wait."""
+    """Starts the work and yields batches of exactly `schema`. Closing the iterator ends the work.
+    Work that waits for a server registers `Cancellation.then` to end the wait."""
     extent: Callable[[], Extent] = Extent
+    extent_key: Hashable | None = None
+    """Flights of the same key have the same extent, for every principal: it is asked for once for
+    all who wait for it."""
     is_endless: bool = False
     """Whether it streams until its client goes away. A service that stops does not wait for it."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of it without asking anyone; travels with `Extent.about`."""
+    """JSON values that are known without asking a server, sent with `Extent.about`."""
 
 
 Resolver = Callable[[Any, Principal], Flight]
 """Makes the flight of a ticket for a principal. Asks no server.
 
 Raises:
-    InvalidRequest: the ticket names what is not there, or contradicts itself.
+    InvalidRequest: the ticket contradicts itself.
+    UnknownName: it names what is not there.
     Forbidden: the principal may not have it.
 """
 
@@ -68,11 +72,12 @@ Raises:
 class Listed:
     """A flight that ListFlights shows."""
 
-    path: tuple[str, ...]
+    name: str
+    """Its descriptor's path, which has this one element: some clients show no more."""
     ticket: Ticket
     flight: Flight | None = None
-    """The flight itself, where it is shown without what the ticket's would be asked for."""
+    """The flight, if it differs from the ticket's, for example in its extent."""
 
 
 Listing = Callable[[Principal], list[Listed]]
-"""The flights to show a principal."""
+"""The flights that ListFlights shows a principal."""

@@ -6,30 +6,96 @@ from collections.abc import Sequence
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flight_service.addresses import EVERY_INTERFACE, Address
+from flight_service.compression import HEADER as COMPRESSION
+from flight_service.connections import LimitedConnection
 from flight_service.health import health
+from flight_service.monitoring.calls import REQUEST_ID
+from flight_service.monitoring.http import PROBES
+from fraiseql_assets.settings import Settings
+
+FASTEST = 1
+"""Compression that keeps up with a network."""
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+HEALTH = "/health"
+HEAD_BYTES = 64 * 2**10
+"""The largest head of a request: its address and headers."""
+KEEP_ALIVE_SECONDS = 5
+"""How long a connection is kept between two requests."""
 
 
 async def show_health(request: Request) -> JSONResponse:
-    """That the service answers, for load balancers: needs no token."""
+    """The health of the service, for load balancers. Needs no token."""
     return JSONResponse(health())
 
 
-def application(routes: Sequence[BaseRoute]) -> Starlette:
-    """The application: `/health` and what other parts of the service add."""
-    return Starlette(routes=[Route("/health", show_health), *routes])
+def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
+    """The application: `/health` and the given routes."""
+    served = Starlette(routes=[Route(HEALTH, show_health), *routes], middleware=_layers(settings))
+    # A redirect would name the host that the client sent.
+    served.router.redirect_slashes = False
+    return served
+
+
+def _layers(settings: Settings) -> list[Middleware]:
+    """Middleware of every request, outermost first."""
+    layers = [Middleware(GZipMiddleware, compresslevel=FASTEST)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", COMPRESSION, REQUEST_ID],
+            expose_headers=["retry-after", REQUEST_ID],
+        )
+        layers.insert(0, cors)
+    return [Middleware(TrustedHosts, allowed_hosts=trusted_hosts(settings)), *layers]
+
+
+class TrustedHosts(TrustedHostMiddleware):
+    """Answers only requests for hosts that are trusted, so that no web page reaches the service
+    under a name of its own. Load balancers and Prometheus may use any name."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PROBES:
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def trusted_hosts(settings: Settings) -> list[str]:
+    """The hosts that requests may name: those of this machine, the one that the service listens
+    on, and those of the setting."""
+    address = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
+    bound = f"[{address.host}]" if ":" in address.host else address.host
+    own = [] if address.host in EVERY_INTERFACE else [bound]
+    return [*LOOPBACK_NAMES, *own, *settings.trusted_hosts]
 
 
 class HttpServer:
-    """Serves an application on a bound socket from when it is made until `stop`."""
+    """Serves an application on a bound socket, from its construction until `stop`."""
 
-    def __init__(self, bound: socket.socket, served: ASGIApp) -> None:
+    def __init__(self, bound: socket.socket, served: ASGIApp, connections: int = 1000) -> None:
         config = uvicorn.Config(
-            served, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+            served,
+            http=LimitedConnection,
+            ws="none",
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            limit_concurrency=connections,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -38,7 +104,7 @@ class HttpServer:
         self._thread.start()
 
     def stop(self, grace_seconds: float) -> bool:
-        """Takes no new request and ends those under way. Returns whether all ended in time."""
+        """Refuses new requests and ends those under way. Returns whether all ended in time."""
         self._server.should_exit = True
         self._thread.join(grace_seconds)
         return not self._thread.is_alive()

@@ -1,4 +1,4 @@
-"""The asset `stream/events`: what the log holds, decoded as it is read, a day at a time."""
+"""The asset `stream/events`: the messages of the log, decoded while they are read, by day."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,16 +19,15 @@ from fraiseql_assets.stream.log import Log
 
 AHEAD = 2
 READ_BYTES = 2**20
-"""Payload decoded at once: a compressed Arrow message may be six times as much when decoded."""
+"""Bytes of messages decoded at once. A compressed Arrow message may decode to six times that."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
     """The log; see `flight_service.assets.AssetSource`.
 
-    Rows are events as they were published: twice where they were published twice, and without
-    messages that are no events. How many rows a message gives is known only by decoding it, so an
-    extent counts messages.
+    An event that was published twice has two rows. Messages that are not events have none. The
+    number of rows of a message is unknown before it is decoded, so an extent counts messages.
     """
 
     settings: Settings
@@ -70,12 +69,12 @@ class LogSource:
 
 
 def batching_of(settings: Settings) -> Batching:
-    """How the log is read here: only the batches of a cut matter, not its blocks."""
+    """The batching with which the log is read. Its blocks are not used here."""
     return Batching(settings.batch_rows, READ_BYTES, settings.batch_rows, READ_BYTES)
 
 
 def _ranges(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
-    """The days that the log holds of what the ticket asks for, each with its sequences."""
+    """The days of the log that the ticket selects, each with its sequence range."""
     first = log.position_from(log.bounds().first)
     if first is None:
         return

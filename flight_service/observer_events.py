@@ -1,4 +1,4 @@
-"""`ObserverEvents` tickets: the analytics plane's events, by entity type and their own time."""
+"""`ObserverEvents` tickets: events of the analytics plane, by entity type and their own time."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -20,16 +20,16 @@ MOST = 2**63 - 1
 
 
 class ObserverEvents(Ticket, frozen=True):
-    """Events, sorted by entity type, time and place in the log, or the newest, sorted by time."""
+    """Events, sorted by entity type, time and log position; with `newest` sorted by time."""
 
     entity_type: str | None = None
     start_date: str | None = None
     """A date or an RFC 3339 time, included."""
     end_date: str | None = None
-    """A date, whose whole day is included, or an RFC 3339 time, which is not."""
+    """A date, which is included, or an RFC 3339 time, which is excluded."""
     limit: Annotated[int, msgspec.Meta(ge=0, le=MOST)] | None = None
     newest: bool | None = None
-    """The newest `limit` of them, and not the first."""
+    """The last `limit` events instead of the first."""
 
 
 class ObserverEventFlights:

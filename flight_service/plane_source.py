@@ -1,4 +1,4 @@
-"""An asset's rows out of the plane that holds it, through the plane's public reader."""
+"""The rows of a plane's assets, read through the plane's public reader."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the service serves, said once: kinds of tickets, listings, actions, HTTP routes."""
+"""Everything that the service serves: ticket types, listings, actions, HTTP routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
 from flight_service.graphql.transport.http import graphql_route
+from flight_service.limits import StreamLimits
 from flight_service.log_source import LogSource
 from flight_service.monitoring.metrics import Sampler
 from flight_service.monitoring.pipeline import PipelineSampler
@@ -36,14 +37,16 @@ class Registry:
     """What the service serves."""
 
     resolvers: Mapping[type[Ticket], Resolver]
-    """What makes a flight of each kind of ticket."""
+    """The resolver of each ticket type."""
     named: Named
-    """The ticket that a bare name stands for."""
+    """Makes the ticket of a name."""
     listings: tuple[Listing, ...]
     """What ListFlights shows."""
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
-    """What the HTTP side serves beside `/health`."""
+    """Routes of the HTTP side besides `/health`."""
+    limits: StreamLimits | None = None
+    """Limits that Flight and HTTP share; without them the server makes its own."""
     samplers: tuple[Sampler, ...] = ()
     """What looks up the values of metrics that are not counted."""
     probes: Mapping[Dependency, Probe | None] = field(default_factory=dict)
@@ -51,7 +54,7 @@ class Registry:
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
-    """Everything that is served under these settings. No server is asked for anything yet.
+    """Everything that these settings serve. Sends no request yet.
 
     GraphQL requests are recorded by `recorder`, or as the settings say.
     """
@@ -65,6 +68,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     graphql = GraphQL(settings)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
+    limits = StreamLimits(settings)
     return Registry(
         resolvers={
             Asset: assets.resolve,
@@ -78,9 +82,10 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         listings=(assets.listing, queries.listing),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
         routes=(
-            recorded_route(graphql_route(graphql, settings), recorder, settings),
+            recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
             search_route(engine, settings),
         ),
+        limits=limits,
         samplers=(
             graphql_sampler(graphql),
             request_log_sampler(recorder),

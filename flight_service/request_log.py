@@ -1,4 +1,4 @@
-"""Recording GraphQL requests of the service: over Flight here, over HTTP by the middleware."""
+"""Records the GraphQL requests of both transports."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from fraiseql_assets.settings import Settings
 
 
 def recorded_resolver(resolve: Resolver, recorder: RequestRecorder) -> Resolver:
-    """A resolver of GraphQL tickets that records each request when its stream has ended, or when it
+    """Wraps a resolver of GraphQL tickets. Each request is recorded when its stream ends or when it
     is refused."""
 
     def resolve_and_record(ticket: GraphQLQuery, principal: Principal) -> Flight:
@@ -41,7 +41,7 @@ def recorded_resolver(resolve: Resolver, recorder: RequestRecorder) -> Resolver:
 
 
 class _Recording:
-    """One request from its arrival on."""
+    """One request."""
 
     def __init__(
         self, ticket: GraphQLQuery, principal: Principal, recorder: RequestRecorder
@@ -53,7 +53,7 @@ class _Recording:
     def over(
         self, batches: Iterator[pa.RecordBatch], cancellation: Cancellation
     ) -> Iterator[pa.RecordBatch]:
-        """The batches; the request is recorded when they end, however they do."""
+        """The batches. The request is recorded when they end, with or without an error."""
         status: Status = "cancelled"
         failure: Exception | None = None
         try:
@@ -92,7 +92,7 @@ class _Recording:
 
 
 def _error(failure: Exception) -> RequestError:
-    """What went wrong, with GraphQL's code as the HTTP side gives it."""
+    """The error, with the code that the HTTP side sends."""
     if isinstance(failure, GraphQLFailure):
         return RequestError(failure.message, failure.code)
     match failure:
@@ -111,7 +111,7 @@ def recorded_route(route: Route, recorder: RequestRecorder, settings: Settings) 
     def identify(scope: Scope) -> Identity:
         headers = dict(scope.get("headers", ()))
         given = headers.get(b"authorization", b"").decode(errors="replace")
-        principal = authenticate(given or None, settings.jwt_secret)
+        principal = authenticate(given or None, settings)
         return Identity(principal.subject, principal.tenant)
 
     app = RecordRequests(route.endpoint, recorder, path=route.path, identify=identify)

@@ -1,4 +1,4 @@
-"""Search over Flight and over HTTP: the `Search` ticket, and `GET /search`."""
+"""Search over Flight and HTTP: the `Search` ticket and `GET /search`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from starlette.routing import Route
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
-from flight_service.errors import InvalidRequest, Unauthenticated
+from flight_service.errors import InvalidRequest, Unauthenticated, client_message
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -33,7 +33,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 
 class Search(Ticket, frozen=True):
-    """Events and requests that match, newest first, or with `count` how many there are."""
+    """Events and requests that match, newest first; with `count` their number."""
 
     query: str | None = None
     kinds: Kinds | None = None
@@ -67,7 +67,7 @@ class Search(Ticket, frozen=True):
 
 
 class SearchFlights:
-    """Makes flights of `Search` tickets."""
+    """Flights of `Search` tickets."""
 
     def __init__(self, engine: SearchEngine) -> None:
         self._engine = engine
@@ -98,14 +98,16 @@ def _found(
 
 
 def search_route(engine: SearchEngine, settings: Settings) -> Route:
-    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow where the
-    client accepts that alone."""
+    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow with
+    `format=arrow`, or where the client accepts that alone."""
 
     async def search(request: Request) -> Response:
         try:
-            principal = authenticate(request.headers.get("authorization"), settings.jwt_secret)
+            principal = authenticate(request.headers.get("authorization"), settings)
             options = write_options(request.headers.get(HEADER))
-            ticket = _ticket(dict(request.query_params))
+            given = dict(request.query_params)
+            is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
+            ticket = _ticket(given)
             found = await run_sync(_found, engine, ticket, ticket.request(), principal)
         except Unauthenticated as error:
             return _error(401, str(error), headers={"WWW-Authenticate": "Bearer"})
@@ -115,12 +117,18 @@ def search_route(engine: SearchEngine, settings: Settings) -> Route:
         except (SearchMistake, InvalidRequest) as mistake:
             return _error(400, str(mistake))
         except PlaneError as error:
-            return _error(503, str(error))
-        if request.headers.get("accept", "") == ARROW:
+            return _error(503, client_message(error))
+        if is_arrow:
             return Response(_ipc(found, options), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
 
     return Route("/search", search, methods=["GET"])
+
+
+def _is_arrow(format: str | None, accept: str | None) -> bool:
+    if format not in (None, "json", "arrow"):
+        raise SearchMistake("The parameter format is one of json, arrow.")
+    return format == "arrow" or (format is None and accept == ARROW)
 
 
 def _ticket(given: dict[str, str]) -> Search:
@@ -153,7 +161,7 @@ def _json(found: pa.RecordBatch, ticket: Search) -> bytes:
 
 
 def _inside(text: str | None) -> Any:
-    """JSON text as the JSON that it is; another text as it is."""
+    """Valid JSON as raw JSON, other text as a string."""
     if text is None:
         return None
     try:

@@ -1,12 +1,11 @@
-"""The Flight server: Arrow's methods, answered by the registry.
+"""The Flight server: Arrow's methods, with the resolvers and actions of the registry.
 
-What a method raises reaches the client as a Flight error with a sentence; see
-`flight_service.errors`. Results are streamed as they are made, never collected.
+Every exception reaches the client as a Flight error with a sentence; see `flight_service.errors`.
+Results are streamed, never collected.
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import pyarrow as pa
@@ -25,22 +24,20 @@ from flight_service.errors import (
     as_flight_error,
 )
 from flight_service.flights import Extent, Flight, Part
+from flight_service.limits import LimitedCalls, StreamLimits
+from flight_service.messages import messages
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
+from flight_service.probes import Probes
 from flight_service.registry import Registry
 from flight_service.tickets import Ticket, TicketReader
-from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import LogError
-
-MESSAGE_BYTES = 8 * 2**20
-"""The largest record batch that is sent, unless it is one row: half of what many clients take."""
 
 
 class FlightServer(flight.FlightServerBase):
-    """Serves a registry from when it is made until `stop`.
+    """Serves a registry, from its construction until `stop`.
 
-    Raises, from its making:
+    Raises, when constructed:
         AddressError: the address cannot be listened on.
     """
 
@@ -53,11 +50,12 @@ class FlightServer(flight.FlightServerBase):
     ) -> None:
         self._calls = Cancellations()
         self._observer = observer or Observer()
+        self._limits = LimitedCalls(registry.limits or StreamLimits(settings))
         self._registry = registry
         self._reader = TicketReader(list(registry.resolvers), registry.named)
         # A second more than a probe takes to give up and say why.
-        self._patience = settings.probe_timeout_seconds + 1
-        # Arrow says of a taken port only that it did not start; this says which, and what to do.
+        self._probes = Probes(settings.probe_timeout_seconds + 1)
+        # Arrow's own error for a taken port names neither the port nor the setting.
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
         self._locations = locations(self.address)
@@ -65,9 +63,10 @@ class FlightServer(flight.FlightServerBase):
             str(self.address),
             middleware={
                 Authentication.KEY: ObservedAuthentication(
-                    Authentication(settings.jwt_secret), self._observer
+                    Authentication(settings), self._observer
                 ),
                 Cancellations.KEY: self._calls,
+                LimitedCalls.KEY: self._limits,
             },
         )
 
@@ -76,30 +75,30 @@ class FlightServer(flight.FlightServerBase):
         self._calls.drain()
 
     def stop(self, grace_seconds: float) -> bool:
-        """Ends every stream with a sentence and takes no new call.
+        """Ends every stream with an error and refuses new calls.
 
-        Returns whether all calls ended in time; a client that reads nothing may keep one alive.
+        Returns whether all calls ended in time. A client that does not read may keep one open.
         """
         self._calls.stop()
-        ending = threading.Thread(target=self.shutdown, daemon=True)
-        ending.start()
-        ending.join(grace_seconds)
-        return not ending.is_alive()
+        shutdown = threading.Thread(target=self.shutdown, daemon=True)
+        shutdown.start()
+        shutdown.join(grace_seconds)
+        return not shutdown.is_alive()
 
     def list_flights(
         self, context: flight.ServerCallContext, criteria: bytes
     ) -> Iterator[flight.FlightInfo]:
-        """Every flight that is listed for the principal; criteria are how their name begins."""
+        """The flights that the principal may see whose names start with the criteria."""
         with answered():
             principal, wanted = principal_of(context), criteria.decode(errors="replace")
             listed = [
-                (flight.FlightDescriptor.for_path(*item.path), item)
+                (flight.FlightDescriptor.for_path(item.name), item)
                 for listing in self._registry.listings
                 for item in listing(principal)
-                if "/".join(item.path).startswith(wanted)
+                if item.name.startswith(wanted)
             ]
             flights = [item.flight or self._resolve(item.ticket, principal) for _, item in listed]
-            extents = _all_within(self._patience, [found.extent for found in flights])
+            extents = self._probes.extents(flights)
             return iter(
                 [
                     self._info(descriptor, item.ticket, found, extent)
@@ -112,7 +111,7 @@ class FlightServer(flight.FlightServerBase):
     def get_flight_info(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.FlightInfo:
-        """The schema, endpoints and extent of what a descriptor stands for."""
+        """The schema, endpoints and extent of a descriptor's flight."""
         with answered():
             ticket = self._reader.read_descriptor(descriptor)
             call_of(context).asks(ticket)
@@ -122,7 +121,7 @@ class FlightServer(flight.FlightServerBase):
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.SchemaResult:
-        """The schema of what a descriptor stands for. Asks no other server."""
+        """The schema of a descriptor's flight. Sends no request to the planes or the log."""
         with answered_by_sentence():
             ticket = self._reader.read_descriptor(descriptor)
             call_of(context).asks(ticket)
@@ -131,13 +130,15 @@ class FlightServer(flight.FlightServerBase):
     def do_get(
         self, context: flight.ServerCallContext, ticket: flight.Ticket
     ) -> flight.FlightDataStream:
-        """Streams what a ticket stands for."""
+        """Streams the rows of a ticket."""
         with answered():
-            call, asked = call_of(context), self._reader.read(ticket.ticket)
+            call, principal = call_of(context), principal_of(context)
+            asked = self._reader.read(ticket.ticket)
             call.asks(asked)
             self._observer.open_stream(call)
             options = write_options(call.compression)
-            found = self._resolve(asked, principal_of(context))
+            found = self._resolve(asked, principal)
+            self._limits.begin(context, principal)
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             sent = _sent(batches, found.schema, cancellation)
@@ -153,7 +154,7 @@ class FlightServer(flight.FlightServerBase):
             )
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
-        """The actions there are."""
+        """The actions of the registry."""
         return actions.listed(self._registry.actions)
 
     def do_put(self, *_: object) -> None:
@@ -170,6 +171,7 @@ class FlightServer(flight.FlightServerBase):
     def _info(
         self, descriptor: flight.FlightDescriptor, ticket: Ticket, found: Flight, extent: Extent
     ) -> flight.FlightInfo:
+        parts = () if ticket.endpoints == 1 else extent.parts
         endpoints = [
             flight.FlightEndpoint(
                 part.ticket.encode(),
@@ -177,7 +179,7 @@ class FlightServer(flight.FlightServerBase):
                 part.expires and pa.scalar(part.expires, pa.timestamp("us", "UTC")),
                 msgspec.json.encode(part.about),
             )
-            for part in extent.parts or (Part(ticket),)
+            for part in parts or (Part(ticket),)
         ]
         return flight.FlightInfo(
             found.schema,
@@ -193,18 +195,18 @@ class FlightServer(flight.FlightServerBase):
 def _sent(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, cancellation: Cancellation
 ) -> Iterator[pa.RecordBatch]:
-    """A flight's batches, as messages that any client takes, for as long as they are wanted."""
+    """The batches of a flight as messages, until the call is cancelled."""
     try:
         for batch in batches:
             if cancellation.over:
                 break
             if not batch.schema.equals(schema):
                 raise AssertionError(f"a batch of {batch.schema} in a flight of {schema}")
-            yield from _messages(batch)
+            yield from messages(batch)
         if cancellation.stopping:
             raise Stopping
     except Exception as error:
-        # Work that is cut short fails somehow; a client that is there needs to hear why it was cut.
+        # Cancelled work fails in some way. A client that still waits gets the reason instead.
         if cancellation.stopping:
             raise as_flight_error(Stopping()) from None
         if not cancellation.over:
@@ -213,43 +215,3 @@ def _sent(
         close = getattr(batches, "close", None)
         if close:
             close()
-
-
-def _messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    if pa.ipc.get_record_batch_size(batch) <= MESSAGE_BYTES or batch.num_rows < 2:
-        yield batch
-        return
-    half = batch.num_rows // 2
-    yield from _messages(batch.slice(0, half))
-    yield from _messages(batch.slice(half))
-
-
-def _all_within(seconds: float, asks: list[Callable[[], Extent]]) -> list[Extent]:
-    """The extents, asked for at once; one that fails or is late is unknown, with the reason.
-
-    A server that neither answers nor refuses keeps a thread for as long as its own timeout.
-    """
-    late = f"Its server has not answered within {seconds:g} seconds."
-    extents = [_unknown(late)] * len(asks)
-
-    def ask(number: int) -> None:
-        try:
-            extents[number] = asks[number]()
-        except (PlaneError, LogError) as error:
-            extents[number] = _unknown(str(error))
-        except Exception as error:
-            extents[number] = _unknown(str(as_flight_error(error)))
-
-    threads = [
-        threading.Thread(target=ask, args=(number,), daemon=True) for number in range(len(asks))
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return list(extents)
-
-
-def _unknown(why: str) -> Extent:
-    return Extent(about={"error": why})

@@ -1,11 +1,13 @@
-"""Tickets: JSON objects tagged by `type`, read strictly; a name alone is the short form.
+"""Parses tickets: JSON objects with a `type`, or a name alone as the short form.
 
-A descriptor says the same in any of its forms: `PATH=[name]`, `PATH=["analytics", "events"]`,
+Descriptors have four equivalent forms: `PATH=[name]`, `PATH=["analytics", "events"]`,
 `PATH=[ticket JSON]`, `CMD=ticket JSON`.
+
+A name may be followed by `?endpoints=1`, which is the field `endpoints` of its ticket.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 import msgspec
 from pyarrow import flight
@@ -13,6 +15,7 @@ from pyarrow import flight
 from flight_service.errors import InvalidRequest
 
 MAX_BYTES = 256 * 1024
+ENDPOINTS = "?endpoints="
 
 _SHOWN = 60
 
@@ -26,36 +29,41 @@ class Ticket(
     tag=True,
     tag_field="type",
 ):
-    """What every kind of ticket derives from; its class name is its `type`."""
+    """Base class of all tickets. The name of a class is its `type`."""
+
+    endpoints: Literal[1] | None = None
+    """Set, the flight has one endpoint, for clients that read the first alone."""
 
     def encode(self) -> bytes:
-        """The ticket as it travels."""
+        """The ticket as bytes."""
         return msgspec.json.encode(self)
 
 
 class _Head(msgspec.Struct):
-    """The fields that say which kind of ticket it is."""
+    """The fields that determine the type of a ticket."""
 
     type: str | None = None
     query: str | None = None
 
 
 class _Short(msgspec.Struct, forbid_unknown_fields=True):
-    """The short form: a name, and what is to be set for it."""
+    """The short form: a name, and the fields of its ticket."""
 
     query: str
     variables: dict[str, Any] | None = None
+    endpoints: Literal[1] | None = None
 
 
 Named = Callable[[str, Mapping[str, Any]], Ticket]
-"""Makes the ticket that a name stands for, with what came beside the name."""
+"""Makes the ticket of a name and the variables beside it."""
 
 
 class TicketReader:
-    """Reads tickets of some kinds, from tickets and from descriptors.
+    """Parses tickets of the given types, from tickets and descriptors.
 
     Every method raises:
-        InvalidRequest: it is no ticket; the message names the field and what would fit.
+        InvalidRequest: the ticket is invalid; the message names the field and what is valid.
+        UnknownName: no flight has this name.
     """
 
     def __init__(self, kinds: Sequence[type[Ticket]], named: Named) -> None:
@@ -64,7 +72,7 @@ class TicketReader:
         self._named = named
 
     def read(self, data: bytes) -> Ticket:
-        """The ticket in these bytes: a JSON object, or a name alone."""
+        """The ticket in these bytes: a JSON object, or a name."""
         if len(data) > MAX_BYTES:
             raise InvalidRequest(
                 f"A ticket has at most {MAX_BYTES:,} bytes, this one {len(data):,}."
@@ -76,11 +84,14 @@ class TicketReader:
         if not text:
             raise InvalidRequest(f"The ticket is empty. Send an asset's name, or {self._forms()}.")
         if text[0] not in '{["':
-            return self._named(text, {})
+            name, asked, endpoints = text.partition(ENDPOINTS)
+            if asked and endpoints != "1":
+                raise InvalidRequest(f"The name {shown(text)} can end in {ENDPOINTS}1 only.")
+            return _with_endpoints(self._named(name, {}), 1 if asked else None)
         return self._read_json(data)
 
     def read_descriptor(self, descriptor: flight.FlightDescriptor) -> Ticket:
-        """The ticket that a descriptor stands for."""
+        """The ticket of a descriptor."""
         if descriptor.descriptor_type == flight.DescriptorType.CMD:
             return self.read(descriptor.command)
         if descriptor.descriptor_type == flight.DescriptorType.PATH and descriptor.path:
@@ -96,7 +107,8 @@ class TicketReader:
             head = msgspec.json.decode(data, type=_Head)
             if head.type is None and head.query is not None:
                 short = msgspec.json.decode(data, type=_Short)
-                return self._named(short.query, short.variables or {})
+                named = self._named(short.query, short.variables or {})
+                return _with_endpoints(named, short.endpoints)
             if head.type is None:
                 raise InvalidRequest(f"The ticket has no field type. Send {self._forms()}.")
             if head.type not in self._kinds:
@@ -114,13 +126,17 @@ class TicketReader:
         return f'{{"type": …}} with one of {", ".join(sorted(self._kinds))}'
 
 
+def _with_endpoints(ticket: Ticket, endpoints: Literal[1] | None) -> Ticket:
+    return msgspec.structs.replace(ticket, endpoints=endpoints) if endpoints else ticket
+
+
 def shown(text: str) -> str:
-    """A client's own text, quoted and short enough for a message."""
+    """Text of a client, quoted and shortened for a message."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
-    """Which field of a ticket is wrong and how, in a sentence."""
+    """A sentence that names the invalid field of a ticket and what is wrong with it."""
     what, _, path = str(error).partition(" - at `$")
     field = path.removeprefix(".").rstrip("`")
     if field:

@@ -169,12 +169,53 @@ class Settings(BaseSettings):
         description="How long such a snapshot is held for endpoints that have not been read.",
     )
 
+    # What the Flight service's HTTP side lets through.
+    trusted_hosts: list[str] = Field(
+        default=[],
+        description="Hosts that HTTP requests may name in `Host`, such as `assets.example` or "
+        "`*.example`, as a JSON list, beside this machine's loopback names and the host of "
+        "`FRAISEQL_HTTP_URL`; `*` is any.",
+    )
+    http_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="How many connections the HTTP side takes; further ones get 503.",
+    )
+    cors_origins: list[str] = Field(
+        default=[],
+        description="The origins, such as `https://app.example`, whose web pages may call the HTTP "
+        "side, as a JSON list.",
+    )
+
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
         description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more; "
         "unset, the Flight service is open to whoever reaches it.",
+    )
+    jwt_issuer: str | None = Field(
+        default=None, description="The issuer (`iss`) that tokens must have; unset, any."
+    )
+    jwt_audience: str | None = Field(
+        default=None,
+        description="The audience (`aud`) that tokens must be for; unset, any or none.",
+    )
+    jwt_require_exp: bool = Field(
+        default=True,
+        description="Whether tokens must expire (`exp`); `false` accepts tokens that are valid "
+        "for ever.",
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="Whether the Flight service may listen on an address that other machines reach "
+        "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
+    )
+    principal_streams: int = Field(
+        default=128,
+        ge=1,
+        description="How many results one principal may read at once, over Flight and HTTP "
+        "together; without `FRAISEQL_JWT_SECRET` there is no such limit.",
     )
     flight_token: SecretStr | None = Field(
         default=None,

@@ -36,7 +36,7 @@ def serve() -> None:
         observer,
     )
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
-    web = HttpServer(http.listen(), application(()))
+    web = HttpServer(http.listen(), application((), settings))
     stopped.wait()
     web.stop(5)
     server.stop(5)

@@ -22,6 +22,7 @@ from flight_service.monitoring.http import Identify, ObservedApplication
 from flight_service.monitoring.readiness import Readiness
 from fraiseql_assets.settings import Settings
 
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 SCOPE = "metrics"
 """The scope of tokens that may read metrics."""
 
@@ -32,7 +33,7 @@ def watched(
     """The application with `/metrics` and `/ready`, each of its requests observed."""
 
     def identify(authorization: str | None) -> Principal:
-        return authenticate(authorization, settings.jwt_secret)
+        return authenticate(authorization, settings)
 
     async def metrics(request: Request) -> Response:
         if not _may_read(request, settings, identify):
@@ -59,7 +60,7 @@ def watched(
 def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
     authorization = request.headers.get("authorization")
     token = settings.metrics_token
-    if token is None and request.client and _is_loopback(request.client.host):
+    if token is None and _is_local(request):
         return True
     if token is not None:
         wanted = f"Bearer {token.get_secret_value()}"
@@ -73,8 +74,11 @@ def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
         return False
 
 
-def _is_loopback(host: str) -> bool:
+def _is_local(request: Request) -> bool:
+    """Whether the client is on this machine, and no web page under a name of its own."""
+    if request.client is None or request.url.hostname not in LOCAL_NAMES:
+        return False
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False

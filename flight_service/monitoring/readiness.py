@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from flight_service.errors import as_flight_error, sentence_of
+from flight_service.errors import ServiceError, as_flight_error, sentence_of
 from flight_service.graphql.service import GraphQL
+from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Dependency, Settings
 from fraiseql_assets.setup import PLANES, open_plane
+from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
 FRESH_SECONDS = 3.0
@@ -96,6 +98,8 @@ class Readiness:
         def ask(name: Dependency, probe: Probe) -> None:
             try:
                 probe()
+            except (PlaneError, LogError, ServiceError) as error:
+                results[name] = Found("down", str(error))
             except Exception as error:
                 results[name] = Found("down", sentence_of(as_flight_error(error)))
             else:

@@ -1,6 +1,7 @@
 """A day's events as Arrow: streamed in the log's order, exact, from one point in time."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from typing import Any
 
@@ -13,6 +14,7 @@ from fraiseql_assets.operational.client import address, translated
 from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.planes import PlaneUnavailable
+from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.settings import Settings
 
 FIRST_PAGE = 100
@@ -44,10 +46,13 @@ def stream_day(
     tries = 0
     while tries < TRIES:
         try:
-            for batch in _pages(client, settings, day, filters, behind):
-                yield batch
-                behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
-                tries = 0
+            pages = _pages(client, settings, day, filters, behind)
+            # The server reads the next page while this one is converted and sent.
+            with closing(prefetch(pages, ahead=1)) as batches:
+                for batch in batches:
+                    yield batch
+                    behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
+                    tries = 0
             return
         except _PointExpired:
             tries += 1

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-import jwt
 import pytest
 from flights import SECONDS, Service, environment, events_of, fill, serving, set_up
 from pydantic import SecretStr
+from tokens import signed
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.schema import EVENT_SCHEMA
@@ -22,7 +22,7 @@ from fraiseql_assets.stream.publish import publish_generated
 
 DAY = datetime.now(UTC).date() - timedelta(days=2)
 SECRET = "a secret of at least thirty-two characters"
-TOKEN = jwt.encode({"sub": "ada"}, SECRET, "HS256")
+TOKEN = signed(SECRET, sub="ada")
 
 
 def command(*arguments: str) -> list[str]:

@@ -74,11 +74,10 @@ def sorted_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def test_every_asset_is_listed_with_what_is_known_of_it(service: Service) -> None:
-    found = {
-        "/".join(map(bytes.decode, f.descriptor.path)): f for f in service.client.list_flights()
-    }
+    found = {b"".join(f.descriptor.path).decode(): f for f in service.client.list_flights()}
     about = {name: json.loads(flight.app_metadata) for name, flight in found.items()}
     assert list(found) == [asset.key for asset in ASSETS]
+    assert all(len(flight.descriptor.path) == 1 for flight in found.values())
     assert {a.key: a.description for a in ASSETS} == {k: v["description"] for k, v in about.items()}
     assert "error" not in {key for known in about.values() for key in known}
     for key in EVENT_ASSETS:
@@ -218,6 +217,25 @@ def test_the_newest_events_are_asked_for_by_their_number(service: Service) -> No
 def test_text_reaches_no_statement(service: Service) -> None:
     for text in ("' OR 1=1 --", "Order' UNION ALL SELECT", "{x:String}", "\\'", "\x00", "Größe"):
         assert get(service, {"type": "ObserverEvents", "entity_type": text}).num_rows == 0
+
+
+@pytest.mark.parametrize("asset", EVENT_ASSETS)
+def test_a_client_that_reads_the_first_endpoint_alone_gets_every_row(
+    service: Service, written: dict[date, pa.Table], asset: str
+) -> None:
+    name = flight.FlightDescriptor.for_path(f"{asset}?endpoints=1")
+    [endpoint] = service.client.get_flight_info(name).endpoints
+    assert ids(service.client.do_get(endpoint.ticket).read_all()) == ids(*written.values())
+
+
+@pytest.mark.parametrize("name", ["analytics/nothing", "nothing", "analytics"])
+def test_a_name_that_nothing_has_is_not_found(service: Service, name: str) -> None:
+    path = flight.FlightDescriptor.for_path(name)
+    for call in (service.client.get_flight_info, service.client.get_schema):
+        with pytest.raises(pa.ArrowKeyError, match="There is no asset"):
+            call(path)
+    with pytest.raises(pa.ArrowKeyError, match="There is no asset"):
+        get(service, {"type": "Asset", "asset": name})
 
 
 def test_polars_reads_a_flight(service: Service) -> None:

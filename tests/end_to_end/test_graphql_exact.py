@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as postgresql
-import jwt
 import pyarrow as pa
 import pytest
 from graphql_shop import AUTO, field, write_schema
 from pyarrow import flight
 from pydantic import SecretStr
+from tokens import signed
 
 from flight_service.addresses import Address
 from flight_service.authentication import ANYONE
@@ -224,7 +224,7 @@ def serving(settings: Settings) -> Iterator[flight.FlightClient]:
 
 
 def bearing(**claims: Any) -> flight.FlightCallOptions:
-    token = jwt.encode({"sub": "a", **claims}, SECRET, algorithm="HS256")
+    token = signed(SECRET, **{"sub": "a", **claims})
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
 

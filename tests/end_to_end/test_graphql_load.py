@@ -54,7 +54,7 @@ def execute(database_url: str, *statements: str) -> None:
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
-    web = HttpServer(bound, application(registry(settings).routes))
+    web = HttpServer(bound, application(registry(settings).routes, settings))
     try:
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/graphql"
         if settings.jwt_secret is None:

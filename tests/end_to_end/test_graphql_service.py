@@ -9,11 +9,11 @@ from typing import Any
 
 import graphql_shop as shop
 import httpx
-import jwt
 import pyarrow as pa
 import pytest
 from pyarrow import flight
 from pydantic import SecretStr
+from tokens import signed
 
 from flight_service.addresses import Address
 from flight_service.http import HttpServer, application
@@ -45,7 +45,7 @@ class Service:
 def bearing(**claims: Any) -> flight.FlightCallOptions:
     if not claims:
         return flight.FlightCallOptions()
-    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    token = signed(SECRET, **claims)
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
 
@@ -61,7 +61,7 @@ def running(settings: Settings, recorder: RequestRecorder | None = None) -> Iter
     server = FlightServer(Address.parse("grpc://127.0.0.1:0", "", "grpc"), settings, served)
     bound = Address.parse("http://127.0.0.1:0", "", "http").listen()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    web = HttpServer(bound, application(served.routes))
+    web = HttpServer(bound, application(served.routes, settings))
     try:
         with flight.connect(str(server.address)) as client, httpx.Client(base_url=url) as http:
             yield Service(client, http)
@@ -105,6 +105,17 @@ def test_json_and_arrow_over_http_hold_what_flight_holds(service: Service) -> No
     answer = service.web.post("/graphql", json={"query": AUTHORS}, headers={"accept": ARROW})
     assert answer.headers["content-type"] == ARROW
     assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == rows
+
+
+def test_a_client_without_headers_asks_for_arrow_by_a_parameter(service: Service) -> None:
+    parameters = {"query": AUTHORS, "format": "arrow"}
+    answer = service.web.get("/graphql", params=parameters, headers={"accept": "*/*"})
+    assert answer.headers["content-type"] == ARROW
+    rows = service.table({"query": AUTHORS}).to_pylist()
+    assert pa.ipc.open_stream(answer.content).read_all().to_pylist() == rows
+    as_json = service.web.get("/graphql?format=json", params=parameters | {"format": "json"})
+    assert as_json.json() == {"data": {"authors": rows}}
+    assert service.web.get("/graphql", params=parameters | {"format": "x"}).status_code == 400
 
 
 def test_a_field_of_several_is_picked_by_the_ticket(service: Service) -> None:
@@ -248,10 +259,36 @@ def test_a_mutation_is_forwarded_to_the_fraiseql_server_with_the_caller_s_token(
     for service in running(settings):
         mutation = {"query": 'mutation { rename(id: "x") { id } }'}
         assert service.web.post("/graphql", json=mutation).status_code == 401
-        token = jwt.encode({"sub": "a"}, SECRET, algorithm="HS256")
+        token = signed(SECRET, sub="a")
         headers = {"authorization": f"Bearer {token}"}
         answer = service.web.post("/graphql", json=mutation, headers=headers)
         assert answer.json()["errors"][0]["code"] == "NOT_A_QUERY"
+
+
+def test_a_principal_that_reads_too_much_over_http_is_asked_to_wait(
+    served_settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    path = shop.create_endless(database_url, tmp_path)
+    changes = {
+        "schema_path": path,
+        "jwt_secret": SecretStr(SECRET),
+        "principal_streams": 1,
+    }
+    headers = {"authorization": f"Bearer {signed(SECRET, sub='ada')}"}
+    asked = {"json": {"query": "{ things { id needed } }"}, "headers": headers}
+    for service in running(served_settings.model_copy(update=changes)):
+        with service.web.stream("POST", "/graphql", **asked) as answer:
+            assert answer.status_code == 200
+            refused = service.web.post(
+                "/graphql", json={"query": "{ __typename }"}, headers=headers
+            )
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["errors"][0]["code"] == "BUSY"
+            other = {"authorization": f"Bearer {signed(SECRET, sub='bob')}"}
+            assert service.web.post(
+                "/graphql", json={"query": "{ __typename }"}, headers=other
+            ).json() == {"data": {"__typename": "Query"}}
 
 
 @pytest.mark.parametrize("accept", [GRAPHQL, ARROW])
@@ -376,7 +413,7 @@ def test_requests_are_recorded_over_both_transports(served_settings: Settings) -
     recorder = Requests()
     guarded = served_settings.model_copy(update={"jwt_secret": SecretStr(SECRET)})
     claims = {"sub": "ada", "tenant_id": "acme"}
-    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    token = signed(SECRET, **claims)
     for service in running(guarded, recorder):
         rows = service.table({"query": AUTHORS}, **claims).num_rows
         with pytest.raises(pa.ArrowInvalid):

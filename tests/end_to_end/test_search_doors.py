@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jwt
 import pyarrow as pa
 import pytest
 from event_tables import DAY, block, event
 from flights import Service, environment, names_of_their_own, serving
 from pyarrow import flight
 from pydantic import SecretStr
+from tokens import signed
 
 from flight_service.errors import sentence_of
 from fraiseql_assets.operational.plane import OperationalPlane
@@ -24,7 +24,7 @@ ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
 
 
 def token(**claims: Any) -> str:
-    return jwt.encode({"sub": "ada", **claims}, SECRET, algorithm="HS256")
+    return signed(SECRET, **{"sub": "ada", **claims})
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,12 @@ def test_arrow_comes_over_http_and_from_the_command_line(service: Service) -> No
     }
     answer = httpx.get(f"{service.settings.http_url}/search", headers=headers)
     assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
+
+
+def test_arrow_is_asked_for_by_a_parameter(service: Service) -> None:
+    answer = over_http(service, {"format": "arrow"})
+    assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
+    assert over_http(service, {"format": "xml"}).status_code == 400
 
 
 def test_a_mistake_is_pointed_at_through_every_door(service: Service) -> None:

@@ -11,7 +11,7 @@ from flight_service.addresses import Address
 from flight_service.assets import named
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import Forbidden, InvalidRequest
+from flight_service.errors import Forbidden, InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.monitoring.calls import Observer
 from flight_service.registry import Registry
@@ -22,11 +22,13 @@ from fraiseql_assets.settings import Settings
 
 SECRET = "a secret of at least thirty-two characters"
 SCHEMA = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("text", pa.utf8())])
-DOWN = "ClickHouse at http://x does not answer. Check that the server runs."
+DOWN = "ClickHouse at http://inner:8123 does not answer. Check that the server runs."
+TOLD = "ClickHouse does not answer. Check that the server runs."
+"""What clients are told of it."""
 
 Kind = Literal[
     "rows", "empty", "wide", "down", "breaks", "bug", "other_schema", "refused", "forbidden",
-    "endless", "waits", "whoami",
+    "endless", "waits", "whoami", "unknown",
 ]  # fmt: skip
 
 
@@ -47,10 +49,14 @@ class Flights:
     def __init__(self) -> None:
         self.closed = threading.Event()
         self.cancelled = threading.Event()
+        self.asked = 0
+        """How often a server was asked that does not answer."""
 
     def resolve(self, ticket: Made, principal: Principal) -> Flight:
         if ticket.kind == "refused":
             raise InvalidRequest("There is no such thing. Take another.")
+        if ticket.kind == "unknown":
+            raise UnknownName("There is no asset 'x'. There are: y.")
         if ticket.kind == "forbidden":
             raise Forbidden("Only an admin may see this. Ask one.")
 
@@ -61,18 +67,20 @@ class Flights:
             SCHEMA,
             stream,
             lambda: self._extent(ticket),
+            ticket,
             is_endless=ticket.kind == "endless",
             about={"kind": ticket.kind},
         )
 
     def listing(self, principal: Principal) -> list[Listed]:
         kinds: tuple[Kind, ...] = ("rows", "down", "waits")
-        return [Listed(("made", kind), Made(kind=kind)) for kind in kinds]
+        return [Listed(f"made/{kind}", Made(kind=kind)) for kind in kinds]
 
     def _extent(self, ticket: Made) -> Extent:
         if ticket.kind == "down":
             raise PlaneUnavailable(DOWN)
         if ticket.kind == "waits":
+            self.asked += 1
             self.closed.wait(30)
         return Extent(rows=ticket.rows, parts=(Part(ticket, {"part": 1}), Part(ticket)))
 

@@ -135,6 +135,8 @@ def test_the_environment_makes_settings_that_name_the_services(
 ) -> None:
     for key, value in SERVICES[name]["environment"].items():
         monkeypatch.setenv(key, filled_in(value))
+    if name == "flight":
+        monkeypatch.setenv("FRAISEQL_JWT_SECRET", "x" * 32)
     settings = Settings(_env_file=None)  # pyright: ignore[reportCallIssue]
     assert settings.nats_url.get_secret_value() == "nats://fraiseql:nats_password@nats:4222"
     assert (
@@ -151,6 +153,12 @@ def test_the_environment_makes_settings_that_name_the_services(
     )
     assert settings.dagster_url == "http://web:3000"
     assert settings.flight_url == f"grpc://{'0.0.0.0' if name == 'flight' else 'flight'}:50051"
+
+
+def test_the_flight_service_has_tokens_and_is_watched_without_one() -> None:
+    flight = SERVICES["flight"]
+    assert REQUIRED.fullmatch(flight["environment"]["FRAISEQL_JWT_SECRET"])
+    assert "/health" in " ".join(flight["healthcheck"]["test"])
 
 
 def test_the_workspace_names_the_code_server() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pyarrow as pa
 import pytest
 from prometheus_client import generate_latest
@@ -18,6 +17,7 @@ from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.logs import JsonLines, TextLines
 from flight_service.monitoring.metrics import DEFINITIONS, UP, Metrics, Sample
 from tests.stacks import wait_until
+from tests.tokens import signed
 from tests.unit.flight_server import SECRET, Flights, Made, start_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
@@ -43,7 +43,7 @@ def client(flights: Flights, observer: Observer) -> Iterator[flight.FlightClient
 
 
 def options(**headers: str) -> flight.FlightCallOptions:
-    token = jwt.encode({"sub": "ada", "tenant_id": "acme"}, SECRET, "HS256")
+    token = signed(SECRET, sub="ada", tenant_id="acme")
     given = {"authorization": f"Bearer {token}", **headers}
     return flight.FlightCallOptions(headers=[(k.encode(), v.encode()) for k, v in given.items()])
 

@@ -58,6 +58,31 @@ def test_variables_of_the_short_form_set_the_tickets_fields() -> None:
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        b"analytics/events?endpoints=1",
+        b'{"query":"analytics/events","endpoints":1}',
+        b'{"type":"Asset","asset":"analytics/events","endpoints":1}',
+    ],
+)
+def test_one_endpoint_is_asked_for_in_every_form(data: bytes) -> None:
+    assert READER.read(data) == Asset(asset="analytics/events", endpoints=1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"analytics/events?endpoints=2",
+        b"analytics/events?endpoints=",
+        b'{"type":"Asset","asset":"analytics/events","endpoints":2}',
+        b'{"query":"analytics/events","endpoints":"1"}',
+    ],
+)
+def test_no_other_number_of_endpoints_is_taken(data: bytes) -> None:
+    assert "endpoints" in refusal(data)
+
+
+@pytest.mark.parametrize(
     "descriptor",
     [
         flight.FlightDescriptor.for_path("analytics/events"),

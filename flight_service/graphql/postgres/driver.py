@@ -4,6 +4,7 @@ A failure is told apart by PostgreSQL's SQLSTATE, or by the driver's own code wh
 not reached. Messages are shown to clients and never matched: they depend on the server's language.
 """
 
+import logging
 from collections.abc import Sequence
 
 import adbc_driver_manager
@@ -13,6 +14,7 @@ import pyarrow as pa
 # that ends a stream, and pyarrow's reader does not.
 from adbc_driver_manager._reader import AdbcRecordBatchReader
 
+from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import (
     Cancelled,
     DatabaseFailed,
@@ -20,6 +22,8 @@ from flight_service.graphql.errors import (
     DeadlinePassed,
     QueryRefused,
 )
+
+logger = logging.getLogger(__name__)
 
 READ_BYTES = 2**20
 """About how much of a result is turned into a batch at once."""
@@ -110,7 +114,9 @@ def failure_of(
     if state.startswith(DATA_EXCEPTION):
         return BadValue(f"PostgreSQL cannot read a value: {sentence}")
     if is_broken(error):
-        return DatabaseUnavailable(f"The connection to PostgreSQL broke: {sentence}")
+        logger.warning("The connection to PostgreSQL broke: %s", sentence)
+        broken = without_addresses(sentence)
+        return DatabaseUnavailable(f"The connection to PostgreSQL broke: {broken}")
     if state == INSUFFICIENT_PRIVILEGE:
         return DatabaseFailed(f"{sentence} Grant the service's role the right to SELECT.")
     return DatabaseFailed(f"PostgreSQL refused the query: {sentence}")

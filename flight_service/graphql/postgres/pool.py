@@ -5,6 +5,7 @@ meanwhile is not noticed by any query. The pool connects without holding a lock.
 database handle is shared by all connections and closed after the last of them.
 """
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -17,8 +18,11 @@ import adbc_driver_postgresql
 from sqlalchemy import event, exc
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import Busy, DatabaseUnavailable
 from flight_service.graphql.postgres.driver import DriverError, execute, sentence_of
+
+logger = logging.getLogger(__name__)
 
 SESSION = (
     "SET TimeZone = 'UTC'",
@@ -238,8 +242,10 @@ def _nothing() -> None: ...
 
 
 def _unreachable(error: BaseException) -> DatabaseUnavailable:
+    sentence = sentence_of(error)
+    logger.warning("PostgreSQL cannot be reached: %s", sentence)
     return DatabaseUnavailable(
-        f"PostgreSQL cannot be reached: {sentence_of(error)} "
+        f"PostgreSQL cannot be reached: {without_addresses(sentence)} "
         "FRAISEQL_DATABASE_URL says where it is."
     )
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from flight_service.actions import Action
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import UNAVAILABLE, Forbidden, InvalidRequest, ServiceError
+from flight_service.errors import UNAVAILABLE, Forbidden, ServiceError, UnknownName
 from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from flight_service.graphql.transport.shorthand import NAME as SHORT
@@ -57,6 +57,8 @@ class GraphQLFlights:
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
             return self._graphql.batches(prepared, ticket.field, cancellation)
 
+        if ticket.endpoints == 1:
+            return Flight(schema, stream)
         return Flight(schema, stream, lambda: self._extent(prepared, ticket.field))
 
     def resolve_part(self, ticket: GraphQLPart, principal: Principal) -> Flight:
@@ -89,7 +91,7 @@ class GraphQLFlights:
             if document:
                 return GraphQLQuery(query=document, variables=dict(variables))
             if names and name not in BY_KEY:
-                raise InvalidRequest(
+                raise UnknownName(
                     f"There is no {shown(name)}. {names.told()} Assets: {', '.join(BY_KEY)}."
                 )
             return otherwise(name, variables)
@@ -113,7 +115,7 @@ class GraphQLFlights:
                 # What a principal may not ask, or not without arguments, is not offered.
                 continue
             # How large each is, is not looked at here.
-            listed.append(Listed((name,), ticket, replace(found, extent=Extent)))
+            listed.append(Listed(name, ticket, replace(found, extent=Extent)))
         return listed
 
     def actions(self) -> tuple[Action, ...]:

@@ -35,6 +35,7 @@ from flight_service.graphql.transport.response import (
     json_answer,
     refused,
 )
+from flight_service.limits import StreamLimits, TooManyStreams
 from fraiseql_assets.settings import Settings
 
 THREADS = 40
@@ -43,16 +44,17 @@ THREADS = 40
 logger = logging.getLogger(__name__)
 
 
-def graphql_route(graphql: GraphQL, settings: Settings) -> Route:
+def graphql_route(graphql: GraphQL, settings: Settings, limits: StreamLimits) -> Route:
     """The route, served by `graphql` to whoever the settings let in."""
-    return Route("/graphql", _Endpoint(graphql, settings))
+    return Route("/graphql", _Endpoint(graphql, settings, limits))
 
 
 class _Endpoint:
     """The ASGI application behind the route."""
 
-    def __init__(self, graphql: GraphQL, settings: Settings) -> None:
+    def __init__(self, graphql: GraphQL, settings: Settings, limits: StreamLimits) -> None:
         self._graphql = graphql
+        self._limits = limits
         self._settings = settings
         self._wait_seconds = settings.graphql_wait_seconds
         self._stall_seconds = settings.graphql_stall_seconds
@@ -66,14 +68,30 @@ class _Endpoint:
         request = HttpRequest(scope, receive)
         try:
             authorization = request.headers.get("authorization")
-            principal = authenticate(authorization, self._settings.jwt_secret)
-            asked = await read_request(request, accepted(request.headers.get("accept")))
-        except BadRequest as bad:
-            await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
+            principal = authenticate(authorization, self._settings)
+            end = self._limits.begin(principal)
+        except TooManyStreams as error:
+            answer = refused(Busy(str(error)), JSON)
+            await self._send(answer, send)
             return
         except Unauthenticated as error:
             headers = {"WWW-Authenticate": "Bearer"}
             await _error(error.status.http, str(error), headers)(scope, receive, send)
+            return
+        try:
+            await self._answered(request, principal, receive, send)
+        finally:
+            end()
+
+    async def _answered(
+        self, request: HttpRequest, principal: Principal, receive: Receive, send: Send
+    ) -> None:
+        scope = request.scope
+        try:
+            accept, format = request.headers.get("accept"), request.query_params.get("format")
+            asked = await read_request(request, accepted(accept, format))
+        except BadRequest as bad:
+            await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
             return
         except ClientDisconnect:
             return

@@ -55,12 +55,20 @@ class Asked:
         return Request(self.body.query or "", self.body.variables or {}, self.body.operationName)
 
 
-def accepted(accept: str | None) -> str:
-    """The kind of content that the client likes best.
+FORMATS = {"json": JSON, "arrow": ARROW}
+"""Kinds of content by the parameter `format`."""
+
+
+def accepted(accept: str | None, format: str | None = None) -> str:
+    """The kind of content that the parameter `format` asks for, or else that the client likes best.
 
     Raises:
         BadRequest: it takes none of those there are.
     """
+    if format is not None:
+        if format not in FORMATS:
+            raise BadRequest(400, f"The parameter format is one of {', '.join(FORMATS)}.")
+        return FORMATS[format]
     best, weight = None, 0.0
     for part in (accept or "*/*").lower().split(","):
         kind, *parameters = (one.strip() for one in part.split(";"))

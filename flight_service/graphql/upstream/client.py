@@ -6,12 +6,15 @@ wait, and the server's work with it, as soon as the client goes away.
 
 import contextlib
 import http.client
+import logging
+import re
 import socket
 import time
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from flight_service.cancellation import Cancellation
+from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import (
     Cancelled,
     DeadlinePassed,
@@ -21,6 +24,8 @@ from flight_service.graphql.errors import (
 
 JSON = "application/json"
 PIECE = 2**20
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +81,32 @@ class FraiseqlServer:
             return Reply(response.status, kind, self._content(connection, response, deadline))
         except TimeoutError as error:
             raise DeadlinePassed(
-                f"The FraiseQL server at {self.url} did not answer within the "
+                "The FraiseQL server did not answer within the "
                 f"{self.timeout_seconds:g} s that FRAISEQL_GRAPHQL_TIMEOUT_SECONDS allows."
             ) from error
         except (OSError, http.client.HTTPException) as error:
             if cancellation is not None and cancellation.over:
                 raise Cancelled("The client went away before the result was whole.") from error
+            logger.warning("The FraiseQL server at %s does not answer: %s", self.shown, error)
+            why = without_addresses(_why(error))
             raise ServerUnavailable(
-                f"FRAISEQL_GRAPHQL_URL names {self.url}, which does not answer: {_why(error)}."
+                f"The server that FRAISEQL_GRAPHQL_URL names does not answer: {why}."
             ) from error
         finally:
             connection.close()
+
+    @property
+    def shown(self) -> str:
+        """The address for the log: without a user and password."""
+        return re.sub(r"//[^/]*@", "//", self.url)
 
     def _address(self) -> SplitResult:
         with contextlib.suppress(ValueError):
             address = urlsplit(self.url)
             if address.scheme in ("http", "https") and address.hostname and address.port != 0:
                 return address
-        raise ServerUnavailable(
-            f"FRAISEQL_GRAPHQL_URL is {self.url}, and must be http[s]://host:port/graphql."
-        )
+        logger.warning("FRAISEQL_GRAPHQL_URL is %s.", self.shown)
+        raise ServerUnavailable("FRAISEQL_GRAPHQL_URL must be http[s]://host:port/graphql.")
 
     def _connection(self, address: SplitResult) -> http.client.HTTPConnection:
         kind = (

@@ -93,7 +93,7 @@ class Forwarding:
         """
         # Who calls, a service without a secret cannot tell: the server decides.
         known = schema if self._knows_principals else _open(schema)
-        sources = _sources(schema, self._server.url)
+        sources = _sources(schema)
         # Cursors are the server's own to read.
         roots = tuple(
             replace(root, arguments=_without(root.arguments, "after", "before"))
@@ -175,11 +175,11 @@ def _open_field(field: Field) -> Field:
     return msgspec.structs.replace(field, requires_role=None, requires_scope=scope)
 
 
-def _sources(schema: Schema, url: str) -> Sources:
+def _sources(schema: Schema) -> Sources:
     """Sources that have whatever the schema says, so that any query can be planned."""
     cursors = {one.relay_cursor_column or "id" for one in schema.queries.values()}
     source = Source(
-        url,
+        "FRAISEQL_GRAPHQL_URL",
         "what the FraiseQL server answers",
         "forwarded",
         members={},
@@ -252,30 +252,30 @@ def _data(server: FraiseqlServer, reply: Reply) -> Mapping[str, msgspec.Raw]:
     try:
         answer = msgspec.json.decode(reply.content, type=_Answer)
     except msgspec.MsgspecError as error:
-        raise _no_answer(server, reply) from error
+        raise _no_answer(reply) from error
     if answer.errors:
-        raise _as_failure(server, reply, answer.errors)
+        raise _as_failure(reply, answer.errors)
     if answer.data is None:
-        raise _no_answer(server, reply)
+        raise _no_answer(reply)
     return answer.data
 
 
-def _as_failure(server: FraiseqlServer, reply: Reply, errors: list[_Error]) -> GraphQLFailure:
+def _as_failure(reply: Reply, errors: list[_Error]) -> GraphQLFailure:
     messages = " ".join(f"{one.message.rstrip('.')}." for one in errors)
     codes = {one.code or (one.extensions or {}).get("code") for one in errors}
     if reply.status in (401, 403) or codes & FORBIDDEN:
         return NotAuthorised(messages)
     if codes and codes <= CLIENTS:
         return QueryRefused(messages)
-    return ServerFailed(f"The FraiseQL server at {server.url} answers: {messages}")
+    return ServerFailed(f"The FraiseQL server answers: {messages}")
 
 
-def _no_answer(server: FraiseqlServer, reply: Reply) -> GraphQLFailure:
+def _no_answer(reply: Reply) -> GraphQLFailure:
     if reply.status in (401, 403):
-        return NotAuthorised(f"The FraiseQL server at {server.url} refuses the token.")
+        return NotAuthorised("The FraiseQL server refuses the token.")
     kind = ServerUnavailable if reply.status in (502, 503, 504) else ServerFailed
     return kind(
-        f"The FraiseQL server at {server.url} answers with status {reply.status} and no GraphQL "
+        f"The FraiseQL server answers with status {reply.status} and no GraphQL "
         "response. FRAISEQL_GRAPHQL_URL must name its GraphQL endpoint."
     )
 

@@ -1,0 +1,226 @@
+"""Follows the log once for all clients that tail it, with a bounded buffer for each client."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from flight_service.cancellation import Cancellation
+from fraiseql_assets.events.decode import decode
+from fraiseql_assets.events.messages import Messages
+from fraiseql_assets.planes import Batching
+from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.stream.position import Bounds
+
+ASK_SECONDS = 0.2
+"""How often the log's head is asked for."""
+AHEAD = 2
+BUFFER_BYTES = 8 * 2**20
+"""How many bytes of events may wait for one client."""
+
+
+class FollowedLog(Protocol):
+    """What is asked of the log; see `fraiseql_assets.stream.log.Log`."""
+
+    def bounds(self) -> Bounds: ...
+
+    def read(
+        self, sequences: SequenceRange, batching: Batching, *, ahead: int
+    ) -> Generator[Messages]: ...
+
+
+OpenLog = Callable[[], AbstractContextManager[FollowedLog]]
+
+
+@dataclass(eq=False)
+class _Reader:
+    """A client, and the events that wait for it."""
+
+    start: int | None = None
+    """The log's head when it began: what it does not want. None until that is known."""
+    position: int = 0
+    """The last sequence that it has."""
+    waiting: deque[tuple[int, list[pa.RecordBatch], int]] = field(default_factory=deque)
+    """Each entry is the last sequence of some events, the events, and their bytes."""
+    bytes: int = 0
+    is_late: bool = False
+    """Whether its buffer was full, so that it reads the log itself until it has caught up."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """One connection to the log, from the first client until the last has left."""
+
+    readers: set[_Reader] = field(default_factory=set)
+    head: int = 0
+    """The last sequence whose events were handed to the readers."""
+    failure: Exception | None = None
+
+
+class FanOut:
+    """The log's new events, for any number of clients. Thread-safe.
+
+    One thread and one connection follow the log while there is a client. A client that reads too
+    slowly for its buffer reads the log over a connection of its own until it has caught up.
+    """
+
+    def __init__(
+        self, open_log: OpenLog, batching: Batching, buffer_bytes: int = BUFFER_BYTES
+    ) -> None:
+        self._open_log = open_log
+        self._batching = batching
+        self._buffer_bytes = buffer_bytes
+        self._changed = threading.Condition()
+        self._run: _Run | None = None
+
+    def follow(self, cancellation: Cancellation) -> Generator[list[pa.RecordBatch]]:
+        """Yields an empty list when the log's head is known, then all events behind it.
+
+        Raises:
+            LogError: the log cannot be followed.
+        """
+        reader = _Reader()
+        run = self._join(reader)
+        try:
+            cancellation.then(self._wake)
+            self._wait(run, cancellation, lambda: reader.start is not None)
+            yield []
+            while not cancellation.over:
+                self._wait(run, cancellation, lambda: bool(reader.waiting or reader.is_late))
+                batches = self._taken(reader)
+                if batches:
+                    yield batches
+                elif reader.is_late:
+                    yield from self._caught_up(run, reader, cancellation)
+        finally:
+            self._leave(run, reader)
+
+    def _join(self, reader: _Reader) -> _Run:
+        with self._changed:
+            if self._run is None:
+                self._run = _Run()
+                thread = threading.Thread(
+                    target=self._follow, args=(self._run,), name="tail", daemon=True
+                )
+                thread.start()
+            self._run.readers.add(reader)
+            self._changed.notify_all()
+            return self._run
+
+    def _leave(self, run: _Run, reader: _Reader) -> None:
+        with self._changed:
+            run.readers.discard(reader)
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _wait(self, run: _Run, cancellation: Cancellation, holds: Callable[[], bool]) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: holds() or run.failure or cancellation.over)
+            if run.failure and not holds():
+                raise run.failure
+
+    def _taken(self, reader: _Reader) -> list[pa.RecordBatch]:
+        with self._changed:
+            if not reader.waiting:
+                return []
+            reader.position, batches, size = reader.waiting.popleft()
+            reader.bytes -= size
+            return batches
+
+    def _caught_up(
+        self, run: _Run, reader: _Reader, cancellation: Cancellation
+    ) -> Generator[list[pa.RecordBatch]]:
+        """Reads from the log what the buffer had no room for."""
+        with self._open_log() as log:
+            while not cancellation.over:
+                with self._changed:
+                    position, head = reader.position, run.head
+                    if position >= head:
+                        reader.position = head
+                        reader.is_late = False
+                        return
+                sequences = SequenceRange(position + 1, head)
+                with closing(self._read(log, sequences)) as read:
+                    for _, batches in read:
+                        if cancellation.over:
+                            return
+                        yield batches
+                reader.position = head
+
+    def _follow(self, run: _Run) -> None:
+        try:
+            with self._open_log() as log:
+                self._hand_out(run, log)
+        except Exception as error:
+            with self._changed:
+                run.failure = error
+        finally:
+            with self._changed:
+                if self._run is run:
+                    self._run = None
+                self._changed.notify_all()
+
+    def _hand_out(self, run: _Run, log: FollowedLog) -> None:
+        following: int | None = None
+        while (joining := self._joining(run)) is not None:
+            bounds = log.bounds()
+            last = bounds.last
+            with self._changed:
+                if following is not None and last + 1 < following:
+                    # The stream was made anew and begins at 1 again.
+                    following = bounds.first
+                    for reader in run.readers:
+                        reader.start = reader.start and 0
+                for reader in joining:
+                    reader.start = reader.position = last
+                self._changed.notify_all()
+            if following is not None and last >= following:
+                with closing(self._read(log, SequenceRange(following, last))) as read:
+                    for through, batches in read:
+                        self._offer(run, through, batches)
+            following = last + 1
+            with self._changed:
+                run.head = last
+
+    def _joining(self, run: _Run) -> list[_Reader] | None:
+        """The readers that wait to hear of the head, after a moment if there are none; None when no
+        reader is left."""
+
+        def new() -> list[_Reader]:
+            return [reader for reader in run.readers if reader.start is None]
+
+        with self._changed:
+            self._changed.wait_for(lambda: not run.readers or new(), ASK_SECONDS)
+            if not run.readers:
+                self._run = None
+                return None
+            return new()
+
+    def _offer(self, run: _Run, through: int, batches: list[pa.RecordBatch]) -> None:
+        size = sum(batch.nbytes for batch in batches)
+        with self._changed:
+            run.head = through
+            for reader in run.readers:
+                if reader.is_late or reader.start is None or through <= reader.start:
+                    continue
+                if reader.waiting and reader.bytes + size > self._buffer_bytes:
+                    reader.is_late = True
+                else:
+                    reader.waiting.append((through, batches, size))
+                    reader.bytes += size
+            self._changed.notify_all()
+
+    def _read(
+        self, log: FollowedLog, sequences: SequenceRange
+    ) -> Generator[tuple[int, list[pa.RecordBatch]]]:
+        for messages in log.read(sequences, self._batching, ahead=AHEAD):
+            batches = decode(messages).batches
+            if batches:
+                yield messages.sequences[-1], batches

@@ -1,0 +1,50 @@
+"""Clients of other languages, with their default options."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from node_packages import run_script
+from test_flight_faults import DAY, wide
+
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.stream.publish import publish_generated
+
+FOLDER = Path(__file__).parents[1] / "grpc_node"
+LIMIT = 4 * 2**20
+EVENTS = 12_000
+
+
+@pytest.fixture(scope="module")
+def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Service]:
+    """A service whose assets fill messages of more than 4 MiB unless they are divided."""
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with names_of_their_own(**urls) as settings:
+        planes = AnalyticsPlane(settings), OperationalPlane(settings)
+        set_up(settings, *planes)
+        fill(planes[0], settings, DAY, wide(1_000))
+        fill(planes[1], settings, DAY, events_of(DAY, EVENTS, first=1))
+        for plane in planes:
+            plane.close()
+        asyncio.run(publish_generated(settings, count=EVENTS, shape="arrow"))
+        with serving(settings) as service:
+            yield service
+
+
+@pytest.mark.parametrize("asset", ["stream/events", "analytics/events", "operational/events"])
+def test_node_reads_an_asset(service: Service, asset: str) -> None:
+    address = urlsplit(service.settings.flight_url).netloc
+    read = json.loads(run_script(FOLDER, "read.mjs", address, asset))
+    assert read["error"] is None
+    # The schema is a message too.
+    assert read["messages"] > 2
+    assert LIMIT / 4 < read["largest"] < LIMIT
