@@ -6,6 +6,13 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 
+def without_credentials(url: str) -> str:
+    """A URL without its user and password, fit for a message."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
     """Where an HTTP server is, and as whom it is asked."""

@@ -161,12 +161,12 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         description="How many snapshots may be held for such endpoints, each by a connection of "
-        "its own; when all are, large lists too have one endpoint.",
+        "its own; when all are, one endpoint has all rows.",
     )
     graphql_snapshot_seconds: float = Field(
         default=120.0,
         gt=0,
-        description="How long such a snapshot is held for endpoints that have not been read.",
+        description="How long after GetFlightInfo such endpoints can be read.",
     )
 
     # What the Flight service's HTTP side lets through.

@@ -8,6 +8,7 @@ from dagster import (
     run_failure_sensor,
 )
 
+from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.settings import get_settings
 
 WEBHOOK_SECONDS = 10.0
@@ -44,7 +45,7 @@ def message_of(context: RunFailureSensorContext) -> dict[str, str]:
         error = steps[0].step_failure_data.error
         cause = error.cause or error
         failure = " ".join(cause.message.split())
-    url = get_settings().dagster_url
+    url = without_credentials(get_settings().dagster_url)
     where = f" of {partition}" if partition else ""
     return {
         "text": f"Run {run.run_id[:8]} of {run.job_name}{where} failed: {failure}",

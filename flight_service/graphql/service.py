@@ -171,7 +171,7 @@ class GraphQL:
         [name] = {one.name for one in alone.roots}
         known = prepared.loaded.sources(name)
 
-        def part(pages: Pages) -> Plan:
+        def part(pages: Pages | None) -> Plan:
             return compile_plan(
                 schema, lambda _: known, alone, principal, self._reading.max_rows, pages
             )

@@ -8,6 +8,7 @@ from typing import Literal
 
 import requests
 
+from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.planes import Plane, PlaneError, PlaneOff
@@ -137,10 +138,11 @@ def _dagster(settings: Settings) -> str:
         version = answer.json()["dagster_version"]
     except (requests.RequestException, KeyError, ValueError) as error:
         raise _Wrong(
-            f"Dagster at {settings.dagster_url} does not answer ({type(error).__name__}). "
-            "Check that its web server runs and that FRAISEQL_DAGSTER_URL names it."
+            f"Dagster at {without_credentials(settings.dagster_url)} does not answer "
+            f"({type(error).__name__}). Check that its web server runs and that "
+            "FRAISEQL_DAGSTER_URL names it."
         ) from error
-    return f"{settings.dagster_url}, version {version}"
+    return f"{without_credentials(settings.dagster_url)}, version {version}"
 
 
 def _postgres(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 
+from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.pipeline.progress import LogStatus, PlaneStatus, log_status, plane_status
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import PLANES, open_planes
@@ -78,8 +79,9 @@ def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None
         results = answer.json()["data"]["runsOrError"]["results"]
     except (requests.RequestException, KeyError, TypeError, ValueError) as error:
         return (), (
-            f"Dagster at {settings.dagster_url} does not answer ({type(error).__name__}). "
-            "Check that its web server runs and that FRAISEQL_DAGSTER_URL names it."
+            f"Dagster at {without_credentials(settings.dagster_url)} does not answer "
+            f"({type(error).__name__}). Check that its web server runs and that "
+            "FRAISEQL_DAGSTER_URL names it."
         )
     return tuple(_run(result) for result in results), None
 

@@ -1,10 +1,13 @@
 """Large lists as several endpoints: parts of one result, each read from the same snapshot.
 
-A transaction exports its snapshot and is held, on a connection of its own, until every part has
-been read or the time is over. A part is a range of the places of a table's rows: every row is in
-exactly one part, see `sources.ctid_ranges`. Since the held transaction has planned the
-whole statement, its relations are locked against being rewritten, which would give rows other
-places.
+An offer holds nothing in the database, so the number of endpoints does not depend on other clients.
+The first part that is read opens a transaction, which exports its snapshot and is held until every
+part has been read or the offer has expired. If the maximum number of snapshots is held, the part
+that is read first has all rows, and the others have none.
+
+A part is a range of the places of a table's rows: every row is in exactly one part, see
+`sources.ctid_ranges`. Since the held transaction has planned the whole statement, its relations are
+locked against being rewritten, which would give rows other places.
 """
 
 import secrets
@@ -38,6 +41,8 @@ from flight_service.graphql.sources.ctid_ranges import Pages, divided
 KNOWN_SECONDS = 60.0
 """How old an estimate may be."""
 KNOWN = 512
+OFFERS = 1000
+"""How many offers are remembered."""
 NAMES_NOBODY = frozenset(("exp", "iat", "nbf", "jti"))
 """Claims that differ with each token of one principal."""
 SIZE = """
@@ -66,22 +71,36 @@ class Offer:
     """How many they are together, as PostgreSQL estimates."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Held:
-    """A snapshot that is held, and what may be read from it by whom."""
+    """A snapshot that is held, and the plans of the parts."""
 
     transaction: ExitStack
     timer: threading.Timer
     snapshot: str
+    plans: tuple[Plan, ...]
+
+
+@dataclass(eq=False)
+class _Offered:
+    """A result that is offered in parts, and who may read them."""
+
+    root: RootPlan
+    table: str
     principal: Principal
     settings: Mapping[str, str]
-    plans: tuple[Plan, ...]
+    compile_part: Callable[[Pages | None], Plan]
+    ends: float
     unread: set[int]
     rows: dict[int, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    held: _Held | None = None
+    whole: int | None = None
+    """The part that has all rows, if there was no snapshot for the parts."""
 
 
 class Snapshots:
-    """The snapshots that are held. Thread-safe."""
+    """Offers, and the snapshots that are held for them. Thread-safe."""
 
     def __init__(
         self,
@@ -99,7 +118,7 @@ class Snapshots:
         self._endpoints = endpoints
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._held: dict[str, _Held] = {}
+        self._offered: OrderedDict[str, _Offered] = OrderedDict()
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def usage(self) -> PoolUsage:
@@ -111,47 +130,62 @@ class Snapshots:
         root: RootPlan,
         principal: Principal,
         settings: Mapping[str, str],
-        compile_part: Callable[[Pages], Plan],
+        compile_part: Callable[[Pages | None], Plan],
     ) -> Offer | None:
-        """Holds a snapshot for a large result and divides it; None where it stays in one.
+        """Offers a large result in parts; None for a result that has one endpoint.
 
-        Asks the database only about tables that are large, or that it was not asked about lately.
+        Asks the database only about tables and statements that it was not asked about lately.
         """
         if root.table is None or self._endpoints == 1:
             return None
         try:
             if self._size(root.table) < self._rows:
                 return None
-            if self._known(root.sql, self._rows) < self._rows:
-                return None
-            return self._exported(root, root.table, principal, settings, compile_part)
+            rows = self._estimated(root, settings)
         except DatabaseFailed:
-            # All connections hold a snapshot, or reading will tell what is wrong.
+            # Reading the result tells the client what is wrong.
             return None
+        if rows < self._rows:
+            return None
+        handle = secrets.token_urlsafe(18)
+        offered = _Offered(
+            root,
+            root.table,
+            principal,
+            settings,
+            compile_part,
+            time.monotonic() + self._seconds,
+            set(range(self._endpoints)),
+        )
+        self._keep(handle, offered)
+        expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
+        return Offer(handle, self._endpoints, expires, rows)
 
     def part(
         self, handle: str, number: int, principal: Principal
-    ) -> tuple[Plan, Callable[[Cancellation | None], Iterator[pa.RecordBatch]]]:
-        """The plan of a part, and what streams it.
+    ) -> tuple[pa.Schema, Callable[[Cancellation | None], Iterator[pa.RecordBatch]]]:
+        """The schema of a part, and what streams it.
 
         Raises:
-            SnapshotGone: nothing is held under the handle.
-            NotAuthorised: it was another principal's.
+            SnapshotGone: the offer has expired, or there was none.
+            NotAuthorised: it was made to another principal.
         """
         with self._lock:
-            held = self._held.get(handle)
-        if held is None or not 0 <= number < len(held.plans):
+            offered = self._offered.get(handle)
+        if offered is None or offered.ends < time.monotonic():
             raise SnapshotGone
-        if _identity(held.principal) != _identity(principal):
+        if not 0 <= number < self._endpoints:
+            raise SnapshotGone
+        if _identity(offered.principal) != _identity(principal):
             raise NotAuthorised("This endpoint was offered to another principal.")
-        return held.plans[number], lambda cancellation: self._read(
-            handle, held, number, cancellation
+        return offered.root.schema, lambda cancellation: self._read(
+            handle, offered, number, cancellation
         )
 
     def close(self) -> None:
         """Gives up every snapshot."""
         with self._lock:
-            handles = list(self._held)
+            handles = list(self._offered)
         for handle in handles:
             self._give_up(handle)
         self._database.close()
@@ -175,65 +209,95 @@ class Snapshots:
                 self._estimates.popitem(last=False)
         return rows
 
-    def _exported(
-        self,
-        root: RootPlan,
-        table: str,
-        principal: Principal,
-        settings: Mapping[str, str],
-        compile_part: Callable[[Pages], Plan],
-    ) -> Offer | None:
-        idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
-        with ExitStack() as stack:
-            transaction = stack.enter_context(self._database.transaction({**settings, **idle}))
-            rows = _estimate(transaction.explained(root.sql, root.values))
+    def _estimated(self, root: RootPlan, settings: Mapping[str, str]) -> int:
+        known = self._known(root.sql, -1)
+        if known >= 0:
+            return known
+        with self._reading.database.transaction(settings) as transaction:
             # The planner does not see the values, so this holds for all of them.
-            if self._remember(root.sql, rows) < self._rows:
-                return None
-            [found] = transaction.table(EXPORT, [quoted_path(table)]).to_pylist()
-            plans = tuple(compile_part(pages) for pages in divided(found["pages"], self._endpoints))
+            rows = _estimate(transaction.explained(root.sql, root.values))
+        return self._remember(root.sql, rows)
+
+    def _keep(self, handle: str, offered: _Offered) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._offered[handle] = offered
+            # Those with a snapshot are given up by their timers.
+            waiting = [key for key, one in self._offered.items() if one.held is None]
+            for key in waiting:
+                if self._offered[key].ends >= now and len(self._offered) <= OFFERS:
+                    break
+                del self._offered[key]
+
+    def _plan(self, handle: str, offered: _Offered, number: int) -> tuple[Plan | None, str | None]:
+        """The plan of a part, None for no rows, and the snapshot that it is read from."""
+        with offered.lock:
+            if offered.held is None and offered.whole is None:
+                try:
+                    self._hold(handle, offered)
+                except DatabaseFailed:
+                    offered.whole = number
+            if offered.held is not None:
+                return offered.held.plans[number], offered.held.snapshot
+            return (offered.compile_part(None) if offered.whole == number else None), None
+
+    def _hold(self, handle: str, offered: _Offered) -> None:
+        """Holds a snapshot for an offer.
+
+        Raises:
+            DatabaseFailed: all connections hold one, or PostgreSQL cannot be reached.
+        """
+        idle = {"idle_in_transaction_session_timeout": f"{int(self._seconds * 1000) + 5000}"}
+        root = offered.root
+        with ExitStack() as stack:
+            transaction = stack.enter_context(
+                self._database.transaction({**offered.settings, **idle})
+            )
+            transaction.explained(root.sql, root.values)
+            [found] = transaction.table(EXPORT, [quoted_path(offered.table)]).to_pylist()
+            plans = tuple(
+                offered.compile_part(pages) for pages in divided(found["pages"], self._endpoints)
+            )
             if any(one.statements[0].schema != root.schema for one in plans):
                 # The catalogue was read again meanwhile.
-                return None
-            handle = secrets.token_urlsafe(18)
-            timer = threading.Timer(self._seconds, self._give_up, [handle])
+                raise SnapshotGone
+            left = max(0.0, offered.ends - time.monotonic())
+            timer = threading.Timer(left, self._give_up, [handle])
             timer.daemon = True
-            unread = set(range(len(plans)))
-            held = _Held(
-                stack.pop_all(), timer, found["snapshot"], principal, settings, plans, unread
-            )
-        with self._lock:
-            self._held[handle] = held
+            with self._lock:
+                if handle not in self._offered:
+                    raise SnapshotGone
+                offered.held = _Held(stack.pop_all(), timer, found["snapshot"], plans)
         timer.start()
-        expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
-        return Offer(handle, len(plans), expires, rows)
 
     def _read(
-        self, handle: str, held: _Held, number: int, cancellation: Cancellation | None
+        self, handle: str, offered: _Offered, number: int, cancellation: Cancellation | None
     ) -> Iterator[pa.RecordBatch]:
-        held.rows[number] = 0
-        batches = result_batches(
-            self._reading, held.plans[number], held.settings, None, cancellation, held.snapshot
-        )
-        with closing(batches):
-            for batch in batches:
-                held.rows[number] += batch.num_rows
-                if sum(held.rows.copy().values()) > self._reading.max_rows:
-                    most = self._reading.max_rows
-                    raise LimitExceeded.of_rows("The endpoints together have", most)
-                yield batch
+        plan, snapshot = self._plan(handle, offered, number)
+        offered.rows[number] = 0
+        if plan is not None:
+            batches = result_batches(
+                self._reading, plan, offered.settings, None, cancellation, snapshot
+            )
+            with closing(batches):
+                for batch in batches:
+                    offered.rows[number] += batch.num_rows
+                    if sum(offered.rows.copy().values()) > self._reading.max_rows:
+                        most = self._reading.max_rows
+                        raise LimitExceeded.of_rows("The endpoints together have", most)
+                    yield batch
         with self._lock:
-            held.unread.discard(number)
-            is_done = not held.unread
+            offered.unread.discard(number)
+            is_done = not offered.unread
         if is_done:
             self._give_up(handle)
 
     def _give_up(self, handle: str) -> None:
         with self._lock:
-            held = self._held.pop(handle, None)
-        if held is not None:
-            held.timer.cancel()
-            held.transaction.close()
+            offered = self._offered.pop(handle, None)
+        if offered is not None and offered.held is not None:
+            offered.held.timer.cancel()
+            offered.held.transaction.close()
 
 
 def _identity(principal: Principal) -> tuple[Any, ...]:

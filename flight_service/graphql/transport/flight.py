@@ -63,8 +63,7 @@ class GraphQLFlights:
 
     def resolve_part(self, ticket: GraphQLPart, principal: Principal) -> Flight:
         """The flight of an endpoint; see `flight_service.flights.Resolver`."""
-        plan, read = self._graphql.snapshots.part(ticket.handle, ticket.part, principal)
-        return Flight(plan.statements[0].schema, read)
+        return Flight(*self._graphql.snapshots.part(ticket.handle, ticket.part, principal))
 
     def _extent(self, prepared: Prepared, field: str | None) -> Extent:
         offered = self._graphql.parts(prepared, field)

@@ -7,7 +7,6 @@ wait, and the server's work with it, as soon as the client goes away.
 import contextlib
 import http.client
 import logging
-import re
 import socket
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from flight_service.graphql.errors import (
     LimitExceeded,
     ServerUnavailable,
 )
+from fraiseql_assets.addresses import without_credentials
 
 JSON = "application/json"
 PIECE = 2**20
@@ -87,7 +87,8 @@ class FraiseqlServer:
         except (OSError, http.client.HTTPException) as error:
             if cancellation is not None and cancellation.over:
                 raise Cancelled("The client went away before the result was whole.") from error
-            logger.warning("The FraiseQL server at %s does not answer: %s", self.shown, error)
+            shown = without_credentials(self.url)
+            logger.warning("The FraiseQL server at %s does not answer: %s", shown, error)
             why = without_addresses(_why(error))
             raise ServerUnavailable(
                 f"The server that FRAISEQL_GRAPHQL_URL names does not answer: {why}."
@@ -95,17 +96,12 @@ class FraiseqlServer:
         finally:
             connection.close()
 
-    @property
-    def shown(self) -> str:
-        """The address for the log: without a user and password."""
-        return re.sub(r"//[^/]*@", "//", self.url)
-
     def _address(self) -> SplitResult:
         with contextlib.suppress(ValueError):
             address = urlsplit(self.url)
             if address.scheme in ("http", "https") and address.hostname and address.port != 0:
                 return address
-        logger.warning("FRAISEQL_GRAPHQL_URL is %s.", self.shown)
+        logger.warning("FRAISEQL_GRAPHQL_URL is %s.", without_credentials(self.url))
         raise ServerUnavailable("FRAISEQL_GRAPHQL_URL must be http[s]://host:port/graphql.")
 
     def _connection(self, address: SplitResult) -> http.client.HTTPConnection:
