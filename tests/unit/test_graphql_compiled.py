@@ -1,13 +1,23 @@
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from graphql import print_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLObjectType,
+    graphql_sync,
+    parse,
+    print_type,
+    validate,
+)
 
 from flight_service.graphql.errors import SchemaInvalid
 from flight_service.graphql.schema.compiled import Ref
 from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import build_schema
+
+FIXTURES = Path(__file__).parents[1] / "data/fraiseql"
 
 
 def compiled(**changes: Any) -> bytes:
@@ -62,7 +72,6 @@ def query(**changes: Any) -> dict[str, Any]:
             {"queries": [query(arguments=[{"name": "a", "arg_type": {"Lits": "ID"}}])]},
             "$.queries[0].arguments[0].arg_type",
         ),
-        ({"queries": []}, "$.queries"),
         ({"security": {"x": 1}}, "$.security"),
         ({"security": {"rls": {"enabled": True, "forced": True}}}, "$.security.rls"),
         ({"enums": [{"name": "User", "values": ["A"]}]}, "$.enums[0].name"),
@@ -92,12 +101,44 @@ def test_keys_that_nobody_knows_are_ignored() -> None:
         ({"List": "Int"}, Ref(of=Ref("Int"))),
         ({"List": {"NonNull": {"Enum": "Mood"}}}, Ref(of=Ref("Mood"), of_nullable=False)),
         ({"List": {"List": "Uuid"}}, Ref(of=Ref(of=Ref("UUID")))),
+        ({"List": {"item": "Int"}}, Ref(of=Ref("Int"), of_nullable=False)),
+        ({"List": {"item": "Int", "nullable_items": True}}, Ref(of=Ref("Int"))),
+        (
+            {"List": {"item": {"List": {"item": "Int"}}}},
+            Ref(of=Ref(of=Ref("Int"), of_nullable=False), of_nullable=False),
+        ),
     ],
 )
 def test_a_reference_is_read_in_each_of_its_forms(written: Any, read: Ref) -> None:
     argument = {"name": "a", "arg_type": written, "nullable": True}
     found = decode(compiled(queries=[query(arguments=[argument])]))
     assert found.queries[0].arguments[0].arg_type == read
+
+
+@pytest.mark.parametrize("name", ["schema.compiled.json", "constructs.compiled.json"])
+def test_what_fraiseqls_compiler_wrote_is_a_schema(name: str) -> None:
+    schema = build_schema(decode((FIXTURES / name).read_bytes()))
+    assert schema.queries
+
+
+def test_a_schema_without_queries_is_served() -> None:
+    schema = build_schema(decode(compiled(queries=[]))).graphql
+    assert graphql_sync(schema, "{ __typename __schema { queryType { name } } }").data == {
+        "__typename": "Query",
+        "__schema": {"queryType": {"name": "Query"}},
+    }
+    assert validate(schema, parse("{ users { id } }"))
+
+
+def test_members_of_an_enum_are_stored_as_their_values() -> None:
+    enums = [{"name": "Level", "values": [{"name": "LOW", "value": 1}, {"name": "X"}, "Y"]}]
+    argument = {"name": "l", "arg_type": {"List": "Level"}, "default_value": ["LOW", "X"]}
+    schema = build_schema(decode(compiled(enums=enums, queries=[query(arguments=[argument])])))
+    assert schema.enums["Level"] == {"1": "LOW", "X": "X", "Y": "Y"}
+    level = cast(GraphQLEnumType, schema.graphql.type_map["Level"])
+    assert [level.parse_value(name) for name in ("LOW", "X", "y")] == [1, "X", "Y"]
+    query_type = cast(GraphQLObjectType, schema.graphql.query_type)
+    assert query_type.fields["users"].args["l"].default_value == [1, "X"]
 
 
 def test_types_become_the_types_that_clients_see() -> None:

@@ -2,6 +2,7 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Assembles a batch of flat columns into the rows that were asked for, whole columns at a time."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import pyarrow as pa
@@ -137,6 +138,8 @@ def _leaf(leaf: Leaf, level: _Level, path: tuple[str | int, ...]) -> pa.Array:
     values = level.column(leaf.column)
     if leaf.read_as is not None:
         values = read_texts(values, leaf.type, leaf.read_as, level.ask)
+    if leaf.members is not None:
+        values = _named_members(values, leaf.members, path)
     if leaf.one_of is not None:
         _one_of(values, leaf.one_of, path)
     if values.type.equals(leaf.type):
@@ -154,6 +157,23 @@ def _one_of(values: pa.Array, allowed: frozenset[str], path: tuple[str | int, ..
     if (place := pc.index(fits, False).as_py()) >= 0:
         known = ", ".join(sorted(allowed))
         raise Unfit(f"{_shown(values[place].as_py())} is none of its types, {known}", path, place)
+
+
+def _named_members(
+    values: pa.Array, members: Mapping[str, str], path: tuple[str | int, ...]
+) -> pa.Array:
+    """The names of an enum's members, of what is stored for them."""
+    found = pc.index_in(values, pa.array(list(members), values.type))
+    unknown = pc.and_(pc.is_null(found), pc.is_valid(values))
+    if (place := pc.index(unknown, True).as_py()) >= 0:
+        known = ", ".join(sorted(members))
+        raise Unfit(
+            f"{_shown(values[place].as_py())} is stored for no member of the enum; "
+            f"its members are stored as {known}",
+            path,
+            place,
+        )
+    return pc.take(pa.array(list(members.values()), values.type), found)
 
 
 def _shown(value: object) -> str:

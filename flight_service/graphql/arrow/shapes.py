@@ -9,7 +9,7 @@ What Arrow's types do not say of a result is in its fields' metadata, so that a 
 JSON that HTTP gives: that a text is JSON, and which members of an interface or union have a field.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -41,6 +41,8 @@ class Leaf:
     """Whether a text may turn out to be an object or a list that a document holds instead."""
     one_of: frozenset[str] | None = None
     """The only texts that it may have: of a `__typename`, the members of its interface or union."""
+    members: Mapping[str, str] | None = None
+    """Of an enum: its members' names, by the texts that are stored for them."""
     read_as: str | None = None
     """PostgreSQL's name of its type, where a document's text is sent and read afterwards."""
 

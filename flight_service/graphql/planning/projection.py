@@ -226,6 +226,7 @@ class Projector:
             arrow,
             json=kind.name == "JSON",
             from_document=isinstance(value, Document) and kind.sql == "text",
+            members=self.schema.enums.get(scalar),
             read_as=read_as(value, kind, wide=wide),
         )
 
@@ -276,7 +277,7 @@ class Projector:
         length = f"CASE WHEN array_ndims({value.sql}) > 1 THEN -1 ELSE cardinality({value.sql}) END"
         lengths = self.emit(Level(), length)
         column = self.emit(Level(), f"({value.sql})::{sql_type}[]")
-        leaf = Leaf(column, arrow)
+        leaf = Leaf(column, arrow, members=self.schema.enums.get(get_named_type(item).name))
         return ListOf(lengths, Member("item", leaf, not isinstance(item, GraphQLNonNull)))
 
     def _used(self, value: Document) -> Document:

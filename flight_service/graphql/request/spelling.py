@@ -36,6 +36,7 @@ ANYTHING = frozenset(("JSON", "Json"))
 """The declared types that stand for any."""
 EARLIER = {"OrderDirection": "SortDirection", "Json": "JSON"}
 """Names that types had before."""
+ORDER = "OrderByInput"
 NAMING = Naming()
 
 
@@ -123,7 +124,10 @@ def _typed(
     if declared == wanted.name:
         return definition
     if declared not in schema.type_map:
-        is_earlier = EARLIER.get(declared, f"{declared}Input") == wanted.name
+        is_earlier = EARLIER.get(declared, f"{declared}Input") == wanted.name or (
+            # Named after the query since 2.19, after the type before.
+            declared.endswith(ORDER) and wanted.name.endswith(ORDER)
+        )
         return (
             _with(definition, type=_renamed(definition.type, wanted.name))
             if is_earlier

@@ -76,6 +76,8 @@ class Union(msgspec.Struct, frozen=True):
 
 class EnumValue(msgspec.Struct, frozen=True):
     name: str
+    value: str | int | None = None
+    """What documents and columns hold for it; None where that is its name."""
     description: str | None = None
     deprecated: Deprecated = None
 
@@ -84,6 +86,14 @@ class Enum(msgspec.Struct, frozen=True):
     name: str
     values: tuple[EnumValue | str, ...]
     description: str | None = None
+
+    def members(self) -> tuple[EnumValue, ...]:
+        """Its members, those that are written as a name alone too."""
+        return tuple(EnumValue(one) if isinstance(one, str) else one for one in self.values)
+
+    def stored(self) -> dict[str, str | int]:
+        """What documents and columns hold, by the member's name."""
+        return {one.name: one.name if one.value is None else one.value for one in self.members()}
 
 
 class Argument(msgspec.Struct, frozen=True):

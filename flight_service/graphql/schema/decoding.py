@@ -135,8 +135,6 @@ def _check(compiled: Compiled) -> None:
             f"its format is {compiled.schema_format_version}, and this service reads "
             f"{FORMAT_VERSION} - at `$.schema_format_version`"
         )
-    if not compiled.queries:
-        raise SchemaInvalid("there is no query, and a schema needs one - at `$.queries`")
     _check_members(compiled)
     _check_queries(compiled)
     check_session_variables(compiled.session_variables)

@@ -9,6 +9,7 @@ from graphql import (
     DirectiveLocation,
     GraphQLArgument,
     GraphQLDirective,
+    GraphQLEnumType,
     GraphQLEnumValue,
     GraphQLError,
     GraphQLField,
@@ -21,6 +22,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     Undefined,
+    get_named_type,
     specified_directives,
     validate_schema,
 )
@@ -30,7 +32,6 @@ from flight_service.graphql.schema.compiled import (
     Argument,
     Compiled,
     Enum,
-    EnumValue,
     Field,
     InputField,
     InputType,
@@ -63,6 +64,8 @@ class Schema:
     queries: dict[str, Query]
     naming: Naming = field(default_factory=Naming)
     """The rule from fields to the keys of documents."""
+    enums: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The names of each enum's members, by the texts of what is stored for them."""
     scopes: frozenset[str] = frozenset()
     """The scopes that fields need."""
     visible: dict[Any, GraphQLSchema] = field(default_factory=dict, compare=False)
@@ -109,12 +112,16 @@ def build_schema(compiled: Compiled) -> Schema:
     Raises:
         SchemaInvalid: the whole is no valid GraphQL schema, though its parts are well-formed.
     """
+    builder = _Builder(compiled)
     try:
-        graphql = _Builder(compiled).build()
+        graphql = builder.build({"_": GraphQLField(make_scalar("Boolean"))})
     except (TypeError, KeyError, GraphQLError) as error:
         raise SchemaInvalid(str(error)) from error
     if problems := validate_schema(graphql):
         raise SchemaInvalid("; ".join(problem.message for problem in problems))
+    if not compiled.queries:
+        # GraphQL wants a query in every schema. FraiseQL's may have mutations alone.
+        graphql = builder.build({}, assume_valid=True)
     schema = Schema(
         compiled,
         graphql,
@@ -123,6 +130,10 @@ def build_schema(compiled: Compiled) -> Schema:
         {one.name: one for one in compiled.unions},
         {one.name: one for one in compiled.queries},
         Naming(compiled.naming_acronyms),
+        {
+            one.name: {str(value): name for name, value in one.stored().items()}
+            for one in compiled.enums
+        },
         frozenset(
             one.requires_scope
             for owner in (*compiled.types, *compiled.interfaces)
@@ -171,13 +182,17 @@ class _Builder:
         self._inputs = InputTypes(self._defined, self.named)
         self._connections = Connections(self._defined, self.named)
 
-    def build(self) -> GraphQLSchema:
+    def build(
+        self, otherwise: dict[str, GraphQLField], assume_valid: bool = False
+    ) -> GraphQLSchema:
+        """The schema; the fields of its query type are the given ones where it has no queries."""
         return GraphQLSchema(
-            query=self._root("Query", self._compiled.queries),
+            query=self._root("Query", self._compiled.queries, otherwise),
             mutation=self._root("Mutation", self._compiled.mutations),
             subscription=self._root("Subscription", self._compiled.subscriptions),
             types=[self.named(name) for name in self._defined],
             directives=[*specified_directives, *self._directives()],
+            assume_valid=assume_valid,
         )
 
     def _directives(self) -> Iterator[GraphQLDirective]:
@@ -193,9 +208,14 @@ class _Builder:
                     one.description,
                 )
 
-    def _root(self, name: str, operations: tuple[Query, ...] | tuple[Operation, ...]) -> Any:
+    def _root(
+        self,
+        name: str,
+        operations: tuple[Query, ...] | tuple[Operation, ...],
+        otherwise: dict[str, GraphQLField] | None = None,
+    ) -> Any:
         if not operations:
-            return None
+            return None if otherwise is None else GraphQLObjectType(name, otherwise)
         return GraphQLObjectType(
             name,
             lambda: {
@@ -304,7 +324,7 @@ class _Builder:
         made = self.output(ref)
         return (
             GraphQLNonNull(made) if _is_required(one) else made,
-            Undefined if one.default_value is msgspec.UNSET else one.default_value,
+            Undefined if one.default_value is msgspec.UNSET else _internal(made, one.default_value),
         )
 
     def _input_deprecation(self, one: Argument | InputField) -> str | None:
@@ -316,17 +336,27 @@ def _is_required(one: Argument | InputField) -> bool:
     return not one.nullable and one.default_value is msgspec.UNSET
 
 
+def _internal(of: Any, default: Any) -> Any:
+    """A default as queries have it: members of enums, also those in lists, as they are stored."""
+    if isinstance(default, list):
+        return [_internal(of, one) for one in default]
+    named = get_named_type(of)
+    if isinstance(named, GraphQLEnumType) and default in named.values:
+        return named.values[default].value
+    return default
+
+
 def _enum(one: Enum) -> Any:
-    values = [EnumValue(v) if isinstance(v, str) else v for v in one.values]
+    stored = one.stored()
     return OpenEnum(
         one.name,
         {
             value.name: GraphQLEnumValue(
-                value.name,
+                stored[value.name],
                 description=value.description,
                 deprecation_reason=deprecation(value.deprecated),
             )
-            for value in values
+            for value in one.members()
         },
         description=one.description,
     )

@@ -23,6 +23,7 @@ SPELLINGS = {
 }
 """The scalars that clients see under another name than the compiler writes."""
 NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*\Z")
+NULLABLE_ITEMS = {"nullable_items"}
 REFERENCES = (
     ("types", "fields", "field_type"),
     ("interfaces", "fields", "field_type"),
@@ -71,6 +72,9 @@ def reference(written: Any, place: str) -> dict[str, Any]:
     match written:
         case str() if (found := _from_text(written.strip())) is not None:
             return found
+        case {"List": {"item": item, **rest}} if len(written) == 1 and set(rest) <= NULLABLE_ITEMS:
+            nullable = rest.get("nullable_items", False)
+            return {"of": reference(item, f"{place}.List.item"), "of_nullable": nullable}
         case {"List": inner} if len(written) == 1:
             never_null = isinstance(inner, dict) and "NonNull" in inner
             return {"of": reference(inner, f"{place}.List"), "of_nullable": not never_null}
