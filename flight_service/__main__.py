@@ -1,6 +1,5 @@
 """`python -m flight_service`: Arrow Flight and its HTTP side, by the settings."""
 
-import logging
 import os
 import signal
 import sys
@@ -14,6 +13,8 @@ from fraiseql_assets.settings import get_settings, problems_of
 
 if TYPE_CHECKING:
     from flight_service.addresses import Address
+    from flight_service.monitoring.grpc_health import HealthServer
+    from flight_service.monitoring.readiness import Readiness
 
 WRONG_SETTING, CANNOT_LISTEN = 2, 4
 GRACE_SECONDS = 5.0
@@ -22,8 +23,9 @@ GRACE_SECONDS = 5.0
 def serve() -> None:
     """Serve Arrow Flight at FRAISEQL_FLIGHT_URL and HTTP at FRAISEQL_HTTP_URL.
 
-    Runs until SIGTERM or Ctrl-C, which end streams under way with a sentence. Exits with 2 when a
-    setting does not fit, with 4 when a port is taken.
+    Runs until SIGTERM or Ctrl-C. Then new calls are refused, those under way have
+    FRAISEQL_DRAIN_SECONDS, and what is left ends with a sentence; a second signal ends it at once.
+    Exits with 2 when a setting does not fit, with 4 when a port is taken.
     """
     try:
         settings = get_settings()
@@ -32,14 +34,16 @@ def serve() -> None:
     # Arrow and the clients take a third of a second to load, which --help need not wait for.
     from flight_service.addresses import Address, AddressError
     from flight_service.http import HttpServer, application
+    from flight_service.monitoring.calls import Observer
+    from flight_service.monitoring.exposition import watched
+    from flight_service.monitoring.logs import configure
+    from flight_service.monitoring.metrics import Metrics
+    from flight_service.monitoring.readiness import readiness
     from flight_service.registry import registry
     from flight_service.server import FlightServer
     from fraiseql_assets.request_log.publisher import request_log
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # What these say of a server that is down is said to the client, in a sentence.
-    for library in ("urllib3", "clickhouse_connect", "elastic_transport", "nats"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    configure(settings.log_format)
     # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
     stopped: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,6 +51,9 @@ def serve() -> None:
     try:
         flight = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tcp")
         http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
+        health = settings.health_url and Address.parse(
+            settings.health_url, "FRAISEQL_HEALTH_URL", "grpc"
+        )
     except AddressError as error:
         raise _refused(WRONG_SETTING, str(error)) from error
     if settings.jwt_secret is None and not settings.allow_unauthenticated:
@@ -57,19 +64,38 @@ def serve() -> None:
         bound = http.listen()
         recorder = request_log(settings)
         served = registry(settings, recorder)
-        server = FlightServer(flight, settings, served)
+        observer = Observer(Metrics(served.samplers), logs=settings.call_log)
+        server = FlightServer(flight, settings, served, observer)
+        ready = readiness(settings, served.probes)
+        checks = _health_server(health, ready) if health else None
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
-    web = HttpServer(bound, application(served.routes, settings), settings.http_connections)
+    watching = watched(application(served.routes, settings), settings, observer, ready)
+    web = HttpServer(bound, watching, settings.http_connections)
     taken = http.with_port(bound.getsockname()[1])
-    typer.echo(f"Flight at {server.address}, HTTP at {taken}", err=True)
+    told = f", health at {checks.address}" if checks else ""
+    typer.echo(f"Flight at {server.address}, HTTP at {taken}{told}", err=True)
     stopped.get()
+    ready.is_stopping = True
+    if checks:
+        checks.drain()
+    server.drain()
+    observer.drain(settings.drain_seconds, interrupted=lambda: not stopped.empty())
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
     recorder.close()
+    if checks:
+        checks.stop()
     if not all(ended):
         # A client that reads nothing would hold the process; its connection ends with it.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _health_server(address: "Address", readiness: "Readiness") -> "HealthServer":
+    # gRPC takes long to load, and most services have no such port.
+    from flight_service.monitoring.grpc_health import HealthServer
+
+    return HealthServer(address, readiness)
 
 
 def _unguarded(address: "Address") -> str:

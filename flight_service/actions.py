@@ -10,6 +10,7 @@ from pyarrow import flight
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
 from flight_service.health import health
+from flight_service.monitoring.calls import Call
 from flight_service.tickets import MAX_BYTES, shown
 
 
@@ -35,7 +36,7 @@ def listed(actions: Sequence[Action]) -> list[flight.ActionType]:
 
 
 def run(
-    actions: Sequence[Action], asked: flight.Action, principal: Principal
+    actions: Sequence[Action], asked: flight.Action, principal: Principal, call: Call
 ) -> list[flight.Result]:
     """Runs an action.
 
@@ -46,6 +47,7 @@ def run(
     if found is None:
         names = ", ".join(action.name for action in actions)
         raise InvalidRequest(f"There is no action {shown(asked.type)}. There are: {names}.")
+    call.kind = found.name
     if asked.body.size > MAX_BYTES:
         raise InvalidRequest(
             f"The action's body has at most {MAX_BYTES:,} bytes, this one {asked.body.size:,}."

@@ -82,6 +82,8 @@ class Cancellations(flight.ServerMiddlewareFactory):
         self._live: dict[
             flight.ServerMiddleware, tuple[flight.ServerCallContext, Cancellation]
         ] = {}
+        self._endless: set[Cancellation] = set()
+        self._draining = False
         self._stopping = False
         threading.Thread(target=self._watch, name="calls", daemon=True).start()
 
@@ -90,14 +92,17 @@ class Cancellations(flight.ServerMiddlewareFactory):
     ) -> CancellationMiddleware:
         return CancellationMiddleware(self)
 
-    def watch(self, context: flight.ServerCallContext) -> Cancellation:
-        """Starts to poll the context's call. Returns its cancellation."""
+    def watch(self, context: flight.ServerCallContext, *, is_endless: bool = False) -> Cancellation:
+        """Starts to poll the context's call. Returns its cancellation. An endless stream is
+        cancelled when the service begins to drain, the others when it stops."""
         cancellation = Cancellation()
         middleware = cast(CancellationMiddleware, context.get_middleware(self.KEY))
         with self._changed:
             self._live[middleware] = context, cancellation
             self._changed.notify()
-            stopping = self._stopping
+            if is_endless:
+                self._endless.add(cancellation)
+            stopping = self._stopping or (is_endless and self._draining)
         if stopping:
             cancellation.cancel(stopping=True)
         return cancellation
@@ -105,7 +110,17 @@ class Cancellations(flight.ServerMiddlewareFactory):
     def remove(self, middleware: flight.ServerMiddleware) -> None:
         """Stops polling a call. Its context is not used any more."""
         with self._changed:
-            self._live.pop(middleware, None)
+            _, cancellation = self._live.pop(middleware, (None, None))
+            if cancellation:
+                self._endless.discard(cancellation)
+
+    def drain(self) -> None:
+        """Ends every endless stream, and each that begins from now on."""
+        with self._changed:
+            self._draining = True
+            endless = list(self._endless)
+        for one in endless:
+            _cancel(one, stopping=True)
 
     def stop(self) -> None:
         """Cancels every stream, and each that begins from now on."""
@@ -128,8 +143,9 @@ class Cancellations(flight.ServerMiddlewareFactory):
                     for middleware, (context, cancellation) in self._live.items()
                     if context.is_cancelled()
                 ]
-                for middleware, _ in gone:
+                for middleware, cancellation in gone:
                     del self._live[middleware]
+                    self._endless.discard(cancellation)
             for _, cancellation in gone:
                 _cancel(cancellation)
             time.sleep(ASK_SECONDS)

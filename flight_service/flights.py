@@ -52,6 +52,8 @@ class Flight:
     extent_key: Hashable | None = None
     """Flights of the same key have the same extent, for every principal: it is asked for once for
     all who wait for it."""
+    is_endless: bool = False
+    """Whether it streams until its client goes away. A service that stops does not wait for it."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """JSON values that are known without asking a server, sent with `Extent.about`."""
 

@@ -13,11 +13,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flight_service.addresses import EVERY_INTERFACE, Address
+from flight_service.compression import HEADER as COMPRESSION
 from flight_service.connections import LimitedConnection
 from flight_service.health import health
+from flight_service.monitoring.calls import REQUEST_ID
+from flight_service.monitoring.http import PROBES
 from fraiseql_assets.settings import Settings
 
 FASTEST = 1
@@ -51,8 +54,8 @@ def _layers(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type"],
-            expose_headers=["retry-after"],
+            allow_headers=["authorization", "content-type", COMPRESSION, REQUEST_ID],
+            expose_headers=["retry-after", REQUEST_ID],
         )
         layers.insert(0, cors)
     return [Middleware(TrustedHosts, allowed_hosts=trusted_hosts(settings)), *layers]
@@ -60,10 +63,10 @@ def _layers(settings: Settings) -> list[Middleware]:
 
 class TrustedHosts(TrustedHostMiddleware):
     """Answers only requests for hosts that are trusted, so that no web page reaches the service
-    under a name of its own. Load balancers may ask for the health under any name."""
+    under a name of its own. Load balancers and Prometheus may use any name."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == HEALTH:
+        if scope["type"] == "http" and scope["path"] in PROBES:
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -81,7 +84,7 @@ def trusted_hosts(settings: Settings) -> list[str]:
 class HttpServer:
     """Serves an application on a bound socket, from its construction until `stop`."""
 
-    def __init__(self, bound: socket.socket, served: Starlette, connections: int = 1000) -> None:
+    def __init__(self, bound: socket.socket, served: ASGIApp, connections: int = 1000) -> None:
         config = uvicorn.Config(
             served,
             http=LimitedConnection,

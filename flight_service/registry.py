@@ -1,7 +1,7 @@
 """Everything that the service serves: ticket types, listings, actions, HTTP routes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
@@ -14,6 +14,10 @@ from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart,
 from flight_service.graphql.transport.http import graphql_route
 from flight_service.limits import StreamLimits
 from flight_service.log_source import LogSource
+from flight_service.monitoring.metrics import Sampler
+from flight_service.monitoring.pipeline import PipelineSampler
+from flight_service.monitoring.readiness import Probe, probes_of
+from flight_service.monitoring.samplers import graphql_sampler, request_log_sampler
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
@@ -32,7 +36,7 @@ from fraiseql_assets.datasets import DATASETS
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.request_log.publisher import RequestRecorder, request_log
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Dependency, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Registry:
     """Limits that Flight and HTTP share; without them the server makes its own."""
     sql: SqlActions | None = None
     """Flight SQL's actions and DoPut; None where it is switched off."""
+    samplers: tuple[Sampler, ...] = ()
+    """What looks up the values of metrics that are not counted."""
+    probes: Mapping[Dependency, Probe | None] = field(default_factory=dict)
+    """What asks each server that is read from whether it is there; None of one that is off."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
@@ -93,6 +101,12 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         ),
         sql=None if sql is None else SqlActions(sql),
         limits=limits,
+        samplers=(
+            graphql_sampler(graphql),
+            request_log_sampler(recorder),
+            PipelineSampler(settings),
+        ),
+        probes=probes_of(settings, graphql),
     )
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
+from flight_service.compression import HEADER, write_options
 from flight_service.errors import InvalidRequest, Unauthenticated, client_message
 from flight_service.flights import Flight
 from flight_service.limits import StreamLimits, TooManyStreams
@@ -105,6 +106,7 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
     async def search(request: Request) -> Response:
         try:
             principal = authenticate(request.headers.get("authorization"), settings)
+            options = write_options(request.headers.get(HEADER))
             given = dict(request.query_params)
             is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
             ticket = _ticket(given)
@@ -118,14 +120,14 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
         except QueryMistake as mistake:
             where = {"position": mistake.position, "pointed": mistake.pointed()}
             return _error(400, str(mistake), **where)
-        except SearchMistake as mistake:
+        except (SearchMistake, InvalidRequest) as mistake:
             return _error(400, str(mistake))
         except TooManyStreams as error:
             return _error(503, str(error), headers={"Retry-After": RETRY_SECONDS})
         except PlaneError as error:
             return _error(503, client_message(error))
         if is_arrow:
-            return Response(_ipc(found), media_type=ARROW)
+            return Response(_ipc(found, options), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
 
     return Route("/search", search, methods=["GET"])
@@ -146,9 +148,9 @@ def _ticket(given: dict[str, str]) -> Search:
         raise SearchMistake(f"This search does not fit: {error}.") from error
 
 
-def _ipc(batch: pa.RecordBatch) -> bytes:
+def _ipc(batch: pa.RecordBatch, options: pa.ipc.IpcWriteOptions) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()
 

@@ -15,6 +15,7 @@ from flight_service import actions
 from flight_service.addresses import Address, locations
 from flight_service.authentication import Authentication, Principal, principal_of
 from flight_service.cancellation import Cancellation, Cancellations
+from flight_service.compression import write_options
 from flight_service.errors import (
     Stopping,
     Unimplemented,
@@ -25,6 +26,8 @@ from flight_service.errors import (
 from flight_service.flights import Extent, Flight, Part
 from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import messages
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
 from flight_service.probes import Probes
 from flight_service.registry import Registry
 from flight_service.sql.actions import Call
@@ -41,8 +44,15 @@ class FlightServer(flight.FlightServerBase):
         AddressError: the address cannot be listened on.
     """
 
-    def __init__(self, address: Address, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self,
+        address: Address,
+        settings: Settings,
+        registry: Registry,
+        observer: Observer | None = None,
+    ) -> None:
         self._calls = Cancellations()
+        self._observer = observer or Observer()
         self._limits = LimitedCalls(registry.limits or StreamLimits(settings))
         self._registry = registry
         self._reader = TicketReader(
@@ -57,12 +67,18 @@ class FlightServer(flight.FlightServerBase):
         super().__init__(
             str(self.address),
             middleware={
-                Authentication.KEY: Authentication(settings),
+                Authentication.KEY: ObservedAuthentication(
+                    Authentication(settings), self._observer
+                ),
                 Cancellations.KEY: self._calls,
                 SessionCookies.KEY: SessionCookies(),
                 LimitedCalls.KEY: self._limits,
             },
         )
+
+    def drain(self) -> None:
+        """Ends the endless streams. The observer refuses new calls from now on."""
+        self._calls.drain()
 
     def stop(self, grace_seconds: float) -> bool:
         """Ends every stream with an error and refuses new calls.
@@ -104,6 +120,7 @@ class FlightServer(flight.FlightServerBase):
         """The schema, endpoints and extent of a descriptor's flight."""
         with answered():
             ticket = self._described(context, descriptor)
+            call_of(context).asks(ticket)
             found = self._resolve(ticket, principal_of(context))
             return self._info(descriptor, ticket, found, found.extent())
 
@@ -113,6 +130,7 @@ class FlightServer(flight.FlightServerBase):
         """The schema of a descriptor's flight. Sends no request to the planes or the log."""
         with answered_by_sentence():
             ticket = self._described(context, descriptor)
+            call_of(context).asks(ticket)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 
     def do_get(
@@ -120,12 +138,17 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.FlightDataStream:
         """Streams the rows of a ticket."""
         with answered():
-            principal = principal_of(context)
-            found = self._resolve(self._ticket(context, ticket.ticket), principal)
+            call, principal = call_of(context), principal_of(context)
+            asked = self._ticket(context, ticket.ticket)
+            call.asks(asked)
+            self._observer.open_stream(call)
+            options = write_options(call.compression)
+            found = self._resolve(asked, principal)
             self._limits.begin(context, principal)
-            cancellation = self._calls.watch(context)
+            cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
-            return flight.GeneratorStream(found.schema, _sent(batches, found.schema, cancellation))
+            sent = _sent(batches, found.schema, cancellation)
+            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation), options)
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
@@ -135,7 +158,9 @@ class FlightServer(flight.FlightServerBase):
         with answered():
             if sql is not None and sql.has(action.type):
                 return sql.run(action, Call(principal_of(context), session_of(context)))
-            return actions.run(self._registry.actions, action, principal_of(context))
+            return actions.run(
+                self._registry.actions, action, principal_of(context), call_of(context)
+            )
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
         """The actions of the registry, and those of Flight SQL."""

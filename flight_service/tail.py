@@ -36,7 +36,7 @@ class TailFlights:
 
     def resolve(self, ticket: Tail, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
-        return Flight(schema=EVENT_SCHEMA, stream=partial(self._stream, ticket))
+        return Flight(EVENT_SCHEMA, partial(self._stream, ticket), is_endless=True)
 
     def _stream(self, ticket: Tail, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         followed = self._events.follow(cancellation)

@@ -10,6 +10,7 @@ import os
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -21,6 +22,9 @@ from pydantic_settings import (
 )
 
 from fraiseql_assets.endpoints import of_running_stack
+
+Dependency = Literal["log", "analytics", "operational", "database"]
+"""A server that the Flight service reads from."""
 
 DEFAULT_DATA_DIR = Path(".fraiseql")
 """Where `dev` keeps the embedded servers' data and Dagster's home."""
@@ -253,6 +257,39 @@ class Settings(BaseSettings):
     flight_token: SecretStr | None = Field(
         default=None,
         description="The token with which the command line calls the Flight service.",
+    )
+
+    # How the Flight service is watched.
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="The bearer token that `GET /metrics` asks for; unset, metrics are open to "
+        "clients on the service's own machine alone.",
+    )
+    call_log: bool = Field(
+        default=True,
+        description="Whether the Flight service logs a line for every call.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="How the Flight service logs: as `text`, or as `json`, one object a line.",
+    )
+
+    health_url: str | None = Field(
+        default=None,
+        description="Where the Flight service serves gRPC's health protocol, `grpc://host:port`; "
+        "unset, it does not.",
+    )
+    ready_requires: list[Dependency] = Field(
+        default=[],
+        description="The servers without which the Flight service is not ready: `log`, "
+        "`analytics`, `operational`, `database`, as a JSON list. It is never ready while all are "
+        "down.",
+    )
+    drain_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="How long calls under way may go on after SIGTERM, while new ones are refused.",
     )
 
     # The log.

@@ -10,6 +10,8 @@ from table import batches
 from flight_service.addresses import Address
 from flight_service.flights import Flight
 from flight_service.http import HttpServer, application
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.logs import configure
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
 from flight_service.sql.actions import SqlActions
@@ -36,8 +38,13 @@ def serve() -> None:
     )
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    configure(settings.log_format)
+    observer = Observer()
     server = FlightServer(
-        Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc"), settings, registry
+        Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc"),
+        settings,
+        registry,
+        observer,
     )
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
     web = HttpServer(http.listen(), application((), settings))

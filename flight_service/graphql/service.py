@@ -15,7 +15,8 @@ from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.backend import Backend, Endpoints, Plan
 from flight_service.graphql.planning.introspection import hides_names, usable_queries
 from flight_service.graphql.planning.row_limit import RowLimit
-from flight_service.graphql.request.cache import ByteCache
+from flight_service.graphql.postgres.pool import PoolUsage
+from flight_service.graphql.request.cache import ByteCache, CacheUsage
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
@@ -143,6 +144,17 @@ class GraphQL:
             }
             for name in sorted(names)
         ]
+
+    def cache_usage(self) -> CacheUsage:
+        """How the cache of planned queries was used so far."""
+        return self._plans.usage()
+
+    def pool_usage(self) -> dict[str, PoolUsage]:
+        """How the connections to PostgreSQL are used now: those of `queries` and `snapshots`."""
+        return {
+            "queries": self.postgres.database.usage(),
+            "snapshots": self.postgres.snapshots.usage(),
+        }
 
     def clear_cache(self) -> int:
         """Removes all cached plans; returns their number."""

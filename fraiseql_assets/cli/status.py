@@ -8,20 +8,10 @@ from typing import Any
 import requests
 
 from fraiseql_assets.datasets import DATASETS, EVENTS, REQUESTS, Dataset
-from fraiseql_assets.pipeline.pending import (
-    beyond_log,
-    different_log,
-    lost_sentence,
-    lost_unread,
-    uncommitted,
-)
-from fraiseql_assets.planes import Plane, PlaneError, committed_ranges
-from fraiseql_assets.ranges import SequenceRange, merge
+from fraiseql_assets.pipeline.progress import LogStatus, PlaneStatus, log_status, plane_status
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.access import public_address
-from fraiseql_assets.stream.connection import LogError
-from fraiseql_assets.stream.log import Log
 
 RUNS_QUERY = """
 query RunsUnderWay {
@@ -30,40 +20,6 @@ query RunsUnderWay {
   }
 }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class LogStatus:
-    """The head of a dataset's log; `error` says why when it could not be asked."""
-
-    stream: str
-    first: int = 0
-    last: int = 0
-    newest: int = 0
-    """The newest message that it still holds."""
-    messages: int = 0
-    bytes: int = 0
-    dead_letters: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneStatus:
-    """How far a plane is: `position` is the sequence up to which nothing is missing."""
-
-    plane: str
-    position: int = 0
-    behind: int = 0
-    """Sequences in the log that the plane has not committed."""
-    lost: str | None = None
-    """Which messages the log has dropped before the plane read them, and what to do."""
-    rows: int = 0
-    """Rows that committed ranges hold."""
-    begun: tuple[str, ...] = ()
-    last_commit: str | None = None
-    error: str | None = None
-    off: bool = False
-    """Switched off by a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,68 +82,11 @@ def look(settings: Settings) -> Status:
 
 def _look_at_dataset(dataset: Dataset, settings: Settings) -> DatasetStatus:
     planes = open_planes(settings, dataset)
-    log = _look_at_log(dataset, settings)
+    log = log_status(dataset, settings, writes=True)
     with ThreadPoolExecutor(max(1, len(planes))) as pool:
-        found = list(pool.map(lambda plane: _look_at_plane(plane, log, settings), planes))
+        found = list(pool.map(lambda plane: plane_status(plane, log, settings), planes))
     off = (PlaneStatus(name, off=True) for name in dataset.planes if not settings.has_plane(name))
     return DatasetStatus(log, (*found, *off))
-
-
-def _look_at_log(dataset: Dataset, settings: Settings) -> LogStatus:
-    stream = dataset.stream(settings)
-    try:
-        with Log(settings, name="fraiseql-assets status", dataset=dataset) as log:
-            # What is published in between counts as not read yet, never as lost.
-            bounds, newest = log.bounds(), log.newest()
-            dead_letters = log.count_dead_letters()
-            log.probe_write()
-    except LogError as error:
-        return LogStatus(stream, error=str(error))
-    return LogStatus(
-        stream,
-        bounds.first,
-        bounds.last,
-        newest,
-        bounds.messages,
-        bounds.bytes,
-        dead_letters,
-    )
-
-
-def _look_at_plane(plane: Plane, log: LogStatus, settings: Settings) -> PlaneStatus:
-    try:
-        plane.ping()
-        entries = plane.ledger(log.stream)
-        if not log.error and beyond_log(log.last, entries):
-            # Asked before the ledger, the log may have grown since.
-            again = _look_at_log(plane.dataset, settings)
-            ahead = None if again.error else beyond_log(again.last, entries)
-            if ahead:
-                return PlaneStatus(plane.name, error=different_log(plane.name, log.stream, ahead))
-    except PlaneError as error:
-        return PlaneStatus(plane.name, error=str(error))
-    finally:
-        plane.close()
-    committed = [entry for entry in entries if entry.state == "committed"]
-    missing = uncommitted(log.first, log.last, entries)
-    lost = lost_unread(log.newest, missing)
-    ranges = merge(committed_ranges(entries))
-    newest = max((entry.at for entry in committed), default=None)
-    return PlaneStatus(
-        plane.name,
-        position=_position(ranges, missing),
-        behind=sum(map(len, missing)) - sum(map(len, lost)),
-        lost=lost_sentence(plane.name, log.stream, lost) if lost else None,
-        rows=sum(entry.rows for entry in committed),
-        begun=tuple(str(entry.range) for entry in entries if entry.state == "begun"),
-        last_commit=newest.isoformat(timespec="seconds") if newest else None,
-    )
-
-
-def _position(ranges: list[SequenceRange], missing: list[SequenceRange]) -> int:
-    if missing:
-        return missing[0].first - 1
-    return ranges[-1].last if ranges else 0
 
 
 def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:

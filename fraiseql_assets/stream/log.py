@@ -134,6 +134,14 @@ class Log:
         position = self._direct_get({"last_by_subj": ">"})
         return position.sequence if position else 0
 
+    def stored_at(self, sequence: int) -> datetime | None:
+        """When the first message at or after a sequence was stored, None when there is none."""
+        headers = self._headers({"seq": sequence, "next_by_subj": ">"})
+        # The server writes nine decimals, and Python reads six.
+        if headers is None:
+            return None
+        return datetime.fromisoformat(f"{headers['Nats-Time-Stamp'][:19]}+00:00")
+
     def first_of_day(self, day: date) -> int | None:
         """The sequence of the first message stored on or after a UTC day, None without one."""
         start = midnight(day).isoformat().replace("+00:00", "Z")
@@ -243,7 +251,14 @@ class Log:
             return self._wait(ask())
 
     def _direct_get(self, request: dict[str, Any]) -> LogPosition | None:
-        """One message by JetStream's direct get (ADR-31), of which only the headers are used."""
+        headers = self._headers(request)
+        if headers is None:
+            return None
+        stored = datetime.fromisoformat(headers["Nats-Time-Stamp"][:19]).date()
+        return LogPosition(int(headers["Nats-Sequence"]), stored)
+
+    def _headers(self, request: dict[str, Any]) -> dict[str, str] | None:
+        """The headers of one message by JetStream's direct get (ADR-31), None without one."""
         subject = f"$JS.API.DIRECT.GET.{self.stream}"
         work = self._client.request(subject, json.dumps(request).encode(), timeout=REQUEST_SECONDS)
         with translated(self.stream, "the position of a message"):
@@ -260,8 +275,7 @@ class Log:
             return None
         if "Status" in headers:
             raise LogError(f"NATS refuses a direct get on stream {self.stream}: {dict(headers)}")
-        stored = datetime.fromisoformat(headers["Nats-Time-Stamp"][:19]).date()
-        return LogPosition(int(headers["Nats-Sequence"]), stored)
+        return headers
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

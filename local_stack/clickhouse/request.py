@@ -49,6 +49,7 @@ class Request:
     database: str | None
     settings: Mapping[str, str]
     """Settings, and parameters as `param_…`."""
+    query_id: str
     default_format: str
     keep: Keep | None
     reads_only: bool
@@ -84,6 +85,7 @@ def read_request(method: str, query_string: str, headers: Message, body: Body) -
         settings={
             name: value for name, value in values.items() if name not in _NOT_SETTINGS | of_tables
         },
+        query_id=query_id_of(query_string),
         default_format=_format(
             values.get("default_format") or headers.get("X-ClickHouse-Format") or DEFAULT_FORMAT
         ),

@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,21 @@ class Service:
     """Settings with its addresses."""
     client: flight.FlightClient
     process: subprocess.Popen[str]
+    log: list[str]
+    """The lines that it has logged so far."""
+    reading: threading.Thread
+    """Reads the log as it is written, so that the service never waits for room in the pipe."""
+
+    @property
+    def http_url(self) -> str:
+        """The address of its HTTP side."""
+        return self.settings.http_url
+
+    def ended(self) -> int:
+        """Waits until it ends and its log is read. Returns its exit code."""
+        code = self.process.wait(SECONDS)
+        self.reading.join(SECONDS)
+        return code
 
 
 @contextmanager
@@ -123,13 +139,20 @@ def serving(settings: Settings, **changes: object) -> Iterator[Service]:
         text=True,
     )
     assert process.stderr
+    log: list[str] = []
+    reading = threading.Thread(target=log.extend, args=(process.stderr,), daemon=True)
     try:
         told = process.stderr.readline()
-        found = re.fullmatch(r"Flight at (\S+), HTTP at (\S+)\n", told)
+        found = re.fullmatch(r"Flight at (\S+), HTTP at (\S+?)(?:, health at (\S+))?\n", told)
         assert found, told + process.communicate()[1]
-        taken = settings.model_copy(update={"flight_url": found[1], "http_url": found[2]})
+        urls = {"flight_url": found[1], "http_url": found[2], "health_url": found[3]}
+        taken = settings.model_copy(update=urls)
+        reading.start()
         with flight.connect(taken.flight_url) as client:
-            yield Service(taken, client, process)
+            yield Service(taken, client, process, log, reading)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=SECONDS)
+        process.wait(timeout=SECONDS)
+        if reading.is_alive():
+            reading.join(SECONDS)
+        process.stderr.close()

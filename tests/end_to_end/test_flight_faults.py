@@ -173,8 +173,7 @@ def test_health_is_told_over_flight_and_http_whatever_is_down(alone: Service) ->
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     with serving(Settings(**NOWHERE)) as service:
         service.process.send_signal(number)
-        _, told = service.process.communicate(timeout=SECONDS)
-        assert (service.process.returncode, told) == (0, "")
+        assert (service.ended(), service.log) == (0, [])
 
 
 def test_a_signal_ends_it_while_a_client_follows(settings: Settings) -> None:
@@ -184,8 +183,7 @@ def test_a_signal_ends_it_while_a_client_follows(settings: Settings) -> None:
         service.process.send_signal(signal.SIGTERM)
         with pytest.raises(flight.FlightUnavailableError, match=r"The service is stopping\."):
             reader.read_chunk()
-        service.process.communicate(timeout=SECONDS)
-        assert service.process.returncode == 0
+        assert service.ended() == 0
 
 
 def test_a_client_that_is_killed_leaves_nothing_behind(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed, Part
+from flight_service.monitoring.calls import Observer
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
 from flight_service.tickets import Ticket
@@ -63,7 +64,12 @@ class Flights:
             return self._stream(ticket, principal, cancellation)
 
         return Flight(
-            SCHEMA, stream, lambda: self._extent(ticket), ticket, about={"kind": ticket.kind}
+            SCHEMA,
+            stream,
+            lambda: self._extent(ticket),
+            ticket,
+            is_endless=ticket.kind == "endless",
+            about={"kind": ticket.kind},
         )
 
     def listing(self, principal: Principal) -> list[Listed]:
@@ -114,12 +120,15 @@ class Flights:
 
 
 @contextmanager
-def start_server(flights: Flights, **settings: object) -> Iterator[FlightServer]:
+def start_server(
+    flights: Flights, observer: Observer | None = None, **settings: object
+) -> Iterator[FlightServer]:
     """A server of the flights for the length of the block."""
     server = FlightServer(
         Address("grpc", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL"),
         Settings.model_validate({"probe_timeout_seconds": 0.1, **settings}),
         Registry({Made: flights.resolve}, named, (flights.listing,)),
+        observer,
     )
     try:
         yield server

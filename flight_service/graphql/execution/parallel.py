@@ -34,6 +34,7 @@ from flight_service.graphql.execution.reader import Reading, result_batches
 from flight_service.graphql.planning.backend import Endpoints
 from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.postgres.pool import PoolUsage
 from flight_service.graphql.postgres.sql import quoted_path
 from flight_service.graphql.sources.ctid_ranges import CtidRange, divided
 
@@ -108,6 +109,10 @@ class Snapshots:
         self._lock = threading.Lock()
         self._offered: OrderedDict[str, _Offered] = OrderedDict()
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def usage(self) -> PoolUsage:
+        """How the connections of the snapshots are used now."""
+        return self._database.usage()
 
     def offer(
         self,

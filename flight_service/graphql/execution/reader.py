@@ -25,6 +25,7 @@ from flight_service.graphql.planning.result import ConstantResult, RootResult
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database, Transaction
 from flight_service.graphql.postgres.driver import BadValue
+from flight_service.monitoring.calls import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,9 @@ def _root_batches(
         yield _page(reading, transaction, root)
         return
     for _, batch in _assembled(reading, transaction, root):
+        call = current.get()
+        if call:
+            call.count_rows(batch.num_rows)
         yield batch
 
 

@@ -26,7 +26,7 @@ from flight_service.graphql.postgres.driver import (
     state_of,
     table,
 )
-from flight_service.graphql.postgres.pool import ConnectionPool, Lease
+from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolUsage
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.postgres.stalls import Pause, Stalls
 
@@ -89,6 +89,18 @@ class Database:
         return Transaction(
             self._pool, self._stalls, settings, cancellation, self._timeout, snapshot, large
         )
+
+    def probe(self) -> None:
+        """Connects once more, and returns if PostgreSQL answers.
+
+        Raises:
+            DatabaseUnavailable: it does not.
+        """
+        self._pool.probe()
+
+    def usage(self) -> PoolUsage:
+        """How its connections are used now."""
+        return self._pool.usage()
 
     def close(self) -> None:
         """Closes idle connections. Others are closed when their transactions end."""

@@ -8,7 +8,9 @@ connections and closed after the last one.
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import adbc_driver_manager
@@ -31,6 +33,17 @@ RECYCLE_SECONDS = 3600
 """The age at which a connection is replaced: its server process's memory grows with use."""
 MIN_CONNECT_SECONDS = 2
 """The shortest timeout that libpq accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """How a pool's connections are used at a moment."""
+
+    limit: int
+    idle: int
+    active: int
+    waiting: int
+    """Queries that wait for a connection."""
 
 
 class Connection:
@@ -81,6 +94,7 @@ class ConnectionPool:
         self._for_large = threading.Semaphore(max(1, connections // 2))
         self._lock = threading.Lock()
         self._database: adbc_driver_manager.AdbcDatabase | None = None
+        self._waiting = 0
         self._users = 0
         """The connections that the database handle has, including those being opened."""
         self._is_closed = False
@@ -102,6 +116,37 @@ class ConnectionPool:
             Busy: all of them stay in use.
             DatabaseUnavailable: PostgreSQL cannot be reached.
         """
+        with self._waits():
+            return self._acquired(large=large)
+
+    def probe(self) -> None:
+        """Opens a connection beside the pool's and closes it.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        try:
+            self._connect().close()
+        except DriverError as error:
+            raise _unreachable(error) from error
+
+    def usage(self) -> PoolUsage:
+        """How the connections are used now."""
+        return PoolUsage(
+            self._connections, self._pool.checkedin(), self._pool.checkedout(), self._waiting
+        )
+
+    @contextmanager
+    def _waits(self) -> Iterator[None]:
+        with self._lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _acquired(self, *, large: bool) -> Lease:
         if large and not self._for_large.acquire(timeout=self._wait_seconds):
             raise self._busy()
         on_release = self._for_large.release if large else _nothing
@@ -112,12 +157,7 @@ class ConnectionPool:
             if isinstance(error, exc.TimeoutError):
                 raise self._busy() from error
             if isinstance(error, (*DriverError, exc.InvalidRequestError)):
-                sentence = message_of(error)
-                logger.warning("PostgreSQL cannot be reached: %s", sentence)
-                raise DatabaseUnavailable(
-                    f"PostgreSQL cannot be reached: {without_addresses(sentence)} "
-                    "FRAISEQL_DATABASE_URL says where it is."
-                ) from error
+                raise _unreachable(error) from error
             raise
 
     def close(self) -> None:
@@ -200,6 +240,15 @@ def _invalidate(connection: Any, record: Any) -> None:
 
 
 def _nothing() -> None: ...
+
+
+def _unreachable(error: BaseException) -> DatabaseUnavailable:
+    sentence = message_of(error)
+    logger.warning("PostgreSQL cannot be reached: %s", sentence)
+    return DatabaseUnavailable(
+        f"PostgreSQL cannot be reached: {without_addresses(sentence)} "
+        "FRAISEQL_DATABASE_URL says where it is."
+    )
 
 
 def _with_connect_timeout(uri: str, seconds: float) -> str:

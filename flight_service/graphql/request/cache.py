@@ -3,9 +3,20 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUsage:
+    """How a cache has been used so far."""
+
+    hits: int
+    misses: int
+    bytes: int
+    """The approximate size of its values."""
 
 
 class ByteCache(Generic[T]):
@@ -17,6 +28,7 @@ class ByteCache(Generic[T]):
         self._entries: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
         self.bytes = 0
         """The approximate size of its values."""
+        self._hits = self._misses = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -25,7 +37,9 @@ class ByteCache(Generic[T]):
         with self._lock:
             found = self._entries.get(key)
             if found is None:
+                self._misses += 1
                 return None
+            self._hits += 1
             self._entries.move_to_end(key)
             return found[0]
 
@@ -40,6 +54,11 @@ class ByteCache(Generic[T]):
             while self.bytes > self._max_bytes:
                 _, (_, freed) = self._entries.popitem(last=False)
                 self.bytes -= freed
+
+    def usage(self) -> CacheUsage:
+        """How it was used so far."""
+        with self._lock:
+            return CacheUsage(self._hits, self._misses, self.bytes)
 
     def clear(self) -> int:
         """Removes all values; returns their number."""

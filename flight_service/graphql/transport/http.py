@@ -145,7 +145,7 @@ class _Endpoint:
             if asked.kind == ARROW:
                 schema = self._graphql.schema(prepared, asked.field)
                 batches = self._graphql.batches(prepared, asked.field, cancellation)
-                return arrow_answer(schema, batches)
+                return arrow_answer(schema, batches, asked.options)
             if self._graphql.forwards:
                 return self._forwarded(asked, cancellation)
             return json_answer(self._graphql.json(prepared, cancellation), asked.kind)

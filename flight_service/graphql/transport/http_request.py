@@ -6,8 +6,11 @@ from typing import Any
 
 import anyio
 import msgspec
+import pyarrow as pa
 from starlette.requests import Request as HttpRequest
 
+from flight_service.compression import HEADER, write_options
+from flight_service.errors import InvalidRequest
 from flight_service.graphql.service import Request
 from flight_service.graphql.transport.response import ARROW, GRAPHQL, JSON
 
@@ -44,6 +47,8 @@ class HttpQuery:
     field: str | None
     kind: str
     authorization: str | None
+    options: pa.ipc.IpcWriteOptions
+    """How Arrow data are written."""
 
     @property
     def request(self) -> Request:
@@ -99,7 +104,11 @@ async def read_request(request: HttpRequest, kind: str) -> HttpQuery:
     if body.query is None and "persistedQuery" not in (body.extensions or {}):
         raise BadRequest(400, "This is no GraphQL request: it has no `query`.")
     field = request.query_params.get("field")
-    return HttpQuery(body, field, kind, request.headers.get("authorization"))
+    try:
+        options = write_options(request.headers.get(HEADER))
+    except InvalidRequest as error:
+        raise BadRequest(400, str(error)) from error
+    return HttpQuery(body, field, kind, request.headers.get("authorization"), options)
 
 
 def _from_url(parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -50,10 +50,14 @@ def json_answer(fields: Iterator[bytes], kind: str) -> Answer:
         return Answer(status, kind, [content], _headers(failure))
 
 
-def arrow_answer(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Answer:
+def arrow_answer(
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    options: pa.ipc.IpcWriteOptions | None = None,
+) -> Answer:
     """The response as an Arrow stream."""
     try:
-        return Answer(200, ARROW, _started(_ipc(schema, batches)))
+        return Answer(200, ARROW, _started(ipc_stream(schema, batches, options)))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
         return Answer(_status(failure, ARROW), JSON, [content], _headers(failure))
@@ -95,9 +99,14 @@ def _closing(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
             close()
 
 
-def _ipc(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+def ipc_stream(
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    options: pa.ipc.IpcWriteOptions | None = None,
+) -> Iterator[bytes]:
+    """The bytes of an Arrow stream, in pieces, as the batches come."""
     sink = _Sink()
-    with pa.ipc.new_stream(sink, schema) as writer:
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
         yield sink.take()
         for batch in batches:
             writer.write_batch(batch)

@@ -7,15 +7,18 @@ claims are decided by the planner of GraphQL queries, so that SQL shows nothing 
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
 from flight_service.errors import UNAVAILABLE, ServiceError
-from flight_service.graphql.arrow.shapes import Constant, Leaf, arrow_field
+from flight_service.graphql.arrow.columns import ScalarColumn
+from flight_service.graphql.arrow.result_types import ConstantType, ScalarType, arrow_field
+from flight_service.graphql.execution.backend import PostgresPlan
 from flight_service.graphql.planning.access import access_of
-from flight_service.graphql.planning.plan import RootPlan
+from flight_service.graphql.planning.plan import RootStatement
 from flight_service.graphql.postgres.sql import SETTING, literal, quoted
 from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -93,7 +96,8 @@ def _relation(
     if not fields or schema.queries[query].returns_count:
         return None
     request = Request(f"{{ {query} {{ {' '.join(fields)} }} }}")
-    [plan] = graphql.prepare(request, principal).plan.statements
+    prepared = cast(PostgresPlan, graphql.prepare(request, principal).plan)
+    [plan] = prepared.statements.statements
     columns, parts = _columns(schema, plan)
     if not parts:
         return None
@@ -138,19 +142,22 @@ def _is_scalar(schema: Schema, field: Field) -> bool:
     return name not in schema.types and not schema.is_abstract(name)
 
 
-def _columns(schema: Schema, plan: RootPlan) -> tuple[pa.Schema, Sequence[str]]:
+def _columns(schema: Schema, plan: RootStatement) -> tuple[pa.Schema, Sequence[str]]:
     fields: list[pa.Field] = []
     parts: list[str] = []
     taken: set[str] = set()
-    for member in plan.rows.members:
-        match member.shape:
-            case Constant(value):
+    for member, held in zip(plan.rows.fields, plan.columns.fields, strict=True):
+        match member.type, held:
+            case ConstantType(value), _:
                 sql = literal(value)
-            case Leaf(column=column, type=kind, read_as=read_as):
-                sql = f"q.c{column}"
+            case ScalarType(arrow=kind), ScalarColumn(number, members=members, cast_to=cast_to):
+                sql = f"q.c{number}"
+                if members and any(stored != name for stored, name in members.items()):
+                    named = (f"WHEN {literal(k)} THEN {literal(v)}" for k, v in members.items())
+                    sql = f"CASE {sql} {' '.join(named)} END"
                 if pa.types.is_decimal(kind):
                     sql = f"({sql})::numeric({kind.precision}, {kind.scale})"
-                elif read_as is not None:
+                elif cast_to is not None:
                     sql = f"({sql})::{NATIVE[kind]}"
             case _:
                 continue

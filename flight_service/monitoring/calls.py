@@ -1,0 +1,158 @@
+"""A call from its arrival to its end: its metrics, and its one line in the log.
+
+The line is the audit record of the call: it says who, what, how many rows and bytes, how long and
+how it ended. It holds no variables, filters or query texts, which may be confidential.
+"""
+
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flight_service.authentication import ANYONE, Principal
+from flight_service.errors import LONGEST, sentence_of
+from flight_service.monitoring import metrics
+from flight_service.monitoring.metrics import Metrics
+from flight_service.tickets import Ticket
+
+REQUEST_ID = "x-request-id"
+"""The header that carries a call's id, in both directions."""
+UNKNOWN = "unknown"
+DRAIN_STEP_SECONDS = 0.1
+"""How often it is looked whether draining is interrupted."""
+
+logger = logging.getLogger("flight_service.calls")
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_NAMED_BY = ("asset", "entity_type", "operation_name", "view", "table")
+"""The fields of tickets that name what is read."""
+
+Transport = Literal["flight", "http"]
+
+current: ContextVar["Call | None"] = ContextVar("current call", default=None)
+"""The HTTP request that is being answered."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """What is known of a call so far."""
+
+    transport: Transport
+    method: str
+    request_id: str
+    kind: str = UNKNOWN
+    """The kind of ticket, the action, or the route over HTTP."""
+    what: str = ""
+    """The asset, entity type or operation that it names."""
+    principal: Principal = ANYONE
+    peer: str = ""
+    compression: str | None = None
+    """The compression that a Flight client asks for."""
+    rows: int | None = None
+    """Rows sent; None where they were not counted."""
+    bytes: int = 0
+    batches: int = 0
+    streams: bool = False
+    """Whether it is counted as an open stream."""
+    cancelled: bool = False
+    failure: BaseException | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def asks(self, ticket: Ticket) -> None:
+        """Says which ticket the call has."""
+        self.kind = type(ticket).__name__
+        names = (getattr(ticket, name, None) for name in _NAMED_BY)
+        self.what = next((name for name in names if isinstance(name, str)), "")
+
+    def count_rows(self, rows: int) -> None:
+        """Counts rows that are sent."""
+        self.rows = (self.rows or 0) + rows
+
+
+class Observer:
+    """Counts calls and writes their lines. Thread-safe."""
+
+    def __init__(self, measured: Metrics | None = None, *, logs: bool = True) -> None:
+        self.metrics = measured or Metrics()
+        self._logs = logs
+        self._ended = threading.Condition()
+        self._under_way = 0
+        self.is_draining = False
+        """Whether new calls are refused."""
+
+    def drain(self, seconds: float, interrupted: Callable[[], bool]) -> bool:
+        """Has new calls refused, and waits for those under way, unless it is interrupted. Returns
+        whether all have ended."""
+        deadline = time.monotonic() + seconds
+        with self._ended:
+            self.is_draining = True
+            while self._under_way and time.monotonic() < deadline and not interrupted():
+                self._ended.wait(DRAIN_STEP_SECONDS)
+            return not self._under_way
+
+    def begin(self, transport: Transport, method: str, request_id: str | None) -> Call:
+        """A call that has arrived. An id that the client sent is kept if it is well-formed."""
+        if request_id is None or not _WELL_FORMED.fullmatch(request_id):
+            request_id = secrets.token_hex(8)
+        with self._ended:
+            self._under_way += 1
+        return Call(transport, method, request_id)
+
+    def open_stream(self, call: Call) -> None:
+        """Counts the call among the open streams until it ends: as cancelled, unless it says
+        otherwise."""
+        call.streams = call.cancelled = True
+        self.metrics.add(metrics.ARROW_STREAMS, 1)
+
+    def end_flight(self, call: Call, status: str) -> None:
+        """Counts and logs a Flight call that has ended."""
+        seconds = self._end(call)
+        self.metrics.add(metrics.ARROW_REQUESTS, 1, call.method, call.kind, status)
+        self.metrics.observe(metrics.ARROW_DURATION, seconds, call.method, call.kind)
+        if call.streams:
+            self.metrics.add(metrics.ARROW_STREAMS, -1)
+            self.metrics.add(metrics.ARROW_ROWS, call.rows or 0, call.kind)
+            self.metrics.add(metrics.ARROW_BYTES, call.bytes, call.kind)
+            self.metrics.add(metrics.ARROW_BATCHES, call.batches, call.kind)
+        self._log(call, status, seconds)
+
+    def end_http(self, call: Call, status: int, *, is_probe: bool) -> None:
+        """Counts an HTTP request that has ended, and logs it unless it is a probe that passed."""
+        seconds = self._end(call)
+        self.metrics.add(metrics.HTTP_REQUESTS, 1, call.kind, call.method, str(status))
+        self.metrics.observe(metrics.HTTP_DURATION, seconds, call.kind)
+        self.metrics.add(metrics.HTTP_BYTES, call.bytes, call.kind)
+        if not is_probe or status >= 400:
+            self._log(call, str(status), seconds)
+
+    def _end(self, call: Call) -> float:
+        """Notes that a call has ended. Returns how many seconds it took."""
+        with self._ended:
+            self._under_way -= 1
+            self._ended.notify_all()
+        return time.monotonic() - call.started
+
+    def _log(self, call: Call, status: str, seconds: float) -> None:
+        if not self._logs:
+            return
+        fields: dict[str, Any] = {
+            "request_id": call.request_id,
+            "transport": call.transport,
+            "method": call.method,
+            "kind": call.kind,
+            "what": call.what or None,
+            "user": call.principal.subject,
+            "tenant": call.principal.tenant,
+            "peer": call.peer or None,
+            "status": status,
+            "error": call.failure and sentence_of(call.failure)[:LONGEST],
+            "rows": call.rows,
+            "bytes": call.bytes,
+            "ms": round(seconds * 1000, 1),
+        }
+        logger.info("call", extra={"fields": fields})

@@ -1,0 +1,84 @@
+"""`GET /metrics` in Prometheus's formats, and `GET /ready`.
+
+Anyone learns which servers are up. Metrics, and why a server is down, are for clients on this
+machine until `FRAISEQL_METRICS_TOKEN` is set, for that token, and for a JWT with the scope
+`metrics`.
+"""
+
+import hmac
+import ipaddress
+
+from anyio.to_thread import run_sync
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from flight_service.authentication import Principal, authenticate
+from flight_service.errors import Unauthenticated
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.http import Identify, ObservedApplication
+from flight_service.monitoring.readiness import Readiness
+from fraiseql_assets.settings import Settings
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+SCOPE = "metrics"
+"""The scope of tokens that may read metrics."""
+
+
+def watched(
+    app: Starlette, settings: Settings, observer: Observer, readiness: Readiness
+) -> ObservedApplication:
+    """The application with `/metrics` and `/ready`, each of its requests observed."""
+
+    def identify(authorization: str | None) -> Principal:
+        return authenticate(authorization, settings)
+
+    async def metrics(request: Request) -> Response:
+        if not _may_read(request, settings, identify):
+            message = (
+                "Metrics are for clients on the service's own machine, for tokens with the scope "
+                "'metrics', and for the token in FRAISEQL_METRICS_TOKEN."
+            )
+            return PlainTextResponse(message, 401, {"WWW-Authenticate": "Bearer"})
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        content = await run_sync(encode, observer.metrics.registry)
+        return Response(content, headers={"content-type": content_type})
+
+    async def ready(request: Request) -> Response:
+        states = await run_sync(readiness.states)
+        reasons = _may_read(request, settings, identify)
+        content = readiness.describe(states, reasons=reasons)
+        return JSONResponse(content, 200 if readiness.is_ready(states) else 503)
+
+    app.routes.append(Route("/metrics", metrics, methods=["GET"]))
+    app.routes.append(Route("/ready", ready, methods=["GET"]))
+    return ObservedApplication(app, observer, identify)
+
+
+def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
+    authorization = request.headers.get("authorization")
+    token = settings.metrics_token
+    if token is None and _is_local(request):
+        return True
+    if token is not None:
+        wanted = f"Bearer {token.get_secret_value()}"
+        if hmac.compare_digest((authorization or "").encode(), wanted.encode()):
+            return True
+    if settings.jwt_secret is None:
+        return False
+    try:
+        return SCOPE in identify(authorization).scopes
+    except Unauthenticated:
+        return False
+
+
+def _is_local(request: Request) -> bool:
+    """Whether the client is on this machine, and no web page under a name of its own."""
+    if request.client is None or request.url.hostname not in LOCAL_NAMES:
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

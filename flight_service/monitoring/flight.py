@@ -1,0 +1,108 @@
+"""Observes Flight calls: a middleware around authentication, and a count of what is streamed."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import pyarrow as pa
+from pyarrow import flight
+
+from flight_service.authentication import Authentication, AuthenticationMiddleware
+from flight_service.cancellation import Cancellation
+from flight_service.compression import HEADER as COMPRESSION
+from flight_service.errors import Stopping, as_flight_error
+from flight_service.monitoring.calls import REQUEST_ID, Call, Observer
+
+_STATUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (flight.FlightUnauthenticatedError, "unauthenticated"),
+    (flight.FlightUnauthorizedError, "permission_denied"),
+    (flight.FlightUnavailableError, "unavailable"),
+    (flight.FlightTimedOutError, "deadline_exceeded"),
+    (flight.FlightCancelledError, "cancelled"),
+    (pa.ArrowInvalid, "invalid_argument"),
+    (NotImplementedError, "unimplemented"),
+    (flight.FlightError, "internal"),
+)
+
+
+class ObservedMiddleware(AuthenticationMiddleware):
+    """Carries a call beside its principal, and ends it when its last byte is sent."""
+
+    def __init__(self, inner: AuthenticationMiddleware, call: Call, observer: Observer) -> None:
+        super().__init__(inner.principal)
+        self.call = call
+        self._observer = observer
+
+    def sending_headers(self) -> dict[str, str]:
+        return {REQUEST_ID: self.call.request_id}
+
+    def call_completed(self, exception: Exception | None) -> None:
+        if exception is not None:
+            self.call.failure = exception
+        is_cancelled = self.call.cancelled and exception is None
+        self._observer.end_flight(self.call, "cancelled" if is_cancelled else status_of(exception))
+
+
+class ObservedAuthentication(flight.ServerMiddlewareFactory):
+    """Authenticates every call and observes it, also when it is refused."""
+
+    def __init__(self, authentication: Authentication, observer: Observer) -> None:
+        super().__init__()
+        self._authentication, self._observer = authentication, observer
+
+    def start_call(
+        self, info: flight.CallInfo, headers: dict[str, list[str]]
+    ) -> ObservedMiddleware:
+        given = headers.get(REQUEST_ID, [None])[0]
+        call = self._observer.begin("flight", info.method.name.lower(), given)
+        call.compression = headers.get(COMPRESSION, [None])[0]
+        try:
+            if self._observer.is_draining:
+                raise as_flight_error(Stopping())
+            inner = self._authentication.start_call(info, headers)
+        except Exception as error:
+            # Arrow completes no call that a middleware refuses.
+            call.failure = error
+            self._observer.end_flight(call, status_of(error))
+            raise
+        call.principal = inner.principal
+        return ObservedMiddleware(inner, call, self._observer)
+
+
+def call_of(context: flight.ServerCallContext) -> Call:
+    """The call that the context is of."""
+    middleware = cast(ObservedMiddleware, context.get_middleware(Authentication.KEY))
+    middleware.call.peer = context.peer()
+    return middleware.call
+
+
+def status_of(error: BaseException | None) -> str:
+    """The status of gRPC's that an exception stands for, in lower case."""
+    # GetSchema's errors have lost their class on their way to the client.
+    for one in (error, error and error.__context__):
+        for kind, status in _STATUSES:
+            if isinstance(one, kind):
+                return status
+    return "ok" if error is None else "unknown"
+
+
+def counted(
+    batches: Iterator[pa.RecordBatch], call: Call, cancellation: Cancellation
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream; the call counts them and notices when they are not wanted."""
+    call.rows = 0
+    is_whole = False
+    try:
+        for batch in batches:
+            call.rows += batch.num_rows
+            call.bytes += pa.ipc.get_record_batch_size(batch)
+            call.batches += 1
+            yield batch
+        is_whole = not cancellation.over
+    except Exception:
+        is_whole = True
+        raise
+    finally:
+        call.cancelled = not is_whole
+        close = getattr(batches, "close", None)
+        if close:
+            close()

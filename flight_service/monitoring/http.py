@@ -1,0 +1,87 @@
+"""Observes HTTP requests: ASGI middleware around the whole application."""
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Match, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from flight_service.authentication import ANYONE, Principal
+from flight_service.errors import Stopping
+from flight_service.monitoring.calls import REQUEST_ID, Observer, current
+
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""Routes that are asked every few seconds; only a failure of theirs is logged."""
+CLIENT_CLOSED = 499
+"""The status of a request whose client went away before its answer was whole."""
+
+Identify = Callable[[str | None], Principal]
+"""The principal of an `authorization` header.
+
+Raises:
+    Unauthenticated: the header names none.
+"""
+
+
+class ObservedApplication:
+    """An ASGI application, each of whose requests is counted, logged and given an id."""
+
+    def __init__(self, app: Starlette, observer: Observer, identify: Identify) -> None:
+        self._app, self._observer, self._identify = app, observer, identify
+        self._routes = [route for route in app.routes if isinstance(route, Route)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(REQUEST_ID.encode(), b"").decode(errors="replace")
+        call = self._observer.begin("http", scope["method"], given)
+        call.kind = self._route(scope)
+        if scope.get("client"):
+            call.peer = scope["client"][0]
+        status, is_whole = 500, False
+
+        async def observed(message: Message) -> None:
+            nonlocal status, is_whole
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (REQUEST_ID.encode(), call.request_id.encode()),
+                ]
+            elif message["type"] == "http.response.body":
+                call.bytes += len(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
+            await send(message)
+
+        token = current.set(call)
+        try:
+            app = self._app
+            if self._observer.is_draining and call.kind not in PROBES:
+                app = PlainTextResponse(str(Stopping()), 503, {"Retry-After": "1"})
+            await app(scope, receive, observed)
+        except Exception as error:
+            call.failure = error
+            raise
+        finally:
+            current.reset(token)
+            if call.failure is None and not is_whole:
+                status = CLIENT_CLOSED
+            call.principal = self._principal(headers)
+            self._observer.end_http(call, status, is_probe=call.kind in PROBES)
+
+    def _route(self, scope: Scope) -> str:
+        """The path of the route, which has placeholders where requests differ."""
+        for route in self._routes:
+            if route.matches(scope)[0] != Match.NONE:
+                return route.path
+        return "other"
+
+    def _principal(self, headers: dict[bytes, bytes]) -> Principal:
+        authorization = headers.get(b"authorization", b"").decode(errors="replace")
+        try:
+            return self._identify(authorization or None)
+        except Exception:
+            return ANYONE

@@ -1,0 +1,152 @@
+"""Whether the service can do its work: the state of each server that it reads from.
+
+The service stays useful while one of them is down, so that alone does not make it unready: it is
+unready while it stops, while all of them are down, and while one is down that
+`FRAISEQL_READY_REQUIRES` names.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from flight_service.errors import ServiceError, as_flight_error, sentence_of
+from flight_service.graphql.service import GraphQL
+from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.settings import Dependency, Settings
+from fraiseql_assets.setup import PLANES, open_plane
+from fraiseql_assets.stream.connection import LogError
+from fraiseql_assets.stream.log import Log
+
+FRESH_SECONDS = 3.0
+"""How long states are used again, however often they are asked for."""
+
+State = Literal["up", "down", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The state of one server."""
+
+    state: State
+    error: str | None = None
+    """Why it is down."""
+
+
+Probe = Callable[[], None]
+"""Asks a server. Raises an error with the reason if it does not answer."""
+
+
+class Readiness:
+    """The states of the servers, asked when someone wants to know. Thread-safe."""
+
+    def __init__(
+        self,
+        probes: Mapping[Dependency, Probe | None],
+        *,
+        requires: frozenset[Dependency] = frozenset(),
+        wait_seconds: float,
+    ) -> None:
+        """A dependency without a probe is off. A server that has not answered after `wait_seconds`
+        is down."""
+        self._probes, self._requires, self._wait_seconds = probes, requires, wait_seconds
+        self._lock = threading.Lock()
+        self._found: dict[Dependency, Found] = {}
+        self._asked_at = float("-inf")
+        self.is_stopping = False
+        """Set when the service takes no new calls."""
+
+    def states(self) -> Mapping[Dependency, Found]:
+        """The state of each dependency, at most three seconds old."""
+        with self._lock:
+            if time.monotonic() - self._asked_at >= FRESH_SECONDS:
+                self._found = self._asked()
+                self._asked_at = time.monotonic()
+            return self._found
+
+    def is_ready(self, states: Mapping[Dependency, Found]) -> bool:
+        """Whether a service with these states shall get calls."""
+        if self.is_stopping or any(states[name].state != "up" for name in self._requires):
+            return False
+        used = [found.state for found in states.values() if found.state != "off"]
+        return not used or "up" in used
+
+    def describe(self, states: Mapping[Dependency, Found], *, reasons: bool) -> dict[str, Any]:
+        """The states as JSON values; with `reasons`, also why a server is down."""
+        status = "stopping" if self.is_stopping else "ready" if self.is_ready(states) else "unready"
+        return {
+            "status": status,
+            "dependencies": {
+                name: {
+                    "state": found.state,
+                    **({"error": found.error} if reasons and found.error else {}),
+                }
+                for name, found in states.items()
+            },
+        }
+
+    def _asked(self) -> dict[Dependency, Found]:
+        late = f"It has not answered within {self._wait_seconds:g} seconds."
+        found: dict[Dependency, Found] = {
+            name: Found("off") if probe is None else Found("down", late)
+            for name, probe in self._probes.items()
+        }
+        results: dict[Dependency, Found] = {}
+
+        def ask(name: Dependency, probe: Probe) -> None:
+            try:
+                probe()
+            except (PlaneError, LogError, ServiceError) as error:
+                results[name] = Found("down", str(error))
+            except Exception as error:
+                results[name] = Found("down", sentence_of(as_flight_error(error)))
+            else:
+                results[name] = Found("up")
+
+        threads = [
+            threading.Thread(target=ask, args=(name, probe), name=f"probe {name}", daemon=True)
+            for name, probe in self._probes.items()
+            if probe
+        ]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + self._wait_seconds
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return found | results
+
+
+def readiness(settings: Settings, probes: Mapping[Dependency, Probe | None]) -> Readiness:
+    """The readiness of a service with these settings."""
+    return Readiness(
+        probes,
+        requires=frozenset(settings.ready_requires),
+        # A second more than a probe takes to give up and say why.
+        wait_seconds=settings.probe_timeout_seconds + 1,
+    )
+
+
+def probes_of(settings: Settings, graphql: GraphQL) -> dict[Dependency, Probe | None]:
+    """What asks the log, the planes that are switched on, and PostgreSQL if there are GraphQL
+    queries to answer from it."""
+    probes: dict[Dependency, Probe | None] = {"log": partial(_ask_log, settings)}
+    for name in PLANES:
+        probes[name] = partial(_ask_plane, settings, name) if settings.has_plane(name) else None
+    reads_database = settings.schema_path is not None and not graphql.forwards
+    probes["database"] = graphql.postgres.database.probe if reads_database else None
+    return probes
+
+
+def _ask_log(settings: Settings) -> None:
+    with Log(settings, name="fraiseql readiness") as log:
+        log.bounds()
+
+
+def _ask_plane(settings: Settings, name: str) -> None:
+    plane = open_plane(name, settings)
+    try:
+        plane.ping()
+    finally:
+        plane.close()
