@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from starlette.routing import BaseRoute
 
 from flight_service.actions import HEALTH_CHECK, Action
+from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
@@ -98,6 +99,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         routes=(
             recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
             search_route(engine, settings, limits),
+            *asset_routes(assets, settings, limits),
         ),
         sql=None if sql is None else SqlActions(sql),
         limits=limits,

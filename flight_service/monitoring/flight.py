@@ -18,6 +18,7 @@ _STATUSES: tuple[tuple[type[BaseException], str], ...] = (
     (flight.FlightUnavailableError, "unavailable"),
     (flight.FlightTimedOutError, "deadline_exceeded"),
     (flight.FlightCancelledError, "cancelled"),
+    (pa.ArrowKeyError, "not_found"),
     (pa.ArrowInvalid, "invalid_argument"),
     (NotImplementedError, "unimplemented"),
     (flight.FlightError, "internal"),

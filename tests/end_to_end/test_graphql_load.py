@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from stacks import wait_until
 
 from flight_service.addresses import Address
-from flight_service.graphql.transport.http import THREADS
 from flight_service.http import HttpServer, application
+from flight_service.http_streams import THREADS
 from flight_service.registry import registry
 from fraiseql_assets.settings import Settings
 

@@ -1,13 +1,9 @@
 """`/graphql` over HTTP: the GraphQL-over-HTTP protocol, and the same result as an Arrow stream."""
 
-import logging
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
-import anyio
 import msgspec
-from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -35,13 +31,9 @@ from flight_service.graphql.transport.response import (
     json_answer,
     refused,
 )
+from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.limits import StreamLimits, TooManyStreams
 from fraiseql_assets.settings import Settings
-
-THREADS = 40
-"""How many requests are processed at the same time."""
-
-logger = logging.getLogger(__name__)
 
 
 def graphql_route(graphql: GraphQL, settings: Settings, limits: StreamLimits) -> Route:
@@ -56,12 +48,10 @@ class _Endpoint:
         self._graphql = graphql
         self._limits = limits
         self._settings = settings
-        self._wait_seconds = settings.graphql_wait_seconds
-        self._stall_seconds = settings.graphql_stall_seconds
-        # Requests wait for a thread to work in, but cancellations have threads of their own.
-        self._working = anyio.CapacityLimiter(THREADS)
-        self._cancelling = anyio.CapacityLimiter(THREADS)
-        self._threads = anyio.CapacityLimiter(math.inf)
+        self._sending = Streaming(
+            wait_seconds=settings.graphql_wait_seconds,
+            stall_seconds=settings.graphql_stall_seconds,
+        )
         self._persisted = PersistedQueries()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,46 +85,19 @@ class _Endpoint:
             return
         except ClientDisconnect:
             return
-        cancellation = Cancellation()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, receive, cancellation, tasks.cancel_scope)
+        async with self._sending.cancellation(receive) as cancellation:
             try:
                 work = partial(self._answer, asked, principal, cancellation, request.method)
                 await self._send(await self._started(work, asked.kind), send)
             except BadRequest as bad:
                 await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
-            finally:
-                tasks.cancel_scope.cancel()
-                await self._cancel(cancellation.cancel)
-
-    async def _watch(
-        self, receive: Receive, cancellation: Cancellation, scope: anyio.CancelScope
-    ) -> None:
-        """Cancels the work when the client disconnects."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        await self._cancel(cancellation.cancel)
-        scope.cancel()
-
-    async def _cancel(self, act: Callable[[], None]) -> None:
-        with anyio.CancelScope(shield=True):
-            await run_sync(act, limiter=self._cancelling)
 
     async def _started(self, work: Callable[[], Answer], kind: str) -> Answer:
         """The response, unless all threads stay busy."""
         try:
-            with anyio.fail_after(self._wait_seconds):
-                await self._working.acquire()
-        except TimeoutError:
-            failure = Busy(
-                f"{THREADS} requests have been in progress for {self._wait_seconds:g} s. Try again "
-                "in a moment."
-            )
-            return refused(failure, kind)
-        try:
-            return await run_sync(work, limiter=self._threads)
-        finally:
-            self._working.release()
+            return await self._sending.work(work)
+        except ThreadsBusy as busy:
+            return refused(Busy(str(busy)), kind)
 
     def _answer(
         self, asked: HttpQuery, principal: Principal, cancellation: Cancellation, method: str
@@ -173,38 +136,8 @@ class _Endpoint:
         return Answer(reply.status, reply.kind, [reply.content])
 
     async def _send(self, answer: Answer, send: Send) -> None:
-        pieces = answer.body
         headers = {"content-type": _content_type(answer.kind), **answer.headers}
-        is_complete = isinstance(pieces, list)
-        if is_complete:
-            headers["content-length"] = str(sum(map(len, pieces)))
-        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-        iterator = iter(pieces)
-        try:
-            while (piece := await self._next(iterator, is_complete=is_complete)) is not None:
-                if piece:
-                    with anyio.fail_after(self._stall_seconds):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except GraphQLFailure as failure:
-            # The connection is closed without an end, so that no client takes the part for the
-            # whole.
-            logger.warning("A response over HTTP was aborted: %s", failure)
-        except TimeoutError:
-            logger.warning(
-                "A response over HTTP was not read for %g s and is aborted.", self._stall_seconds
-            )
-        finally:
-            close = getattr(pieces, "close", None)
-            if close:
-                await self._cancel(close)
-
-    async def _next(self, pieces: Iterator[bytes], *, is_complete: bool) -> bytes | None:
-        if is_complete:
-            return next(pieces, None)
-        async with self._working:
-            return await run_sync(next, pieces, None, limiter=self._threads)
+        await self._sending.send(answer.status, headers, answer.body, send)
 
 
 def _content_type(kind: str) -> str:

@@ -43,7 +43,7 @@ def json_answer(fields: Iterator[bytes], kind: str) -> Answer:
     """The JSON response with the members of `data`."""
     body = _with_errors(fields)
     try:
-        return Answer(200, kind, _started(body))
+        return Answer(200, kind, begun(body))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
         status = _status(failure, kind) if _is_server_error(failure) else 200
@@ -57,7 +57,7 @@ def arrow_answer(
 ) -> Answer:
     """The response as an Arrow stream."""
     try:
-        return Answer(200, ARROW, _started(ipc_stream(schema, batches, options)))
+        return Answer(200, ARROW, begun(ipc_stream(schema, batches, options)))
     except GraphQLFailure as failure:
         content = _encoded({"errors": failure.formatted(), "data": None})
         return Answer(_status(failure, ARROW), JSON, [content], _headers(failure))
@@ -78,7 +78,7 @@ def _with_errors(fields: Iterator[bytes]) -> Iterator[bytes]:
     yield b"}}"
 
 
-def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same pieces, the first of which have been produced."""
     first: list[bytes] = []
     size = 0

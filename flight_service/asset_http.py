@@ -1,0 +1,230 @@
+"""`GET /assets` and `GET /assets/{key}`: the rows of an asset as JSON or as an Arrow stream.
+
+A response has an entity tag. A client that sends it back (`If-None-Match`) gets 304 without content
+until rows may have changed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from flight_service.asset_versions import version_of
+from flight_service.assets import Asset, AssetFlights
+from flight_service.authentication import Principal, authenticate
+from flight_service.cancellation import Cancellation
+from flight_service.compression import HEADER, write_options
+from flight_service.errors import (
+    InvalidRequest,
+    ServiceError,
+    Unauthenticated,
+    as_flight_error,
+    client_message,
+    sentence_of,
+)
+from flight_service.graphql.arrow.result_types import result_fields
+from flight_service.graphql.arrow.to_json import rows_text
+from flight_service.graphql.transport.response import ARROW, begun, ipc_stream
+from flight_service.http_streams import Streaming, ThreadsBusy
+from flight_service.limits import StreamLimits
+from flight_service.monitoring.calls import current
+from flight_service.tickets import explained
+from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.planes import PlaneError
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import LogError
+
+JSON = "application/json"
+FORMATS = ("json", "arrow")
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """A response: its content in pieces, and its headers."""
+
+    status: int
+    pieces: Iterable[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def asset_routes(
+    assets: AssetFlights, settings: Settings, limits: StreamLimits
+) -> tuple[Route, ...]:
+    """The list of assets, and the rows of each."""
+    endpoint = _Endpoint(assets, settings, limits)
+    return Route("/assets", endpoint), Route("/assets/{key:path}", endpoint)
+
+
+class _Endpoint:
+    """The ASGI application behind the routes."""
+
+    def __init__(self, assets: AssetFlights, settings: Settings, limits: StreamLimits) -> None:
+        self._assets, self._settings, self._limits = assets, settings, limits
+        self._sending = Streaming(
+            wait_seconds=settings.graphql_wait_seconds,
+            stall_seconds=settings.graphql_stall_seconds,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        end: Callable[[], None] = lambda: None  # noqa: E731
+        async with self._sending.cancellation(receive) as cancellation:
+            try:
+                if request.method not in ("GET", "HEAD"):
+                    raise _NotAllowed("Assets are read with GET.")
+                principal = authenticate(request.headers.get("authorization"), self._settings)
+                end = self._limits.begin(principal)
+                response = await self._sending.work(
+                    lambda: self._answered(request, principal, cancellation)
+                )
+            except Exception as error:
+                response = _failed(error)
+            try:
+                await self._sending.send(response.status, response.headers, response.pieces, send)
+            finally:
+                end()
+
+    def _answered(
+        self, request: Request, principal: Principal, cancellation: Cancellation
+    ) -> _Response:
+        key = request.path_params.get("key")
+        if key is None:
+            return _Response(200, [msgspec.json.encode(self._listed(principal))], _TYPE[JSON])
+        parameters = dict(request.query_params)
+        options = write_options(request.headers.get(HEADER))
+        is_arrow = _is_arrow(parameters.pop("format", None), request.headers.get("accept"))
+        ticket = _ticket(key, parameters)
+        flight = self._assets.resolve(ticket, principal)
+        # The version is asked for before the rows, which may be newer but never older.
+        version = version_of(ticket.asset, self._settings)
+        headers = {
+            **_TYPE[ARROW if is_arrow else JSON],
+            "vary": f"accept, authorization, {HEADER}",
+            "cache-control": "private, no-cache",
+        }
+        if version is not None:
+            tag = _tag(version, ticket, principal, is_arrow, options)
+            headers["etag"] = tag
+            if _matches(request.headers.get("if-none-match"), tag):
+                return _Response(304, [], headers)
+        if request.method == "HEAD":
+            return _Response(200, [], headers)
+        batches = _counted(flight.stream(cancellation))
+        pieces = (
+            ipc_stream(flight.schema, batches, options)
+            if is_arrow
+            else _json(flight.schema, batches)
+        )
+        return _Response(200, begun(pieces), headers)
+
+    def _listed(self, principal: Principal) -> list[dict[str, Any]]:
+        listed = [listed.ticket for listed in self._assets.listing(principal)]
+        return [
+            {
+                "asset": ticket.asset,
+                "description": BY_KEY[ticket.asset].description,
+                "columns": [
+                    {"name": column.name, "type": str(column.type), "nullable": column.nullable}
+                    for column in self._assets.resolve(ticket, principal).schema
+                ],
+            }
+            for ticket in listed
+            if isinstance(ticket, Asset)
+        ]
+
+
+_TYPE = {
+    JSON: {"content-type": f"{JSON}; charset=utf-8"},
+    ARROW: {"content-type": ARROW},
+}
+
+
+class _NotAllowed(Exception):
+    """The method is not one of those that read."""
+
+
+def _failed(error: Exception) -> _Response:
+    headers: dict[str, str] = {}
+    match error:
+        case _NotAllowed():
+            status, message, headers = 405, str(error), {"allow": "GET, HEAD"}
+        case Unauthenticated():
+            status, message, headers = 401, str(error), {"www-authenticate": "Bearer"}
+        case ServiceError():
+            status, message = error.status.http, str(error)
+        case PlaneError() | LogError():
+            status, message = 503, client_message(error)
+        case ThreadsBusy():
+            status, message = 503, str(error)
+        case _:
+            status, message = 500, sentence_of(as_flight_error(error))
+    if status == 503:
+        headers = {"retry-after": "1"}
+    content = msgspec.json.encode({"errors": [{"message": message}]})
+    return _Response(status, [content], {**_TYPE[JSON], **headers})
+
+
+def _ticket(key: str, parameters: dict[str, str]) -> Asset:
+    columns = parameters.pop("columns", None)
+    given: dict[str, Any] = {**parameters, "type": Asset.__name__, "asset": key}
+    if columns is not None:
+        given["columns"] = columns.split(",")
+    try:
+        return msgspec.convert(given, Asset, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(explained(error, Asset).replace("ticket", "request")) from error
+
+
+def _is_arrow(format: str | None, accept: str | None) -> bool:
+    if format not in (None, *FORMATS):
+        raise InvalidRequest(f"The parameter format is one of {', '.join(FORMATS)}.")
+    return format == "arrow" or (format is None and ARROW in (accept or ""))
+
+
+def _tag(
+    version: str,
+    ticket: Asset,
+    principal: Principal,
+    is_arrow: bool,
+    options: pa.ipc.IpcWriteOptions,
+) -> str:
+    """The entity tag. It is weak: a proxy may compress what it stands for."""
+    parts = (version, ticket.encode(), principal.subject, principal.tenant, is_arrow)
+    text = repr((*parts, sorted(principal.scopes), str(options.compression)))
+    return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def _matches(given: str | None, tag: str) -> bool:
+    known = [one.strip().removeprefix("W/") for one in (given or "").split(",")]
+    return "*" in known or tag.removeprefix("W/") in known
+
+
+def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    call = current.get()
+    try:
+        for batch in batches:
+            if call:
+                call.count_rows(batch.num_rows)
+            yield batch
+    finally:
+        close = getattr(batches, "close", None)
+        if close:
+            close()
+
+
+def _json(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    """The rows as a JSON array of objects, batch by batch."""
+    fields = result_fields(schema)
+    yield b"["
+    separator = b""
+    for batch in batches:
+        if batch.num_rows:
+            yield separator + rows_text(batch, fields).to_pybytes()
+            separator = b","
+    yield b"]"
