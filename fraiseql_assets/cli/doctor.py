@@ -75,18 +75,30 @@ def _log(settings: Settings) -> Iterator[Finding]:
                     f"{server.max_payload:,} bytes; Arrow batches are split to fit. "
                     "8 MiB is advised: set max_payload in the server's configuration.",
                 )
-            dead_letters = log.count_dead_letters()
-            yield Finding(
-                f"stream {settings.dead_letter_stream}",
-                "warning" if dead_letters else "ok",
-                f"{dead_letters:,} dead-letter messages",
-            )
-            log.probe_write()
-            yield Finding("NATS store", "ok", f"takes writes{_room()}")
-        for dataset in DATASETS.values():
-            yield from _stream(settings, dataset)
+            yield _dead_letters(log, settings)
+            yield _store(log)
     except LogError as error:
         yield Finding("NATS", "wrong", str(error))
+        return
+    for dataset in DATASETS.values():
+        yield from _stream(settings, dataset)
+
+
+def _dead_letters(log: Log, settings: Settings) -> Finding:
+    what = f"stream {settings.dead_letter_stream}"
+    try:
+        count = log.count_dead_letters()
+    except LogError as error:
+        return Finding(what, "wrong", str(error))
+    return Finding(what, "warning" if count else "ok", f"{count:,} dead-letter messages")
+
+
+def _store(log: Log) -> Finding:
+    try:
+        log.probe_write()
+    except LogError as error:
+        return Finding("NATS store", "wrong", str(error))
+    return Finding("NATS store", "ok", f"takes writes{_room()}")
 
 
 def _room() -> str:
@@ -97,11 +109,15 @@ def _room() -> str:
 
 
 def _stream(settings: Settings, dataset: Dataset) -> Iterator[Finding]:
-    with Log(settings, name="fraiseql-assets doctor", dataset=dataset) as log:
-        for misfit in log.misfits():
-            if not misfit.fatal:
-                yield Finding(f"stream {log.stream}", "warning", str(misfit))
-        yield Finding(f"stream {log.stream}", "ok", f"{log.bounds().messages:,} messages")
+    what = f"stream {dataset.stream(settings)}"
+    try:
+        with Log(settings, name="fraiseql-assets doctor", dataset=dataset) as log:
+            for misfit in log.misfits():
+                if not misfit.fatal:
+                    yield Finding(what, "warning", str(misfit))
+            yield Finding(what, "ok", f"{log.bounds().messages:,} messages")
+    except LogError as error:
+        yield Finding(what, "wrong", str(error))
 
 
 def _plane(plane: Plane) -> Iterator[Finding]:

@@ -297,4 +297,4 @@ def _identity(principal: Principal) -> tuple[Any, ...]:
 
 
 def _estimate(plan: str) -> int:
-    return int(msgspec.json.decode(plan)[0]["StatementPlan"]["StatementPlan Rows"])
+    return int(msgspec.json.decode(plan)[0]["Plan"]["Plan Rows"])
