@@ -24,6 +24,15 @@ from fraiseql_assets.operational.availability import (
     closed_day,
 )
 from fraiseql_assets.operational.bodies import Body, bodies, document_ids
+from fraiseql_assets.operational.bulk_answers import (
+    ANSWER,
+    CLOSED,
+    INDEX_GONE,
+    NDJSON,
+    REFUSED,
+    TRY_AGAIN,
+    reason_of,
+)
 from fraiseql_assets.operational.client import one_line, translated
 from fraiseql_assets.operational.documents import documents_of
 from fraiseql_assets.planes import Block, PlaneError, PlaneUnavailable, Written
@@ -41,27 +50,6 @@ SENDERS = 2
 PAGE = 10_000
 """Events that are looked up together."""
 LOG_POSITION = ("stream_seq", "stream_row")
-
-_NDJSON = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
-_ANSWER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
-_TRY_AGAIN = (
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-)
-_REFUSED = (
-    "document_parsing_exception",
-    "illegal_argument_exception",
-    "mapper_parsing_exception",
-    "strict_dynamic_mapping_exception",
-    "x_content_parse_exception",
-)
-
-
-_CLOSED = "index_closed_exception"
-_INDEX_GONE = ("index_not_found_exception", "unavailable_shards_exception")
 
 
 class _NoRoom(PlaneUnavailable):
@@ -218,16 +206,16 @@ class Writer:
                 outcome.rows += 1
             elif status == HTTPStatus.CONFLICT:
                 outcome.there.append(first + row)
-            elif status in _TRY_AGAIN:
+            elif status in TRY_AGAIN:
                 again.append(row)
-                why = _reason(result)
-            elif kind in _REFUSED:
-                outcome.refused[first + row] = _reason(result)
-            elif kind == _CLOSED:
+                why = reason_of(result)
+            elif kind in REFUSED:
+                outcome.refused[first + row] = reason_of(result)
+            elif kind == CLOSED:
                 raise DayUnavailable(closed_day(self._index))
             else:
-                raise PlaneError(f"Elasticsearch refuses to write a document: {_reason(result)}")
-        if any(kind in why for kind in _INDEX_GONE):
+                raise PlaneError(f"Elasticsearch refuses to write a document: {reason_of(result)}")
+        if any(kind in why for kind in INDEX_GONE):
             # It is looked for, or made, anew; one that is there and not started is said to be so.
             with translated(self._settings):
                 self._index = self._target()
@@ -240,11 +228,11 @@ class Writer:
                     "POST",
                     "/_bulk",
                     params={
-                        "filter_path": _ANSWER,
+                        "filter_path": ANSWER,
                         "timeout": f"{STARTING_SECONDS}s",
                         **self._require_alias,
                     },
-                    headers=_NDJSON,
+                    headers=NDJSON,
                     body=part.payload(),
                 ).body
             except ApiError as error:
@@ -294,11 +282,3 @@ class Writer:
             reason=f"Elasticsearch refuses the {self._dataset.noun}: {reason}",
             row=row["stream_row"],
         )
-
-
-def _reason(result: dict[str, Any]) -> str:
-    """Why the server did not take an event, in one line."""
-    error = result.get("error") or {}
-    cause = (error.get("caused_by") or {}).get("reason")
-    said = f"{error.get('type')}: {error.get('reason')}"
-    return one_line(f"{said} ({cause})" if cause else said)
