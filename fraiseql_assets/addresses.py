@@ -1,4 +1,4 @@
-"""The address of a plane's server, as its setting has it."""
+"""The address of a plane's server, parsed from its setting."""
 
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 
 def without_credentials(url: str) -> str:
-    """A URL without its user and password, fit for a message."""
+    """A URL without user and password, safe to show in a message."""
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
@@ -15,19 +15,19 @@ def without_credentials(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where an HTTP server is, and as whom it is asked."""
+    """The address of an HTTP server, and the user for requests to it."""
 
     scheme: str
     host: str
     port: int
     path: str
-    """Without slashes at its ends."""
+    """The URL path, without leading and trailing slashes."""
     user: str | None = None
     password: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: SecretStr, *, port: int, tls_port: int) -> "ServerAddress":
-        """The address in a URL; `port` and `tls_port` are the server's usual ones."""
+        """The address in a URL; `port` and `tls_port` are the defaults."""
         parts = urlsplit(url.get_secret_value())
         return cls(
             scheme=parts.scheme,
@@ -40,7 +40,7 @@ class ServerAddress:
 
     @property
     def public(self) -> str:
-        """Without credentials and path, fit for a message."""
+        """The URL without credentials and path, safe to show in a message."""
         return f"{self.scheme}://{self.host}:{self.port}"
 
     @property

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One data asset as a person sees it."""
+    """One data asset, with its public names and descriptions."""
 
     key: str
     description: str
     kinds: tuple[str, ...]
     table: str
-    """What a person queries in the server: a table, view, alias or stream name."""
+    """The name for queries in the server: a table, view, alias or stream."""
     dataset: str = "events"
-    """The dataset of `fraiseql_assets.datasets` that it is made of."""
+    """The dataset of `fraiseql_assets.datasets` from which the asset is built."""
 
     @property
     def path(self) -> list[str]:
@@ -25,7 +25,7 @@ class Asset:
 
     @property
     def pool(self) -> str:
-        """The pool of its runs, of which one at a time writes to its plane."""
+        """The pool of its runs. Only one run of a pool writes to the plane at a time."""
         return self.plane if self.dataset == "events" else f"{self.plane}_{self.dataset}"
 
 

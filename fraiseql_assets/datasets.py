@@ -1,6 +1,6 @@
-"""The datasets that the log carries, events and GraphQL requests, and how they differ.
+"""The datasets in the log, events and GraphQL requests, and their differences.
 
-Planes, pipeline, sensors, assets and the Flight service take a dataset and treat all alike.
+Planes, pipeline, sensors, assets and the Flight service handle every dataset in the same way.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,28 +20,28 @@ from fraiseql_assets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Rows of one kind: a stream of the log, and an asset in each of its planes."""
+    """Rows of one kind, with a stream in the log and an asset in each plane."""
 
     name: str
-    """The second part of its assets' keys, and part of the names of its indices."""
+    """The second part of its asset keys, and part of its index names."""
     planes: tuple[str, ...]
     """The planes that hold it."""
     schema: pa.Schema = field(repr=False)
     descriptions: Mapping[str, str] = field(repr=False)
     """What each column of the schema means."""
     id_column: str
-    """What identifies a row, however often it is published in a day."""
+    """The column that identifies a row, even if it is published several times in a day."""
     decode_parts: Callable[[Messages], Iterator[Decoded]] = field(repr=False)
-    """Turns messages into record batches of `schema`, in stream order, and rejects."""
+    """Decodes messages into record batches of `schema`, in stream order, and rejects."""
     encode: Callable[[pa.RecordBatch, str], Iterator[Outgoing]] = field(repr=False)
-    """Turns rows into messages under a prefix of subjects, which decode to the same rows."""
+    """Encodes rows as messages with a subject prefix; decoding gives the same rows."""
     stream_setting: str
     prefix_setting: str
     retention_setting: str
 
     @property
     def noun(self) -> str:
-        """What one of its rows is called."""
+        """The noun for one row."""
         return self.name.removesuffix("s")
 
     def stream(self, settings: Settings) -> str:
@@ -49,11 +49,11 @@ class Dataset:
         return getattr(settings, self.stream_setting)
 
     def subject_prefix(self, settings: Settings) -> str:
-        """What the subjects of its messages begin with, as this project publishes them."""
+        """The subject prefix of messages that this project publishes."""
         return getattr(settings, self.prefix_setting)
 
     def retention_days(self, settings: Settings) -> int:
-        """How many days its planes keep it."""
+        """How many days the planes keep its rows."""
         return getattr(settings, self.retention_setting)
 
     def decode(self, messages: Messages) -> Decoded:
@@ -93,5 +93,5 @@ DATASETS = {dataset.name: dataset for dataset in (EVENTS, REQUESTS)}
 
 
 def dataset_of(stream: str, settings: Settings) -> Dataset:
-    """The dataset that a stream carries; a stream under an older name carries events."""
+    """The dataset of a stream. A stream with an older name carries events."""
     return REQUESTS if stream == REQUESTS.stream(settings) else EVENTS

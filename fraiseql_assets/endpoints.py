@@ -1,9 +1,9 @@
-"""Where a running local stack is: one small file, written by it, read by commands beside it.
+"""The addresses of a running local stack, in a file that it writes and other commands read.
 
-The addresses hold passwords, so only the file's owner can read it.
+The addresses contain passwords, so only the owner of the file can read it.
 
-The stack holds a lock on the file while it runs. A file that nobody holds is what a crash has left
-and counts for nothing.
+The stack holds a lock on the file while it runs. A file without a lock is left over from a crash
+and is ignored.
 """
 
 import os
@@ -16,18 +16,18 @@ NAME = "endpoints.env"
 
 @contextmanager
 def published(folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
-    """Makes addresses known in `folder` for the length of the block; yields the file."""
+    """Publishes addresses in a file in `folder` for the duration of the block; yields its path."""
     import fcntl
 
     path, unfinished = folder / NAME, folder / f"{NAME}.unfinished"
-    # What a crash has left may be anything, such as a link to another file.
+    # A leftover of a crash may be anything, such as a link to another file.
     unfinished.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with open(os.open(unfinished, flags, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.writelines(f"{name}={value}\n" for name, value in variables.items())
         file.flush()
-        # Whoever finds the file finds all of it, held.
+        # Readers only ever find a complete and locked file.
         unfinished.rename(path)
         try:
             yield path
@@ -36,7 +36,7 @@ def published(folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
 
 
 def of_running_stack(folder: Path) -> Path | None:
-    """The file with the addresses of the stack that runs on `folder`, if one does."""
+    """The file with the addresses of the stack in `folder`, or None if no stack runs there."""
     path = folder / NAME
     try:
         file = path.open()

@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Events that were erased on purpose: what no run and no rebuild writes again."""
+# (pyarrow.compute creates its functions at import, so a type checker cannot see them)
+"""Erased events, which no run and no rebuild writes again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ class Erasure:
 
     stream: str
     upto: int
-    """The log's last sequence when it was asked for: what is published later is not erased."""
+    """The last sequence of the log at the time of the request. Later events are not erased."""
     at: datetime
     event_id: str = ""
-    """The event's id; empty when an entity is named."""
+    """The id of the event; empty if an entity is erased."""
     entity_type: str = ""
     entity_id: str = ""
 
     @property
     def key(self) -> str:
-        """What makes it one erasure however often it is asked for."""
+        """Identifies the erasure; repeated requests have the same key."""
         return self.event_id or f"{self.entity_type}/{self.entity_id}"
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Erasure:
 
 
 def without_erased(batch: pa.RecordBatch, erasures: Sequence[Erasure]) -> pa.RecordBatch:
-    """The batch's events that are not erased; the batch itself when none is."""
+    """The events of a batch that are not erased; the batch itself if none is erased."""
     for erasure in erasures:
         found = erasure.matches(batch)
         if pc.any(found).as_py():

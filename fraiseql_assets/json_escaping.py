@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Texts of Arrow columns as JSON strings, whole columns at a time."""
+# (pyarrow.compute creates its functions at import, so a type checker cannot see them)
+"""Escapes string columns of Arrow for JSON, a whole column at a time."""
 
 import msgspec
 import pyarrow as pa
@@ -10,10 +10,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def escaped(texts: pa.StringArray) -> pa.StringArray:
-    """The texts as they stand between the quotes of a JSON string; null where they are null."""
+    """The texts escaped for use between the quotes of a JSON string. Nulls stay null."""
     values = value_buffer(texts)
     if _lowest(values) < 0x20:
-        # Control characters are rare and have each their own escape.
+        # Control characters are rare, and each has its own escape.
         lines = _encoder.encode_lines(texts.to_pylist()).split(b"\n")[:-1]
         quoted = pa.array(lines, pa.binary()).cast(pa.utf8())
         inside = pc.utf8_slice_codeunits(quoted, 1, -1)
@@ -27,14 +27,14 @@ def escaped(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _lowest(values: pa.Buffer) -> int:
-    """The lowest of the bytes."""
+    """The lowest byte of a buffer."""
     if not values.size:
         return 0xFF
     return pc.min(pa.Array.from_buffers(pa.uint8(), values.size, [None, values])).as_py()
 
 
 def value_buffer(texts: pa.StringArray) -> pa.Buffer:
-    """The bytes of all the texts, one after the other."""
+    """The concatenated bytes of all texts."""
     _, offsets, data = texts.buffers()
     if data is None or not len(texts):
         return pa.py_buffer(b"")

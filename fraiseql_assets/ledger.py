@@ -1,4 +1,4 @@
-"""What both planes' ledgers share: entries as rows, and which of them are in force."""
+"""Shared by the ledgers of both planes: entries as rows, and which entries are valid."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -9,7 +9,7 @@ from fraiseql_assets.ranges import SequenceRange
 
 
 def row_of(entry: LedgerEntry) -> dict[str, Any]:
-    """An entry's fields under the names that they have in both servers."""
+    """The fields of an entry, with their column names in both servers."""
     return {
         "stream": entry.stream,
         "first": entry.range.first,
@@ -17,7 +17,7 @@ def row_of(entry: LedgerEntry) -> dict[str, Any]:
         "day": entry.day,
         "kind": entry.kind,
         "state": entry.state,
-        # The column's name since the first release; a schema only grows.
+        # The column has had this name since the first release; columns are never renamed.
         "cut": str(entry.batching),
         "attempt": entry.attempt,
         "run_id": entry.run_id,
@@ -31,7 +31,7 @@ def row_of(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def entry_of(row: Mapping[str, Any], *, day: date, at: datetime) -> LedgerEntry:
-    """The entry of a row; day and time come as each server's client returns them."""
+    """The entry in a row, with the day and time that the client of the server returned."""
     return LedgerEntry(
         stream=row["stream"],
         range=SequenceRange(row["first"], row["last"]),
@@ -51,10 +51,10 @@ def entry_of(row: Mapping[str, Any], *, day: date, at: datetime) -> LedgerEntry:
 
 
 def require_ranges_covered(replacement: LedgerEntry, others: Iterable[LedgerEntry]) -> None:
-    """Returns when a day's replacement covers every range that is committed of the day.
+    """Returns if the replacement of a day covers every committed range of the day.
 
     Raises:
-        PlaneError: it would lose ranges that were committed while it was built.
+        PlaneError: the replacement would lose ranges that were committed while it was built.
     """
     outside = [
         str(other.range)
@@ -69,11 +69,11 @@ def require_ranges_covered(replacement: LedgerEntry, others: Iterable[LedgerEntr
 
 
 def require_rows_held(replacement: LedgerEntry, held: int) -> None:
-    """Returns when a day's replacement holds as many events as were written to it.
+    """Returns if the replacement of a day holds as many events as were written to it.
 
     Raises:
-        PlaneError: another run uses the same staging area, or the server lost what it had
-            acknowledged.
+        PlaneError: another run uses the same staging area, or the server lost acknowledged
+            data.
     """
     if held != replacement.rows:
         raise PlaneError(
@@ -83,10 +83,10 @@ def require_rows_held(replacement: LedgerEntry, held: int) -> None:
 
 
 def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """A ledger's entries without those that others superseded: ranges that a later committed entry
-    covers, and ranges that were begun before their day was replaced.
+    """The entries of a ledger that are not superseded. Superseded are ranges that a later committed
+    entry covers, and ranges that were begun before their day was replaced.
 
-    Whoever records the later entry deletes them; a run that is killed before leaves them behind.
+    The run that records the later entry deletes them. If it is killed before that, they remain.
     """
     found = list(entries)
     replaced_at: dict[tuple[str, date], datetime] = {}
@@ -108,7 +108,7 @@ def in_force(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
 
 
 def _covered(entries: list[LedgerEntry]) -> set[int]:
-    """The numbers of committed entries that a later committed entry covers."""
+    """The indices of committed entries that a later committed entry covers."""
     covered: set[int] = set()
     widest: dict[tuple[str, date], LedgerEntry] = {}
     committed = [(n, entry) for n, entry in enumerate(entries) if entry.state == "committed"]

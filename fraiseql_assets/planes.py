@@ -1,7 +1,7 @@
-"""What a plane promises to the pipeline that fills it and to the service that reads it.
+"""The interface of a plane for the pipeline that fills it and the service that reads it.
 
 Two planes implement these protocols, `analytics` over ClickHouse and `operational` over
-Elasticsearch. They know datasets and ranges, never each other; one contract suite runs on both.
+Elasticsearch. They know datasets and ranges, but not each other. One contract suite tests both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from fraiseql_assets.ranges import SequenceRange
 
 
 class PlaneError(Exception):
-    """A plane could not do what was asked; the message says which, what and what to do."""
+    """A request to a plane failed; the message says which plane, what failed and what to do."""
 
 
 class PlaneUnavailable(PlaneError):
@@ -40,8 +40,7 @@ class PlaneOff(PlaneError):
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How a range is divided into blocks: the same range with the same batching gives the same
-    blocks."""
+    """How a range is divided into blocks. The same range and batching give the same blocks."""
 
     batch_messages: int
     batch_bytes: int
@@ -61,8 +60,8 @@ class LedgerEntry:
     """A range of the log in a plane's ledger.
 
     A range is *begun* before its first block is written and *committed* after its last. A range
-    begun and not committed is asked for again with exactly its own bounds and batching. A whole
-    partition is begun just before its replacement is swapped in; begun and not committed, it is
+    that was begun and not committed is requested again with the same bounds and batching. A whole
+    partition is begun just before its replacement is swapped in. If it is not committed, it is
     rebuilt again.
     """
 
@@ -82,8 +81,8 @@ class LedgerEntry:
     dead_letters: int = 0
     kind: Literal["range", "partition"] = "range"
     source: str = "log"
-    """Where the rows came from: `log`, the other plane's name where the log no longer had them, or
-    both, joined by `+`."""
+    """Where the rows came from: `log`, or the name of the other plane if the log no longer had
+    them, or both, joined by `+`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +94,29 @@ class Block:
     range: SequenceRange
     day: date
     number: int
-    """Its number in the range, from 0."""
+    """The UTC day of its rows, by the time when the log stored them."""
     token: str
-    """The same for the same block in every attempt, and for no other block. Opaque."""
+    """Identifies the block; it is the same in every attempt. Opaque."""
     replay: bool = False
-    """Rows that a run could not write and that are written after it: those that the day holds by
-    now, from their own log position, are left as they are."""
+    """The rows are replayed after a run could not write them. Rows that the day now holds from the
+    same log position are not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of one block."""
+    """The result of writing one block."""
 
     rows: int
-    """Rows that the plane holds of this block after the call, whether this call wrote them or an
-    earlier attempt did."""
+    """Rows of this block that the plane holds after the call, written by this call or by an
+    earlier attempt."""
     duplicates: int
-    """Rows left out since the day already holds a row of that id."""
+    """Rows left out because the day already holds a row with the same id."""
     refused: list[Reject]
-    """Rows that the plane will never take; they go to the dead letters."""
+    """Rows that the plane rejects permanently; they are stored as dead-letter messages."""
 
 
 class Replacement(Protocol):
-    """A partition being rebuilt beside the live one, which readers go on seeing until `swap`."""
+    """A partition that is being rebuilt. Readers see the live partition until `swap`."""
 
     def write(self, block: Block) -> Written:
         """Adds a block to the new partition."""
@@ -128,22 +127,22 @@ class Replacement(Protocol):
         ...
 
     def missing(self, most: int) -> list[str]:
-        """The ids of up to `most` rows that the live partition holds and this one lacks."""
+        """The ids of up to `most` rows that are in the live partition and not in this one."""
         ...
 
     def swap(self, entry: LedgerEntry) -> None:
-        """Replaces the live partition by the new one, atomically for readers, and records `entry`
-        as the day's one committed range."""
+        """Replaces the live partition with the new one, atomically for readers, and records `entry`
+        as the only committed range of the day."""
         ...
 
     def abandon(self) -> None:
-        """Drops what was built; the live partition stays."""
+        """Drops the new partition; the live partition is unchanged."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DayCounts:
-    """What a plane holds of one day, counted from the rows themselves."""
+    """What a plane holds for one day, counted from the rows."""
 
     rows: int
     distinct_ids: int
@@ -158,20 +157,21 @@ class Plane(Protocol):
     dataset: Dataset
 
     def ping(self) -> None:
-        """Returns when the server answers and is set up.
+        """Returns if the server answers and is set up.
 
         Raises:
-            PlaneUnavailable: it does not answer in the probe time, or refuses the credentials.
+            PlaneUnavailable: it does not answer within the probe timeout, or refuses the
+                credentials.
             PlaneNotSetUp: it answers, but the tables or indices are missing.
         """
         ...
 
     def describe(self) -> str:
-        """Where the server is and which version it has, in a few words."""
+        """A short description of the server: its address and version."""
         ...
 
     def setup(self) -> list[str]:
-        """Creates or migrates what the plane needs; idempotent. Returns what it did, in lines."""
+        """Creates or migrates what the plane needs; idempotent. Returns what was done, as lines."""
         ...
 
     def ledger(self, stream: str, day: date | None = None) -> list[LedgerEntry]:
@@ -179,12 +179,12 @@ class Plane(Protocol):
         ...
 
     def record(self, entry: LedgerEntry) -> None:
-        """Writes an entry over an older one of the same range; durable when it returns."""
+        """Writes an entry, which replaces an older one of the same range. Durable on return."""
         ...
 
     def compact(self, entry: LedgerEntry) -> None:
         """Records `entry` and deletes the committed entries of its day that it covers. If the
-        process dies in between, these are ignored."""
+        process dies in between, the covered entries are ignored."""
         ...
 
     def write(self, block: Block) -> Written:
@@ -196,29 +196,29 @@ class Plane(Protocol):
         ...
 
     def count(self, day: date, *, distinct: bool = True) -> DayCounts:
-        """Counts a day's rows; without `distinct`, which costs most of the time, its ids are taken
-        to be as many."""
+        """Counts the rows of a day. Without `distinct`, which takes most of the time, all ids are
+        assumed to be distinct."""
         ...
 
     def events(self, day: date, last: int) -> Iterator[pa.RecordBatch]:
-        """A day's rows up to the sequence `last`, in the log's order, in record batches of the
-        dataset's schema: what a rebuild takes where the log is incomplete."""
+        """Yields a day's rows up to the sequence `last`, in log order, in record batches of the
+        dataset's schema. A rebuild uses them where the log is incomplete."""
         ...
 
     def record_erasure(self, erasure: Erasure) -> None:
-        """Records that events are erased, before they are removed; durable when it returns."""
+        """Records an erasure before the events are removed. Durable on return."""
         ...
 
     def erasures(self, stream: str) -> list[Erasure]:
-        """Every erasure that was recorded."""
+        """All recorded erasures."""
         ...
 
     def erased_days(self, erasure: Erasure) -> list[date]:
-        """The days that hold events of an erasure."""
+        """The days that hold events matched by an erasure."""
         ...
 
     def enforce_retention(self, today: date) -> list[str]:
-        """Drops what is past its retention, where the server does not do so itself."""
+        """Drops expired data that the server does not drop by itself."""
         ...
 
     def close(self) -> None: ...
@@ -226,7 +226,7 @@ class Plane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PartitionStats:
-    """One partition of an asset as its plane holds it."""
+    """Statistics of one partition of an asset in its plane."""
 
     day: date
     rows: int
@@ -235,23 +235,23 @@ class PartitionStats:
 
 
 class AssetReader(Protocol):
-    """The reading side of a plane: its public readers. Thread-safe."""
+    """The reading side of a plane. Thread-safe."""
 
     def assets(self) -> Sequence[str]:
         """The asset keys it serves, such as `analytics/events`."""
         ...
 
     def schema(self, asset: str) -> pa.Schema:
-        """The asset's Arrow schema; what `batches` yields is identical to it."""
+        """The Arrow schema of an asset. `batches` yields exactly this schema."""
         ...
 
     def partitions(self, asset: str) -> list[PartitionStats]:
-        """The partitions that hold rows, ascending by day: of an aggregate those whose events were
-        stored on the day."""
+        """The partitions that hold rows, ascending by day. For an aggregate, the day is the one on
+        which its events were stored."""
         ...
 
     def rows(self, asset: str, days: Sequence[date] | None) -> int:
-        """How many rows `batches` yields of some days, or of all."""
+        """The number of rows that `batches` yields for the given days, or for all."""
         ...
 
     def batches(
@@ -264,12 +264,13 @@ class AssetReader(Protocol):
         end: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Streams an asset, of some partitions or of all, in record batches of its schema.
+        """Streams an asset in record batches of its schema, for some partitions or for all.
 
         Rows of an aggregate are merged over the partitions.
 
-        `entity_type`, `start` (included) and `end` (excluded, both by the events' own timestamp)
-        narrow the `…/events` assets. Closing the iterator ends the query on the server.
+        `entity_type`, `start` (inclusive) and `end` (exclusive) filter the `…/events` assets; both
+        times apply to the events' own timestamps. Closing the iterator cancels the query on the
+        server.
 
         Raises:
             PlaneUnavailable: the server cannot be reached.
@@ -278,5 +279,5 @@ class AssetReader(Protocol):
 
 
 def committed_ranges(entries: Iterable[LedgerEntry]) -> list[SequenceRange]:
-    """The ranges that are committed in a ledger."""
+    """The committed ranges of a ledger."""
     return [entry.range for entry in entries if entry.state == "committed"]

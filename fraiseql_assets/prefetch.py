@@ -1,4 +1,4 @@
-"""Running an iterator ahead of its consumer, in a thread, with a bounded queue between them."""
+"""Runs an iterator ahead of its consumer, in a thread, with a bounded queue between them."""
 
 import queue
 import threading
@@ -12,11 +12,11 @@ _END = object()
 def prefetch(
     items: Iterable[T], *, ahead: int, cancel: Callable[[], None] = lambda: None
 ) -> Generator[T]:
-    """Yields `items` in order, up to `ahead` of them computed before they are asked for.
+    """Yields `items` in order. Up to `ahead` of them are computed in advance.
 
-    An error of the iterator is raised where its item would have been. Closing the generator stops
-    the thread at the next item and closes the iterator; `cancel` is called before, to end a wait
-    for that item.
+    An error of the iterator is raised in place of the item. Closing the generator calls `cancel`,
+    which should end a wait for the next item, then stops the thread at the next item and closes
+    the iterator.
     """
     ready: queue.Queue[Any] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()

@@ -1,4 +1,4 @@
-"""Sequence ranges of the log: the arithmetic of what is there, what is done, and what is next."""
+"""Sequence ranges of the log, and arithmetic with them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class SequenceRange:
-    """The JetStream sequences `first` to `last`, both included."""
+    """The JetStream sequences `first` to `last`, inclusive."""
 
     first: int
     last: int
@@ -26,7 +26,7 @@ class SequenceRange:
         """The range written as `first-last`.
 
         Raises:
-            ValueError: when the text is something else.
+            ValueError: the text is not a range.
         """
         first, dash, last = text.partition("-")
         if not (text.isascii() and dash and first.isdigit() and last.isdigit()):
@@ -41,7 +41,7 @@ class SequenceRange:
 
 
 def merge(ranges: Iterable[SequenceRange]) -> list[SequenceRange]:
-    """The same sequences in as few ranges as can be, ascending."""
+    """The same sequences in as few ranges as possible, ascending."""
     merged: list[SequenceRange] = []
     for item in sorted(ranges):
         if merged and item.first <= merged[-1].last + 1:
@@ -53,7 +53,7 @@ def merge(ranges: Iterable[SequenceRange]) -> list[SequenceRange]:
 
 
 def subtract(whole: SequenceRange, taken: Iterable[SequenceRange]) -> list[SequenceRange]:
-    """What of `whole` is in none of `taken`, ascending."""
+    """The parts of `whole` that are not in `taken`, ascending."""
     left: list[SequenceRange] = []
     first = whole.first
     for item in merge(taken):

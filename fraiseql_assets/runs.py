@@ -1,4 +1,4 @@
-"""What a sensor and the run that it requests agree on: the run's configuration and its tags."""
+"""Shared by sensors and the runs that they request: run configuration and tags."""
 
 import time
 
@@ -13,10 +13,10 @@ RANGE_TAG = "fraiseql/range"
 WORKER_TAG = ".fraiseql/worker"
 """The process that works on the run. Dagster's UI hides tags that begin with a dot."""
 FOLLOW_TAG = ".fraiseql/keeps-going"
-"""Tells a run that keeps going from one that rebuilds a day."""
+"""Marks a long-running ingest, as opposed to a run that rebuilds a day."""
 PRIORITY_TAG = "dagster/priority"
 SENSOR_PRIORITY = -1
-"""Runs that a person asks for come first."""
+"""Lower than the default, so that runs requested by a person come first."""
 
 LIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -28,8 +28,8 @@ LIVE = [
 
 ROOM_EVERY_SECONDS = 300.0
 ROOM_SECONDS = 30.0
-"""A run of several pools starts when all of them are free. Each makes room for it only for so long,
-so that one whose run hangs does not hold up the others."""
+"""A run of several pools starts when all of them are free. Each pool stays free for it only this
+long at a time, so that a pool with a hanging run does not block the others."""
 
 
 def pools_of(run: dg.DagsterRun) -> set[str]:
@@ -45,7 +45,7 @@ def pools_of(run: dg.DagsterRun) -> set[str]:
 
 
 def waiting_run(instance: dg.DagsterInstance, pool: str, *, but: str = "") -> str | None:
-    """The id of a run that waits for a pool and is to be made room for; not the run `but`."""
+    """The id of a run, other than `but`, that waits for a pool and should get it now."""
     for record in instance.get_run_records(dg.RunsFilter(statuses=LIVE), limit=100):
         run, age = record.dagster_run, time.time() - record.create_timestamp.timestamp()
         pools = pools_of(run)

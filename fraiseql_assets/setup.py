@@ -1,4 +1,4 @@
-"""Everything that must be there before the first event: streams, tables, templates."""
+"""Creates everything that is needed before the first event: streams, tables, templates."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PLANES: tuple[Literal["analytics", "operational"], ...] = ("analytics", "operati
 
 
 def open_plane(name: str, settings: Settings, dataset: Dataset = EVENTS) -> Plane:
-    """The plane of this name for a dataset, unconnected until it is asked for something."""
+    """The plane of this name for a dataset. It connects on first use."""
     from fraiseql_assets.analytics.plane import AnalyticsPlane
     from fraiseql_assets.operational.plane import OperationalPlane
 
@@ -25,15 +25,14 @@ def open_plane(name: str, settings: Settings, dataset: Dataset = EVENTS) -> Plan
 
 
 def open_planes(settings: Settings, dataset: Dataset = EVENTS) -> Sequence[Plane]:
-    """The planes of a dataset that are switched on, unconnected until they are asked for
-    something."""
+    """The planes of a dataset that are switched on. They connect on first use."""
     on = [name for name in dataset.planes if settings.has_plane(name)]
     return [open_plane(name, settings, dataset) for name in on]
 
 
 def other_plane(plane: Plane, settings: Settings) -> Plane:
-    """The plane that a rebuild of `plane` takes rows from which the log has lost: the other one of
-    its dataset, or where there is none a second connection to `plane` itself."""
+    """The plane from which a rebuild of `plane` takes rows that the log has lost: the other plane
+    of its dataset, or a second connection to `plane` if there is no other."""
     names = [name for name in plane.dataset.planes if name != plane.name] or [plane.name]
     if settings.has_plane(names[0]):
         return open_plane(names[0], settings, plane.dataset)
@@ -41,7 +40,7 @@ def other_plane(plane: Plane, settings: Settings) -> Plane:
 
 
 class SwitchedOff:
-    """A plane that is switched off: it holds nothing, and can be asked for nothing else."""
+    """A plane that is switched off. It holds nothing and supports no other operations."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -56,7 +55,7 @@ class SwitchedOff:
 
 
 def setup_all(settings: Settings) -> list[str]:
-    """Creates or migrates the streams and the planes; idempotent. Returns what was done, in lines.
+    """Creates or migrates the streams and the planes; idempotent. Returns what was done, as lines.
 
     Raises:
         LogError: NATS cannot be reached or refuses.

@@ -1,9 +1,9 @@
-"""The sensors that keep the planes up with the log: one per plane and dataset, independent of each
-other.
+"""The sensors that keep the planes up to date with the log: one per plane and dataset, each
+independent of the others.
 
-A tick asks the log for its bounds and the plane for its ledger, and asks Dagster for one run over
-the oldest range that is in the log and in neither the ledger nor a live run. The ledger is the
-truth; run key and cursor are hints.
+A tick reads the bounds of the log and the ledger of the plane. It requests one run over the oldest
+range that is in the log and in neither the ledger nor an active run. The ledger is authoritative;
+run key and cursor are only hints.
 """
 
 import re
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 ROOT_RUN_TAG = "dagster/root_run_id"
 
 TICK_SECONDS = 4
-"""Dagster evaluates sensors every five seconds, sometimes a little early: with five here it would
-skip every other evaluation and tick every ten."""
+"""Dagster evaluates sensors every five seconds, sometimes slightly early. With an interval of five
+it would skip every other evaluation and tick every ten seconds."""
 REQUEST_SECONDS = 10.0
-"""How long a tick waits for an answer of its plane: one that hangs must not take the tick beyond
-the minute after which Dagster counts it as failed."""
+"""The request timeout of a tick for its plane. A hanging plane must not extend the tick beyond the
+minute after which Dagster counts it as failed."""
 FIRST_BACKOFF_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
 NEXT = "next"
-"""What a run takes that is requested before it is known what the log will hold."""
+"""The range tag of a run that is requested before its range is known."""
 RECENT = timedelta(minutes=15)
-"""How new an entry of another instance must be to be warned of."""
+"""The maximum age of a ledger entry that causes a warning about another instance."""
 
 
 @cache
 def plane_of_ticks(asset: Asset) -> "Plane":
-    """The asset's plane as a tick asks it; kept between ticks, since connecting costs more than
-    asking."""
+    """The plane of an asset for ticks. It is kept between ticks, because connecting costs more
+    than a query."""
     from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.setup import open_plane
 
@@ -60,7 +60,7 @@ def plane_of_ticks(asset: Asset) -> "Plane":
 
 
 def _with_short_timeout() -> "Settings":
-    """The settings, with less time for a request."""
+    """The settings with a shorter request timeout."""
     from fraiseql_assets.settings import get_settings
 
     settings = get_settings()
@@ -77,7 +77,7 @@ def events_sensor(
     first_day: date,
     status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
-    """The sensor that asks for runs of `job` until `asset` has caught up with the log."""
+    """The sensor that requests runs of `job` until `asset` has caught up with the log."""
 
     @dg.sensor(
         name=f"{'_'.join(asset.path)}_from_the_log",
@@ -152,7 +152,7 @@ def _tick(
         missing = uncommitted(bounds.first, bounds.last, entries)
         next_range = next_pending(log, missing, entries, most=settings.range_messages)
         lost = lost_unread(log.newest(), missing) if missing and not next_range else []
-    # A day that cannot be rebuilt now must not hold up what arrives.
+    # A day that cannot be rebuilt now must not delay new messages.
     work = [
         PendingRange(entry.range, entry.day, rebuild=True)
         for entry in unfinished_replacements(entries)
@@ -176,7 +176,7 @@ def _tick(
 
 
 def outside_partitions(day: date, first_day: date) -> str | None:
-    """Why no run can be asked for over a day, None when it has a partition."""
+    """Why no run can be requested for a day, or None if it has a partition."""
     if day > datetime.now(UTC).date():
         return (
             f"The next messages are of {day}, which has not begun here: the clock of NATS is "
@@ -193,7 +193,7 @@ def outside_partitions(day: date, first_day: date) -> str | None:
 def _other_instance(
     context: dg.SensorEvaluationContext, entries: "Sequence[LedgerEntry]"
 ) -> str | None:
-    """A warning when another Dagster instance feeds the plane."""
+    """A warning if another Dagster instance feeds the plane."""
     recent = [e for e in entries if datetime.now(UTC) - e.at < RECENT and is_run_id(e.run_id)]
     newest = max(recent, key=lambda entry: entry.at, default=None)
     if newest is None or context.instance.has_run(newest.run_id):
@@ -205,7 +205,7 @@ def _other_instance(
 
 
 def is_run_id(text: str) -> bool:
-    """Whether a ledger's entry was written by a run of Dagster."""
+    """Whether a ledger entry was written by a Dagster run."""
     return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
 
 
@@ -233,7 +233,7 @@ def _request(
 
 
 def _successor(asset: Asset, op: str, stream: str, live: dg.DagsterRun) -> dg.RunRequest:
-    """The run after one that has worked for long enough and makes room for it."""
+    """The request for the run that replaces a long-running one."""
     return dg.RunRequest(
         run_key=f"{asset.plane}:{stream}:after:{live.run_id}",
         partition_key=f"{datetime.now(UTC).date()}",
@@ -249,7 +249,7 @@ def _successor(asset: Asset, op: str, stream: str, live: dg.DagsterRun) -> dg.Ru
 
 
 def _is_due(live: dg.RunRecord, seconds: float) -> bool:
-    """Whether a run that keeps going has worked for so long."""
+    """Whether a long-running ingest has run for more than `seconds`."""
     return (
         FOLLOW_TAG in live.dagster_run.tags
         and live.dagster_run.status == dg.DagsterRunStatus.STARTED
@@ -259,7 +259,7 @@ def _is_due(live: dg.RunRecord, seconds: float) -> bool:
 
 
 def _live_run(instance: dg.DagsterInstance, plane: str, stream: str) -> dg.RunRecord | None:
-    """The newest run of this sensor that is queued or under way, if there is one."""
+    """The newest queued or active run of this sensor, if there is one."""
     tags = {PLANE_TAG: plane, STREAM_TAG: stream}
     found = instance.get_run_records(dg.RunsFilter(statuses=LIVE, tags=tags), limit=1)
     return found[0] if found else None
@@ -270,7 +270,7 @@ def _shown(run: dg.DagsterRun) -> str:
 
 
 def _is_live(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run, or one that Dagster has started instead of it, is under way."""
+    """Whether a run, or a run that Dagster started to retry it, is queued or active."""
     same = dg.RunsFilter(statuses=LIVE, run_ids=[run_id])
     instead = dg.RunsFilter(statuses=LIVE, tags={ROOT_RUN_TAG: run_id})
     return bool(instance.get_runs(same, limit=1) or instance.get_runs(instead, limit=1))
@@ -279,7 +279,7 @@ def _is_live(instance: dg.DagsterInstance, run_id: str) -> bool:
 def _backoff(
     instance: dg.DagsterInstance, plane: str, stream: str, pending: "PendingRange"
 ) -> tuple[int, float]:
-    """How often the range was tried, and how many seconds to let pass before the next try."""
+    """How often the range was tried, and how many seconds to wait before the next attempt."""
     tags = {PLANE_TAG: plane, STREAM_TAG: stream, RANGE_TAG: str(pending.range)}
     records = instance.get_run_records(dg.RunsFilter(tags=tags), limit=100)
     if not records:
@@ -288,6 +288,6 @@ def _backoff(
     ended = newest.end_time or newest.update_timestamp.replace(tzinfo=UTC).timestamp()
     pause = min(FIRST_BACKOFF_SECONDS * 2 ** (len(records) - 1), LONGEST_BACKOFF_SECONDS)
     if newest.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
-        # It did succeed, and the plane has lost it since: there is nothing to wait for.
+        # The run succeeded and the plane has lost the range since, so there is no need to wait.
         return len(records), 0.0
     return len(records), ended + pause - time.time()

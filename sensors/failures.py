@@ -1,4 +1,4 @@
-"""Telling about failed runs: in the log, and to a webhook where one is set."""
+"""Reports failed runs in the log, and to a webhook if one is set."""
 
 import requests
 from dagster import (
@@ -15,7 +15,7 @@ WEBHOOK_SECONDS = 10.0
 
 
 def failure_sensor(status: DefaultSensorStatus) -> SensorDefinition:
-    """The sensor that tells about each failed run, once."""
+    """The sensor that reports each failed run once."""
 
     @run_failure_sensor(
         name="failed_runs",
@@ -36,7 +36,7 @@ def failure_sensor(status: DefaultSensorStatus) -> SensorDefinition:
 
 
 def message_of(context: RunFailureSensorContext) -> dict[str, str]:
-    """What is told of a failed run: `text` is for a person, as chat services expect it."""
+    """The message about a failed run. `text` is readable text, as chat services expect."""
     run = context.dagster_run
     partition = run.tags.get("dagster/partition", "")
     failure = context.failure_event.message or "no message"

@@ -1,4 +1,4 @@
-"""What happens every night: yesterday is verified, and what is past its retention is deleted."""
+"""The nightly schedules: verify yesterday's partitions and delete expired data."""
 
 from datetime import UTC, timedelta
 
@@ -8,7 +8,7 @@ from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.runs import EventsConfig
 
 VERIFY_CRON = "30 0 * * *"
-"""By then the last events of the day have long been written."""
+"""By this time the last events of the day have been written."""
 RETENTION_CRON = "50 0 * * *"
 
 

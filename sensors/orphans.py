@@ -1,7 +1,7 @@
-"""Finding runs whose process is gone: a SIGKILLed code server cannot report its runs' end.
+"""Finds runs without a process: a SIGKILLed code server cannot report that its runs ended.
 
-Such a run would hold its plane's pool for ever. It is marked as failed, and what it had not
-committed is asked for again.
+Such a run would hold its plane's pool forever. It is marked as failed, and its uncommitted ranges
+are requested again.
 """
 
 import os
@@ -15,11 +15,11 @@ import psutil
 from fraiseql_assets.runs import WORKER_TAG
 
 CODE_SERVER_TAG = ".dagster/grpc_info"
-"""What Dagster says of a run that a code server executes in a process of its own."""
+"""The tag that Dagster sets on a run that a code server executes in a separate process."""
 
 TICK_SECONDS = 9
 UNTAGGED_SECONDS = 60.0
-"""How long a started run may take until it says which process works on it."""
+"""How long a started run may take to set the tag with its process."""
 UNDER_WAY = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -40,7 +40,7 @@ def orphan_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
 
 
 def mark_orphans(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Fails every run under way whose process on this host, or whose code server, is gone."""
+    """Fails every active run whose process on this host, or whose code server, no longer exists."""
     under_way = dg.RunsFilter(statuses=UNDER_WAY)
     served_since = psutil.Process().create_time()
     gone = [
@@ -59,16 +59,16 @@ def mark_orphans(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
-    """Whether the process of a run under way is known to be gone.
+    """Whether the process of an active run is known to have ended.
 
-    `served_since` is when the code server was started. Of a run on another host nothing is known;
-    that host's sensors or Dagster's run monitoring see to it.
+    `served_since` is when the code server was started. The state of a run on another host is
+    unknown; the sensors of that host or Dagster's run monitoring handle it.
     """
     tags = record.dagster_run.tags
     run_id, _, worker = tags.get(WORKER_TAG, "").partition("@")
     started = record.start_time or now
     if run_id != record.dagster_run.run_id:
-        # A code server's runs go with it: one not heard of since this one started was another's.
+        # Runs end with their code server: one without updates since this start had another server.
         heard_of = record.update_timestamp.replace(tzinfo=UTC).timestamp()
         is_forsaken = CODE_SERVER_TAG in tags and heard_of < served_since
         return is_forsaken or now - started > UNTAGGED_SECONDS
@@ -77,7 +77,7 @@ def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
 
 
 def _works(pid: int, started: float) -> bool:
-    """Whether the process runs and is as old as the run: process ids are used again."""
+    """Whether the process runs and is not newer than the run, because process ids are reused."""
     if pid == os.getpid():
         return True
     try:

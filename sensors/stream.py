@@ -1,4 +1,4 @@
-"""The logs in Dagster: their head, size and age, observed now and then."""
+"""Observes the logs at intervals: their head, size and age."""
 
 from datetime import UTC, datetime
 

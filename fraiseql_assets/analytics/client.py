@@ -1,4 +1,4 @@
-"""Talking to ClickHouse: the connection, the SQL files, and its errors as the plane's."""
+"""The ClickHouse client: connections, SQL files, and driver errors as plane errors."""
 
 import logging
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from fraiseql_assets.addresses import ServerAddress
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
-# What the client logs of an error is in the error too, which is reported once.
+# The client also logs its errors. They contain the same text and are reported once.
 logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
-# An unknown column is one that a newer release has added.
+# Code 47, an unknown column, means that a newer release has added the column.
 _NOT_SET_UP = ("Code: 60.", "Code: 81.", "Code: 47.")
 _REFUSED_CREDENTIALS = ("Code: 516.", "Code: 192.", "Code: 193.", "Code: 194.", "Code: 497.")
 _OVERLOADED = ("Code: 202.", "Code: 241.", "Code: 243.", "Code: 252.", "Code: 159.")
@@ -28,7 +28,7 @@ _OVERLOADED = ("Code: 202.", "Code: 241.", "Code: 243.", "Code: 252.", "Code: 15
 def sql(name: str, **names: object) -> str:
     """The statement in `sql/<name>.sql`, with `${…}` filled in.
 
-    Only names and numbers of the project's own go in here; values are bound as parameters.
+    Pass only the project's own names and numbers; bind values as parameters.
     """
     return Template(
         files("fraiseql_assets.analytics").joinpath("sql", f"{name}.sql").read_text()
@@ -41,7 +41,7 @@ def database_of(settings: Settings) -> str:
 
 
 def address(settings: Settings) -> str:
-    """Where ClickHouse is, without credentials."""
+    """The address of ClickHouse, without credentials."""
     return _address(settings).public
 
 
@@ -77,14 +77,14 @@ def connect(settings: Settings, *, timeout: float, database: str | None = None) 
 
 @contextmanager
 def translated(settings: Settings) -> Iterator[None]:
-    """Turns the driver's errors into the plane's, with where and what to do."""
+    """Turns driver errors into plane errors that name the server and the remedy."""
     where = f"ClickHouse at {address(settings)}"
     try:
         yield
     except DatabaseError as error:
         text = " ".join(str(error).split())
         if "Code: " not in text:
-            # The driver reports a failed connection so; it is no answer of the server.
+            # Without a code it is a failed connection, not a response of the server.
             raise _unanswered(where, text) from error
         if any(code in text for code in _REFUSED_CREDENTIALS):
             raise PlaneUnavailable(

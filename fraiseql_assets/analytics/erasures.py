@@ -1,4 +1,4 @@
-"""The erasures that ClickHouse records, and the days that they touch."""
+"""The erasures recorded in ClickHouse, and the days that they affect."""
 
 from datetime import UTC, date
 
@@ -24,13 +24,13 @@ def read_erasures(client: Client, stream: str) -> list[Erasure]:
 
 
 def write_erasure(client: Client, erasure: Erasure) -> None:
-    """Records an erasure over an older one of the same events."""
+    """Records an erasure. It replaces an older record of the same events."""
     row = [getattr(erasure, name) for name in COLUMNS]
     client.insert(ERASURES_TABLE, [row], column_names=COLUMNS, settings={"async_insert": 0})
 
 
 def erased_days(client: Client, erasure: Erasure) -> list[date]:
-    """The days that hold events of an erasure."""
+    """The days that hold events matched by an erasure."""
     parameters = {
         name: getattr(erasure, name) for name in ("upto", "event_id", "entity_type", "entity_id")
     }

@@ -1,4 +1,4 @@
-"""The plane's ledger: which ranges of the log are begun and committed in ClickHouse."""
+"""The plane's ledger: the begun and committed ranges of the log in ClickHouse."""
 
 from datetime import UTC, date
 
@@ -20,7 +20,7 @@ def read_ledger(client: Client, stream: str, day: date | None) -> list[LedgerEnt
 
 
 def write_entry(client: Client, entry: LedgerEntry) -> None:
-    """Writes an entry over an older one of the same range."""
+    """Writes an entry. It replaces an older entry of the same range."""
     row = row_of(entry)
     client.insert(
         LEDGER_TABLE, [list(row.values())], column_names=list(row), settings={"async_insert": 0}
@@ -28,7 +28,7 @@ def write_entry(client: Client, entry: LedgerEntry) -> None:
 
 
 def delete_others_of_day(client: Client, entry: LedgerEntry) -> None:
-    """Deletes the entries of the day that `entry` has replaced."""
+    """Deletes the entries of the day other than `entry`, which replaced them."""
     client.command(
         sql("delete_ledger_of_day"),
         parameters=_bounds(entry),
@@ -41,7 +41,7 @@ def delete_covered(client: Client, entry: LedgerEntry) -> None:
 
 
 def delete_entries_before(client: Client, day: date) -> int:
-    """Deletes the entries of the days before a day. Returns how many there were."""
+    """Deletes the entries of all days before a day. Returns their number."""
     parameters = {"day": day}
     found = client.query(sql("count_ledger_before"), parameters=parameters).result_rows[0][0]
     if found:

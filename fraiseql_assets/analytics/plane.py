@@ -1,4 +1,4 @@
-"""The analytics plane: what the pipeline asks of ClickHouse."""
+"""The analytics plane: ClickHouse as the pipeline uses it."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -27,7 +27,7 @@ from fraiseql_assets.settings import Settings
 
 
 class AnalyticsPlane:
-    """ClickHouse as a plane; see `fraiseql_assets.planes.Plane` for what each method promises."""
+    """ClickHouse as a plane; `fraiseql_assets.planes.Plane` documents the methods."""
 
     name = "analytics"
     dataset = EVENTS
@@ -95,13 +95,13 @@ class AnalyticsPlane:
         )
 
     def compare_aggregates(self, day: date) -> dict[str, int]:
-        """A day's events, counted from the raw rows (`events`) and by each aggregate."""
+        """The number of a day's events, from the raw rows (`events`) and from each aggregate."""
         with translated(self._settings):
             found = self._client.query(sql("compare_aggregates"), parameters={"day": day})
         return dict(zip(found.column_names, found.result_rows[0], strict=True))
 
     def aggregate_rows(self, day: date) -> dict[str, int]:
-        """How many rows each aggregate has of the events that were stored on a day."""
+        """How many rows each aggregate has for the events that were stored on a day."""
         with translated(self._settings):
             return {
                 aggregate.name: self._client.query(
@@ -124,7 +124,7 @@ class AnalyticsPlane:
             return erased_days(self._client, erasure)
 
     def enforce_retention(self, today: date) -> list[str]:
-        """Deletes the ledger's entries of expired days; the tables' TTL drops the rows."""
+        """Deletes the ledger entries of expired days. The TTL of the tables drops the rows."""
         oldest = today - timedelta(days=self._settings.retention_raw_days - 1)
         with translated(self._settings):
             deleted = delete_entries_before(self._client, oldest)

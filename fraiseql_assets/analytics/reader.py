@@ -1,4 +1,4 @@
-"""Reading the analytics assets: streamed from ClickHouse as Arrow, a day or all of them."""
+"""Reads the analytics assets from ClickHouse as Arrow streams, for single days or all days."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -73,8 +73,8 @@ class AnalyticsReader:
         limit: int | None = None,
         newest: bool = False,
     ) -> Iterator[pa.RecordBatch]:
-        """As the protocol says; with `newest`, the last `limit` events by their own time, in its
-        order."""
+        """See the protocol. With `newest`, yields the last `limit` events by their own timestamp,
+        in ascending order."""
         statement, parameters = _query(asset, days, entity_type, start, end, limit, newest)
         return stream_result(self._client, self._settings, statement, parameters, SCHEMAS[asset])
 
@@ -88,7 +88,7 @@ def _query(
     limit: int | None,
     newest: bool,
 ) -> tuple[str, dict[str, Any]]:
-    """The statement and its bound parameters."""
+    """Returns the statement and its bound parameters."""
     conditions: list[str] = []
     parameters: dict[str, Any] = {}
     source = BY_KEY[asset].table
@@ -116,7 +116,7 @@ def _query(
     elif asset in BY_ASSET:
         statement += " ORDER BY ALL"
     else:
-        # The events' table is sorted so, and streams in that order without a sort.
+        # This is the sort key of the events table, so ClickHouse need not sort.
         statement += " ORDER BY entity_type, timestamp, stream_seq, stream_row"
     if limit is not None:
         statement += " LIMIT {limit:UInt64}"
@@ -127,14 +127,14 @@ def _query(
 
 
 def _merged(asset: str, days: Sequence[date] | None, parameters: dict[str, Any]) -> str:
-    """The query of an aggregate over the events that were stored on some days, or on all."""
+    """The query of an aggregate over the events that were stored on given days, or on any."""
     if days is None:
         return BY_ASSET[asset].read()
     return BY_ASSET[asset].read(_of_days("stream_date", days, parameters))
 
 
 def _of_days(column: str, days: Sequence[date], parameters: dict[str, Any]) -> str:
-    """The condition that a time lies in one of some days. Adds its parameters."""
+    """The condition that a time lies on one of the given days. Adds its parameters."""
     spans = []
     for number, (first, after) in enumerate(_ranges(days)):
         spans.append(
@@ -149,7 +149,7 @@ def _text(moment: datetime) -> str:
 
 
 def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
-    """Days as half-open spans of consecutive ones."""
+    """Groups consecutive days into half-open ranges."""
     spans: list[tuple[date, date]] = []
     for day in sorted(set(days)):
         if spans and spans[-1][1] == day:

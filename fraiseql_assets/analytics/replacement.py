@@ -1,4 +1,4 @@
-"""Rebuilding a day of the analytics plane beside the live one, and swapping it in."""
+"""Rebuilds a day of the analytics plane in staging tables and swaps it in."""
 
 from datetime import date
 
@@ -16,15 +16,15 @@ from fraiseql_assets.settings import Settings
 class PartitionReplacement:
     """A day's events in staging tables, which replace the live partition in `swap`.
 
-    Each table's partition is replaced in one atomic step, so a reader of one table sees the day as
-    it was or as it will be, never half of it.
+    The partition of each table is replaced in one atomic step. A reader of one table sees either
+    the old or the new day, never a mixture.
     """
 
     def __init__(self, client: Client, settings: Settings, day: date) -> None:
         self._client, self._settings = client, settings
         self._day = day
-        # Runs of a plane are serialised and a day has one staging area: what a killed run left
-        # there is dropped by the next.
+        # Runs of a plane are serialised and each day has one staging area. The next run drops
+        # what a killed run left there.
         suffix = f"staging_{day:%Y%m%d}"
         self._staging = {
             table: f"{table}_{suffix}"
@@ -52,7 +52,7 @@ class PartitionReplacement:
 
     def _fill(self, aggregate: Aggregate) -> None:
         select = aggregate.select(self._staging[EVENTS_TABLE])
-        # A table of an older release has its newer columns at the end.
+        # A table of an older release has the newer columns at its end.
         described = self._client.query(f"DESCRIBE TABLE ({select})").result_rows
         columns = ", ".join(str(row[0]) for row in described)
         self._client.command(
@@ -64,7 +64,7 @@ class PartitionReplacement:
         if self._client.command(f"SELECT count() FROM {staging}"):
             self._client.command(f"ALTER TABLE {table} REPLACE {partition} FROM {staging}")
         else:
-            # ClickHouse replaces no partition by nothing.
+            # ClickHouse cannot replace a partition with an empty one.
             self._client.command(f"ALTER TABLE {table} DROP {partition}")
 
     def abandon(self) -> None:

@@ -1,4 +1,4 @@
-"""Results of ClickHouse as Arrow: streamed, in the announced schema, whole or an error."""
+"""ClickHouse results as Arrow streams in a given schema. A partial result is an error."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ READ_SETTINGS = {
     "output_format_arrow_low_cardinality_as_dictionary": 0,
     "output_format_arrow_compression_method": "none",
     "optimize_read_in_order": 1,
-    # A sort of more than this goes through the disk.
+    # Larger sorts use the disk.
     "max_bytes_before_external_sort": 256 * 2**20,
 }
 
@@ -33,13 +33,13 @@ def stream_result(
     schema: pa.Schema,
     extra: Mapping[str, Any] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yields a statement's result in record batches of `schema`, none of them empty. `extra` are
-    further settings of the query.
+    """Yields a statement's result in non-empty record batches of `schema`. `extra` holds additional
+    query settings.
 
-    Closing the iterator ends the query on the server.
+    Closing the iterator cancels the query on the server.
 
     Raises:
-        PlaneUnavailable: the server cannot be reached, or broke the result off.
+        PlaneUnavailable: the server cannot be reached, or aborted the result.
     """
     with translated(settings):
         stream = cast(
@@ -51,7 +51,7 @@ def stream_result(
                 fmt="ArrowStream",
             ),
         )
-    # Closing the response in mid-stream closes the connection, which ends the query.
+    # Closing the response mid-stream closes the connection, which cancels the query.
     with stream, _whole(settings), pa.ipc.open_stream(stream) as reader:
         for batch in reader:
             if batch.num_rows:
@@ -60,7 +60,7 @@ def stream_result(
 
 @contextmanager
 def _whole(settings: Settings) -> Iterator[None]:
-    """A result that breaks off half-way is an error of the server, never a short result."""
+    """Reports an incomplete result as an error of the server, never as a short result."""
     try:
         yield
     except (pa.ArrowInvalid, HTTPError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The tables: creating them, and widening older ones in place."""
+"""Creates the tables, and adds missing columns to older ones in place."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ LEDGER_TABLE = "fraiseql_ledger"
 ERASURES_TABLE = "fraiseql_erasures"
 
 EVENT_HASH = "event_hash UInt64 MATERIALIZED cityHash64(event_id) CODEC(NONE)"
-"""What duplicates are looked for by: a fraction of the ids' bytes, written by the table itself."""
+"""The column for duplicate lookups. It is much smaller than the ids; the table computes it."""
 
 
 WIDENED = (
@@ -33,9 +33,9 @@ WIDENED = (
         "ADD COLUMN IF NOT EXISTS duration_sum_ms AggregateFunction(sum, Nullable(Int128))",
     ),
 )
-"""Tables of older releases: the column that they may lack, and how it is added."""
+"""Tables of older releases: a column that they may lack, and the clause that adds it."""
 NEWEST_COLUMN = {"org_daily": "tenant_is_empty", "event_type_stats": "duration_sum_ms"}
-"""By which a feed of an older release is known."""
+"""The columns whose absence identifies a materialized view of an older release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Aggregate:
 
     name: str
     key: str
-    """The columns of the state table that make a row."""
+    """The columns of the state table that identify a row."""
 
     @property
     def state_table(self) -> str:
@@ -55,12 +55,12 @@ class Aggregate:
         return f"fraiseql_{self.name}"
 
     def select(self, source: str) -> str:
-        """The query that turns events of a table into states."""
+        """The query that aggregates the events of a table into states."""
         return sql(f"aggregate_{self.name}", source=source)
 
     def read(self, days: str = "true") -> str:
-        """The query that merges states into rows, of the days of storage that fulfil a condition
-        on `stream_date`."""
+        """The query that merges states into rows, for storage days that satisfy a condition on
+        `stream_date`."""
         return sql(f"read_{self.name}", days=days)
 
 
@@ -74,10 +74,10 @@ AGGREGATES = (
 def setup_tables(settings: Settings) -> list[str]:
     """Creates the database, tables and views that are missing; idempotent.
 
-    Returns what was done, in lines.
+    Returns what was done, as lines of text.
 
     Raises:
-        PlaneError: a table of that name is there and is not this project's.
+        PlaneError: a table of the same name exists and does not belong to this project.
     """
     client = connect(settings, timeout=settings.request_timeout_seconds, database="default")
     try:
@@ -138,7 +138,7 @@ def _refuse_foreign(definitions: dict[str, str]) -> None:
 
 
 def _widen(client: Client, before: dict[str, str]) -> Iterator[str]:
-    """Adds what older tables lack. Rows that are there get their value when they are read."""
+    """Adds missing columns to older tables. Existing rows get their values when they are read."""
     for table, column, change in WIDENED:
         if table in before and f"`{column}`" not in before[table]:
             client.command(f"ALTER TABLE {table} {change}")
@@ -156,7 +156,7 @@ def _widen(client: Client, before: dict[str, str]) -> Iterator[str]:
 
 
 def _keep_retention(client: Client, before: dict[str, str], settings: Settings) -> Iterator[str]:
-    """A changed retention setting changes the tables that are there."""
+    """Applies a changed retention setting to the existing tables."""
     wanted = {EVENTS_TABLE: ("toDate(stream_time)", settings.retention_raw_days)}
     for aggregate in AGGREGATES:
         wanted[aggregate.state_table] = ("stream_date", settings.retention_aggregate_days)
@@ -168,5 +168,5 @@ def _keep_retention(client: Client, before: dict[str, str], settings: Settings) 
 
 
 def quoted(name: str) -> str:
-    """A name as a ClickHouse identifier, whatever characters it has."""
+    """A name quoted as a ClickHouse identifier; it may contain any characters."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

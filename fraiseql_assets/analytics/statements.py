@@ -1,4 +1,4 @@
-"""Statements of clients: relations to read from, and a statement's columns, result and end."""
+"""Statements of clients: the relations they read, their columns, results and cancellation."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,33 +17,32 @@ from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
 TENANT = "tenant"
-"""The parameter that holds the tenant, in SELECTs of one tenant's rows."""
+"""The parameter that holds the tenant id in SELECTs of one tenant's rows."""
 _CODE = re.compile(r"Code: (\d+)\. ?(?:DB::Exception: )?(.*)")
 _OF_LIMITS = {"159": "ran too long", "241": "needs too much memory", "396": "gives too many rows"}
 _CANCELLED = "394"
 _NOT_OF_STATEMENTS = ("60", "81", "202", "243", "252", "516", "192", "193", "194", "497")
-"""Codes that speak of the server, not of the statement."""
+"""Error codes that concern the server, not the statement."""
 _NAME = re.compile(r"\.? \([A-Z_]+\)\Z")
-"""ClickHouse's name of a code, behind its words."""
+"""The name of an error code, at the end of a ClickHouse message."""
 
 
 class StatementRefused(Exception):
-    """ClickHouse does not take a statement; in its own words."""
+    """ClickHouse rejects a statement; the message is from ClickHouse."""
 
 
 class StatementLimited(Exception):
-    """A statement went beyond a limit."""
+    """A statement exceeded a limit."""
 
 
 class AnalyticsStatements:
-    """Runs read-only statements that were checked before. Thread-safe; connects when first
-    asked."""
+    """Runs read-only statements that were validated before. Thread-safe; connects on first use."""
 
     def __init__(self, settings: Settings, *, timeout_seconds: float, memory_bytes: int) -> None:
         self._settings = settings
         self._timeout = timeout_seconds
         self._limits: dict[str, Any] = {
-            # No statement writes or changes what limits it, whatever its text is.
+            # Whatever its text, a statement can neither write nor change its own limits.
             "readonly": 2,
             "max_execution_time": timeout_seconds,
             "max_memory_usage": memory_bytes,
@@ -57,19 +56,19 @@ class AnalyticsStatements:
         return connect(self._settings, timeout=self._timeout + 10)
 
     def select(self, asset: str, tenant: str | None) -> str:
-        """A SELECT of an asset's columns: of one tenant's rows, whose id the parameter `TENANT`
-        binds, or of all."""
+        """A SELECT of an asset's columns. With a tenant, it selects only that tenant's rows;
+        its id must be bound to the parameter `TENANT`."""
         columns = ", ".join(SCHEMAS[asset].names)
         if tenant is None:
             return f"SELECT {columns} FROM {BY_KEY[asset].table}"
         return sql(f"read_{asset.partition('/')[2]}_of_tenant", columns=columns).strip()
 
     def describe(self, statement: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Names and ClickHouse's types of a statement's columns.
+        """Returns name and ClickHouse type of each column of a statement.
 
         Raises:
-            StatementRefused: it is not valid.
-            PlaneError: the server cannot be asked.
+            StatementRefused: the statement is not valid.
+            PlaneError: the server cannot be reached.
         """
         with _told(), translated(self._settings):
             rows = self._client.query(
@@ -85,9 +84,9 @@ class AnalyticsStatements:
         """Streams a statement's result in `schema`; see `analytics.results.stream_result`.
 
         Raises:
-            StatementRefused: it is not valid.
-            StatementLimited: it goes beyond a limit.
-            PlaneError: the server cannot be asked, or broke off the result.
+            StatementRefused: the statement is not valid.
+            StatementLimited: it exceeds a limit.
+            PlaneError: the server cannot be reached, or aborted the result.
         """
         with _told():
             yield from stream_result(
@@ -100,7 +99,7 @@ class AnalyticsStatements:
             )
 
     def kill(self, query_id: str) -> None:
-        """Ends a running query, where it is still there."""
+        """Cancels a query if it is still running."""
         assert re.fullmatch(r"[0-9a-f-]+", query_id), "of this service's own making"
         with suppress(Exception):
             self._client.command(f"KILL QUERY WHERE query_id = '{query_id}' ASYNC")
@@ -108,7 +107,7 @@ class AnalyticsStatements:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tells errors of a statement from those of the server."""
+    """Distinguishes errors of a statement from errors of the server."""
     try:
         yield
     except PlaneError as error:
@@ -124,7 +123,7 @@ def _told() -> Iterator[None]:
 
 
 def _sentence(text: str) -> str:
-    """ClickHouse's words without its scope, version and stack."""
+    """The ClickHouse message without scope, version and stack trace."""
     for end in (": In scope ", " In scope ", " (version ", ": while ", " in scope "):
         text = text.partition(end)[0]
     return f"{_NAME.sub('', text.strip()).rstrip('.')}."

@@ -1,11 +1,11 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Writing blocks into ClickHouse, exactly once however often a block is written.
+# (pyarrow.compute creates its functions at import, so a type checker cannot see them)
+"""Writes blocks into ClickHouse exactly once, however often a block is written.
 
-Two mechanisms make it so. A *retried block* carries the token of its first attempt, and table and
-aggregates each drop what they already took under that token. An *event published twice* is found by
-its id before the insert: a row of the day at another log position is a duplicate, a row at the
-block's own positions is not, so that a retry sends the very same rows.
+Two mechanisms ensure this. A *retried block* carries the token of its first attempt, and the table
+and each aggregate drop what they already received under that token. An *event published twice* is
+found by its id before the insert: a row of the day at another log position is a duplicate. A row at
+the block's own positions is not, so that a retry sends exactly the same rows.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ INSERT_SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
-    # One block in, one part out: its content must not depend on threads or squashing.
+    # A block becomes one part: its content must not depend on threads or squashing.
     "max_insert_threads": 1,
     "parallel_view_processing": 0,
     "materialized_views_ignore_errors": 0,
@@ -34,11 +34,12 @@ INSERT_SETTINGS = {
 def write_live_block(client: Client, table: str, block: Block) -> Written:
     """Inserts a block's events that the live day does not hold yet.
 
-    A replaced day still knows the tokens of its earlier blocks, and would take rows that went with
-    the old partition for written: a token is valid for one replacement of the day.
+    After a replacement, ClickHouse still knows the tokens of the day's earlier blocks. It would
+    drop retried rows that were removed with the old partition, so each replacement of a day
+    changes the tokens.
 
     Raises:
-        PlaneError: the day was replaced meanwhile, by one that holds the block's range.
+        PlaneError: the day has been replaced, and the replacement covers the block's range.
     """
     [(replaced_at, covering)] = client.query(
         sql("select_replacement"),
@@ -62,7 +63,7 @@ def write_live_block(client: Client, table: str, block: Block) -> Written:
 
 
 def _write_missing(client: Client, table: str, block: Block) -> Written:
-    """Inserts a replayed block's events whose id the day does not hold, at whatever position."""
+    """Inserts the events of a replayed block whose ids the day does not hold at any position."""
     events = _first_of_each_id(block.table)
     found = client.query(
         sql("select_held", table=table),
@@ -80,7 +81,7 @@ def _write_missing(client: Client, table: str, block: Block) -> Written:
 
 
 def write_block(client: Client, table: str, block: Block) -> Written:
-    """Inserts a block's events that the table does not hold of the day yet.
+    """Inserts a block's events that the table does not hold for the day yet.
 
     The call returns when the rows are committed, in the table and in the aggregates it feeds.
     """
@@ -94,7 +95,7 @@ def write_block(client: Client, table: str, block: Block) -> Written:
 
 
 def _first_of_each_id(events: pa.Table) -> pa.Table:
-    """The events without those whose id came before in the same block."""
+    """The first event of each id in a block."""
     ids = events["event_id"]
     if pc.count_distinct(ids).as_py() == events.num_rows:
         return events
@@ -124,7 +125,7 @@ def _known_elsewhere(client: Client, table: str, block: Block) -> pa.Array | Non
 
 
 def _incoming(events: pa.Table) -> ExternalData:
-    """The events' ids as the table `incoming` of a query."""
+    """The ids of the events as the external table `incoming` of a query."""
     return ExternalData(
         file_name="incoming",
         data=_stream(pa.table({"event_id": events["event_id"]})),

@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and how they fail."""
+"""Shared by all commands: the consoles they print to, and how errors are reported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ LINE_BREAK = "\n"
 
 
 def printable(text: str, *, keep: str = "", mark: str = "�") -> str:
-    """The text with `mark` for every character that would break a line or control a terminal,
-    except those in `keep`."""
+    """Replaces every character that would break a line or control a terminal by `mark`, except
+    those in `keep`."""
     return "".join(c if c.isprintable() or c in keep else mark for c in text)
 
 
 def read_settings() -> Settings:
-    """The settings; a variable that does not fit ends the command with a line for each."""
+    """Returns the settings. Invalid variables end the command, with one line printed for each."""
     try:
         return get_settings()
     except ValidationError as error:
@@ -34,7 +34,7 @@ def read_settings() -> Settings:
 
 @contextmanager
 def said_plainly(*errors: type[Exception]) -> Iterator[None]:
-    """Ends the command with an error's own sentence instead of a traceback."""
+    """Ends the command with the message of an error instead of a traceback."""
     try:
         yield
     except errors as error:

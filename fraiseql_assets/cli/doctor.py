@@ -1,4 +1,4 @@
-"""Every connection, version, permission and setting, each with what to do about it."""
+"""Checks of every connection, version, permission and setting, each with a suggested fix."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from fraiseql_assets.stream.log import Log
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     state: Literal["ok", "warning", "wrong"]
@@ -29,7 +29,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Looks at one thing after another; what is wrong keeps nothing else from being looked at."""
+    """Runs the checks one after another. A failed check does not stop the others."""
     yield from _settings(settings)
     yield from _log(settings)
     for dataset in DATASETS.values():
@@ -102,7 +102,7 @@ def _store(log: Log) -> Finding:
 
 
 def _room() -> str:
-    """How much room the disk of a running local stack has."""
+    """The free disk space of a running local stack."""
     if of_running_stack(DEFAULT_DATA_DIR) is None:
         return ""
     return f", {shutil.disk_usage(DEFAULT_DATA_DIR).free / 2**30:,.1f} GiB of its disk are free"
@@ -140,7 +140,7 @@ def _probe(what: str, ask: Callable[[], str]) -> Finding:
 
 
 class _Wrong(Exception):
-    """What a probe found, in a sentence."""
+    """A failed check; the message is one sentence."""
 
 
 def _flight(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""The Flight service as the command line calls it."""
+"""The Flight client of the command line."""
 
 import json
 import threading
@@ -17,14 +17,14 @@ AHEAD = 2
 
 
 class FlightProblem(Exception):
-    """The Flight service did not give what was asked; the message says why and what to do."""
+    """A request to the Flight service failed; the message says why and what to do."""
 
 
 def health(settings: Settings) -> dict[str, str]:
-    """What the service says of itself: `status`, `version`, `timestamp`.
+    """The response of the health check: `status`, `version` and `timestamp`.
 
     Raises:
-        FlightProblem: it does not answer in the probe time, or refuses the token.
+        FlightProblem: it does not answer within the probe timeout, or refuses the token.
     """
     from pyarrow import flight
 
@@ -36,7 +36,7 @@ def health(settings: Settings) -> dict[str, str]:
 
 
 def act(settings: Settings, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of an action.
+    """Runs an action and returns its result.
 
     Raises:
         FlightProblem: the service does not answer, or refuses the token or the action.
@@ -45,7 +45,7 @@ def act(settings: Settings, name: str, body: Mapping[str, Any]) -> dict[str, Any
 
     try:
         with flight.connect(settings.flight_url) as client:
-            # A service that is not there is found in the probe's time, not in gRPC's.
+            # Detects an absent service within the probe timeout; gRPC's own timeout is longer.
             _health(client, settings)
             options = flight.FlightCallOptions(headers=_headers(settings))
             action = flight.Action(name, json.dumps(body).encode())
@@ -56,7 +56,7 @@ def act(settings: Settings, name: str, body: Mapping[str, Any]) -> dict[str, Any
 
 
 def read(settings: Settings, ticket: Mapping[str, Any]) -> "Iterator[pa.RecordBatch]":
-    """Yields the record batches of a ticket as they arrive. Ctrl-C ends the wait for the next.
+    """Yields the record batches of a ticket as they arrive. Ctrl-C interrupts the wait.
 
     Raises:
         FlightProblem: the service does not answer, or refuses the token or the ticket.
@@ -68,20 +68,20 @@ def read(settings: Settings, ticket: Mapping[str, Any]) -> "Iterator[pa.RecordBa
 def stream(
     settings: Settings, ticket: Mapping[str, Any]
 ) -> "tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]":
-    """The schema of a ticket's result, and its record batches as they arrive. Ctrl-C ends the wait
-    for the next; closing the batches ends the stream.
+    """The schema of a ticket's result, and its record batches as they arrive. Ctrl-C interrupts
+    the wait; closing the iterator of batches ends the stream.
 
-    Raises, also while it is iterated:
+    Raises, also during iteration:
         FlightProblem: the service does not answer, or refuses the token or the ticket.
     """
     received = _received(settings, ticket)
-    # The first that arrives is the schema.
+    # The first item is the schema.
     return next(received), received
 
 
 def _received(settings: Settings, ticket: Mapping[str, Any]) -> "Generator[Any, None, None]":
     call = _Call()
-    # Arrow's own wait for a message hears no signal, so a thread waits in its place.
+    # Arrow's blocking read ignores signals, so a separate thread does the reading.
     messages = prefetch(_messages(settings, ticket, call), ahead=AHEAD, cancel=call.cancel)
     with closing(messages):
         try:
@@ -91,7 +91,7 @@ def _received(settings: Settings, ticket: Mapping[str, Any]) -> "Generator[Any, 
 
 
 class _Call:
-    """A DoGet that another thread may cancel, also before it has begun."""
+    """A DoGet that another thread can cancel, even before it has begun."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -110,11 +110,11 @@ class _Call:
 
 
 def _messages(settings: Settings, ticket: Mapping[str, Any], call: _Call) -> Iterator[Any]:
-    """The schema, then the record batches."""
+    """Yields the schema, then the record batches."""
     from pyarrow import flight
 
     with flight.connect(settings.flight_url) as client:
-        # A service that is not there is found in the probe's time, not in gRPC's.
+        # Detects an absent service within the probe timeout; gRPC's own timeout is longer.
         _health(client, settings)
         options = flight.FlightCallOptions(headers=_headers(settings))
         reader = call.begin(client.do_get(flight.Ticket(json.dumps(ticket).encode()), options))
@@ -140,7 +140,7 @@ def _headers(settings: Settings) -> list[tuple[bytes, bytes]]:
 
 
 def _sentence(settings: Settings, error: Exception) -> str:
-    """The service's own sentence, or that there is no service."""
+    """The error message of the service, or a message that it does not answer."""
     import pyarrow as pa
     from pyarrow import flight
 
@@ -150,7 +150,7 @@ def _sentence(settings: Settings, error: Exception) -> str:
     if detail:
         return f"{said}."
     silent = flight.FlightUnavailableError | flight.FlightTimedOutError
-    # An address that is none is invalid to Arrow.
+    # Arrow reports an invalid address as ArrowInvalid.
     if isinstance(error, silent | pa.ArrowInvalid):
         return (
             f"The Flight service at {settings.flight_url} does not answer. "

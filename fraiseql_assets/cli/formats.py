@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""A stream of record batches written as a file of some format, batch by batch."""
+# (pyarrow.compute creates its functions at import, so a type checker cannot see them)
+"""Writes a stream of record batches as a file in one of several formats, batch by batch."""
 
 import os
 import secrets
@@ -36,7 +36,7 @@ class NotWritten(Exception):
 
 
 class Sink:
-    """Where bytes go. What writes to it does not close what is behind it."""
+    """A destination for bytes. Closing it does not close the underlying file."""
 
     closed = False
 
@@ -59,13 +59,13 @@ class Sink:
 
 
 def write(name: str, path: Path | None, schema: pa.Schema, batches: Batches) -> None:
-    """Writes a result in the format of that name, to a file or to standard output.
+    """Writes a result in the named format, to a file or to standard output.
 
-    A file appears under its name when it is whole; a part of it is removed.
+    The file appears under its name only when it is complete. An incomplete file is removed.
 
     Raises:
         NotWritten: the file cannot be written, or the format cannot hold the result.
-        BrokenPipeError: who reads standard output has gone.
+        BrokenPipeError: the reader of standard output has closed it.
     """
     try:
         with _opened(path) as behind:
@@ -88,12 +88,12 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        # A device or a named pipe is written to as it is.
+        # Devices and named pipes are written to directly.
         with path.open("wb") as file:
             yield file
         return
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    # Whoever else can write to the folder cannot make this another file.
+    # Other users who can write to the folder cannot substitute another file.
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
         with open(descriptor, "wb") as file:
@@ -106,8 +106,8 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
 
 
 def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
-    """What `data` of the response over HTTP holds under the root's key; `data` itself of several
-    roots."""
+    """The JSON that an HTTP response holds in `data` under the root's key; for several roots,
+    `data` itself."""
     fields = result_fields(schema)
     form = (schema.metadata or {}).get(FORM)
     is_list = form == b"list"
@@ -130,7 +130,7 @@ def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
 
 
 def _csv(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
-    """A column for each scalar, an object's named `object.scalar`; a list is its JSON."""
+    """One column per scalar. Scalars of an object are named `object.scalar`; lists become JSON."""
     fields = result_fields(schema)
     flat = _flat(pa.RecordBatch.from_pylist([], schema=schema), fields)
     with pyarrow.csv.CSVWriter(sink, flat.schema) as writer:
@@ -180,7 +180,7 @@ WRITERS: Mapping[str, Write] = {
 
 
 def cells(batch: pa.RecordBatch) -> list[list[str | None]]:
-    """The rows as texts for a person: a text as it is, all else as JSON has it."""
+    """The rows as strings for display: strings unchanged, other values as in JSON."""
     fields = result_fields(batch.schema)
     columns = [
         _cells(field, values).to_pylist()
@@ -195,7 +195,7 @@ def _cells(field: ResultField, values: pa.Array) -> pa.Array:
             return pc.cast(values, pa.string())
     text = column_text(values, field)
     if pa.types.is_decimal(values.type):
-        # With the places of its type, unless these are so many that Arrow writes an exponent.
+        # Keeps the scale of the type, unless it is so large that Arrow writes an exponent.
         whole = pc.cast(values, pa.string())
         text = pc.if_else(pc.match_substring(whole, "E"), text, whole)
     if pa.types.is_temporal(values.type):

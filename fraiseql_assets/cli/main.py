@@ -1,4 +1,4 @@
-"""The command line: `fraiseql-assets`. Each command lies in its own module."""
+"""The command line: `fraiseql-assets`. Each command has its own module."""
 
 import typer
 

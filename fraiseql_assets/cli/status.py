@@ -1,4 +1,4 @@
-"""One look at everything: the logs, the planes, runs under way, dead-letter messages."""
+"""An overview of the logs, the planes, the active runs and the dead-letter messages."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ query RunsUnderWay {
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run that is queued or under way."""
+    """A run that is queued or in progress."""
 
     run: str
     status: str
@@ -34,7 +34,7 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class DatasetStatus:
-    """A dataset's log, and how far its planes are."""
+    """A dataset's log and the progress of its planes."""
 
     log: LogStatus
     planes: tuple[PlaneStatus, ...]
@@ -46,12 +46,12 @@ class DatasetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything on one screen."""
+    """The complete overview."""
 
     at: str
     healthy: bool
     log: LogStatus
-    """Of events, as `planes`."""
+    """Of the events dataset, like `planes`."""
     planes: tuple[PlaneStatus, ...]
     requests: DatasetStatus
     runs: tuple[RunStatus, ...]
@@ -62,7 +62,8 @@ class Status:
 
 
 def look(settings: Settings) -> Status:
-    """Asks every part, all at once; what does not answer is said where it belongs."""
+    """Queries all components in parallel. A component that does not answer is reported in its own
+    entry."""
     with ThreadPoolExecutor(len(DATASETS) + 1) as pool:
         runs = pool.submit(_look_at_runs, settings)
         events, of_requests = pool.map(

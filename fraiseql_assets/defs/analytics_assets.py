@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     ],
     partitions_def=DAILY,
     can_subset=True,
-    # Each day its own run: a failed day does not undo the others.
+    # One run per day, so that a failed day does not affect the others.
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
     pool=ANALYTICS_EVENTS.pool,
 )
@@ -70,7 +70,7 @@ def _open(settings: "Settings") -> "AnalyticsPlane":
 
 
 def _rows_of(events: int, day: date, settings: "Settings") -> dict[str, int]:
-    """The rows of each asset's partition now; of the aggregates none if they cannot be counted."""
+    """The current rows of each asset's partition, without aggregates that cannot be counted."""
     from fraiseql_assets.planes import PlaneError
 
     rows = {ANALYTICS_EVENTS.key: events}

@@ -1,4 +1,4 @@
-"""The checks that hold a plane's partition against the log."""
+"""The checks that compare a plane's partition with the log."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +21,7 @@ NO_GAPS = "no_gaps"
 NO_DUPLICATES = "no_duplicates"
 
 CHEAP = (ROWS_MATCH_LOG, NO_GAPS)
-"""What every run evaluates; the others read every row, and are evaluated at night."""
+"""The checks that every run evaluates. The others read every row and run at night."""
 SHOWN_RANGES = 20
 
 DESCRIPTIONS = {
@@ -34,7 +34,7 @@ DESCRIPTIONS = {
 
 
 def log_checks(asset: Asset) -> dg.AssetChecksDefinition:
-    """The three checks of an asset that a log fills, evaluated together from one look at both."""
+    """The three checks of an asset that is filled from a log, evaluated by one comparison."""
 
     @dg.multi_asset_check(
         name=f"{'_'.join(asset.path)}_against_the_log",
@@ -129,6 +129,6 @@ def _gap_sentence(verdict: "Verdict") -> str:
 
 
 def day_of_check(context: dg.AssetCheckExecutionContext) -> date:
-    """The partition's day; the current one where checks are executed without a partition."""
+    """The day of the partition, or the current day if checks run without a partition."""
     op = context.op_execution_context
     return day_of(op.partition_key) if op.has_partition_key else datetime.now(UTC).date()

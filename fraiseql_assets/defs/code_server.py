@@ -1,8 +1,8 @@
-"""`python -m fraiseql_assets.defs.code_server`: Dagster's code server, with runs that start warm.
+"""`python -m fraiseql_assets.defs.code_server`: Dagster's code server, with a fast start of runs.
 
-Dagster gives each run a fresh interpreter, which imports for seconds before the run's first row.
-Here a run is forked from a process that has imported everything, the standard library's fork
-server. The arguments are those of `dagster api grpc`.
+Dagster starts each run in a new interpreter, which spends seconds on imports before the first row.
+This server forks each run from a process that has already imported everything: the fork server of
+the standard library. The arguments are those of `dagster api grpc`.
 """
 
 import multiprocessing
@@ -31,12 +31,12 @@ WARM = [
     "fraiseql_assets.analytics.plane",
     "fraiseql_assets.operational.plane",
 ]
-"""What a run would import; a missing module is skipped. None of it may open a connection or start a
-thread: a fork does not inherit them."""
+"""The modules that a run imports; missing ones are skipped. None may open a connection or start a
+thread when imported, because a fork does not inherit them."""
 
 
 def start_runs_warm() -> None:
-    """Gives Dagster's server, which starts runs by `spawn`, processes of the fork server."""
+    """Makes Dagster's `spawn` of runs use processes of the fork server."""
     warm = WarmContext()
     warm.set_forkserver_preload(WARM)
     forkserver.ensure_running()
@@ -49,9 +49,9 @@ def start_runs_warm() -> None:
 
 
 def find_partitions() -> None:
-    """Lets the partitions begin where log and planes do, unless a setting says otherwise.
+    """Sets the first partition to the oldest day in log and planes, unless a setting defines it.
 
-    The variable is inherited by every run, so that none of them asks the servers again.
+    Every run inherits the variable, so that no run queries the servers again.
     """
     if get_settings().first_day is None:
         from fraiseql_assets.pipeline.first_day import find_first_day

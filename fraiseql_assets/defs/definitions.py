@@ -31,7 +31,7 @@ FED = (
     (OPERATIONAL_EVENTS, "operational__events", OPERATIONAL_JOBS),
     (OPERATIONAL_REQUESTS, "operational__requests", REQUEST_JOBS),
 )
-"""The assets that a log fills, their ops and their jobs."""
+"""The assets that are filled from a log, with their ops and jobs."""
 
 starts = get_settings().start_sensors
 SENSORS = dg.DefaultSensorStatus.RUNNING if starts else dg.DefaultSensorStatus.STOPPED
@@ -79,6 +79,6 @@ defs = dg.Definitions(
         *(retention_schedule(job, SCHEDULES) for job in RETENTION_JOBS),
     ],
     resources=RESOURCES,
-    # A run is one op that overlaps its own stages; a process per step would cost it three seconds.
+    # A run is one op that overlaps its own stages. A process per step would add three seconds.
     executor=dg.in_process_executor,
 )

@@ -1,4 +1,4 @@
-"""The jobs: materialising, verifying and checking the assets that a log fills."""
+"""The jobs that materialise, verify and check the assets that are filled from a log."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -21,7 +21,7 @@ def _selection(assets: tuple[Asset, ...]) -> dg.AssetSelection:
 
 
 def _jobs(asset: Asset, *others: Asset) -> list[UnresolvedAssetJobDefinition]:
-    """Of an asset and what it feeds: the jobs that materialise, verify and check them."""
+    """The jobs that materialise, verify and check an asset and the assets that it feeds."""
     name, server, assets = "_".join(asset.path), SERVERS[asset.plane], _selection((asset, *others))
     cheap = dg.AssetSelection.checks(
         *(dg.AssetCheckKey(dg.AssetKey(asset.path), check) for check in CHEAP)

@@ -1,4 +1,4 @@
-"""What the assets share that a log fills: a run's work, and what becomes of its errors."""
+"""Shared by the assets that are filled from a log: the work of a run and its error handling."""
 
 import time
 from contextlib import closing
@@ -13,8 +13,8 @@ from fraiseql_assets.defs.partitions import day_of
 from fraiseql_assets.defs.run_control import RunControl, retried, tag_worker
 from fraiseql_assets.runs import EventsConfig, pools_of
 
-# pyarrow and the clients are imported inside functions: at module level they cost every run a
-# second before its first row.
+# pyarrow and the clients are imported inside functions. At module level they would delay the first
+# row of every run by a second.
 if TYPE_CHECKING:
     from datetime import date
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 RECONNECT_SECONDS = 30
 PROGRESS_SECONDS = 30.0
 HANDOVER_SECONDS = 20.0
-"""How much longer than FRAISEQL_RUN_SECONDS a run keeps going if no other one waits."""
+"""How much longer than FRAISEQL_RUN_SECONDS a run may continue if no other run waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a run did to its partition."""
+    """The result of a run for its partition."""
 
     report: "Report"
     ranges: tuple["SequenceRange", ...]
@@ -40,17 +40,17 @@ class Done:
     """Rows that the partition holds now."""
 
     is_observation: bool
-    """The partition was only looked at: it is complete, or there is nothing of it. What a person or
-    a backfill asks for is a materialisation in any case."""
+    """The run changed nothing: the partition is complete, or no data exists for it. Runs requested
+    by a person or a backfill are always reported as materialisations."""
 
 
 def materialise(
     context: dg.AssetExecutionContext, asset: Asset, config: EventsConfig, settings: "Settings"
 ) -> Done:
-    """Does a run's work: adds its range and what follows, or rebuilds its partition.
+    """Does the work of a run: adds its range and later messages, or rebuilds its partition.
 
     Raises:
-        dagster.RetryRequested: a server failed; the same may be tried again.
+        dagster.RetryRequested: a server failed; the run can be retried.
         dagster.Failure: retrying would not help; the message says what to do.
     """
     from fraiseql_assets.pipeline.job import IngestError, Job, default_batching
@@ -63,7 +63,7 @@ def materialise(
     transient, final = (PlaneError, LogError), (IngestError,)
     shared = len(pools_of(context.run)) > 1
     if shared:
-        # The other plane's step waits for this one: it fails at once instead of being retried.
+        # The step of the other plane waits for this one, so this one fails without a retry.
         transient, final = (), (*final, *transient)
     with retried(transient, final), closing(plane_of(asset, settings)) as plane:
         if shared:
@@ -90,7 +90,7 @@ def plane_of(asset: Asset, settings: "Settings") -> "Plane":
     """The plane of an asset.
 
     Raises:
-        dagster.Failure: it is switched off, which no retry changes.
+        dagster.Failure: the plane is switched off; a retry would not help.
     """
     from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.planes import PlaneOff
@@ -111,7 +111,7 @@ def _add(
     control: RunControl,
     settings: "Settings",
 ) -> tuple["Report", tuple["SequenceRange", ...]]:
-    """Adds a range, and with `keep_going` what the day holds and gets behind it."""
+    """Adds a range. With `keep_going`, also adds the rest of the day and new messages."""
     from fraiseql_assets.pipeline.follow import Limits, follow
     from fraiseql_assets.pipeline.ingest import ingest_range
     from fraiseql_assets.pipeline.pending import parse_range, require_in_day
@@ -120,7 +120,7 @@ def _add(
     if sequences and not config.keep_going:
         require_in_day(log, sequences, day, plane.ledger(log.stream, day))
         return ingest_range(plane, log, sequences, day, job), (sequences,)
-    # Until then the sensor has requested the next run, and this one has made room for it.
+    # Within this time the sensor requests the next run, and this run ends to let it start.
     seconds = settings.run_seconds + HANDOVER_SECONDS
     limits = Limits(seconds, settings.run_quiet_seconds, settings.range_messages)
     followed = follow(
@@ -138,7 +138,7 @@ def _add(
 
 
 class _Progress:
-    """Tells about the ranges of a run in its log, now and then: every line is kept for days."""
+    """Logs the ranges of a run at intervals, because every log line is kept for days."""
 
     def __init__(self, context: dg.AssetExecutionContext, plane: str) -> None:
         self._context, self._plane = context, plane
@@ -164,7 +164,7 @@ def _rebuild(
     config: EventsConfig,
     settings: "Settings",
 ) -> "Report":
-    """Rebuilds the day; with `only_if_broken` only when it is not complete."""
+    """Rebuilds the day; with `only_if_broken`, only if it is not complete."""
     from fraiseql_assets.pipeline.compact import compact_day
     from fraiseql_assets.pipeline.job import Report
     from fraiseql_assets.pipeline.rebuild import rebuild_day

@@ -1,4 +1,4 @@
-"""What a person sees of a materialisation in Dagster's UI."""
+"""The metadata of a materialisation in Dagster's UI."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ PREVIEW_COLUMNS = (
     *("operation_type", "operation_name", "status", "error_messages", "duration_ms"),
     *("tenant_id", "data"),
 )
-"""Of the columns of all datasets, those that a preview shows."""
+"""The columns of all datasets that a preview shows."""
 SHOWN_RANGES = 20
 
 
@@ -39,7 +39,7 @@ def sentence_of(report: "Report", plane: str) -> str:
 def metadata_of(
     report: "Report", asset: Asset, *, day_rows: int | None, ranges: Sequence["SequenceRange"] = ()
 ) -> dict[str, dg.MetadataValue]:
-    """A materialisation's metadata; `day_rows` is what the asset's partition holds now."""
+    """The metadata of a materialisation; `day_rows` is the current row count of the partition."""
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/table_name": dg.MetadataValue.text(asset.table),
         "source": dg.MetadataValue.text(report.source),
@@ -94,7 +94,7 @@ def _cell(text: str, widest: int) -> str:
 
 
 def column_schema(schema: "pa.Schema", descriptions: Mapping[str, str]) -> dg.TableSchema:
-    """An Arrow schema as Dagster shows it."""
+    """An Arrow schema as a Dagster table schema."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(

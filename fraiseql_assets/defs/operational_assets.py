@@ -21,14 +21,15 @@ from fraiseql_assets.defs.specs import spec_of
 
 
 def _documents(asset: Asset, upstream: Asset) -> dg.AssetsDefinition:
-    """The asset of a dataset, one index per day, found by any text in it."""
+    """The searchable asset of a dataset, with one index per day."""
 
     @dg.multi_asset(
         name="__".join(asset.path),
         description=asset.description,
         specs=[spec_of(asset, upstream, skippable=True)],
-        # No backfill policy means a run for each day, as the other plane's policy does. Assets with
-        # another policy get runs of their own, so that a backfill of both planes does not tie them.
+        # Without a backfill policy there is one run per day, as with the other plane's policy.
+        # Dagster puts assets with different policies into separate runs, so a backfill of both
+        # planes does not couple them.
         partitions_def=DAILY,
         pool=asset.pool,
     )

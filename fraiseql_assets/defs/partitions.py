@@ -1,4 +1,4 @@
-"""The partitions of every event asset: UTC days, by the time JetStream stored the message."""
+"""The partitions of the assets: UTC days, by the time when JetStream stored the message."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,9 +8,9 @@ from fraiseql_assets.settings import get_settings
 
 
 def _first_day() -> date:
-    """The first partition: the setting, which the code server finds where it is not set.
+    """The first partition, from the setting. The project's code server sets it if it is not set.
 
-    Loaded by another server than the project's own, the oldest day that the planes may hold.
+    In another code server, it is the oldest day that the planes may hold.
     """
     settings = get_settings()
     oldest = datetime.now(UTC).date() - timedelta(days=settings.retention_raw_days)
@@ -19,7 +19,7 @@ def _first_day() -> date:
 
 FIRST_DAY = _first_day()
 
-# end_offset=1: without it the current day, which is being filled, would not exist.
+# end_offset=1 includes the current day, which is still being filled.
 DAILY = dg.DailyPartitionsDefinition(start_date=f"{FIRST_DAY}", timezone="UTC", end_offset=1)
 
 

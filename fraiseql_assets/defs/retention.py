@@ -1,4 +1,4 @@
-"""The nightly job that deletes what is past its retention: days of the planes, Dagster's runs."""
+"""The nightly job that deletes expired data: days of the planes, and runs of Dagster."""
 
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -59,9 +59,9 @@ def run_history() -> None:
 
 
 def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Deletes runs that were created before a moment and have ended.
+    """Deletes runs that have ended and were created before a given time.
 
-    The run that materialised a partition last is kept, so that the partition keeps its state.
+    The last run that materialised a partition is kept, so that the partition keeps its state.
     Returns how many were deleted.
     """
     kept = _last_materialisations(instance)
@@ -73,7 +73,7 @@ def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
 
 
 def _last_materialisations(instance: dg.DagsterInstance) -> set[str]:
-    """The runs that materialised a partition of an asset last."""
+    """The ids of the last run that materialised each partition of an asset."""
     found: set[str] = set()
     for asset in ASSETS:
         ids = instance.event_log_storage.get_latest_storage_id_by_partition(
@@ -98,7 +98,7 @@ def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
     with suppress(NotImplementedError):
         instance.compute_log_manager.delete_logs(prefix=[run_id])
     if isinstance(storage, SqliteEventLogStorage):
-        # The run's own database stays behind, as large as it was.
+        # `delete_run` leaves the run's own database at its full size.
         for file in Path(storage.path_for_shard(run_id)).parent.glob(f"{run_id}.db*"):
             file.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A run among Dagster's runs: whether it may go on, and whether another one waits for it."""
+"""The status of a run in Dagster: whether it may continue, and whether another run waits."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ import dagster as dg
 from fraiseql_assets.runs import WORKER_TAG, waiting_run
 
 LOOK_SECONDS = 2.0
-"""How often Dagster is asked: a query of its store each time."""
+"""How often Dagster is queried; each query reads its storage."""
 TRIES = 3
 RETRY_SECONDS = 2.0
 
@@ -20,11 +20,11 @@ TERMINATED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
 class RunEnded(Exception):
-    """Dagster has the run as failed: another one does its work."""
+    """Dagster has marked the run as failed, and another run does its work."""
 
 
 class RunControl:
-    """What a run asks Dagster about itself while it works."""
+    """Queries Dagster about a run while the run works."""
 
     def __init__(self, instance: dg.DagsterInstance, run_id: str, pool: str) -> None:
         self._instance, self._run_id, self._pool = instance, run_id, pool
@@ -32,11 +32,11 @@ class RunControl:
         self._waiting: str | None = None
 
     def checkpoint(self) -> None:
-        """Returns while the run is under way.
+        """Returns if the run is still active.
 
         Raises:
-            dagster.DagsterExecutionInterruptedError: it was terminated.
-            RunEnded: Dagster has it as failed.
+            dagster.DagsterExecutionInterruptedError: the run was terminated.
+            RunEnded: Dagster has marked the run as failed.
         """
         if time.monotonic() - self._checked < LOOK_SECONDS:
             return
@@ -49,7 +49,7 @@ class RunControl:
             raise RunEnded(f"Dagster has the run as {status}; it stops. What it committed stays.")
 
     def reason_to_end(self) -> str | None:
-        """Why the run should make room, None while nobody waits."""
+        """Why the run should end for another one, or None if no run waits."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
             self._waiting = waiting_run(self._instance, self._pool, but=self._run_id)
@@ -57,12 +57,12 @@ class RunControl:
 
 
 def tag_worker(context: dg.AssetExecutionContext) -> None:
-    """Names the process that works on the run, so that a run whose process died can be found."""
+    """Tags the run with its process, so that a run whose process died can be found."""
     context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker_of(context.run_id)})
 
 
 def worker_of(run_id: str) -> str:
-    """This process, and for which run: a retry inherits the tags of the run before it."""
+    """This process and the run id. The id is needed because a retry inherits the run's tags."""
     return f"{run_id}@{socket.gethostname()}:{os.getpid()}"
 
 
@@ -70,10 +70,10 @@ def worker_of(run_id: str) -> str:
 def retried(
     transient: tuple[type[Exception], ...], final: tuple[type[Exception], ...]
 ) -> Iterator[None]:
-    """Has transient errors retried and final ones not.
+    """Requests a retry for transient errors and none for final ones.
 
-    Not by a retry policy: Dagster would apply it to an interrupt too, and a terminated run would
-    begin anew.
+    A retry policy is not used, because Dagster would apply it to interrupts too and restart a
+    terminated run.
     """
     try:
         yield

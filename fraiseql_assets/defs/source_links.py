@@ -13,9 +13,9 @@ PACKAGE = Path(fraiseql_assets.__file__)
 def with_source_links(
     assets: Sequence[dg.AssetsDefinition], source_url: str | None
 ) -> Sequence[dg.AssetsDefinition]:
-    """The assets with the place of their code: at a Git host, or the file on this machine.
+    """The assets with links to their code: at a Git host, or to the file on this machine.
 
-    `source_url` is the address of the project's folder at the Git host, with the branch.
+    `source_url` is the URL of the project's folder at the Git host, including the branch.
     """
     local = dg.with_source_code_references(assets)
     repository, tree, branch = (source_url or "").partition("/tree/")

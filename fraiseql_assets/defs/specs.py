@@ -1,4 +1,4 @@
-"""An asset of the catalogue as Dagster shows it."""
+"""The Dagster spec of an asset in the catalogue."""
 
 from datetime import timedelta
 from importlib.metadata import version
@@ -10,8 +10,8 @@ from fraiseql_assets.catalogue import OWNERS, Asset
 FRESHNESS = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(minutes=30), fail_window=timedelta(hours=2)
 )
-"""An asset that got nothing for so long is shown as stale: the application is idle, or the plane is
-out of reach; the sensor's last tick says which."""
+"""An asset without new data for this long is shown as stale. Either the application is idle or the
+plane is unreachable; the last tick of the sensor shows which."""
 
 
 def spec_of(asset: Asset, upstream: Asset, *, skippable: bool = False) -> dg.AssetSpec:

@@ -1,4 +1,4 @@
-"""The logs in Dagster: external assets, which the planes are projections of."""
+"""The logs in Dagster: external assets from which the planes are derived."""
 
 import dagster as dg
 

@@ -1,15 +1,15 @@
-"""How the code server starts runs: forked from a process that has imported everything."""
+"""Starts runs by forking a process that has already imported everything."""
 
 from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Event, Semaphore
 
 
 class Latch(Event):
-    """An event that one other process waits for; it is set once.
+    """An event that is set once and that one other process waits for.
 
-    The standard library's event waits, when it is set, until each sleeper has woken. If the process
-    that slept was killed, that is never: Dagster's code server, which holds a lock meanwhile, would
-    start no run again.
+    Setting an event of the standard library blocks until each waiting process has woken up. If that
+    process was killed, it blocks forever. Dagster's code server holds a lock meanwhile and could
+    not start another run.
     """
 
     def __init__(self, *, ctx: ForkServerContext) -> None:
@@ -17,7 +17,7 @@ class Latch(Event):
         self._set: Semaphore = ctx.Semaphore(0)
 
     def set(self) -> None:
-        """Wakes the process that waits. Never blocks."""
+        """Wakes the waiting process. Never blocks."""
         if not self.is_set():
             self._set.release()
 
@@ -33,7 +33,7 @@ class Latch(Event):
 
 
 class WarmContext(ForkServerContext):
-    """The standard library's fork server, with events that a killed process cannot block."""
+    """The fork server of the standard library, with events that a killed process cannot block."""
 
     def Event(self) -> Latch:  # noqa: N802 [the name that Dagster uses]
         return Latch(ctx=self)

@@ -1,8 +1,8 @@
-"""Who may use Dagster's web server, which itself lets everybody do everything.
+"""Access control for Dagster's web server, which has none of its own.
 
 A web page that a user has open can send requests to any server that the user can reach. The guard
-accepts a request only if it names a known host and comes from no other page; with a password set,
-only if it carries that password.
+accepts a request only if it names a known host and does not come from another page. If a password
+is set, the request must carry it.
 """
 
 import base64
@@ -21,15 +21,15 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLICY_VIOLATION = 1008
 
 Refusal = tuple[int, str]
-"""An HTTP status, and a sentence."""
+"""An HTTP status and a message."""
 
 
 class Guard:
-    """An ASGI application that lets through only what it should."""
+    """An ASGI application that forwards only permitted requests to another."""
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], login: tuple[str, str] | None) -> None:
-        """`hosts` are the names by which the server may be called; without a login, a user and a
-        password, everybody who can reach it may use it."""
+        """`hosts` are the accepted host names. `login` is a user and a password; without it,
+        everyone who can reach the server may use it."""
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._credentials = login and _basic(*login)
@@ -68,7 +68,7 @@ class Guard:
 
 
 def guarded(app: ASGIApp, settings: Settings) -> Guard:
-    """Dagster's application behind a guard with the settings' names and password."""
+    """Wraps Dagster's application in a guard with the host names and password of the settings."""
     own = urlsplit(settings.dagster_url).hostname
     names = [*LOOPBACK, *settings.dagster_hosts, *([own] if own else [])]
     return Guard(app, names, settings.dagster_login)
@@ -82,7 +82,7 @@ def _name_of(host: str) -> str | None:
 
 
 def _is_mutation(scope: Scope) -> bool:
-    """Whether the URL's query changes something. Dagster answers one that cannot be read."""
+    """Whether the query in the URL is a mutation. Dagster reports a query that is not valid."""
     queries = parse_qs(scope["query_string"].decode("latin-1")).get("query", [])
     return any(map(_holds_mutation, queries))
 

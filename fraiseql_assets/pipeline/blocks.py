@@ -1,4 +1,4 @@
-"""Dividing a range's events into blocks: the same range and batching give the same blocks."""
+"""Divides the events of a range into blocks. Range and batching determine the blocks."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from fraiseql_assets.ranges import SequenceRange
 
 @dataclass(slots=True)
 class BlockBuilder:
-    """Collects record batches, whole, until they reach the batching's rows or bytes.
+    """Collects whole record batches until they reach the row or byte limit of the batching.
 
-    A batch larger than a block is split by rows first, so a block holds fewer than twice
-    `block_rows` and memory stays within what the batching allows.
+    A batch larger than a block is split by rows first. A block therefore holds fewer than twice
+    `block_rows`, and memory use stays within the limits of the batching.
     """
 
     stream: str
@@ -28,7 +28,7 @@ class BlockBuilder:
     _bytes: int = 0
 
     def add(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Block]:
-        """Takes batches in; yields the blocks that are full."""
+        """Adds batches; yields the full blocks."""
         for batch in batches:
             for start in range(0, batch.num_rows, self.batching.block_rows):
                 part = batch.slice(start, self.batching.block_rows)
@@ -42,7 +42,7 @@ class BlockBuilder:
                     yield self._take()
 
     def rest(self) -> Iterator[Block]:
-        """Yields what is left, as the last block."""
+        """Yields the remaining rows as the last block."""
         if self._pending:
             yield self._take()
 

@@ -1,4 +1,4 @@
-"""Keeping a ledger short: entries that follow each other become one."""
+"""Compacts a ledger: merges adjacent entries into one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,12 +9,12 @@ from fraiseql_assets.ranges import SequenceRange
 
 
 def compact_day(plane: Plane, stream: str, day: date, run_id: str) -> int:
-    """Replaces a day's committed entries by one with their sums.
+    """Replaces the committed entries of a day with one entry that holds their sums.
 
-    Only for a day that was verified as complete: its ranges then follow each other without a gap. A
-    day of which a range is still begun is left as it is.
+    Call it only for a day that was verified as complete, so that its ranges have no gaps. A day
+    with a begun range is not changed.
 
-    Returns how many entries were put together; 0 when there was nothing to do.
+    Returns how many entries were merged, 0 if there was nothing to do.
     """
     entries = plane.ledger(stream, day)
     if len(entries) < 2 or any(entry.state != "committed" for entry in entries):
@@ -24,9 +24,9 @@ def compact_day(plane: Plane, stream: str, day: date, run_id: str) -> int:
 
 
 def compact_ranges(plane: Plane, stream: str, day: date, run_id: str) -> int:
-    """Puts a day's committed ranges together where one follows the other.
+    """Merges adjacent committed ranges of a day.
 
-    A day of which a range is still begun is left as it is. Returns how many entries became fewer.
+    A day with a begun range is not changed. Returns by how many entries the ledger shrank.
     """
     entries = plane.ledger(stream, day)
     if any(entry.state != "committed" for entry in entries):
@@ -49,7 +49,7 @@ def _adjacent(entries: Iterable[LedgerEntry]) -> list[list[LedgerEntry]]:
 
 
 def _sum_of(entries: Sequence[LedgerEntry], run_id: str) -> LedgerEntry:
-    """One committed entry instead of several, with their sums."""
+    """One committed entry that replaces several and holds their sums."""
     sources = "+".join(entry.source for entry in entries).split("+")
     return replace(
         entries[0],

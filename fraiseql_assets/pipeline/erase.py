@@ -1,4 +1,4 @@
-"""Erasing events on purpose: recorded first, then each day that holds them is replaced."""
+"""Erases events: records the erasure first, then replaces each day that holds them."""
 
 import time
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def erase(
     """Erases an event, or all events of an entity, from both planes.
 
     Both planes record the erasure before anything is removed, so that no run and no rebuild writes
-    the events again. It may be repeated, and completes what an earlier call could not.
+    the events again. Repeating the call is safe and completes an earlier one that failed.
 
     Raises:
         LogError, PlaneError: the log or a plane failed; repeat the call.
@@ -56,12 +56,12 @@ def erase(
 
 
 def _erase_day(plane: Plane, settings: Settings, day: date) -> int:
-    """Replaces a day by its events that are not erased. Returns how many were removed."""
+    """Replaces a day with its events that are not erased. Returns how many were removed."""
     for attempt in range(1, TRIES + 1):
         try:
             return _replace(plane, settings, day, attempt)
         except PlaneError:
-            # A run that commits to the day meanwhile makes the replacement incomplete.
+            # A run that commits to the day in the meantime makes the replacement incomplete.
             if attempt == TRIES:
                 raise
             time.sleep(WAIT_SECONDS)
@@ -99,8 +99,8 @@ def _replace(plane: Plane, settings: Settings, day: date, attempt: int) -> int:
 def _kept_events(
     plane: Plane, stream: str, day: date, committed: list[LedgerEntry]
 ) -> Iterator[pa.RecordBatch]:
-    """The committed events of a day that are not erased. What a run has only begun, it writes
-    again."""
+    """Yields the committed events of a day that are not erased. A run that has only begun a range
+    writes it again."""
     ranges, erasures = merge(e.range for e in committed), plane.erasures(stream)
     for batch in plane.events(day, LAST_SEQUENCE):
         found = without_erased(within(batch, ranges), erasures)

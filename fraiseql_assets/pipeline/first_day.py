@@ -1,4 +1,4 @@
-"""The oldest day of rows that there is: where Dagster's partitions begin."""
+"""The oldest day with rows, on which Dagster's partitions begin."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,9 +14,9 @@ from fraiseql_assets.stream.log import Log
 
 
 def find_first_day(settings: Settings) -> date:
-    """The oldest day that the log or a plane holds, today when they hold nothing.
+    """The oldest day that the log or a plane holds, or today if they hold nothing.
 
-    For a server that does not answer now, the oldest day that it may still hold.
+    A server that does not answer counts with the oldest day that it may still hold.
     """
     today = datetime.now(UTC).date()
     found = (_oldest_days(settings, dataset, today) for dataset in DATASETS.values())

@@ -1,4 +1,4 @@
-"""A run that keeps going: it takes range after range of a day while messages keep coming."""
+"""A long-running ingest: ingests range after range of a day while messages arrive."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ from fraiseql_assets.ranges import SequenceRange, merge, subtract
 from fraiseql_assets.stream.log import Log
 
 POLL_SECONDS = 0.1
-"""How often a waiting run asks the log for its end: one small request."""
+"""How often a waiting run reads the end of the log, with one small request."""
 RANGE_SECONDS = 0.5
-"""Ranges begin no more often than this: each one costs the plane a block and two ledger entries."""
+"""The least time between ranges: each range costs the plane a block and two ledger entries."""
 LONGEST_RANGE_SECONDS = 4.0
-"""About how long one range may take, so that a run that waits is let in within ten seconds."""
+"""The target duration of one range, so that a waiting run can start within ten seconds."""
 FIRST_RANGE_MESSAGES = 50_000
-"""The largest first range, before it is known how fast the plane takes messages."""
+"""The largest first range, before the write speed of the plane is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a run that keeps going ends by itself."""
+    """When a long-running ingest ends by itself."""
 
     seconds: float
     quiet_seconds: float
@@ -35,16 +35,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What a run did that kept going."""
+    """The result of a long-running ingest."""
 
     report: Report
     """The sums of all ranges."""
     ranges: tuple[SequenceRange, ...]
-    """The sequences that it took, in as few ranges as can be."""
+    """The ingested sequences, in as few ranges as possible."""
     count: int
-    """How many ranges it took them in."""
+    """The number of ranges ingested."""
     ended: str
-    """Why it ended."""
+    """Why the run ended."""
 
 
 def follow(
@@ -58,14 +58,14 @@ def follow(
     reason_to_end: Callable[[], str | None],
     progress: Callable[[Report], None],
 ) -> Followed:
-    """Takes the range `first`, if any, then what else the log holds of the day and the plane does
-    not, then what comes meanwhile.
+    """Ingests the range `first`, if any, then everything of the day that the log holds and the
+    plane does not, then new messages as they arrive.
 
-    Each range is begun and committed in the ledger by itself. `reason_to_end` is asked between
-    ranges; `progress` is told of each range. Afterwards the ledger's entries are put together.
+    Each range is begun and committed in the ledger separately. `reason_to_end` is called between
+    ranges, and `progress` with the report of each range. At the end the ledger is compacted.
 
     Raises:
-        IngestError, PlaneError, LogError: a range could not be taken; what was committed stays.
+        IngestError, PlaneError, LogError: a range could not be ingested; committed ranges stay.
     """
     started = time.monotonic()
     reports: list[Report] = []
@@ -78,7 +78,7 @@ def follow(
         reports.append(report)
         progress(report)
         pending = waiting.next_range(reports)
-    # What a run leaves that fails before this, the next one puts together.
+    # If a run fails before this, the next run compacts its entries.
     compact_ranges(plane, log.stream, day, job.run_id)
     ranges = merge(report.range for report in reports if report.range)
     bounds = SequenceRange(ranges[0].first, ranges[-1].last) if ranges else None
@@ -90,10 +90,10 @@ def follow(
 def _first_range(
     plane: Plane, log: Log, first: SequenceRange, day: date, limits: Limits
 ) -> SequenceRange:
-    """The range that was asked for, or its beginning where it is large and nobody began it.
+    """The requested range, or its first part if it is large and no run has begun it.
 
     Raises:
-        IngestError: it lies outside the log or in another day.
+        IngestError: the range lies outside the log or on another day.
     """
     entries = plane.ledger(log.stream, day)
     require_in_day(log, first, day, entries)
@@ -105,7 +105,7 @@ def _first_range(
 
 @dataclass(slots=True)
 class _Waiting:
-    """The time between two ranges."""
+    """Waits for the next range."""
 
     plane: Plane
     log: Log
@@ -116,10 +116,10 @@ class _Waiting:
     reason_to_end: Callable[[], str | None]
     last_range_at: float = 0.0
     known_end: int = -1
-    """The log's end when nothing of the day was left to take."""
+    """The end of the log when all of the day had been ingested."""
 
     def next_range(self, reports: Sequence[Report]) -> SequenceRange | str:
-        """The next range of the day, waited for; or why there will be none."""
+        """Waits for the next range of the day. Returns it, or the reason why there is none."""
         quiet_since = time.monotonic()
         while True:
             self.job.checkpoint()
@@ -141,7 +141,7 @@ class _Waiting:
             time.sleep(POLL_SECONDS)
 
     def _pending(self, most: int) -> SequenceRange | str | None:
-        """What is left of the day now; a text when the day is over and taken."""
+        """The range to ingest now, None if there is none yet, or a reason to end the run."""
         end = self.log.bounds().last
         if end == self.known_end:
             return None
@@ -160,12 +160,12 @@ class _Waiting:
 
 
 def _most(reports: Sequence[Report], limits: Limits) -> int:
-    """How many messages the next range may have, by how long the last ones took."""
+    """How many messages the next range may have, based on the speed of the last ones."""
     timed = [r for r in reports[-3:] if r.messages and r.seconds]
     if not timed:
         return min(FIRST_RANGE_MESSAGES, limits.range_messages)
     rate = sum(r.messages for r in timed) / sum(r.seconds for r in timed)
     largest = max(r.messages for r in timed)
-    # A short range tells little of a long one: it grows step by step.
+    # A short range predicts a long one poorly, so the size grows in steps.
     most = min(rate * LONGEST_RANGE_SECONDS, 4 * largest + FIRST_RANGE_MESSAGES)
     return int(max(1, min(most, limits.range_messages)))

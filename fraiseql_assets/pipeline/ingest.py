@@ -1,4 +1,4 @@
-"""Adding a range of the log to a plane: begun in the ledger, written, committed in the ledger."""
+"""Adds a range of the log to a plane: begins it in the ledger, writes it and commits it."""
 
 import time
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ from fraiseql_assets.stream.log import Log
 def ingest_range(plane: Plane, log: Log, sequences: SequenceRange, day: date, job: Job) -> Report:
     """Adds a range of the log to the plane, exactly once however often it is called.
 
-    What of it is committed already is left as it is; a range that an earlier attempt began is
-    written with that attempt's batching, so that its blocks carry the same tokens.
+    Parts that are already committed are not changed. A range that an earlier attempt began is
+    written with the batching of that attempt, so that its blocks carry the same tokens.
 
     Raises:
-        IngestError: an earlier attempt began a range of other bounds that overlaps this one.
-        PlaneError, LogError: the plane or the log failed; the same call may be made again.
+        IngestError: an earlier attempt began an overlapping range with other bounds.
+        PlaneError, LogError: the plane or the log failed; the call can be repeated.
     """
     started = time.monotonic()
     entries = plane.ledger(log.stream)
@@ -36,7 +36,7 @@ def ingest_range(plane: Plane, log: Log, sequences: SequenceRange, day: date, jo
 
 
 def _begun_over(entries: Iterable[LedgerEntry], part: SequenceRange) -> LedgerEntry | None:
-    """The entry of an earlier attempt at a range. Other bounds would write its rows twice."""
+    """The entry of an earlier attempt at a range. Other bounds would duplicate its rows."""
     for entry in entries:
         if entry.state == "begun" and entry.range.overlaps(part):
             if entry.range != part or entry.kind == "partition":
@@ -55,7 +55,7 @@ def _as_begun(job: Job, begun: LedgerEntry | None) -> Job:
 
 
 def _ingest_part(plane: Plane, log: Log, sequences: SequenceRange, day: date, job: Job) -> Report:
-    """One range of which nothing is committed, from *begun* to *committed*."""
+    """Ingests a range of which nothing is committed, from *begun* to *committed*."""
     entry = begun_entry(log.stream, sequences, day, job)
     plane.record(entry)
     parts = read_parts(log, plane.dataset, sequences, job)
@@ -67,11 +67,11 @@ def _ingest_part(plane: Plane, log: Log, sequences: SequenceRange, day: date, jo
 
 
 def _require_own_claim(plane: Plane, entry: LedgerEntry) -> None:
-    """Returns when the range is still this run's to commit.
+    """Returns if this run may still commit the range.
 
     Raises:
-        PlaneError: its day was replaced since, so that rows may have gone with the old partition,
-            or another run has begun the range.
+        PlaneError: its day has been replaced, so that rows may have been lost with the old
+            partition, or another run has begun the range.
     """
     entries = plane.ledger(entry.stream, entry.day)
     own = any(
@@ -98,7 +98,7 @@ def begun_entry(
     job: Job,
     kind: Literal["range", "partition"] = "range",
 ) -> LedgerEntry:
-    """The ledger's entry of a range, or partition, before anything of it is visible."""
+    """The ledger entry of a range or partition before any of its rows are visible."""
     return LedgerEntry(
         stream=stream,
         range=sequences,
@@ -113,7 +113,7 @@ def begun_entry(
 
 
 def committed_entry(entry: LedgerEntry, report: Report) -> LedgerEntry:
-    """The entry once all of the range is written."""
+    """The ledger entry after the whole range has been written."""
     return replace(
         entry,
         state="committed",

@@ -1,4 +1,4 @@
-"""What a run knows of itself while it materialises, and what it reports afterwards."""
+"""The parameters of a materialisation, and its report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,24 +12,24 @@ from fraiseql_assets.settings import Settings
 
 
 class IngestError(Exception):
-    """A range or day cannot be materialised as asked; a retry would not help."""
+    """A range or day cannot be materialised as requested; a retry would not help."""
 
 
 def go_on() -> None:
-    """The checkpoint of a job that nobody stops."""
+    """The checkpoint of a job that is never stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Who materialises, and how."""
+    """The run that materialises, and its parameters."""
 
     run_id: str
     attempt: int
     batching: Batching
     ahead: int
-    """Batches that may wait between two stages."""
+    """The most batches that are queued between two stages."""
     checkpoint: Callable[[], None] = go_on
-    """Called before every block; it raises when the work has to stop."""
+    """Called before every block. It raises an error if the work must stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Report:
     preview: pa.Table | None = field(default=None, repr=False)
 
     def plus(self, part: "Report") -> "Report":
-        """This report with the counts of a further part; range and source stay."""
+        """This report plus the counts of another part; range and source are unchanged."""
         return replace(
             self,
             messages=self.messages + part.messages,
@@ -66,7 +66,7 @@ class Report:
 
 
 def default_batching(settings: Settings) -> Batching:
-    """The batching that the settings ask for."""
+    """The batching in the settings."""
     return Batching(
         settings.batch_rows, settings.batch_bytes, settings.block_rows, settings.block_bytes
     )

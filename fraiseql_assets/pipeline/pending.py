@@ -1,4 +1,4 @@
-"""What is in the log and not yet in a plane: which range or day comes next. Pure functions."""
+"""What is in the log but not yet in a plane, and which range or day is next. Pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from fraiseql_assets.ranges import SequenceRange, subtract
 
 
 class Positions(Protocol):
-    """What must be known of the log; `fraiseql_assets.stream.log.Log` knows it."""
+    """The required part of the log's interface; `fraiseql_assets.stream.log.Log` implements it."""
 
     def position_from(self, sequence: int) -> "PositionLike | None": ...
     def day_range(self, day: date) -> SequenceRange | None: ...
 
 
 class LogBounds(Positions, Protocol):
-    """As `Positions`, with the log's bounds."""
+    """`Positions` with the bounds of the log."""
 
     def bounds(self) -> "BoundsLike": ...
 
@@ -37,21 +37,22 @@ class PositionLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PendingRange:
-    """Work that a plane is asked for next."""
+    """The next work for a plane."""
 
     range: SequenceRange
     day: date
     rebuild: bool = False
-    """The day's replacement was begun and not committed: the whole partition is built again."""
+    """The day's replacement was begun and not committed, so the whole partition is rebuilt."""
 
 
 def uncommitted(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[SequenceRange]:
-    """What the log has assigned and the ledger does not hold as committed, ascending.
+    """The sequences that the log has assigned and the ledger has not committed, ascending.
 
-    Counted from the ledger's first range on: what the log dropped after that is asked for too, so
-    that its loss is recorded. A plane without a ledger begins with what the log still has.
+    The result starts at the first range in the ledger. It includes sequences that the log has
+    dropped since, so that their loss is recorded. A plane without a ledger starts at the first
+    message that the log still holds.
     """
-    # A stream that never held a message begins at 0.
+    # The first sequence of a stream that never held a message is 0.
     start = max(1, min((entry.range.first for entry in entries), default=first))
     if start > last:
         return []
@@ -59,16 +60,17 @@ def uncommitted(first: int, last: int, entries: Sequence[LedgerEntry]) -> list[S
 
 
 def beyond_log(last: int, entries: Sequence[LedgerEntry]) -> SequenceRange | None:
-    """What the ledger holds as committed beyond `last`, the end of a log that was asked after it.
+    """The committed sequences beyond `last`, the end of the log, read after the ledger.
 
-    Such a log is another one than the ledger's: it was recreated, or its server lost its end.
+    If there are any, the ledger belongs to a different log: the log was recreated, or its server
+    lost the end of it.
     """
     reached = max((found.last for found in committed_ranges(entries)), default=0)
     return SequenceRange(last + 1, reached) if reached > last else None
 
 
 def different_log(plane: str, stream: str, ahead: SequenceRange) -> str:
-    """What is wrong with a log that ends before what a plane holds, and what to do."""
+    """A message for a log that ends before what a plane holds: what is wrong and what to do."""
     return (
         f"The {plane} plane holds {ahead} of {stream}, which the log has not assigned: the stream "
         "was recreated, or lost its end. New messages with these sequences would be taken for "
@@ -79,10 +81,10 @@ def different_log(plane: str, stream: str, ahead: SequenceRange) -> str:
 
 
 def lost_unread(newest: int, missing: Sequence[SequenceRange]) -> list[SequenceRange]:
-    """What no run can take because the log has dropped it, and everything behind it.
+    """Missing sequences that no run can ingest: the log dropped them and everything after them.
 
-    `newest` is the sequence of the newest message that the log still holds, 0 if none. What the log
-    dropped in front of a message is taken with that message, and its loss recorded.
+    `newest` is the sequence of the newest message that the log still holds, 0 if none. Dropped
+    sequences before an existing message are ingested with that message, and their loss is recorded.
     """
     return [
         SequenceRange(max(each.first, newest + 1), each.last)
@@ -92,7 +94,7 @@ def lost_unread(newest: int, missing: Sequence[SequenceRange]) -> list[SequenceR
 
 
 def lost_sentence(plane: str, stream: str, lost: Sequence[SequenceRange]) -> str:
-    """What is lost of a log, and what to do."""
+    """A message that says what the log has lost and what to do."""
     return (
         f"{stream} has dropped {', '.join(map(str, lost))} before the {plane} plane read it, and "
         "holds nothing behind it. Publish these messages again, or materialise the day if the "
@@ -101,8 +103,8 @@ def lost_sentence(plane: str, stream: str, lost: Sequence[SequenceRange]) -> str
 
 
 def unfinished_replacements(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """Replacements of a day that were begun and not committed, the oldest first: of such a day some
-    tables may be replaced and some not, even when no sequence of it is missing."""
+    """Replacements of a day that were begun and not committed, oldest first. Some tables of such a
+    day may be replaced and others not, even if no sequence is missing."""
     begun = (entry for entry in entries if (entry.kind, entry.state) == ("partition", "begun"))
     return sorted(begun, key=lambda entry: entry.range)
 
@@ -114,7 +116,7 @@ def next_pending(
     *,
     most: int,
 ) -> PendingRange | None:
-    """The oldest work: a range that was begun, again with its own bounds, or a new one.
+    """The oldest work: a range that was begun, with its original bounds, or a new range.
 
     A new range lies within one UTC day of storage and holds at most `most` sequences.
     """
@@ -134,7 +136,7 @@ def next_pending(
         return None
     last = min(oldest.last, oldest.first + most - 1)
     if position.sequence > last:
-        # The log has dropped all of it: it is asked for all the same, and its loss recorded.
+        # The log has dropped the whole range. It is requested anyway, to record the loss.
         return PendingRange(SequenceRange(oldest.first, last), position.day)
     sequences = positions.day_range(position.day)
     if sequences is not None:
@@ -149,7 +151,7 @@ def next_pending(
 
 
 def parse_range(text: str) -> SequenceRange:
-    """The range that a person or a sensor wrote.
+    """Parses a range from a person or a sensor.
 
     Raises:
         IngestError: the text is not a range.
@@ -163,9 +165,9 @@ def parse_range(text: str) -> SequenceRange:
 def require_in_day(
     log: LogBounds, sequences: SequenceRange, day: date, entries: Sequence[LedgerEntry]
 ) -> None:
-    """Returns when the log has assigned a range, and all of it on one day.
+    """Returns if the log has assigned all of a range, and all on the given day.
 
-    What the log dropped unread counts to the day of the next message, as the sensors count it.
+    Messages that the log dropped unread count to the day of the next message, as in the sensors.
 
     Raises:
         IngestError: the range lies outside the log or reaches into another day.

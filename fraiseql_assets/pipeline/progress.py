@@ -1,4 +1,4 @@
-"""How far the log and each plane are, asked of their servers."""
+"""The progress of the log and of each plane, read from their servers."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ from fraiseql_assets.stream.log import Log
 
 @dataclass(frozen=True, slots=True)
 class LogStatus:
-    """The head of a dataset's log; `error` says why when it could not be asked."""
+    """The head of a dataset's log. `error` is set if the log could not be queried."""
 
     stream: str
     first: int = 0
     last: int = 0
     newest: int = 0
-    """The newest message that it still holds."""
+    """The sequence of the newest message that the log still holds."""
     messages: int = 0
     bytes: int = 0
     dead_letters: int = 0
@@ -35,7 +35,7 @@ class LogStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlaneStatus:
-    """How far a plane is: `position` is the sequence up to which nothing is missing."""
+    """The progress of a plane. `position` is the sequence up to which nothing is missing."""
 
     plane: str
     position: int = 0
@@ -44,20 +44,20 @@ class PlaneStatus:
     lost: str | None = None
     """Which messages the log has dropped before the plane read them, and what to do."""
     rows: int = 0
-    """Rows that committed ranges hold."""
+    """Rows in committed ranges."""
     begun: tuple[str, ...] = ()
     last_commit: str | None = None
     error: str | None = None
     off: bool = False
-    """Switched off by a setting."""
+    """The plane is switched off by a setting."""
 
 
 def log_status(dataset: Dataset, settings: Settings, *, writes: bool) -> LogStatus:
-    """The log's head. With `writes`, it is also tested whether NATS can store messages."""
+    """The head of the log. With `writes`, also tests whether NATS can store messages."""
     stream = dataset.stream(settings)
     try:
         with Log(settings, name="fraiseql-assets status", dataset=dataset) as log:
-            # What is published in between counts as not read yet, never as lost.
+            # Messages published in between count as not read yet, never as lost.
             bounds, newest = log.bounds(), log.newest()
             dead_letters = log.count_dead_letters()
             if writes:
@@ -70,12 +70,12 @@ def log_status(dataset: Dataset, settings: Settings, *, writes: bool) -> LogStat
 
 
 def plane_status(plane: Plane, log: LogStatus, settings: Settings) -> PlaneStatus:
-    """How far a plane is behind a log that was asked before. Closes the plane."""
+    """How far a plane is behind a log status that was read before. Closes the plane."""
     try:
         plane.ping()
         entries = plane.ledger(log.stream)
         if not log.error and beyond_log(log.last, entries):
-            # Asked before the ledger, the log may have grown since.
+            # The log was read before the ledger and may have grown since.
             again = log_status(plane.dataset, settings, writes=False)
             ahead = None if again.error else beyond_log(again.last, entries)
             if ahead:
@@ -111,10 +111,10 @@ def _position(ranges: list[SequenceRange], missing: list[SequenceRange]) -> int:
 
 
 def oldest_missing(dataset: Dataset, settings: Settings, status: PlaneStatus) -> datetime | None:
-    """When the log stored the oldest message that a plane has not committed; None without one.
+    """When the log stored the oldest message that a plane has not committed, None if none.
 
     Raises:
-        LogError: the log cannot be asked.
+        LogError: the log cannot be queried.
     """
     if not status.behind:
         return None
@@ -123,5 +123,5 @@ def oldest_missing(dataset: Dataset, settings: Settings, status: PlaneStatus) ->
 
 
 def age_of(stored: datetime | None) -> float:
-    """How many seconds ago that was; 0 of None."""
+    """The age of a message in seconds; 0 for None."""
     return 0.0 if stored is None else max(0.0, (datetime.now(UTC) - stored).total_seconds())

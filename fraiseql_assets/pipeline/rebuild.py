@@ -1,4 +1,4 @@
-"""Building a whole day anew: from the log, and from a plane where the log is incomplete."""
+"""Rebuilds a whole day: from the log, and from a plane where the log is incomplete."""
 
 import threading
 import time
@@ -30,30 +30,30 @@ class EventsWouldBeLost(IngestError):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a day's rows are."""
+    """Where the rows of a day are."""
 
     sequences: SequenceRange
-    """From the day's first sequence that anybody knows of to its last."""
+    """From the first to the last sequence of the day that the log or a plane knows."""
     in_log: SequenceRange | None
     is_complete: bool
-    """The log holds every message of the day: nothing else needs to be asked."""
+    """The log holds every message of the day, so no other source is needed."""
     read_before: tuple[SequenceRange, ...]
-    """Ranges of which a run of either plane once read every message."""
+    """Ranges of which a run of either plane has read every message before."""
     other_holds: bool
     """The other plane holds committed rows of the day."""
 
 
 def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Report:
-    """Builds a day anew and replaces the plane's partition by it.
+    """Rebuilds a day and replaces the plane's partition with it.
 
-    Readers see the old partition until the new one is complete. Every row that the plane holds is
-    in the new partition too: from the log, or from `other` where the log has lost it. `other` is
-    the plane itself for a dataset that has one plane. A day of which nothing is known anywhere is
-    left alone.
+    Readers see the old partition until the new one is complete. The new partition also contains
+    every row that the plane holds: from the log, or from `other` where the log has lost it. `other`
+    is the plane itself for a dataset that has one plane. A day without any known row is not
+    changed.
 
     Raises:
-        EventsWouldBeLost: some rows are nowhere else; the partition stays as it is.
-        PlaneError, LogError: a plane or the log failed; the partition stays as it is.
+        EventsWouldBeLost: no other source has some of the rows; the partition is unchanged.
+        PlaneError, LogError: a plane or the log failed; the partition is unchanged.
     """
     started = time.monotonic()
     sources = find_sources(plane, other, log, day)
@@ -80,9 +80,9 @@ def rebuild_day(plane: Plane, other: Plane, log: Log, day: date, job: Job) -> Re
 
 
 def _abandon(replacement: Replacement) -> None:
-    """Drops what was built, if the plane answers soon; otherwise the day's next rebuild drops it.
+    """Drops the new partition if the plane answers soon. Otherwise the next rebuild drops it.
 
-    The error that led here is the one to report, and a terminated run ends within seconds.
+    The original error is the one to report, and a terminated run must end within seconds.
     """
 
     def abandon() -> None:
@@ -95,9 +95,9 @@ def _abandon(replacement: Replacement) -> None:
 
 
 def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> Sources | None:
-    """Where the day's rows are, None when nobody knows any of it.
+    """Where the rows of a day are, or None if neither log nor planes know any.
 
-    The other plane is asked only when the log is incomplete.
+    The other plane is queried only if the log is incomplete.
     """
     own = _committed(plane, log, day)
     in_log = log.day_range(day)
@@ -124,14 +124,14 @@ def _committed(plane: Plane, log: Log, day: date) -> list[LedgerEntry]:
 
 
 def _is_complete(log: Log, in_log: SequenceRange) -> bool:
-    """Whether the log holds all of a day: its first message, and every one behind it."""
+    """Whether the log holds a whole day: its first message and all later ones."""
     begins = in_log.first == 1 or log.bounds().first < in_log.first
     return begins and log.count_messages(in_log) == len(in_log)
 
 
 class Reading:
-    """A day's rows on their way: what the log lost at its beginning, the log, what it lost
-    behind."""
+    """Reads the rows of a day: those that the log lost before its first message of the day, those
+    in the log, and those that it lost after that message."""
 
     def __init__(
         self, log: Log, dataset: Dataset, other: Plane, sources: Sources, day: date, job: Job
@@ -139,9 +139,9 @@ class Reading:
         self._log, self._dataset, self._other, self._sources = log, dataset, other, sources
         self._day, self._job = day, job
         self.seen: list[SequenceRange] = []
-        """What the log delivered."""
+        """The sequences that the log delivered."""
         self.filled: list[SequenceRange] = []
-        """Sequences whose rows the other plane gave."""
+        """The sequences whose rows came from the other plane."""
 
     @property
     def source(self) -> str:
@@ -150,7 +150,7 @@ class Reading:
         return "+".join(filter(None, parts)) or "log"
 
     def parts(self) -> Iterator[Part]:
-        """Yields the rows: the log's, and the other plane's where the log has none."""
+        """Yields the rows from the log, and from the other plane where the log has none."""
         in_log, sequences = self._sources.in_log, self._sources.sequences
         first = in_log.first if in_log else sequences.last + 1
         if first > sequences.first:
@@ -176,7 +176,7 @@ class Reading:
 
 
 def _ranges_of(sequences: Iterable[int]) -> list[SequenceRange]:
-    """Ascending sequences as ranges."""
+    """Groups ascending sequences into ranges."""
     ordered = list(dict.fromkeys(sequences))
     if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
         return [SequenceRange(ordered[0], ordered[-1])]
@@ -184,7 +184,7 @@ def _ranges_of(sequences: Iterable[int]) -> list[SequenceRange]:
 
 
 def within(batch: pa.RecordBatch, ranges: Sequence[SequenceRange]) -> pa.RecordBatch:
-    """The rows of a batch whose sequence is in one of some ascending ranges."""
+    """The rows of a batch whose sequence is in one of the ascending ranges."""
     firsts = [each.first for each in ranges]
 
     def is_in(sequence: int) -> bool:

@@ -1,11 +1,11 @@
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Replaying dead-letter messages, once the cause is fixed.
+# (pyarrow.compute creates its functions at import, so a type checker cannot see them)
+"""Replays dead-letter messages after the cause has been fixed.
 
-What could not be decoded is published again, and every plane of its dataset reads it. What one
-plane refused is in the log, and in the dataset's other plane already: it is written into the
-refusing plane alone, at the position and under the day that the log gave it, as a rebuild of that
-day would.
+A message that could not be decoded is published again, and every plane of its dataset reads it. An
+event that one plane refused is already in the log and in the dataset's other plane. It is written
+only into the plane that refused it, with the position and day that the log assigned, as a rebuild
+of that day would.
 """
 
 import asyncio
@@ -39,12 +39,12 @@ WAIT_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of the dead-letter messages."""
+    """The result of a replay."""
 
     published: int
-    """Published again: the planes take them as they take any message."""
+    """Messages published again. The planes ingest them like any other message."""
     written: int
-    """Written into the plane that had refused them, or found there."""
+    """Events written into the plane that had refused them, or found there."""
     failures: tuple[Failure, ...]
     """Messages that failed again. They stay in the dead-letter stream."""
 
@@ -52,10 +52,10 @@ class Replayed:
 def replay(settings: Settings, dead_letters: Sequence[DeadLetter]) -> Replayed:
     """Replays dead-letter messages and removes each one that succeeded.
 
-    However often a replay is repeated, or breaks off, each message takes effect once.
+    Each message takes effect once, even if a replay is repeated or interrupted.
 
     Raises:
-        LogError, PlaneError: the log or a plane failed; what was not replayed stays where it is.
+        LogError, PlaneError: the log or a plane failed; the other messages stay stored.
     """
     undecoded = [each for each in dead_letters if each.stage == DECODE]
     refused = sorted(
@@ -123,7 +123,7 @@ async def _remove(settings: Settings, dead_letters: list[DeadLetter]) -> None:
 def _write(
     settings: Settings, plane: Plane, dead_letters: list[DeadLetter], rows: list[pa.RecordBatch]
 ) -> dict[int, str]:
-    """Writes rows of one message. Returns the reasons of those refused again, by row."""
+    """Writes rows of one message. Returns the reason for each row that is refused again."""
     table = pa.Table.from_batches(rows, plane.dataset.schema)
     stream, sequence = dead_letters[0].stream, dead_letters[0].sequence
     sequences, day = SequenceRange(sequence, sequence), utc_day(dead_letters[0].time)
@@ -144,7 +144,7 @@ def _row(settings: Settings, dataset: Dataset, dead_letter: DeadLetter) -> pa.Re
     found = dataset.decode(message)
     for batch in found.batches:
         if not dead_letter.in_log:
-            # It holds the row alone, whichever row of its message it was.
+            # The batch holds only this row, whatever its index in the message.
             return _at_row(batch, dead_letter.row)
         rows = batch.filter(pc.equal(batch["stream_row"], dead_letter.row))
         if rows.num_rows:
@@ -161,17 +161,18 @@ def _at_row(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
 def _settle(
     settings: Settings, plane: Plane, stream: str, sequences: SequenceRange, day: date, most: int
 ) -> None:
-    """Counts the rows that a replay added into the ledger, under an entry of their own message.
+    """Adds the rows that a replay wrote to the ledger, in an entry for their message.
 
-    How many were added is what the plane holds of the day beyond what its ledger knows: so a replay
-    that broke off in between, or one whose rows a rebuild brought already, counts right too.
+    The number of added rows is the number that the plane holds for the day beyond its ledger. The
+    count is therefore also correct after an interrupted replay, or if a rebuild already added the
+    rows.
     """
     for _ in range(TRIES):
         before = plane.ledger(stream, day)
         more = plane.count(day).rows - sum(e.rows for e in before if e.state == "committed")
         if 0 <= more <= most and before == plane.ledger(stream, day):
             break
-        # A run that is writing to the day has rows there that it has not committed yet.
+        # An active run may have written rows to the day that it has not committed yet.
         time.sleep(WAIT_SECONDS)
     else:
         return

@@ -1,4 +1,4 @@
-"""Comparing a plane's day with the log: is every event there, once, with nothing missing?"""
+"""Compares a day of a plane with the log: is every event there exactly once?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found of one day."""
+    """The result of comparing one day."""
 
     day: date
     in_log: SequenceRange | None
-    """The sequences that the log holds of the day."""
+    """The sequences of the day that the log holds."""
     log_messages: int
-    """Messages that the log holds in the committed ranges of the day."""
+    """Messages in the committed ranges of the day that the log holds."""
     ledger_messages: int
     ledger_rows: int
     duplicates_dropped: int
     dead_letters: int
     counts: DayCounts
     gaps: tuple[SequenceRange, ...]
-    """Sequences that no run took although later ones are committed."""
+    """Uncommitted sequences that are followed by committed ones."""
     lost: tuple[SequenceRange, ...]
-    """Ranges of which the log had dropped messages before they were read."""
+    """Ranges with messages that the log dropped before they were read."""
     waiting: int
-    """Messages at the end of the day that no run has taken yet."""
+    """Messages at the end of the day that no run has ingested yet."""
 
     @property
     def rows_match(self) -> bool:
-        """The plane holds as many rows as its runs wrote, out of all the messages of the log."""
+        """The plane holds as many rows as its runs wrote, and they read all messages in the log."""
         log_is_shorter = self.in_log is None or self.log_messages < self.ledger_messages
         return self.counts.rows == self.ledger_rows and (
             log_is_shorter or self.log_messages == self.ledger_messages
@@ -50,14 +50,14 @@ class Verdict:
 
     @property
     def is_complete(self) -> bool:
-        """Nothing is wrong and nothing is waiting to be read."""
+        """There are no errors and no unread messages."""
         return self.rows_match and self.no_gaps and self.no_duplicates and not self.waiting
 
 
 def verify_day(plane: Plane, log: Log, day: date, *, distinct: bool = True) -> Verdict:
-    """Compares a day, by a few requests to plane and log; no message is read.
+    """Compares a day with a few requests to plane and log, without reading messages.
 
-    Without `distinct` the ids of the day's events are not compared with each other.
+    Without `distinct`, the ids of the day's events are not checked for duplicates.
 
     Raises:
         PlaneError, LogError: the plane or the log did not answer.
@@ -66,7 +66,7 @@ def verify_day(plane: Plane, log: Log, day: date, *, distinct: bool = True) -> V
     for _ in range(ATTEMPTS):
         counts = plane.count(day, distinct=distinct)
         before, entries = entries, plane.ledger(log.stream, day)
-        # A run that committed in between would make the two disagree.
+        # A commit between counting and reading the ledger would make the two disagree.
         if before == entries:
             return _judge(log, day, entries, counts)
     raise PlaneError(

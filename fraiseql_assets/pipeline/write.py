@@ -1,4 +1,4 @@
-"""The way of a range's messages into a plane: read, decode, divide into blocks, write.
+"""The pipeline from log to plane: reads messages, decodes them, and writes them in blocks.
 
 Reading, decoding and writing overlap, each in its own thread, with bounded queues between them: a
 slow plane slows its own reading, and memory does not grow with the backlog.
@@ -26,22 +26,22 @@ PREVIEW_ROWS = 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows on their way into a plane, and which of their messages gave none."""
+    """Rows for a plane, and the rejected messages that gave no row."""
 
     batches: Sequence[pa.RecordBatch] = ()
     rejects: Sequence[Reject] = ()
     sequences: Sequence[int] = field(default=(), repr=False)
-    """The sequences of the log's messages that were read for this part."""
+    """The sequences of the messages that were read for this part."""
 
 
 def read_parts(log: Log, dataset: Dataset, sequences: SequenceRange, job: Job) -> Iterator[Part]:
-    """Yields a range's messages, read and decoded ahead of their writing."""
+    """Yields the messages of a range, read and decoded ahead of being written."""
     messages = log.read(sequences, job.batching, ahead=job.ahead)
     yield from prefetch(decoded_parts(messages, dataset), ahead=job.ahead)
 
 
 def decoded_parts(batches: Iterable[Messages], dataset: Dataset) -> Iterator[Part]:
-    """Yields the sequences of each batch of messages, then the rows and rejects that it gives."""
+    """Yields the sequences of each batch of messages, then the rows and rejects of that batch."""
     for batch in batches:
         yield Part(sequences=batch.sequences)
         for found in dataset.decode_parts(batch):
@@ -57,9 +57,9 @@ def write_parts(
     day: date,
     job: Job,
 ) -> Report:
-    """Writes the rows in blocks and stores what is refused as dead-letter messages.
+    """Writes the rows in blocks, and stores rejected messages and rows as dead-letter messages.
 
-    `target` is the plane itself or a replacement of the day. Events that were erased are left out.
+    `target` is the plane itself or a replacement of the day. Erased events are left out.
     Returns the counts.
     """
     report = Report(range=sequences)

@@ -1,7 +1,7 @@
 """Which NATS servers to connect to, as which user, and which certificates to trust.
 
-Both clients of the log connect from here: the asynchronous library, and the blocking reader
-(`wire.py`), so that what one can reach the other can too.
+Both clients of the log use this module: the asynchronous library and the blocking reader
+(`wire.py`). A server that one of them can reach is reachable for the other too.
 """
 
 import base64
@@ -55,7 +55,7 @@ class Access:
         credentials_file: Path | None = None,
         nkey_file: Path | None = None,
     ) -> Self:
-        """Reads a list of addresses, separated by commas, and looks at the files.
+        """Parses comma-separated addresses and checks the files.
 
         Raises:
             AccessError: an address or a file cannot be used.
@@ -78,14 +78,14 @@ class Access:
         return access
 
     def __str__(self) -> str:
-        """The addresses without credentials, fit for a message."""
+        """The addresses without credentials, safe to show in a message."""
         return ",".join(map(str, self.servers))
 
     def check_files(self) -> None:
         """Reads every file once.
 
         Raises:
-            AccessError: a file is missing, or holds something else than it should.
+            AccessError: a file is missing or has unexpected contents.
         """
         if self.credentials_file and self.nkey_file:
             raise AccessError(
@@ -96,7 +96,7 @@ class Access:
             self.tls_context()
 
     def tls_context(self) -> ssl.SSLContext:
-        """Trusts the authorities of the CA file, or else of the system.
+        """A context that trusts the authorities of the CA file, or else those of the system.
 
         Raises:
             AccessError: the CA file cannot be used.
@@ -109,7 +109,7 @@ class Access:
             ) from error
 
     def authentication(self, *, nonce: str) -> dict[str, str]:
-        """The fields of a CONNECT message that answer to the server's `nonce`.
+        """The fields of a CONNECT message that respond to the server's `nonce`.
 
         Raises:
             AccessError: the credentials file or the nkey file cannot be used.
@@ -135,12 +135,12 @@ class Access:
 
 
 def public_address(url: str) -> str:
-    """An address, or several separated by commas, without credentials: fit for a message."""
+    """Comma-separated addresses without credentials, safe to show in a message."""
     return re.sub(r"//[^/,@]*@", "//", url)
 
 
 def _parse(url: str) -> tuple[Server, tuple[str | None, str | None, str | None]]:
-    """A server, with user, password and token of its address."""
+    """A server, and the user, password and token in its address."""
     try:
         parts = urlsplit(url)
         port = DEFAULT_PORT if parts.port is None else parts.port
@@ -155,7 +155,7 @@ def _parse(url: str) -> tuple[Server, tuple[str | None, str | None, str | None]]
     server = Server(parts.hostname, port, parts.scheme == "tls")
     user = None if parts.username is None else unquote(parts.username)
     if parts.password is None:
-        # A token stands alone, where the user would.
+        # A token takes the position of the user, without a password.
         return server, (None, None, user)
     return server, (user, unquote(parts.password), None)
 
@@ -177,7 +177,7 @@ def _section(text: str, title: str) -> str | None:
 
 
 def _sign(seed: str, nonce: str, name: str) -> tuple[str, str]:
-    """The public key of a seed, and its signature of a nonce."""
+    """The public key of a seed, and the signature of a nonce with it."""
     import nkeys
 
     try:

@@ -1,4 +1,4 @@
-"""Connecting to NATS: to which servers, as which user, and what can go wrong.
+"""Connects to NATS, and defines the errors of the log.
 
 LogError
 ├── ConnectionSettingError   a setting of the connection cannot be used
@@ -25,7 +25,7 @@ CLOSE_SECONDS = 1.0
 
 
 class LogError(Exception):
-    """The log could not do what was asked; the message says what, where and what to do."""
+    """A request to the log failed; the message says what, where and what to do."""
 
 
 class ConnectionSettingError(LogError):
@@ -41,10 +41,10 @@ class StreamMissing(LogError):
 
 
 def access_of(settings: Settings) -> Access:
-    """Servers, credentials and trust as the settings say.
+    """The servers, credentials and trusted certificates in the settings.
 
     Raises:
-        ConnectionSettingError: naming the setting that cannot be used.
+        ConnectionSettingError: a setting cannot be used; the message names it.
     """
     try:
         return Access.read(
@@ -61,14 +61,14 @@ def access_of(settings: Settings) -> Access:
 async def connect(
     settings: Settings, *, name: str, reconnect_seconds: int = 0
 ) -> AsyncIterator[Client]:
-    """A NATS connection for the length of the block.
+    """A NATS connection that is open for the duration of the block.
 
-    A lost connection is re-established for up to `reconnect_seconds`. With 0, as sensor ticks and
-    probes use it, the first loss is final.
+    A lost connection is re-established for up to `reconnect_seconds`. With 0, which sensor ticks
+    and probes use, the first loss is final.
 
     Raises:
         ConnectionSettingError: a setting of the connection cannot be used.
-        LogUnavailable: no server answers in the probe time, or the credentials are refused.
+        LogUnavailable: no server answers within the probe timeout, or the credentials are refused.
     """
     access = access_of(settings)
     last_error: list[Exception] = []
@@ -89,12 +89,12 @@ async def connect(
                 max_reconnect_attempts=reconnect_seconds,
                 reconnect_time_wait=1,
                 error_cb=note,
-                # The reader keeps its own bounded window; the library's limit must not drop within.
+                # The reader bounds its own window; the library must not drop within it.
                 pending_size=64 * 2**20,
             )
     except (OSError, TimeoutError, NatsError) as error:
         cause = last_error[-1] if last_error else error
-        # Half a connection is left where it broke off; closing it may fail, or wait, as it did.
+        # The connection may be half open. Closing it may fail or block, as connecting did.
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.close()
@@ -106,7 +106,7 @@ async def connect(
 
 
 def _login(access: Access) -> dict[str, Any]:
-    """Credentials and trust as the client library takes them."""
+    """Credentials and trusted certificates as arguments of the client library."""
     options = {
         "user": access.user,
         "password": access.password,
@@ -121,7 +121,7 @@ def _login(access: Access) -> dict[str, Any]:
 def unavailable(where: str, cause: Exception) -> LogUnavailable:
     """The error for a server that cannot be reached or refuses the credentials."""
     text = str(cause) or type(cause).__name__
-    # NATS has no error codes before the connection stands: this text is its protocol.
+    # Before a connection is established, NATS has no error codes; this text is its protocol.
     if "authorization" in text.lower():
         return LogUnavailable(
             f"NATS at {where} refuses the credentials. Check the user and password in "
@@ -136,12 +136,12 @@ def unavailable(where: str, cause: Exception) -> LogUnavailable:
 
 @contextmanager
 def translated(stream: str, what: str) -> Iterator[None]:
-    """Raises the client library's errors as this module's; `what` was asked of a stream.
+    """Turns errors of the client library into errors of this module. `what` names the request.
 
     Raises:
         StreamMissing: the server has no such stream.
         LogUnavailable: the server did not answer.
-        LogError: it refused.
+        LogError: the server refused the request.
     """
     try:
         yield
@@ -161,7 +161,7 @@ def translated(stream: str, what: str) -> Iterator[None]:
 
 
 def without_jetstream() -> LogUnavailable:
-    """The error for a server on which nobody answers for JetStream."""
+    """The error for a server on which JetStream does not respond."""
     return LogUnavailable(
         "JetStream of NATS does not answer: is it switched on (nats-server -js), and has its "
         "cluster a leader?"
@@ -169,7 +169,7 @@ def without_jetstream() -> LogUnavailable:
 
 
 def stream_missing(stream: str) -> StreamMissing:
-    """The error for a stream that is not there."""
+    """The error for a missing stream."""
     return StreamMissing(
         f"NATS has no stream {stream}. Run `fraiseql-assets setup`, or set FRAISEQL_STREAM."
     )

@@ -1,4 +1,4 @@
-"""Reading the dead-letter stream: each message, and the message of the log that it is about."""
+"""Reads the dead-letter stream, and the original messages from the log."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,12 @@ class DeadLetter:
     """One dead-letter message."""
 
     number: int
-    """Its sequence in the dead-letter stream, by which commands name it."""
+    """Its sequence in the dead-letter stream, used as its number in commands."""
     stored: int
-    """When it was stored there, in nanoseconds since the epoch."""
+    """When the dead-letter stream stored it, in nanoseconds since the epoch."""
     stream: str
     stage: str
-    """`decode`, or the plane that refused the event."""
+    """`decode`, or the name of the plane that refused the event."""
     sequence: int
     row: int
     time: int
@@ -35,12 +35,12 @@ class DeadLetter:
     headers: dict[str, str]
     payload: bytes
     in_log: bool
-    """Payload and headers were too large to be copied; only the log has them."""
+    """Only the log has the payload and headers; they were too large to be copied."""
     reason: str
 
     @property
     def replay_id(self) -> str:
-        """The message id under which it is published again, the same in every attempt."""
+        """The message id for publishing it again. It is the same in every attempt."""
         return f"dead-letter:{self.stream}:{self.number}:{self.stored}"
 
 
@@ -50,7 +50,7 @@ def read_dead_letters(
     """Yields all dead-letter messages, oldest first, or those with the given numbers.
 
     Raises:
-        LogError: NATS cannot be reached, has no dead-letter stream, or no message of that number.
+        LogError: NATS cannot be reached, or there is no dead-letter stream or no such message.
     """
     if numbers is None:
         with Log(settings, name="fraiseql-assets dead-letters") as log:
@@ -69,10 +69,10 @@ def read_dead_letters(
 
 
 def original_message(settings: Settings, dead_letter: DeadLetter) -> Messages:
-    """The one message of the log that a dead-letter message is about, as the log held it.
+    """The original message of a dead-letter message, as the log stored it.
 
     Raises:
-        LogError: it was too large to be copied, and the log no longer holds it.
+        LogError: the message was too large to be copied, and the log no longer holds it.
     """
     if not dead_letter.in_log:
         return Messages(
@@ -94,7 +94,7 @@ def original_message(settings: Settings, dead_letter: DeadLetter) -> Messages:
 
 
 def _read(settings: Settings, sequences: SequenceRange) -> Iterator[DeadLetter]:
-    """The dead-letter messages of a range; other messages in their stream are skipped."""
+    """Yields the dead-letter messages of a range; skips other messages in the stream."""
     batches = read_range(
         settings,
         settings.dead_letter_stream,

@@ -1,4 +1,4 @@
-"""Storing dead-letter messages: what could not be used, whole, with the reason."""
+"""Stores dead-letter messages: messages that could not be used, in full, with the reason."""
 
 import asyncio
 import json
@@ -13,28 +13,28 @@ from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing
 
 DECODE = "decode"
-"""The stage of messages that are no events; every other stage is a plane."""
+"""The stage of messages that cannot be decoded. Every other stage is the name of a plane."""
 
 ANY_SUBJECT = "*.*.*.*.*"
-"""Matches the subjects of dead-letter messages (`subject_of`), whatever their stream's name."""
+"""Matches the subjects of dead-letter messages (`subject_of`) in a stream of any name."""
 
 HEADER_PREFIX = "Fraiseql-Dead-DeadLetter-"
 ONLY_IN_LOG = "too large to be copied: only the log has it"
 WINDOW = 500
 WINDOW_BYTES = 8 * 2**20
-"""Messages, and bytes of them, that may wait for their acknowledgement together."""
+"""The most messages, and bytes of messages, that await acknowledgement at a time."""
 ALREADY_STORED = 10077
-"""JetStream's error code for a subject that already holds its one message."""
+"""JetStream's error code for a subject that already holds its only message."""
 
 
 def subject_of(dead_letter_stream: str, stream: str, stage: str, reject: Reject) -> str:
-    """The subject of a dead-letter message: each stage, sequence and row has one."""
+    """The subject of a dead-letter message, unique for each stage, sequence and row."""
     return f"{dead_letter_stream}.{stream}.{stage}.{reject.sequence}.{reject.row}"
 
 
 def headers_of(stream: str, stage: str, reject: Reject) -> dict[str, str]:
-    """What is stored beside the payload: its position, its own headers as JSON, and the reason."""
-    # A header is one line of UTF-8.
+    """The headers of a dead-letter message: log position, original headers as JSON, and reason."""
+    # A header must be one line of UTF-8.
     reason = " ".join(reject.reason.split())[:1000].encode(errors="replace").decode()
     return {
         f"{HEADER_PREFIX}Stream": stream,
@@ -53,7 +53,7 @@ def message_of(
 ) -> tuple[bytes, dict[str, str]]:
     """Payload and headers of a dead-letter message, which together fit into `max_payload`.
 
-    What does not fit stays in the log alone, and a header says so.
+    A payload that does not fit is left out, and a header records that only the log has it.
     """
     headers = headers_of(stream, stage, reject)
     if len(reject.payload) + _size(headers) <= max_payload:
@@ -65,17 +65,17 @@ def message_of(
 
 
 def _size(headers: dict[str, str]) -> int:
-    """The bytes that headers take, rounded up."""
+    """An upper bound of the size of headers, in bytes."""
     return 64 + sum(len(name) + len(value.encode()) + 8 for name, value in headers.items())
 
 
 async def store_dead_letters(
     client: Client, dead_letter_stream: str, stream: str, stage: str, rejects: Sequence[Reject]
 ) -> int:
-    """Stores rejects in the dead-letter stream, each once however often it is passed.
+    """Stores rejects in the dead-letter stream, each once even if it is passed again.
 
-    `stage` is `decode` for what is no event, or the plane that refused an event. Returns how many
-    were new.
+    `stage` is `decode` for messages that cannot be decoded, or the name of the plane that refused
+    an event. Returns how many were new.
 
     Raises:
         StreamMissing: there is no dead-letter stream.

@@ -1,7 +1,7 @@
-"""The log as synchronous code sees it: what it holds, its messages, and its dead letters.
+"""Synchronous access to the log: its bounds, its messages, and its dead-letter messages.
 
-Questions and dead-letter messages go over one connection, which an event loop holds in a thread of
-its own. Every `read` has a connection beside it, because another thread consumes it.
+Requests and dead-letter messages use one connection, which belongs to an event loop in a separate
+thread. Every `read` opens its own connection, because another thread consumes it.
 """
 
 import asyncio
@@ -48,20 +48,20 @@ NO_SUBJECT = "_fraiseql.probe"
 """A subject that no stream captures."""
 
 PURGE_FAILED = 10051
-"""JetStream's error code for a stream whose files cannot be written when it is purged."""
+"""JetStream's error code for a purge of a stream whose files cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A NATS server as it announces itself."""
+    """What a NATS server announces about itself."""
 
     version: str
     max_payload: int
-    """The largest message it takes, in bytes."""
+    """The largest message it accepts, in bytes."""
 
 
 class Log:
-    """The stream of a dataset, open for the length of a `with` block.
+    """The stream of a dataset, open for the duration of a `with` block.
 
     Raises, from entering and from every method:
         LogUnavailable: NATS cannot be reached, refuses the credentials, or stopped answering.
@@ -103,26 +103,26 @@ class Log:
             self._stop_loop()
 
     def server(self) -> Server:
-        """What the server announces."""
+        """The announcement of the connected server."""
         version = self._client.connected_server_version
         return Server(f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload)
 
     def bounds(self) -> Bounds:
-        """The first and last sequence and how much there is.
+        """The first and last sequence, and the amount of data.
 
         Raises:
-            StreamUnfit: the stream's configuration does not fit a log.
+            StreamUnfit: the stream's configuration is unsuitable for a log.
         """
         info = self._info(self.stream)
         require_log(info.config)
         return _bounds(info)
 
     def bounds_of(self, stream: str) -> Bounds:
-        """The bounds of another stream of the same server, such as the dead-letter stream."""
+        """The bounds of another stream on the same server, such as the dead-letter stream."""
         return _bounds(self._info(stream))
 
     def misfits(self) -> list[Misfit]:
-        """The settings of the stream that do not fit a log."""
+        """The settings of the stream that are unsuitable for a log."""
         return misfits(self._info(self.stream).config)
 
     def position_from(self, sequence: int) -> LogPosition | None:
@@ -137,7 +137,7 @@ class Log:
     def stored_at(self, sequence: int) -> datetime | None:
         """When the first message at or after a sequence was stored, None when there is none."""
         headers = self._headers({"seq": sequence, "next_by_subj": ">"})
-        # The server writes nine decimals, and Python reads six.
+        # The server writes nine decimals; Python parses six.
         if headers is None:
             return None
         return datetime.fromisoformat(f"{headers['Nats-Time-Stamp'][:19]}+00:00")
@@ -171,7 +171,7 @@ class Log:
     ) -> Generator[Messages]:
         """Yields a range's messages in batches, with up to `ahead` batches read in advance.
 
-        The same range with the same batching gives the same batches. Closing the iterator ends the
+        The same range with the same batching gives the same batches. Closing the iterator stops the
         reading.
         """
         batches = read_range(
@@ -192,20 +192,20 @@ class Log:
         )
 
     def probe_write(self) -> None:
-        """Returns if both streams can be written. No message of theirs is changed.
+        """Returns if both streams can be written. Their messages are not changed.
 
         Raises:
-            LogUnavailable: they cannot, as after a full disk.
+            LogUnavailable: a stream cannot be written, for example because the disk is full.
         """
         name = f"{self._settings.dead_letter_stream}.probe.{secrets.token_hex(8)}"
 
         async def probe() -> None:
-            # The server reports a stream that it cannot write when asked to delete nothing.
+            # A purge that deletes nothing fails if the server cannot write the stream.
             for stream in (self.stream, self._settings.dead_letter_stream):
                 try:
                     await self._jetstream.purge_stream(stream, subject=NO_SUBJECT)
                 except ServerError as error:
-                    # A stream that denies purges refuses with another code.
+                    # A stream that denies purges returns a different code.
                     if error.err_code == PURGE_FAILED:
                         raise
             stored = await self._jetstream.publish(name, b"")
@@ -232,7 +232,7 @@ class Log:
             return self._wait(self._jetstream.stream_info(stream))
 
     def _count_from(self, stream: str, sequence: int, filter_subject: str | None = None) -> int:
-        """How many messages there are from a sequence on: what a consumer made there would get."""
+        """The number of messages from a sequence on: what a consumer starting there would get."""
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=sequence,
@@ -258,14 +258,14 @@ class Log:
         return LogPosition(int(headers["Nats-Sequence"]), stored)
 
     def _headers(self, request: dict[str, Any]) -> dict[str, str] | None:
-        """The headers of one message by JetStream's direct get (ADR-31), None without one."""
+        """The headers of one message by JetStream's direct get (ADR-31), None if there is none."""
         subject = f"$JS.API.DIRECT.GET.{self.stream}"
         work = self._client.request(subject, json.dumps(request).encode(), timeout=REQUEST_SECONDS)
         with translated(self.stream, "the position of a message"):
             try:
                 headers = self._wait(work).headers or {}
             except NoRespondersError as error:
-                # Nobody answers for a stream that is missing, either.
+                # A missing stream has no responder either; `bounds` reports it.
                 self.bounds()
                 raise LogError(
                     f"NATS answers no direct get on stream {self.stream}: it was made without "

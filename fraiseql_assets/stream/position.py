@@ -6,26 +6,26 @@ from datetime import UTC, date, datetime, time, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a stream holds."""
+    """The sequences and size of a stream."""
 
     first: int
-    """The first sequence there is; one past `last` in an empty stream."""
+    """The first sequence in the stream; `last` + 1 if the stream is empty."""
     last: int
-    """The last sequence ever assigned, 0 when none was."""
+    """The last sequence ever assigned, 0 if none was."""
     messages: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A message's sequence and the UTC day it was stored on."""
+    """The sequence of a message and the UTC day on which it was stored."""
 
     sequence: int
     day: date
 
 
 def midnight(day: date) -> datetime:
-    """The moment a UTC day begins."""
+    """The start of a UTC day."""
     return datetime.combine(day, time.min, UTC)
 
 

@@ -1,4 +1,4 @@
-"""Publishing with acknowledgement: a message counts as published once the log has stored it."""
+"""Publishes with acknowledgement: a message is published once the log has stored it."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ from fraiseql_assets.stream.connection import LogError, LogUnavailable, StreamMi
 
 WINDOW = 1_000
 WINDOW_BYTES = 8 * 2**20
-"""Messages, and bytes of them, that may wait for their acknowledgement together."""
+"""The most messages, and bytes of messages, that await acknowledgement at a time."""
 ACK_SECONDS = 10.0
 TRIES = 5
 CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
@@ -87,7 +87,7 @@ async def publish(
 
 
 async def publish_one(client: Client, message: Outgoing) -> bool:
-    """Publishes one message. Returns whether the log had it before.
+    """Publishes one message. Returns whether the log already had it.
 
     Raises:
         StreamMissing, LogUnavailable, LogError: as for `publish`.

@@ -1,9 +1,9 @@
-"""Reading a range of the log. It leaves no state behind, so a range can be read many times.
+"""Reads a range of the log. Reading leaves no state, so a range can be read many times.
 
 An ephemeral pull consumer without acknowledgements delivers from the range's first sequence. The
-next pull is sent while the messages of the last still arrive, and at most two are in flight: a slow
-reader slows only its own pulls. When the connection or the consumer is lost (a restarted server
-drops ephemeral ones), both are made again at the next sequence.
+next pull is sent while messages of the last one still arrive, and at most two are in flight, so a
+slow reader slows only its own pulls. If the connection or the consumer is lost (a restarted server
+drops ephemeral consumers), both are recreated at the next sequence.
 """
 
 import json
@@ -39,7 +39,7 @@ RETRY_SECONDS = 0.5
 CONFLICT = b"NATS/1.0 409"
 
 STREAM_NOT_FOUND = 10059
-"""JetStream's error code for a stream that is not there."""
+"""JetStream's error code for a missing stream."""
 
 
 def read_range(
@@ -53,11 +53,11 @@ def read_range(
     """Yields every message of the range that the log still holds, in order, as batches.
 
     A batch ends at `batch_messages` messages or once it holds `batch_bytes` of payload, so the same
-    range gives the same batches each time. Closing the iterator ends the reading.
+    range gives the same batches each time. Closing the iterator stops the reading.
 
     Raises:
         StreamMissing: the server has no such stream.
-        StreamUnfit: the stream's configuration does not fit a log.
+        StreamUnfit: the stream's configuration is unsuitable for a log.
         LogUnavailable: nothing arrived for a minute although messages remain.
     """
     batch, size = Messages(), 0
@@ -78,7 +78,7 @@ def read_range(
 
 
 def _deliver(settings: Settings, stream: str, sequences: SequenceRange) -> Iterator[Messages]:
-    """The range's messages as they arrive, over a new connection whenever one is lost."""
+    """Yields the messages of the range as they arrive. Reconnects when a connection is lost."""
     access = access_of(settings)
     wanted, attempt, silent_since = sequences.first, 0, time.monotonic()
     while wanted <= sequences.last:
@@ -89,7 +89,7 @@ def _deliver(settings: Settings, stream: str, sequences: SequenceRange) -> Itera
                 for arrival in pull:
                     wanted = arrival.sequences[-1] + 1
                     yield arrival
-                    # The consumer of the messages may be slow; that is no silence of the server.
+                    # Time spent by the receiver does not count as silence of the server.
                     silent_since = time.monotonic()
             return
         except (WireError, OSError) as error:
@@ -108,7 +108,7 @@ class _Pull:
     """One connection with one ephemeral consumer, and its pulls.
 
     Raises, from entering and iterating:
-        WireError, OSError: the connection or the consumer is lost, or delivers nothing.
+        WireError, OSError: the connection or the consumer is lost, or nothing arrives.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class _Pull:
             self._wire.__exit__(None, None, None)
             raise
         self._consumer = created["name"]
-        # Deleted messages make the range shorter than it looks; what is pending is what there is.
+        # Deleted messages make the range shorter; `num_pending` counts only existing messages.
         self._unasked = min(created["num_pending"], len(self._sequences))
         return self
 
@@ -149,7 +149,7 @@ class _Pull:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A consumer that cannot be deleted goes by itself once it has been inactive.
+        # The server drops an undeleted consumer after a period of inactivity.
         with suppress(WireError, OSError):
             if not isinstance(error, WireError | OSError):
                 self._ask(f"CONSUMER.DELETE.{self._stream}.{self._consumer}", {})
@@ -162,7 +162,7 @@ class _Pull:
             if not self._in_flight:
                 return
             frames = self._wire.frames()
-            # A message without a reply subject is a status of the pull.
+            # A message without a reply subject is a status message of the pull.
             messages = [frame for frame in frames if frame[1]]
             for frame in frames if len(messages) < len(frames) else []:
                 if not frame[1]:
@@ -184,7 +184,7 @@ class _Pull:
     def _keep_asking(self) -> None:
         while self._unasked and self._in_flight <= PULL_MESSAGES:
             count = min(PULL_MESSAGES, self._unasked)
-            # A pull must have room for the largest message there can be.
+            # A pull must have room for the largest possible message.
             room = max(PULL_BYTES, 2 * self._wire.max_payload)
             request = {"batch": count, "max_bytes": room, "expires": int(STALL_SECONDS * 10**9)}
             self._wire.publish(
@@ -196,10 +196,10 @@ class _Pull:
             self._in_flight += count
 
     def _handle_status(self, block: bytes) -> None:
-        """Ends a pull that gave less than was asked, or fails.
+        """Handles a pull that ended with fewer messages than requested, or raises an error.
 
-        A pull that ended before its messages were delivered, for one because the next would exceed
-        its bytes, says with status 409 how many are left. Any other status ends the consumer.
+        A pull can end early, for example because the next message would exceed its byte limit. Its
+        status 409 then contains the number of remaining messages. Any other status is an error.
         """
         left = parse_headers(block).get("Nats-Pending-Messages")
         if not block.startswith(CONFLICT) or left is None:
@@ -209,7 +209,7 @@ class _Pull:
         self._unasked += int(left)
 
     def _require_log(self) -> None:
-        """Asked first: what a stream does to consumers it does not fit has many forms."""
+        """Checks the stream first: an unsuitable stream breaks consumers in many different ways."""
         info = self._ask(f"STREAM.INFO.{self._stream}", {})
         require_log(StreamConfig.from_response(info["config"]))
 
@@ -217,7 +217,7 @@ class _Pull:
         """Sends a request to JetStream's API and returns the response.
 
         Raises:
-            StreamMissing: it has no such stream.
+            StreamMissing: the server has no such stream.
         """
         answer = json.loads(self._wire.request(f"$JS.API.{what}", json.dumps(request).encode()))
         error = answer.get("error")
@@ -231,7 +231,7 @@ class _Pull:
 def _columns(frames: list[Frame]) -> tuple[Messages, int]:
     """Delivered messages as columns, and the number of the last delivery.
 
-    Their reply subjects hold their positions:
+    Their reply subjects contain their positions:
     `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or with domain and
     account hash before the stream and a random token at the end (ADR-15).
     """

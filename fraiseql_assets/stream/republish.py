@@ -1,4 +1,4 @@
-"""Publishing dead-letter messages again, and removing those that have been dealt with."""
+"""Publishes dead-letter messages again, and removes those that have been processed."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from fraiseql_assets.stream.reader import read_range
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A dead-letter message that could not be replayed, and stays."""
+    """A dead-letter message that could not be replayed. It stays in the dead-letter stream."""
 
     number: int
     reason: str
@@ -37,10 +37,10 @@ class Failure:
 async def republish(settings: Settings, dead_letters: Sequence[DeadLetter]) -> list[Failure]:
     """Publishes the original messages again. Returns those that failed.
 
-    Each dead-letter message is removed as soon as its original is acknowledged, whatever happens to
-    the others. A note in the dead-letter stream records, for each dataset, where its log ended
-    before. A later attempt that finds the note after a crash reads the log from there, and skips
-    what was published.
+    Each dead-letter message is removed as soon as its original is acknowledged, independent of the
+    others. A note in the dead-letter stream records, for each dataset, the end of its log before
+    the replay. After a crash, the next attempt finds the note, reads the log from there and skips
+    messages that were already published.
 
     Raises:
         LogUnavailable: NATS cannot be reached or stopped answering.
@@ -85,12 +85,12 @@ async def _republish_all(
 def _note(settings: Settings, dataset: Dataset) -> str:
     """The subject of the note on a dataset's log."""
     note = f"{settings.dead_letter_stream}.replay"
-    # Without a name it is of events, as the first releases left it behind.
+    # A note without a dataset name is for events; the first releases wrote it so.
     return note if dataset is EVENTS else f"{note}.{dataset.name}"
 
 
 def _groups(dead_letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """The messages that may wait for their acknowledgement together."""
+    """Yields groups of messages that may await acknowledgement at the same time."""
     group: list[DeadLetter] = []
     size = 0
     for dead_letter in dead_letters:
@@ -125,7 +125,7 @@ def _again(settings: Settings, dead_letter: DeadLetter) -> Outgoing:
 
 
 def _headers_again(block: bytes, replay_id: str) -> Headers:
-    """The headers without those that command the server, such as `Nats-Rollup`.
+    """The headers without those that control the server, such as `Nats-Rollup`.
 
     The producer's message id is kept under another name, since it identifies the event.
     """
@@ -165,7 +165,7 @@ def _published_since(settings: Settings, dataset: Dataset, end: int) -> set[str]
 async def remove_dead_letter(
     jetstream: JetStreamContext, settings: Settings, dead_letter: DeadLetter
 ) -> None:
-    """Removes a dead-letter message; one that is gone already is no error.
+    """Removes a dead-letter message. It is no error if it has already been removed.
 
     Raises:
         LogUnavailable: the server did not acknowledge the removal.
@@ -175,7 +175,7 @@ async def remove_dead_letter(
         try:
             await jetstream.delete_msg(stream, number)
         except ServerError:
-            # The same error stands for a message that is gone and for one that is not deleted.
+            # The server reports a missing message and a failed deletion with the same error.
             await jetstream.get_msg(stream, number)
             raise
     except NotFoundError:

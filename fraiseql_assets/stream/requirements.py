@@ -1,7 +1,7 @@
 """What a stream's configuration must be for the stream to serve as the log.
 
 The log must keep every message until it is too old, and let any number of readers read any range.
-`setup`, `doctor` and every reader name the same settings in the same words.
+`setup`, `doctor` and every reader report the same settings with the same messages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,28 +12,28 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from fraiseql_assets.stream.connection import LogError
 
 CONSUMER_SECONDS = 30.0
-"""How long a reader's consumer must live without a request."""
+"""How long the consumer of a reader must survive without a request."""
 
 
 class StreamUnfit(LogError):
-    """The stream's configuration does not fit a log: change it, or use another stream."""
+    """The stream's configuration is unsuitable for a log: change it, or use another stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A setting of a stream that does not fit a log."""
+    """A setting of a stream that is unsuitable for a log."""
 
     setting: str
     why: str
     fatal: bool
-    """Without a change nothing can be read, or messages are lost before they are read."""
+    """Unless it is changed, nothing can be read or messages are lost before they are read."""
 
     def __str__(self) -> str:
         return f"{self.setting} {self.why}"
 
 
 def misfits(config: StreamConfig) -> list[Misfit]:
-    """The settings that do not fit, the fatal ones first."""
+    """The unsuitable settings, the fatal ones first."""
     return sorted(_misfits(config), key=lambda misfit: not misfit.fatal)
 
 
@@ -41,7 +41,7 @@ def require_log(config: StreamConfig) -> None:
     """Returns if the stream can serve as the log.
 
     Raises:
-        StreamUnfit: naming each setting that keeps it from that.
+        StreamUnfit: it cannot; the message names each unsuitable setting.
     """
     fatal = [misfit for misfit in misfits(config) if misfit.fatal]
     if fatal:
@@ -49,7 +49,7 @@ def require_log(config: StreamConfig) -> None:
 
 
 def unfit(stream: str, found: Sequence[Misfit]) -> str:
-    """What is wrong with a stream, and what to do."""
+    """A message that says what is wrong with a stream and what to do."""
     return (
         f"Stream {stream} cannot serve as the log: {'; '.join(map(str, found))}. "
         "Change it with `nats stream edit`, or set FRAISEQL_STREAM to another name and run "

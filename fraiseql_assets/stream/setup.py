@@ -1,4 +1,4 @@
-"""The configuration of the streams, and creating or widening them."""
+"""The configuration of the streams. Creates them, or adds what existing ones lack."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ DUPLICATE_WINDOW_SECONDS = 120.0
 
 
 def stream_config(settings: Settings) -> StreamConfig:
-    """The stream of events: the log, source of every replay."""
+    """The stream of events: the log, from which every replay reads."""
     return StreamConfig(
         name=settings.stream,
         description="FraiseQL observer events",
@@ -35,13 +35,13 @@ def stream_config(settings: Settings) -> StreamConfig:
         max_consumers=-1,
         num_replicas=settings.stream_replicas,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        # The first message of a day is found by one direct get.
+        # Finding the first message of a day then takes one direct get.
         allow_direct=True,
     )
 
 
 def request_config(settings: Settings) -> StreamConfig:
-    """The stream of GraphQL requests, source of their replay."""
+    """The stream of GraphQL requests: the log from which their replay reads."""
     return replace(
         stream_config(settings),
         name=settings.request_stream,
@@ -55,8 +55,8 @@ def dead_letter_config(settings: Settings) -> StreamConfig:
     """The stream of dead-letter messages.
 
     The subject of a dead-letter message is `{this stream}.{stream}.{stage}.{sequence}.{row}`. The
-    stream keeps one message per subject and refuses a second, so a retried run cannot store one
-    twice, however late it runs.
+    stream keeps one message per subject and refuses a second one. A retried run therefore cannot
+    store a message twice, however late it runs.
     """
     return StreamConfig(
         name=settings.dead_letter_stream,
@@ -76,12 +76,12 @@ def dead_letter_config(settings: Settings) -> StreamConfig:
 
 
 async def setup_streams(settings: Settings) -> list[str]:
-    """Creates the streams, or widens existing ones; idempotent. Returns what was done, in lines.
+    """Creates the streams or extends existing ones; idempotent. Returns what was done, as lines.
 
-    An existing stream keeps its limits and its subjects; what is missing is added.
+    An existing stream keeps its limits and subjects. Missing subjects and direct gets are added.
 
     Raises:
-        StreamUnfit: an existing stream does not fit a log.
+        StreamUnfit: an existing stream is unsuitable for a log.
         LogError: the server refuses, for example because another stream captures a subject.
     """
     async with connect(settings, name="fraiseql-assets setup") as client:

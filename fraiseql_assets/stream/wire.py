@@ -1,8 +1,8 @@
-"""NATS' protocol on a blocking socket, for reading many messages: one connection, one reader.
+"""The NATS protocol on a blocking socket, for reading many messages with one reader.
 
-The asynchronous client library spends most of its time per message on callbacks and queues, which
-`benchmarks/reading.py` compares. This module has only what reading needs: connecting with the same
-credentials and TLS, publishing, requests, and the messages of an inbox.
+The asynchronous client library spends most of its time per message on callbacks and queues;
+`benchmarks/reading.py` compares both. This module has only what reading needs: connecting with the
+same credentials and TLS, publishing, requests, and the messages of an inbox.
 """
 
 import json
@@ -18,30 +18,30 @@ RECEIVE_BYTES = 2**18
 NO_RESPONDER = b"NATS/1.0 503"
 
 Frame = tuple[bytes, bytes, bytes, bytes]
-"""A message as it came: subject, reply subject, block of headers, payload."""
+"""A raw message: subject, reply subject, header block, payload."""
 
 
 class WireError(Exception):
-    """The server refuses, hangs up or breaks the protocol: the connection is unusable."""
+    """The server refuses, disconnects or violates the protocol: the connection is unusable."""
 
 
 class NoResponder(WireError):
-    """Nobody is subscribed to the subject of a request."""
+    """The subject of a request has no subscriber."""
 
 
 class Parser:
-    """Splits the bytes of a connection into messages, whatever pieces they arrive in."""
+    """Splits the byte stream of a connection into messages; chunks may end anywhere."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
         self._held = self._wanted = 0
         self.info: dict[str, Any] | None = None
-        """The server's last INFO."""
+        """The last INFO of the server."""
         self.pings = self.pongs = 0
-        """How many of each arrived."""
+        """How many of each have arrived."""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The messages that are complete now.
+        """Adds received bytes and returns the messages that are now complete.
 
         Raises:
             WireError: the server reports an error, or the bytes are not NATS protocol.
@@ -57,7 +57,7 @@ class Parser:
         return frames
 
     def _split(self, buffer: bytes, frames: list[Frame]) -> int:
-        """Appends the complete messages to `frames`. Returns where the rest begins."""
+        """Appends the complete messages to `frames`. Returns the offset of the remainder."""
         find, length, at = buffer.find, len(buffer), 0
         self._wanted = 0
         while (end := find(b"\r\n", at)) >= 0:
@@ -95,11 +95,11 @@ class Parser:
 
 
 class Wire:
-    """A connection to a NATS server, open for the length of a `with` block.
+    """A connection to a NATS server that is open for the duration of a `with` block.
 
     Raises, from entering and from every method:
-        WireError: the server refuses, hangs up or breaks the protocol.
-        OSError: it cannot be reached, or stays silent for `timeout` seconds (TimeoutError).
+        WireError: the server refuses, disconnects or violates the protocol.
+        OSError: the server cannot be reached, or is silent for `timeout` seconds (TimeoutError).
     """
 
     def __init__(self, access: Access, server: Server, *, name: str, timeout: float) -> None:
@@ -154,15 +154,15 @@ class Wire:
             self._receive()
 
     def publish(self, subject: str, payload: bytes, *, reply: str) -> None:
-        """Publishes a message. Its answers come at `reply`: `inbox` and one more token."""
+        """Publishes a message. Responses arrive at `reply`: `inbox` plus one more token."""
         head = f"PUB {subject} {reply} {len(payload)}\r\n".encode()
         self._socket.sendall(b"%b%b\r\n" % (head, payload))
 
     def request(self, subject: str, payload: bytes) -> bytes:
-        """Publishes a message and returns the payload of its answer.
+        """Publishes a message and returns the payload of the response.
 
         Raises:
-            NoResponder: nobody is subscribed to the subject.
+            NoResponder: the subject has no subscriber.
         """
         answers = f"{self.inbox}.{secrets.token_hex(4)}"
         self.publish(subject, payload, reply=answers)
@@ -176,7 +176,7 @@ class Wire:
                     return frame[3]
 
     def frames(self) -> list[Frame]:
-        """The next messages of the inbox, at least one."""
+        """Waits for the next messages of the inbox and returns them, at least one."""
         while not self._waiting:
             self._waiting = self._receive()
         frames, self._waiting = self._waiting, []

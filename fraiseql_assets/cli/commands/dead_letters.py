@@ -131,10 +131,10 @@ def _moment(nanoseconds: int) -> str:
 
 
 def _as_text(payload: bytes) -> str:
-    """The payload as UTF-8; what is none stands as `\\x…`."""
+    """The payload as UTF-8; invalid bytes are shown as `\\x…`."""
     return payload.decode(errors="backslashreplace")
 
 
 def _cleaned(text: str, keep: str = "") -> str:
-    """A producer's text, fit for a terminal and for Rich."""
+    """Text from a producer, made safe for a terminal and for Rich."""
     return escape(printable(text, keep=keep))

@@ -60,12 +60,12 @@ def dev(
 def run(
     data_dir: Path, ports: Ports, describe: "Callable[[Path, Mapping[str, int]], Layers]"
 ) -> None:
-    """Runs what `describe` makes of a folder and ports, until a signal ends it.
+    """Runs the stack that `describe` returns for a folder and ports, until a signal stops it.
 
-    Of the process that calls it only a child returns, when everything has ended.
+    The call returns only in a child of the calling process, after everything has stopped.
 
     Raises:
-        typer.Exit: it cannot be run; why has been printed.
+        typer.Exit: the stack cannot be run; the reason has been printed.
     """
     from fraiseql_assets.endpoints import published
     from local_stack.guardian import ENDING, guard, kill_descendants

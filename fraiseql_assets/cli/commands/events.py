@@ -20,7 +20,7 @@ COLUMNS = {
     "tenant_id": 12,
     "data": None,
 }
-"""What the table shows, with the width of each column; the last takes what is left."""
+"""The columns of the table with their widths; the last column takes the remaining width."""
 
 
 def events(
@@ -66,7 +66,7 @@ def events(
                 shown += len(rows)
                 typer.echo("\n".join(map(_json if as_json else _line, rows)))
         except KeyboardInterrupt:
-            # The way in which following ends.
+            # Ctrl-C is the normal way to stop following.
             if not follow:
                 raise
     if not shown and not follow:
@@ -74,7 +74,7 @@ def events(
 
 
 def _some(batches: "Iterator[pa.RecordBatch]", limit: int | None) -> Iterator[list[dict[str, Any]]]:
-    """The batches' rows, up to `limit` of them."""
+    """Yields the rows of each batch, up to `limit` rows in total."""
     left = limit
     for batch in batches:
         rows = (batch if left is None else batch.slice(0, left)).to_pylist()
@@ -91,7 +91,7 @@ def _json(row: dict[str, Any]) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """The row as a line of the table; on a terminal no wider than that."""
+    """The row as a line of the table. On a terminal it is no wider than the terminal."""
     cells = [_cell(row[name], width) for name, width in COLUMNS.items()]
     line = "  ".join(cells)
     return _cut(line, out.width) if out.is_terminal else line

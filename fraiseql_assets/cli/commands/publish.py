@@ -18,7 +18,7 @@ from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
 
 
 class Shape(StrEnum):
-    """The shapes that producers publish in."""
+    """The message shapes that producers publish."""
 
     observer = "observer"
     cdc = "cdc"

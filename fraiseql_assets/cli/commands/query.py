@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 100
 CELL_WIDTH = 36
-"""At most so many characters of a value are shown on a terminal; a UUID has as many."""
+"""The most characters of a value that a terminal shows: the length of a UUID."""
 DRAWN_WIDTH = 1_000_000
 PATIENCE_SECONDS = 2.0
 SUFFIXES = {
@@ -38,7 +38,7 @@ BINARY = frozenset(("parquet", "arrow"))
 
 
 class Format(StrEnum):
-    """What a result is written as."""
+    """The format of a result."""
 
     table = "table"
     json = "json"
@@ -94,7 +94,7 @@ def query(
                 f"{chosen.value} is binary, which no terminal shows. "
                 "Write it to a file with -o, or hand it on through a pipe."
             )
-        # What scrolls by on a terminal shows its own progress.
+        # Output that scrolls by on a terminal needs no progress line.
         scrolls = output is None and chosen is not Format.table and sys.stdout.isatty()
         with _progress(shown=not scrolls) as progress:
             schema, received = stream(settings, ticket)
@@ -152,7 +152,7 @@ def _format(given: Format | None, output: Path | None) -> Format:
 
 @contextmanager
 def _progress(*, shown: bool) -> "Iterator[Progress]":
-    """A line on a terminal's standard error, from two seconds on."""
+    """A progress line on standard error, if that is a terminal, after two seconds."""
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
     progress = Progress(*columns, console=err, transient=True)
     progress.add_task("rows", total=None)
@@ -176,7 +176,7 @@ def _counted(batches: "Iterator[pa.RecordBatch]", progress: Progress) -> "Iterat
 
 
 def _first(batches: "Iterator[pa.RecordBatch]") -> tuple[list[list[str | None]], str]:
-    """The first rows, and what to say of the others."""
+    """The first rows, and a note on the remaining ones."""
     from fraiseql_assets.cli.formats import cells
 
     rows: list[list[str | None]] = []
@@ -207,7 +207,7 @@ def _show(schema: "pa.Schema", rows: list[list[str | None]], note: str) -> None:
         )
     for row in rows:
         table.add_row(*(Text("–" if cell is None else printable(cell)) for cell in row))
-    # Drawn whole: a terminal then shows the columns that it has room for, not all of them shrunk.
+    # Rendered at full width: the terminal shows the columns that fit, not all of them shrunk.
     drawn = StringIO()
     Console(file=drawn, width=DRAWN_WIDTH).print(table)
     for line in drawn.getvalue().splitlines():
@@ -224,7 +224,7 @@ def _show_plan(plan: dict[str, Any]) -> None:
         typer.echo(f"{root['field']} is read from {root['source']}: {root['reads']}")
         for why in root["left_out"]:
             typer.echo(f"  left out: {why}")
-        # A query that another server answers has none.
+        # Only queries that are answered with SQL have a statement to show.
         if root["sql"]:
             typer.echo("  SQL:")
             typer.echo(textwrap.indent(root["sql"], "    "))

@@ -16,11 +16,11 @@ LIMIT = 50
 MARK, END_MARK = "<em>", "</em>"
 KIND_STYLES = {"event": "cyan", "request": "magenta"}
 DETAIL = 160
-"""Characters of what changed, or of variables, that a line shows."""
+"""How many characters of the changes or variables a line shows."""
 
 
 class Format(StrEnum):
-    """What hits are written as."""
+    """The output format of hits."""
 
     timeline = "timeline"
     json = "json"
@@ -35,7 +35,7 @@ class _Change(msgspec.Struct):
 
 
 class Count(StrEnum):
-    """What hits are counted by."""
+    """What hits are grouped by for counting."""
 
     error = "error"
     type = "type"
@@ -152,7 +152,7 @@ def _counted(row: dict[str, Any]) -> Text:
 
 
 def _line(row: dict[str, Any]) -> Text:
-    """A hit as a line of the timeline; below it its variables, errors and highlights."""
+    """A hit as a line of the timeline, followed by its variables, errors and highlights."""
     line = Text.assemble(
         (f"{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}"[:-3], "dim"),
         "  ",
@@ -185,7 +185,7 @@ def _event(row: dict[str, Any]) -> Text:
 
 
 def _changed(changes: str) -> str:
-    """What changed, as `status new → paid`; changes of another shape as they are."""
+    """The changes, as `status new → paid`; changes of another shape are returned unchanged."""
     try:
         fields = msgspec.json.decode(changes, type=dict[str, _Change])
     except (msgspec.DecodeError, RecursionError):
