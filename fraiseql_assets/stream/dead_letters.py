@@ -18,7 +18,7 @@ DECODE = "decode"
 ANY_SUBJECT = "*.*.*.*.*"
 """Matches the subjects of dead-letter messages (`subject_of`) in a stream of any name."""
 
-HEADER_PREFIX = "Fraiseql-Dead-DeadLetter-"
+HEADER_PREFIX = "Fraiseql-Dead-Letter-"
 ONLY_IN_LOG = "too large to be copied: only the log has it"
 WINDOW = 500
 WINDOW_BYTES = 8 * 2**20

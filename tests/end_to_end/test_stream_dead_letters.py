@@ -60,7 +60,7 @@ def test_a_dead_letter_message_keeps_everything(settings: Settings) -> None:
     assert dead_letter.data == b"\xff\0{"
     assert dead_letter.headers is not None
     kept = {
-        name.removeprefix("Fraiseql-Dead-DeadLetter-"): value
+        name.removeprefix("Fraiseql-Dead-Letter-"): value
         for name, value in dead_letter.headers.items()
     }
     assert json.loads(kept.pop("Headers")) == {"Nats-Msg-Id": "m-1", "Trace": "é"}
@@ -107,7 +107,7 @@ def test_the_log_does_not_capture_dead_letter_messages(settings: Settings) -> No
 def test_any_reason_fits_into_a_header(settings: Settings, why: str, kept: str) -> None:
     file(settings, "decode", reject(1, reason=why))
     [(_, headers)] = stored_dead_letters(settings)
-    assert headers["Fraiseql-Dead-DeadLetter-Reason"] == kept
+    assert headers["Fraiseql-Dead-Letter-Reason"] == kept
 
 
 def test_a_dead_letter_message_may_be_as_large_as_any_message(settings: Settings) -> None:
@@ -116,7 +116,7 @@ def test_a_dead_letter_message_may_be_as_large_as_any_message(settings: Settings
     assert file(settings, "decode", *rejects) == 9
     [*found] = stored_dead_letters(settings)
     kept = [payload for payload, _ in found]
-    left = [headers.get("Fraiseql-Dead-DeadLetter-Payload") for _, headers in found]
+    left = [headers.get("Fraiseql-Dead-Letter-Payload") for _, headers in found]
     fits = len([payload for payload in kept if payload])
     assert kept == [b""] * (9 - fits) + [dead_letter.payload for dead_letter in rejects[9 - fits :]]
     assert left == [ONLY_IN_LOG] * (9 - fits) + [None] * fits
@@ -127,5 +127,5 @@ def test_headers_too_large_to_copy_stay_in_the_log(settings: Settings) -> None:
     huge = reject(1, payload=b"", headers={"X": "\x01" * 2**21})
     assert file(settings, "decode", huge) == 1
     [(payload, headers)] = stored_dead_letters(settings)
-    assert (payload, headers["Fraiseql-Dead-DeadLetter-Headers"]) == (b"", "{}")
-    assert headers["Fraiseql-Dead-DeadLetter-Payload"] == ONLY_IN_LOG
+    assert (payload, headers["Fraiseql-Dead-Letter-Headers"]) == (b"", "{}")
+    assert headers["Fraiseql-Dead-Letter-Payload"] == ONLY_IN_LOG
