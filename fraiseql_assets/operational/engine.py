@@ -79,7 +79,12 @@ def open_point(
     answer = client.perform_request(
         "POST",
         f"/{quote(alias, safe='')}/_search/point_in_time",
-        params={"keep_alive": keep_alive, "ignore_unavailable": ignore_unavailable},
+        params={
+            "keep_alive": keep_alive,
+            "ignore_unavailable": ignore_unavailable,
+            # OpenSearch would leave out what has not started, and say nothing.
+            "allow_partial_pit_creation": False,
+        },
         headers={"accept": "application/json"},
     )
     return answer.body["pit_id"]

@@ -147,6 +147,8 @@ def _search(
             size=rows,
             source_includes=fields,
             track_total_hits=False,
+            # A shard that fails is an error, not fewer rows.
+            allow_partial_search_results=False,
             filter_path="pit_id,hits.hits._source,hits.hits.sort",
         ).body
     except NotFoundError as error:

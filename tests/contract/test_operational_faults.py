@@ -152,6 +152,13 @@ def test_a_search_over_a_red_day_says_that_an_index_has_not_started(
         Search(settings).hits(SearchRequest(), tenant=None)
 
 
+def test_counts_over_a_red_day_are_an_error(
+    plane: OperationalPlane, red: str, settings: Settings
+) -> None:
+    with pytest.raises(PlaneUnavailable):
+        Search(settings).counts(SearchRequest(), "type", tenant=None)
+
+
 @pytest.mark.parametrize("state", ["closed", "red"])
 def test_a_day_that_cannot_be_used_is_replaced_all_the_same(
     plane: OperationalPlane, settings: Settings, state: str, request: pytest.FixtureRequest

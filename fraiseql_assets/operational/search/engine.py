@@ -117,6 +117,8 @@ class Search:
                     size=0,
                     query=query,
                     aggs=AGGREGATIONS[by],
+                    # An index that has not started is an error, not a smaller count.
+                    allow_partial_search_results=False,
                     filter_path="aggregations",
                 )
             except BadRequestError as error:
@@ -159,6 +161,7 @@ class Search:
             size=request.limit,
             source_includes=SOURCE,
             track_total_hits=False,
+            allow_partial_search_results=False,
             highlight=self._highlight() if request.query or request.similar else None,
         ).body
 
