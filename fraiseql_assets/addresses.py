@@ -1,5 +1,6 @@
-"""The address of a plane's server, parsed from its setting."""
+"""The address of a plane's server, parsed from its setting; addresses as messages show them."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -7,10 +8,9 @@ from pydantic import SecretStr
 
 
 def without_credentials(url: str) -> str:
-    """A URL without user and password, safe to show in a message."""
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    """A URL, or several separated by commas, without users and passwords: safe to show in a
+    message."""
+    return re.sub(r"((?:^|[:,])//)[^/]*@", r"\1", url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from typing import Literal
 
 import requests
 
+from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.planes import Plane, PlaneError, PlaneOff
 from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
 from fraiseql_assets.setup import PLANES, open_planes
-from fraiseql_assets.stream.access import public_address
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
@@ -63,7 +63,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
-    where = public_address(settings.nats_url.get_secret_value())
+    where = without_credentials(settings.nats_url.get_secret_value())
     try:
         with Log(settings, name="fraiseql-assets doctor") as log:
             server = log.server()
@@ -151,7 +151,7 @@ def _flight(settings: Settings) -> str:
 
 
 def _dagster(settings: Settings) -> str:
-    where = public_address(settings.dagster_url)
+    where = without_credentials(settings.dagster_url)
     try:
         answer = requests.get(
             f"{settings.dagster_url}/server_info",
@@ -175,7 +175,7 @@ def _postgres(settings: Settings) -> str:
     from adbc_driver_postgresql import dbapi
 
     url = settings.database_url.get_secret_value()
-    where = public_address(url)
+    where = without_credentials(url)
     try:
         with dbapi.connect(url) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('server_version')")

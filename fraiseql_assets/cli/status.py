@@ -7,11 +7,11 @@ from typing import Any
 
 import requests
 
+from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.datasets import DATASETS, EVENTS, REQUESTS, Dataset
 from fraiseql_assets.pipeline.progress import LogStatus, PlaneStatus, log_status, plane_status
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
-from fraiseql_assets.stream.access import public_address
 
 RUNS_QUERY = """
 query RunsUnderWay {
@@ -91,7 +91,7 @@ def _look_at_dataset(dataset: Dataset, settings: Settings) -> DatasetStatus:
 
 
 def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:
-    url, where = f"{settings.dagster_url}/graphql", public_address(settings.dagster_url)
+    url, where = f"{settings.dagster_url}/graphql", without_credentials(settings.dagster_url)
     try:
         answer = requests.post(
             url,

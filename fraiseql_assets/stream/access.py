@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from fraiseql_assets.addresses import without_credentials
+
 DEFAULT_PORT = 4222
 EXAMPLE = "nats://[user:password@]host:port"
 PATTERN = r"-----BEGIN {}-----\s*(\S+)\s*------END {}------"
@@ -134,11 +136,6 @@ class Access:
         return {}
 
 
-def public_address(url: str) -> str:
-    """Comma-separated addresses without credentials, safe to show in a message."""
-    return re.sub(r"//[^/,@]*@", "//", url)
-
-
 def _parse(url: str) -> tuple[Server, tuple[str | None, str | None, str | None]]:
     """A server, and the user, password and token in its address."""
     try:
@@ -161,7 +158,8 @@ def _parse(url: str) -> tuple[Server, tuple[str | None, str | None, str | None]]
 
 
 def _bad(url: str, why: str) -> str:
-    return f"FRAISEQL_NATS_URL: {public_address(url)!r} is no NATS address, {why}. Write {EXAMPLE}"
+    shown = without_credentials(url)
+    return f"FRAISEQL_NATS_URL: {shown!r} is no NATS address, {why}. Write {EXAMPLE}"
 
 
 def _read(path: Path, name: str) -> str:

@@ -14,9 +14,9 @@ from pyarrow import flight
 from pydantic import SecretStr
 from stacks import WHOLE, Stack, survivors, wait_until
 
+from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.endpoints import NAME
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.access import public_address
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
@@ -107,7 +107,9 @@ def test_the_table_and_the_file_say_the_same_addresses(stack: Stack) -> None:
         "FRAISEQL_FLIGHT_URL",
         "FRAISEQL_HTTP_URL",
     }
-    addresses = [public_address(value) for name, value in told.items() if name.endswith("_URL")]
+    addresses = [
+        without_credentials(value) for name, value in told.items() if name.endswith("_URL")
+    ]
     assert [address for address in addresses if f"│ {address} " not in printed] == []
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import nkeys
 import pytest
 
-from fraiseql_assets.stream.access import Access, AccessError, Server, public_address
+from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.stream.access import Access, AccessError, Server
 
 SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 PUBLIC_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
@@ -70,7 +71,7 @@ def test_a_bad_address_is_refused(url: str, why: str) -> None:
 
 def test_messages_show_no_credentials() -> None:
     url = "nats://me:secret@h:1,nats://token@i"
-    assert public_address(url) == "nats://h:1,nats://i"
+    assert without_credentials(url) == "nats://h:1,nats://i"
     with pytest.raises(AccessError) as refused:
         Access.read("http://me:secret@h:1")
     assert "secret" not in str(refused.value)

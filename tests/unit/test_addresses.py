@@ -16,6 +16,8 @@ from fraiseql_assets.settings import Settings
         ("https://ann:s3@cret@dagster.example:1/a@b", "https://dagster.example:1/a@b"),
         ("http://token@[::1]:3000/", "http://[::1]:3000/"),
         ("ann:s3cret@host", "ann:s3cret@host"),
+        ("nats://me:s3@cret,4@h:1,nats://token@i", "nats://h:1,nats://i"),
+        ("//me:secret@h", "//h"),
     ],
 )
 def test_a_url_is_shown_without_its_user_and_password(url: str, shown: str) -> None:

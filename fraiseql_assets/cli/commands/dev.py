@@ -107,13 +107,13 @@ def _bring_up(supervisor: "Supervisor") -> None:
 
 
 def _show(programs: "Layers", folder: Path, endpoints: Path, seconds: float) -> None:
-    from fraiseql_assets.stream.access import public_address
+    from fraiseql_assets.addresses import without_credentials
     from local_stack.ports import TITLES
     from local_stack.stack import addresses
 
     table = Table("what", Column("address", no_wrap=True))
     for setting, address in addresses(programs).items():
-        table.add_row(TITLES[setting], escape(public_address(address)))
+        table.add_row(TITLES[setting], escape(without_credentials(address)))
     out.print(table)
     out.print(
         f"Everything answers after {seconds:.1f} s. Logs: {folder / 'logs'}. "
