@@ -7,6 +7,7 @@ every batch in Python.
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from baselines.table import ROWS
@@ -46,18 +47,23 @@ def n1(bare: flight.FlightClient, service: Service, rounds: int) -> Comparison:
     return Comparison("N1", measure, f"≥ {GOAL:.2f}", value, value >= GOAL, sides, load)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="N1: DoGet of a table in memory.")
+def run(
+    name: str,
+    description: str,
+    compare: Callable[[flight.FlightClient, Service, int], Comparison],
+) -> None:
+    """Reports a comparison of the service with a bare server, from the command line's rounds."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     with (
-        tempfile.TemporaryDirectory() as name,
-        baseline(Path(name), "bare_flight") as port,
-        table_service(Path(name)) as service,
+        tempfile.TemporaryDirectory() as folder,
+        baseline(Path(folder), "bare_flight") as port,
+        table_service(Path(folder)) as service,
         flight.connect(f"grpc://127.0.0.1:{port}") as bare,
     ):
-        report("flight", [n1(bare, service, rounds)])
+        report(name, [compare(bare, service, rounds)])
 
 
 if __name__ == "__main__":
-    main()
+    run("flight", "N1: DoGet of a table in memory.", n1)

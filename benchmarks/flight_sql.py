@@ -5,15 +5,11 @@ describes and reads it, as polars and pandas have it do. The bare server streams
 Python. pyarrow reads the statement as well: the difference to it is the part of ADBC's client.
 """
 
-import argparse
-import tempfile
-from pathlib import Path
-
 import adbc_driver_flightsql.dbapi as flightsql
 from baselines.table import ROWS
-from flight import read
-from harness import ROUNDS, Comparison, alternate, rate, report
-from processes import Service, baseline, table_service
+from flight import READS, read, run
+from harness import Comparison, alternate, rate
+from processes import Service
 from pyarrow import flight
 
 from flight_service.sql.commands import pack
@@ -21,8 +17,6 @@ from flight_service.sql.protocol import FlightSql_pb2 as protocol
 
 GOAL = 0.60
 STATEMENT = "SELECT * FROM line_items"
-READS = 10
-"""Reads of the table per round."""
 
 
 def read_sql(connection: flightsql.Connection) -> int:
@@ -68,18 +62,5 @@ def n9(bare: flight.FlightClient, service: Service, rounds: int) -> Comparison:
     return Comparison("N9", measure, f"≥ {GOAL:.2f}", value, value >= GOAL, sides, load)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="N9: Flight SQL by ADBC.")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    rounds = parser.parse_args().rounds
-    with (
-        tempfile.TemporaryDirectory() as name,
-        baseline(Path(name), "bare_flight") as port,
-        table_service(Path(name)) as service,
-        flight.connect(f"grpc://127.0.0.1:{port}") as bare,
-    ):
-        report("flight_sql", [n9(bare, service, rounds)])
-
-
 if __name__ == "__main__":
-    main()
+    run("flight_sql", "N9: Flight SQL by ADBC.", n9)
