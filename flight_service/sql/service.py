@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 from google.protobuf.message import Message
 
+from flight_service.access import SQL, check_scope
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, Unimplemented
 from flight_service.flights import Extent, Flight, Part
 from flight_service.sql import info, type_info
-from flight_service.sql.access import check_scope
 from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.commands import SqlCommand, decode, pack
 from flight_service.sql.handles import Handle, Signer
@@ -45,8 +45,8 @@ class FlightSql:
         self.sessions = Sessions(tuple(one.name for one in catalogues))
 
     def check(self, principal: Principal) -> None:
-        """Refuses who may not send SQL; see `flight_service.sql.access`."""
-        check_scope(principal, is_guarded=self._is_guarded)
+        """Refuses who may not send SQL; see `flight_service.access`."""
+        check_scope(principal, SQL, "Flight SQL", is_guarded=self._is_guarded)
 
     def resolve(self, ticket: SqlCommand, principal: Principal) -> Flight:
         """The flight of a command; see `flight_service.flights.Resolver`. Of a statement, its

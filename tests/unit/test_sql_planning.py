@@ -7,10 +7,10 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from flight_service.access import SQL, check_scope, tenant_of
 from flight_service.authentication import ANYONE, Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest
-from flight_service.sql.access import check_scope, tenant_of
 from flight_service.sql.catalogue import (
     Binding,
     Dialect,
@@ -217,10 +217,10 @@ def test_the_oldest_is_let_go() -> None:
 
 
 def test_sql_takes_a_scope_where_tokens_are_checked() -> None:
-    check_scope(ANYONE, is_guarded=False)
-    check_scope(Principal(scopes=frozenset(("sql",))), is_guarded=True)
+    check_scope(ANYONE, SQL, "SQL", is_guarded=False)
+    check_scope(Principal(scopes=frozenset(("sql",))), SQL, "SQL", is_guarded=True)
     with pytest.raises(Forbidden, match="'sql'"):
-        check_scope(Principal(scopes=frozenset(("admin",))), is_guarded=True)
+        check_scope(Principal(scopes=frozenset(("admin",))), SQL, "SQL", is_guarded=True)
 
 
 def test_a_tenant_reads_its_own_rows() -> None:

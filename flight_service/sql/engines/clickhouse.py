@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
-from flight_service.sql.access import tenant_of
 from flight_service.sql.catalogue import (
     TABLE,
     VIEW,
