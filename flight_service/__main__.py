@@ -56,7 +56,7 @@ def serve() -> None:
         )
     except AddressError as error:
         raise _refused(WRONG_SETTING, str(error)) from error
-    if settings.jwt_secret is None and not settings.allow_unauthenticated:
+    if not settings.is_guarded and not settings.allow_unauthenticated:
         open_to_others = [one for one in (flight, http) if not one.is_loopback]
         if open_to_others:
             raise _refused(WRONG_SETTING, *map(_unguarded, open_to_others))

@@ -119,4 +119,4 @@ def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
         catalogues.append(AnalyticsCatalogue(settings))
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
-    return FlightSql(catalogues, is_guarded=settings.jwt_secret is not None)
+    return FlightSql(catalogues, is_guarded=settings.is_guarded)

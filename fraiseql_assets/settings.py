@@ -455,6 +455,11 @@ class Settings(BaseSettings):
             return None
         return DAGSTER_USER, self.dagster_password.get_secret_value()
 
+    @property
+    def is_guarded(self) -> bool:
+        """Whether clients of the Flight service are known by tokens."""
+        return self.jwt_secret is not None
+
     def has_plane(self, name: str) -> bool:
         """Whether the plane of this name is switched on."""
         return bool(getattr(self, f"{name}_plane"))
