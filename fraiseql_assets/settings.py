@@ -248,6 +248,11 @@ class Settings(BaseSettings):
         description="Whether the Flight service may listen on an address that other machines reach "
         "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
     )
+    required_scopes: dict[str, str] = Field(
+        default={},
+        description="Scopes that ticket types and actions require beside their own, such as "
+        '`{"Search": "search"}`, as a JSON object; over HTTP they hold for the same flights.',
+    )
     principal_streams: int = Field(
         default=128,
         ge=1,
