@@ -35,6 +35,7 @@ def serve() -> None:
     from flight_service.addresses import Address, AddressError
     from flight_service.errors import SettingError
     from flight_service.http import HttpServer, application
+    from flight_service.identity.checks import check_identities
     from flight_service.monitoring.calls import Observer
     from flight_service.monitoring.exposition import watched
     from flight_service.monitoring.logs import configure
@@ -55,7 +56,8 @@ def serve() -> None:
         health = settings.health_url and Address.parse(
             settings.health_url, "FRAISEQL_HEALTH_URL", "grpc"
         )
-    except AddressError as error:
+        check_identities(settings)
+    except (AddressError, SettingError) as error:
         raise _refused(WRONG_SETTING, str(error)) from error
     if not settings.is_guarded and not settings.allow_unauthenticated:
         open_to_others = [one for one in (flight, http) if not one.is_loopback]
@@ -104,7 +106,8 @@ def _health_server(address: "Address", readiness: "Readiness") -> "HealthServer"
 def _unguarded(address: "Address") -> str:
     return (
         f"{address.variable} is {address}, which other machines reach, and there is no "
-        "authentication. Set FRAISEQL_JWT_SECRET, listen on 127.0.0.1, or set "
+        "authentication. Set FRAISEQL_JWT_SECRET, FRAISEQL_JWT_JWKS or FRAISEQL_USERS_FILE, "
+        "listen on 127.0.0.1, or set "
         "FRAISEQL_ALLOW_UNAUTHENTICATED=true if everyone who reaches it may read everything."
     )
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from flight_service.asset_versions import version_of
 from flight_service.assets import Asset, AssetFlights
-from flight_service.authentication import Principal, authenticate
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
 from flight_service.errors import (
@@ -31,6 +31,7 @@ from flight_service.errors import (
 from flight_service.graphql.arrow.result_types import result_fields
 from flight_service.graphql.arrow.to_json import rows_text
 from flight_service.graphql.transport.response import ARROW, begun, ipc_stream
+from flight_service.http_authentication import authenticated
 from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
@@ -78,7 +79,8 @@ class _Endpoint:
             try:
                 if request.method not in ("GET", "HEAD"):
                     raise _NotAllowed("Assets are read with GET.")
-                principal = authenticate(request.headers.get("authorization"), self._settings)
+                given = request.headers.get("authorization")
+                principal = await authenticated(given, self._settings)
                 end = self._limits.begin(principal)
                 response = await self._sending.work(
                     lambda: self._answered(request, principal, cancellation)

@@ -17,9 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from flight_service.access import check_scope
 from flight_service.actions import Action
-from flight_service.authentication import Principal, authenticate
+from flight_service.authentication import Principal
 from flight_service.errors import Forbidden, ServiceError, SettingError
 from flight_service.flights import Flight, Listed, Listing, Resolver
+from flight_service.http_authentication import authenticated
 from flight_service.sql.commands import SqlCommand
 from flight_service.tickets import Ticket
 from fraiseql_assets.settings import Settings, variable
@@ -119,7 +120,7 @@ class _Checked:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Request(scope).headers.get("authorization")
         try:
-            self._check(authenticate(given, self._settings))
+            self._check(await authenticated(given, self._settings))
         except Forbidden as error:
             content = {"errors": [{"message": str(error)}]}
             await JSONResponse(content, error.status.http)(scope, receive, send)

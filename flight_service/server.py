@@ -24,6 +24,7 @@ from flight_service.errors import (
     as_flight_error,
 )
 from flight_service.flights import Extent, Flight, Part
+from flight_service.identity.handshake import HandshakeHandler, Handshakes
 from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import messages
 from flight_service.monitoring.calls import Observer
@@ -64,11 +65,13 @@ class FlightServer(flight.FlightServerBase):
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
         self._locations = locations(self.address)
+        handshakes = Handshakes()
         super().__init__(
             str(self.address),
+            HandshakeHandler(settings, handshakes),
             middleware={
                 Authentication.KEY: ObservedAuthentication(
-                    Authentication(settings), self._observer
+                    Authentication(settings), self._observer, handshakes
                 ),
                 Cancellations.KEY: self._calls,
                 SessionCookies.KEY: SessionCookies(),

@@ -228,8 +228,14 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more; "
-        "unset, the Flight service is open to whoever reaches it.",
+        description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more. "
+        "Without it, `FRAISEQL_JWT_JWKS` and `FRAISEQL_USERS_FILE` the Flight service is open to "
+        "whoever reaches it.",
+    )
+    jwt_jwks: str | None = Field(
+        default=None,
+        description="The public keys of callers' tokens (JWT, RS256 and ES256): a JWKS at an "
+        "`https://` address, or the path of one.",
     )
     jwt_issuer: str | None = Field(
         default=None, description="The issuer (`iss`) that tokens must have; unset, any."
@@ -243,10 +249,25 @@ class Settings(BaseSettings):
         description="Whether tokens must expire (`exp`); `false` accepts tokens that are valid "
         "for ever.",
     )
+    users_file: Path | None = Field(
+        default=None,
+        description="The file of users who may log in with a password; "
+        "`fraiseql-assets users add` writes it.",
+    )
+    session_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="The secret that signs session tokens and the tickets of endpoints, 32 "
+        "characters or more, the same for processes behind one address; unset, one that is made of "
+        "`FRAISEQL_JWT_SECRET`, or else a random one for each process.",
+    )
+    session_seconds: float = Field(
+        default=3600.0, ge=1, description="How long a session token of Handshake is valid."
+    )
     allow_unauthenticated: bool = Field(
         default=False,
         description="Whether the Flight service may listen on an address that other machines reach "
-        "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
+        "without authentication; otherwise it does not start.",
     )
     required_scopes: dict[str, str] = Field(
         default={},
@@ -257,7 +278,7 @@ class Settings(BaseSettings):
         default=128,
         ge=1,
         description="How many results one principal may read at once, over Flight and HTTP "
-        "together; without `FRAISEQL_JWT_SECRET` there is no such limit.",
+        "together; without authentication there is no such limit.",
     )
     flight_token: SecretStr | None = Field(
         default=None,
@@ -463,7 +484,7 @@ class Settings(BaseSettings):
     @property
     def is_guarded(self) -> bool:
         """Whether clients of the Flight service are known by tokens."""
-        return self.jwt_secret is not None
+        return any((self.jwt_secret, self.jwt_jwks, self.users_file))
 
     def has_plane(self, name: str) -> bool:
         """Whether the plane of this name is switched on."""
