@@ -13,6 +13,7 @@ from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
 from flight_service.graphql.transport.http import graphql_route
+from flight_service.identity.signing import signing_key
 from flight_service.limits import StreamLimits
 from flight_service.log_source import LogSource
 from flight_service.monitoring.metrics import Sampler
@@ -127,4 +128,5 @@ def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
         catalogues.append(AnalyticsCatalogue(settings))
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
-    return FlightSql(catalogues, is_guarded=settings.is_guarded)
+    key = signing_key(settings, "statements")
+    return FlightSql(catalogues, is_guarded=settings.is_guarded, key=key)

@@ -239,7 +239,7 @@ def test_filters_apply_to_every_endpoint(service: Service) -> None:
 )
 def test_a_small_or_ordered_result_has_one_endpoint(service: Service, text: str) -> None:
     [endpoint] = info(service, text).endpoints
-    assert json.loads(endpoint.ticket.ticket)["type"] == "GraphQLQuery"
+    assert b'"type":"GraphQLQuery"' in endpoint.ticket.ticket
 
 
 def test_one_field_of_several_can_have_endpoints(service: Service) -> None:
