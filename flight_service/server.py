@@ -36,6 +36,7 @@ from flight_service.sql.actions import Call
 from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
 from flight_service.tickets import Ticket, TicketReader
+from flight_service.tls import Tls
 from fraiseql_assets.settings import Settings
 
 
@@ -52,6 +53,7 @@ class FlightServer(flight.FlightServerBase):
         settings: Settings,
         registry: Registry,
         observer: Observer | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._calls = Cancellations()
         self._observer = observer or Observer()
@@ -71,6 +73,9 @@ class FlightServer(flight.FlightServerBase):
         super().__init__(
             str(self.address),
             HandshakeHandler(settings, handshakes),
+            None if tls is None else [(tls.certificate, tls.key)],
+            tls is not None and tls.client_ca is not None,
+            None if tls is None else tls.client_ca,
             middleware={
                 Authentication.KEY: ObservedAuthentication(
                     Authentication(settings), self._observer, handshakes

@@ -81,11 +81,13 @@ class Settings(BaseSettings):
     )
     flight_url: str = Field(
         default="grpc://127.0.0.1:50051",
-        description="The Flight service: where it listens and is called.",
+        description="The Flight service: where it listens and is called, `grpc://host:port`, or "
+        "`grpc+tls://` with TLS.",
     )
     http_url: str = Field(
         default="http://127.0.0.1:8080",
-        description="The Flight service's HTTP side: where it listens and is called.",
+        description="The Flight service's HTTP side: where it listens and is called, "
+        "`http://host:port`, or `https://` with TLS.",
     )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
     dagster_hosts: list[str] = Field(
@@ -283,6 +285,33 @@ class Settings(BaseSettings):
     flight_token: SecretStr | None = Field(
         default=None,
         description="The token with which the command line calls the Flight service.",
+    )
+
+    # TLS of the Flight service, and of the command line as its client.
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="The Flight service's certificate and those that it is signed by (PEM), for "
+        "addresses with `grpc+tls://` and `https://`.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="The private key of that certificate (PEM, not encrypted)."
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="The authorities of clients' certificates (PEM): with them, addresses with TLS "
+        "accept only clients that have a certificate (mutual TLS).",
+    )
+    flight_ca_file: Path | None = Field(
+        default=None,
+        description="The authorities by which the command line trusts the Flight service (PEM); "
+        "unset, those of the system.",
+    )
+    flight_client_certificate: Path | None = Field(
+        default=None,
+        description="The certificate that the command line shows to the Flight service (PEM).",
+    )
+    flight_client_key: Path | None = Field(
+        default=None, description="The private key of that certificate (PEM)."
     )
 
     # How the Flight service is watched.
