@@ -69,6 +69,15 @@ class Call:
         names = (getattr(ticket, name, None) for name in _NAMED_BY)
         self.what = next((name for name in names if isinstance(name, str)), "")
 
+    def recognised(self, principal: Principal) -> None:
+        """Says who the client is."""
+        self.principal = principal
+
+    def refused(self, error: BaseException) -> None:
+        """Says why the client is not authenticated, and as which user it has tried to log in."""
+        self.failure = error
+        self.what = str(getattr(error, "user", ""))
+
     def count_rows(self, rows: int) -> None:
         """Counts rows that are sent."""
         self.rows = (self.rows or 0) + rows
