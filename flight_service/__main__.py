@@ -33,6 +33,7 @@ def serve() -> None:
         raise _refused(WRONG_SETTING, *problems_of(error)) from error
     # Arrow and the clients take a third of a second to load, which --help need not wait for.
     from flight_service.addresses import Address, AddressError
+    from flight_service.errors import SettingError
     from flight_service.http import HttpServer, application
     from flight_service.monitoring.calls import Observer
     from flight_service.monitoring.exposition import watched
@@ -56,7 +57,7 @@ def serve() -> None:
         )
     except AddressError as error:
         raise _refused(WRONG_SETTING, str(error)) from error
-    if settings.jwt_secret is None and not settings.allow_unauthenticated:
+    if not settings.is_guarded and not settings.allow_unauthenticated:
         open_to_others = [one for one in (flight, http) if not one.is_loopback]
         if open_to_others:
             raise _refused(WRONG_SETTING, *map(_unguarded, open_to_others))
@@ -70,6 +71,8 @@ def serve() -> None:
         checks = _health_server(health, ready) if health else None
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
+    except SettingError as error:
+        raise _refused(WRONG_SETTING, str(error)) from error
     watching = watched(application(served.routes, settings), settings, observer, ready)
     web = HttpServer(bound, watching, settings.http_connections)
     taken = http.with_port(bound.getsockname()[1])

@@ -22,6 +22,7 @@ from flight_service.monitoring.samplers import graphql_sampler, request_log_samp
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
+from flight_service.scopes import RequiredScopes, kinds_of
 from flight_service.search import Search, SearchFlights, search_route
 from flight_service.sql.actions import SqlActions
 from flight_service.sql.catalogue import Catalogue
@@ -67,6 +68,9 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     """Everything that these settings serve. Sends no request yet.
 
     GraphQL requests are recorded by `recorder`, or as the settings say.
+
+    Raises:
+        SettingError: a setting does not fit.
     """
     recorder = recorder or request_log(settings)
     analytics = AnalyticsReader(settings) if settings.analytics_plane else None
@@ -83,24 +87,28 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     queries = GraphQLFlights(graphql)
     sql = flight_sql(settings, graphql) if settings.sql else None
     limits = StreamLimits(settings)
+    resolvers: dict[type[Ticket], Resolver] = {
+        Asset: assets.resolve,
+        ObserverEvents: ObserverEventFlights(analytics).resolve,
+        Tail: TailFlights(settings).resolve,
+        Search: SearchFlights(engine).resolve,
+        GraphQLQuery: recorded_resolver(queries.resolve, recorder),
+        GraphQLPart: queries.resolve_part,
+        **({} if sql is None else {SqlCommand: sql.resolve}),
+    }
+    actions = (HEALTH_CHECK, *queries.actions(), explain_action(graphql))
+    routes = (
+        recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
+        search_route(engine, settings, limits),
+        *asset_routes(assets, settings, limits),
+    )
+    required = RequiredScopes(settings, kinds_of(resolvers, actions))
     return Registry(
-        resolvers={
-            Asset: assets.resolve,
-            ObserverEvents: ObserverEventFlights(analytics).resolve,
-            Tail: TailFlights(settings).resolve,
-            Search: SearchFlights(engine).resolve,
-            GraphQLQuery: recorded_resolver(queries.resolve, recorder),
-            GraphQLPart: queries.resolve_part,
-            **({} if sql is None else {SqlCommand: sql.resolve}),
-        },
+        resolvers={kind: required.resolver(kind, one) for kind, one in resolvers.items()},
         named=queries.named(named),
-        listings=(assets.listing, queries.listing),
-        actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
-        routes=(
-            recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
-            search_route(engine, settings, limits),
-            *asset_routes(assets, settings, limits),
-        ),
+        listings=tuple(map(required.listing, (assets.listing, queries.listing))),
+        actions=tuple(map(required.action, actions)),
+        routes=tuple(map(required.route, routes)),
         sql=None if sql is None else SqlActions(sql),
         limits=limits,
         samplers=(
@@ -119,4 +127,4 @@ def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
         catalogues.append(AnalyticsCatalogue(settings))
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
-    return FlightSql(catalogues, is_guarded=settings.jwt_secret is not None)
+    return FlightSql(catalogues, is_guarded=settings.is_guarded)

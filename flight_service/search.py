@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flight_service.access import tenant_of
 from flight_service.authentication import Principal, authenticate
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
@@ -94,9 +95,10 @@ class SearchFlights:
 def _found(
     engine: SearchEngine, ticket: Search, request: SearchRequest, principal: Principal
 ) -> pa.RecordBatch:
+    tenant = tenant_of(principal)
     if ticket.count:
-        return engine.counts(request, ticket.count, tenant=principal.tenant)
-    return engine.hits(request, tenant=principal.tenant)
+        return engine.counts(request, ticket.count, tenant=tenant)
+    return engine.hits(request, tenant=tenant)
 
 
 def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:

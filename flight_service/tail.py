@@ -8,6 +8,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.fan_out import FanOut
@@ -17,6 +18,7 @@ from flight_service.tickets import Ticket
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
+from fraiseql_assets.tenants import rows_of
 
 
 class Tail(Ticket, frozen=True):
@@ -36,24 +38,26 @@ class TailFlights:
 
     def resolve(self, ticket: Tail, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
-        return Flight(EVENT_SCHEMA, partial(self._stream, ticket), is_endless=True)
+        return Flight(
+            EVENT_SCHEMA, partial(self._stream, ticket, tenant_of(principal)), is_endless=True
+        )
 
-    def _stream(self, ticket: Tail, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+    def _stream(
+        self, ticket: Tail, tenant: str | None, cancellation: Cancellation
+    ) -> Iterator[pa.RecordBatch]:
         followed = self._events.follow(cancellation)
         # A client that has the schema gets everything that is published after that.
         next(followed)
-        return _of_type(followed, ticket.entity_type)
+        return _of_type(followed, ticket.entity_type, tenant)
 
 
 def _of_type(
-    followed: Generator[list[pa.RecordBatch]], entity_type: str | None
+    followed: Generator[list[pa.RecordBatch]], entity_type: str | None, tenant: str | None
 ) -> Iterator[pa.RecordBatch]:
     with closing(followed):
         for batch in chain.from_iterable(followed):
-            kept = (
-                batch
-                if entity_type is None
-                else batch.filter(pc.field("entity_type") == entity_type)
-            )
+            kept = rows_of(batch, tenant)
+            if entity_type is not None:
+                kept = kept.filter(pc.field("entity_type") == entity_type)
             if kept.num_rows:
                 yield kept

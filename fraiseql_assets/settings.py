@@ -248,6 +248,11 @@ class Settings(BaseSettings):
         description="Whether the Flight service may listen on an address that other machines reach "
         "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
     )
+    required_scopes: dict[str, str] = Field(
+        default={},
+        description="Scopes that ticket types and actions require beside their own, such as "
+        '`{"Search": "search"}`, as a JSON object; over HTTP they hold for the same flights.',
+    )
     principal_streams: int = Field(
         default=128,
         ge=1,
@@ -454,6 +459,11 @@ class Settings(BaseSettings):
         if self.dagster_password is None:
             return None
         return DAGSTER_USER, self.dagster_password.get_secret_value()
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether clients of the Flight service are known by tokens."""
+        return self.jwt_secret is not None
 
     def has_plane(self, name: str) -> bool:
         """Whether the plane of this name is switched on."""

@@ -66,7 +66,7 @@ def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
         wanted = f"Bearer {token.get_secret_value()}"
         if hmac.compare_digest((authorization or "").encode(), wanted.encode()):
             return True
-    if settings.jwt_secret is None:
+    if not settings.is_guarded:
         return False
     try:
         return SCOPE in identify(authorization).scopes
