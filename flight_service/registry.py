@@ -32,6 +32,9 @@ from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
+from flight_service.writing.events import EventLog
+from flight_service.writing.service import Writing
+from flight_service.writing.tables import Tables
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
 from fraiseql_assets.datasets import DATASETS
@@ -54,6 +57,8 @@ class Registry:
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """Routes of the HTTP side besides `/health`."""
+    writing: Writing | None = None
+    """What DoPut and uploads write to."""
     limits: StreamLimits | None = None
     """Limits that Flight and HTTP share; without them the server makes its own."""
     sql: SqlActions | None = None
@@ -110,6 +115,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         actions=tuple(map(required.action, actions)),
         routes=tuple(map(required.route, routes)),
         sql=None if sql is None else SqlActions(sql),
+        writing=writing(settings, graphql),
         limits=limits,
         samplers=(
             graphql_sampler(graphql),
@@ -128,3 +134,9 @@ def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
     return FlightSql(catalogues, is_guarded=settings.is_guarded)
+
+
+def writing(settings: Settings, graphql: GraphQL) -> Writing:
+    """Writing to the log and to tables, as far as the settings allow it."""
+    tables = None if graphql.forwards else Tables(settings, graphql)
+    return Writing(settings, EventLog(settings).open, tables and tables.open)

@@ -34,6 +34,7 @@ from flight_service.sql.actions import Call
 from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
 from flight_service.tickets import Ticket, TicketReader
+from flight_service.writing.receiving import Stream
 from fraiseql_assets.settings import Settings
 
 
@@ -174,12 +175,25 @@ class FlightServer(flight.FlightServerBase):
         reader: flight.MetadataRecordBatchReader,
         writer: flight.FlightMetadataWriter,
     ) -> None:
-        """Binds values to a prepared statement of Flight SQL. Nothing else is taken."""
-        sql = self._registry.sql
+        """Writes rows, or binds values to a prepared statement of Flight SQL."""
+        sql, writing = self._registry.sql, self._registry.writing
         with answered():
-            if sql is None or not is_command(descriptor.command or b""):
+            principal = principal_of(context)
+            if sql is not None and is_command(descriptor.command or b""):
+                sql.put(descriptor, reader, writer, principal)
+                return
+            if writing is None:
                 raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
-            sql.put(descriptor, reader, writer, principal_of(context))
+            call, ticket = call_of(context), writing.ticket(descriptor)
+            call.asks(ticket)
+            self._limits.begin(context, principal)
+            cancellation = self._calls.watch(context)
+            stream = Stream(
+                cancellation,
+                has_gone=lambda: cancellation.over or context.is_cancelled(),
+                count=call.count_written,
+            )
+            writing.put(ticket.table, reader, writer, principal, stream)
 
     def do_exchange(self, *_: object) -> None:
         """Not offered."""

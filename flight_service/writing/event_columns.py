@@ -52,8 +52,8 @@ class EventColumns:
         row = others.index(True).as_py()
         if row >= 0:
             raise Forbidden(
-                f"Row {row} is of another tenant than the token's {shown(self.tenant or '')}. Leave "
-                f"the column {TENANT} out, or send a token with the scope 'all_tenants'."
+                f"Row {row} is of another tenant than the token. Leave the column {TENANT} out, or "
+                "send a token with the scope 'all_tenants'."
             )
         filled = pa.chunked_array([pa.repeat(pa.scalar(self.tenant, pa.utf8()), len(column))])
         return table.set_column(table.schema.get_field_index(TENANT), TENANT, filled)

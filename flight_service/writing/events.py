@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -9,10 +10,14 @@ from functools import partial
 
 import pyarrow as pa
 
+from flight_service.access import tenant_of
+from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.writing.event_columns import EventColumns, warnings
 from flight_service.writing.sink import Receipt, Stored
 from fraiseql_assets.events.encode import Outgoing, arrow_messages
+from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.publish import Stored as StoredMessage
 from fraiseql_assets.stream.publisher import Publisher
 
@@ -49,6 +54,20 @@ class _Batch:
         )
 
 
+class EventLog:
+    """Opens the log for events. Thread-safe; connects when the first are written."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._publisher = Publisher(settings, name="fraiseql flight writing")
+        self._subject = f"{settings.subject_prefix}.Batch.ARROW"
+
+    def open(
+        self, name: str, principal: Principal, on_stored: Stored, cancellation: Cancellation
+    ) -> "EventSink":
+        """A sink for events; see `flight_service.writing.service.Open`."""
+        return EventSink(self._publisher, self._subject, tenant_of(principal), on_stored)
+
+
 class EventSink:
     """See `flight_service.writing.sink.Sink`.
 
@@ -66,7 +85,7 @@ class EventSink:
         self._pending: deque[_Batch] = deque()
         self._bytes = 0
         self._count = 0
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._total = Receipt(messages=0, duplicates=0)
         self._max_payload = 0
 
@@ -89,7 +108,7 @@ class EventSink:
     def waiting(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def finish(self) -> Receipt:
+    def finish(self, has_gone: Callable[[], bool]) -> Receipt:
         with self._changed:
             self._changed.wait_for(lambda: not self._pending or self._failure)
             if self._failure:
@@ -100,15 +119,12 @@ class EventSink:
         with self._changed:
             self._changed.wait_for(lambda: not any(batch.waiting for batch in self._pending))
             stored = self._total
+        again = "If you send the stream again in the same batches, nothing is stored twice."
         if not stored.batches:
-            return (
-                "Nothing before it was published. If you send it again in the same batches, "
-                "nothing is stored twice."
-            )
+            return f"No whole batch was published. {again}"
         return (
-            f"{_these(stored.batches)} published before, up to sequence {stored.last_sequence}: "
-            f"{stored.rows} rows. If you send the stream again in the same batches, nothing is "
-            "stored twice."
+            f"{_these(stored.batches)} published, up to sequence {stored.last_sequence}: "
+            f"{stored.rows:,} rows. {again}"
         )
 
     def _send(self, batch: _Batch, message: Outgoing) -> None:
@@ -133,8 +149,7 @@ class EventSink:
                 batch.stored.append(sent.result())
             else:
                 batch.is_lost = True
-            if error is not None and self._failure is None:
-                self._failure = error if isinstance(error, Exception) else RuntimeError(str(error))
+                self._failure = self._failure or error
             self._report_in_order()
             self._changed.notify_all()
 

@@ -7,8 +7,6 @@ from typing import Protocol
 import msgspec
 import pyarrow as pa
 
-from flight_service.errors import UNAVAILABLE, ServiceError
-
 BATCH_BYTES = 64 * 2**20
 """The largest batch that is taken, in memory."""
 
@@ -55,12 +53,6 @@ Stored = Callable[[Receipt], None]
 """Hears of each batch that is stored, in order, from any thread. Returns at once."""
 
 
-class Unfinished(ServiceError):
-    """A server failed before everything was written. The message says what was."""
-
-    status = UNAVAILABLE
-
-
 class Sink(Protocol):
     """Takes the rows of one stream."""
 
@@ -78,8 +70,11 @@ class Sink(Protocol):
         """Surrounds a wait for the client."""
         ...
 
-    def finish(self) -> Receipt:
+    def finish(self, has_gone: Callable[[], bool]) -> Receipt:
         """Waits until everything is stored. Returns the sum of it.
+
+        `has_gone` says whether the client has disconnected. What is written as a whole or not at
+        all is not written then: the stream may have ended too early.
 
         Raises:
             LogError, ServiceError: something could not be stored.
