@@ -25,7 +25,7 @@ from flight_service.errors import (
 )
 from flight_service.flights import Extent, Flight, Part
 from flight_service.limits import LimitedCalls, StreamLimits
-from flight_service.messages import messages
+from flight_service.messages import messages, with_marks
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
 from flight_service.probes import Probes
@@ -149,7 +149,8 @@ class FlightServer(flight.FlightServerBase):
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             sent = _sent(batches, found.schema, cancellation)
-            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation), options)
+            streamed = with_marks(counted(sent, call, cancellation))
+            return flight.GeneratorStream(found.schema, streamed, options)
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
