@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from flight_service.errors import InvalidRequest
 from flight_service.tickets import shown
@@ -99,7 +100,7 @@ def parse_conditions(text: str) -> DataConditions:
     try:
         tree = sqlglot.parse_one(text, into=exp.Condition, dialect="postgres")
         found = list(_comparisons(tree))
-    except (sqlglot.errors.SqlglotError, RecursionError) as error:
+    except (SqlglotError, RecursionError) as error:
         raise InvalidRequest(
             f"The field filter, {shown(text)}, cannot be read. {ALLOWED}. A name that SQL uses "
             'itself stands in quotes: "order" = 7.'

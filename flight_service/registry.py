@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.exchange.service import Exchange
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
@@ -59,6 +60,8 @@ class Registry:
     """Routes of the HTTP side besides `/health`."""
     writing: Writing | None = None
     """What DoPut and uploads write to."""
+    exchange: Exchange | None = None
+    """What answers DoExchange."""
     limits: StreamLimits | None = None
     """Limits that Flight and HTTP share; without them the server makes its own."""
     sql: SqlActions | None = None
@@ -108,14 +111,18 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         *asset_routes(assets, settings, limits),
     )
     required = RequiredScopes(settings, kinds_of(resolvers, actions))
+    scoped = {kind: required.resolver(kind, one) for kind, one in resolvers.items()}
+    short = queries.named(named)
+    written = writing(settings, graphql)
     return Registry(
-        resolvers={kind: required.resolver(kind, one) for kind, one in resolvers.items()},
-        named=queries.named(named),
+        resolvers=scoped,
+        named=short,
         listings=tuple(map(required.listing, (assets.listing, queries.listing))),
         actions=tuple(map(required.action, actions)),
         routes=tuple(map(required.route, routes)),
         sql=None if sql is None else SqlActions(sql),
-        writing=writing(settings, graphql),
+        writing=written,
+        exchange=Exchange(scoped, short, written, limits, settings.exchange_requests),
         limits=limits,
         samplers=(
             graphql_sampler(graphql),

@@ -23,6 +23,7 @@ from flight_service.errors import (
     answered_by_sentence,
     as_flight_error,
 )
+from flight_service.exchange.replies import Writer
 from flight_service.flights import Extent, Flight, Part
 from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import messages, with_marks
@@ -196,9 +197,25 @@ class FlightServer(flight.FlightServerBase):
             )
             writing.put(ticket.table, reader, writer, principal, stream)
 
-    def do_exchange(self, *_: object) -> None:
-        """Not offered."""
-        raise Unimplemented("This service takes no DoExchange. Use DoGet")
+    def do_exchange(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.MetadataRecordBatchWriter,
+    ) -> None:
+        """Answers requests in FraiseQL's envelope, several at once."""
+        exchange = self._registry.exchange
+        with answered():
+            if exchange is None:
+                raise Unimplemented("This service takes no DoExchange. Use DoGet")
+            call = call_of(context)
+            call.kind = "Exchange"
+            answers = Writer(writer, write_options(call.compression), call)
+            cancellation = self._calls.watch(context, is_endless=True)
+            self._observer.open_stream(call)
+            exchange.run(reader, answers, principal_of(context), cancellation)
+            call.cancelled = cancellation.over
 
     def _described(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
