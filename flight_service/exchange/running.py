@@ -6,6 +6,10 @@ from collections.abc import Callable
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 
+Work = Callable[[Cancellation, Callable[[], None]], None]
+"""A request's work. It calls its second argument before its last answer, so that the client may use
+the correlation id again."""
+
 
 class Running:
     """Runs requests: so many finite ones at once, and so many subscriptions. Thread-safe."""
@@ -15,13 +19,12 @@ class Running:
         self._slots = threading.Semaphore(most)
         self._changed = threading.Condition()
         self._requests: dict[str, Cancellation] = {}
+        self._threads = 0
         self._endless = 0
         self._is_over = False
         self._is_stopping = False
 
-    def start(
-        self, correlation_id: str, work: Callable[[Cancellation], None], *, is_endless: bool
-    ) -> None:
+    def start(self, correlation_id: str, work: Work, *, is_endless: bool) -> None:
         """Runs a request in a thread. Waits while as many finite ones run as may; a subscription
         does not wait.
 
@@ -41,9 +44,9 @@ class Running:
 
         def run() -> None:
             try:
-                work(cancellation)
+                work(cancellation, lambda: self._forget(correlation_id, cancellation))
             finally:
-                self._remove(correlation_id, is_endless)
+                self._end(correlation_id, cancellation, is_endless)
 
         threading.Thread(target=run, name="exchange", daemon=True).start()
 
@@ -69,7 +72,7 @@ class Running:
     def wait(self) -> None:
         """Waits until no request runs."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._requests)
+            self._changed.wait_for(lambda: not self._threads)
 
     def _add(self, correlation_id: str, cancellation: Cancellation, is_endless: bool) -> None:
         with self._changed:
@@ -84,14 +87,22 @@ class Running:
                 )
             self._requests[correlation_id] = cancellation
             self._endless += is_endless
+            self._threads += 1
             is_over, is_stopping = self._is_over, self._is_stopping
         if is_over:
             cancellation.cancel(stopping=is_stopping)
 
-    def _remove(self, correlation_id: str, is_endless: bool) -> None:
+    def _forget(self, correlation_id: str, cancellation: Cancellation) -> None:
+        """Frees the correlation id for the client's next request."""
         with self._changed:
-            del self._requests[correlation_id]
+            if self._requests.get(correlation_id) is cancellation:
+                del self._requests[correlation_id]
+
+    def _end(self, correlation_id: str, cancellation: Cancellation, is_endless: bool) -> None:
+        self._forget(correlation_id, cancellation)
+        with self._changed:
             self._endless -= is_endless
+            self._threads -= 1
             self._changed.notify_all()
         if not is_endless:
             self._slots.release()

@@ -1,7 +1,8 @@
 """DoExchange: requests in FraiseQL's envelope, several at once on one stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 import pyarrow as pa
@@ -145,22 +146,26 @@ class _Stream:
                 self._replies.text(correlation_id, "Cancelled")
             return
 
-        def work(cancellation: Cancellation) -> None:
+        def work(cancellation: Cancellation, ends: Callable[[], None]) -> None:
             try:
                 if isinstance(asked, Upload):
-                    self._upload(correlation_id, asked, batch, cancellation)
+                    answer = self._upload(correlation_id, asked, batch, cancellation)
                 else:
-                    self._read(correlation_id, asked, cancellation)
+                    answer = self._read(correlation_id, asked, cancellation)
+                ends()
+                answer()
             except ClientGone:
                 cancellation.cancel()
             except Exception as error:
+                ends()
                 self._fail(correlation_id, _reason(error, cancellation))
 
         self.running.start(correlation_id, work, is_endless=isinstance(asked, Subscribe))
 
     def _read(
         self, correlation_id: str, asked: Query | Subscribe, cancellation: Cancellation
-    ) -> None:
+    ) -> Callable[[], None]:
+        """Sends the rows of a result. Returns what sends the last answer."""
         end = self._exchange._limits.begin(self._principal)
         try:
             found = self._exchange.resolve(asked, self._principal)
@@ -185,7 +190,7 @@ class _Stream:
             end()
         if cancellation.over:
             raise RequestCancelled
-        self._replies.complete(correlation_id)
+        return partial(self._replies.complete, correlation_id)
 
     def _upload(
         self,
@@ -193,14 +198,15 @@ class _Stream:
         asked: Upload,
         batch: pa.RecordBatch | None,
         cancellation: Cancellation,
-    ) -> None:
+    ) -> Callable[[], None]:
+        """Writes rows. Returns what sends the answer."""
         sink = self._exchange._writing.open(
             asked.table, self._principal, lambda receipt: None, cancellation
         )
         stream = Stream(cancellation, lambda: cancellation.over, self._call.count_written)
         receipt = receive(sink, _batches(asked, batch), stream)
         about = msgspec.to_builtins(receipt)
-        self._replies.text(correlation_id, f"Inserted {receipt.rows} rows", about)
+        return partial(self._replies.text, correlation_id, f"Inserted {receipt.rows} rows", about)
 
     def _fail(self, correlation_id: str, error: Exception) -> None:
         # A client that has gone is not answered.
