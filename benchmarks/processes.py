@@ -100,8 +100,12 @@ def _served(
             **settings,
         },
     )
-    scopes = ["sql", "all_tenants"]
-    claims = {"sub": "benchmark", "tenant_id": "one", "roles": ["reader"], "scopes": scopes}
+    claims = {
+        "sub": "benchmark",
+        "tenant_id": "one",
+        "roles": ["reader"],
+        "scopes": ["sql", "write", "all_tenants"],
+    }
     token = jwt.encode({**claims, "exp": time.time() + 86_400}, secret)
     with running(program, folder) as pid:
         yield Service(flight_url, http_url, pid, token)

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.exchange.service import Exchange
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
@@ -33,6 +34,9 @@ from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
+from flight_service.writing.events import EventLog
+from flight_service.writing.service import Writing
+from flight_service.writing.tables import Tables
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
 from fraiseql_assets.datasets import DATASETS
@@ -55,6 +59,10 @@ class Registry:
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """Routes of the HTTP side besides `/health`."""
+    writing: Writing | None = None
+    """What DoPut and uploads write to."""
+    exchange: Exchange | None = None
+    """What answers DoExchange."""
     limits: StreamLimits | None = None
     """Limits that Flight and HTTP share; without them the server makes its own."""
     sql: SqlActions | None = None
@@ -104,13 +112,18 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         *asset_routes(assets, settings, limits),
     )
     required = RequiredScopes(settings, kinds_of(resolvers, actions))
+    scoped = {kind: required.resolver(kind, one) for kind, one in resolvers.items()}
+    short = queries.named(named)
+    written = writing(settings, graphql)
     return Registry(
-        resolvers={kind: required.resolver(kind, one) for kind, one in resolvers.items()},
-        named=queries.named(named),
+        resolvers=scoped,
+        named=short,
         listings=tuple(map(required.listing, (assets.listing, queries.listing))),
         actions=tuple(map(required.action, actions)),
         routes=tuple(map(required.route, routes)),
         sql=None if sql is None else SqlActions(sql),
+        writing=written,
+        exchange=Exchange(scoped, short, written, limits, settings.exchange_requests),
         limits=limits,
         samplers=(
             graphql_sampler(graphql),
@@ -130,3 +143,9 @@ def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
     key = signing_key(settings, "statements")
     return FlightSql(catalogues, is_guarded=settings.is_guarded, key=key)
+
+
+def writing(settings: Settings, graphql: GraphQL) -> Writing:
+    """Writing to the log and to tables, as far as the settings allow it."""
+    tables = None if graphql.forwards else Tables(settings, graphql)
+    return Writing(settings, EventLog(settings).open, tables and tables.open)

@@ -23,10 +23,11 @@ from flight_service.errors import (
     answered_by_sentence,
     as_flight_error,
 )
+from flight_service.exchange.replies import Writer
 from flight_service.flights import Extent, Flight, Part
 from flight_service.identity.handshake import HandshakeHandler, Handshakes
 from flight_service.limits import LimitedCalls, StreamLimits
-from flight_service.messages import messages
+from flight_service.messages import messages, with_marks
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
 from flight_service.probes import Probes
@@ -37,6 +38,7 @@ from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
 from flight_service.tickets import Ticket, TicketReader
 from flight_service.tls import Tls
+from flight_service.writing.receiving import Stream
 from fraiseql_assets.settings import Settings
 
 
@@ -159,7 +161,8 @@ class FlightServer(flight.FlightServerBase):
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             sent = _sent(batches, found.schema, cancellation)
-            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation), options)
+            streamed = with_marks(counted(sent, call, cancellation))
+            return flight.GeneratorStream(found.schema, streamed, options)
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
@@ -185,16 +188,45 @@ class FlightServer(flight.FlightServerBase):
         reader: flight.MetadataRecordBatchReader,
         writer: flight.FlightMetadataWriter,
     ) -> None:
-        """Binds values to a prepared statement of Flight SQL. Nothing else is taken."""
-        sql = self._registry.sql
+        """Writes rows, or binds values to a prepared statement of Flight SQL."""
+        sql, writing = self._registry.sql, self._registry.writing
         with answered():
-            if sql is None or not is_command(descriptor.command or b""):
+            principal = principal_of(context)
+            if sql is not None and is_command(descriptor.command or b""):
+                sql.put(descriptor, reader, writer, principal)
+                return
+            if writing is None:
                 raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
-            sql.put(descriptor, reader, writer, principal_of(context))
+            call, ticket = call_of(context), writing.ticket(descriptor)
+            call.asks(ticket)
+            self._limits.begin(context, principal)
+            cancellation = self._calls.watch(context)
+            stream = Stream(
+                cancellation,
+                has_gone=lambda: cancellation.over or context.is_cancelled(),
+                count=call.count_written,
+            )
+            writing.put(ticket.table, reader, writer, principal, stream)
 
-    def do_exchange(self, *_: object) -> None:
-        """Not offered."""
-        raise Unimplemented("This service takes no DoExchange. Use DoGet")
+    def do_exchange(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.MetadataRecordBatchWriter,
+    ) -> None:
+        """Answers requests in FraiseQL's envelope, several at once."""
+        exchange = self._registry.exchange
+        with answered():
+            if exchange is None:
+                raise Unimplemented("This service takes no DoExchange. Use DoGet")
+            call = call_of(context)
+            call.kind = "Exchange"
+            answers = Writer(writer, write_options(call.compression), call)
+            cancellation = self._calls.watch(context, is_endless=True)
+            self._observer.open_stream(call)
+            exchange.run(reader, answers, principal_of(context), cancellation)
+            call.cancelled = cancellation.over
 
     def _described(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor

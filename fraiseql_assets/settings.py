@@ -314,6 +314,25 @@ class Settings(BaseSettings):
         default=None, description="The private key of that certificate (PEM)."
     )
 
+    # What the Flight service writes.
+    writable: list[str] = Field(
+        default=[],
+        description="What clients may write to, as a JSON list: `events` for the log, and tables "
+        "of `FRAISEQL_DATABASE_URL`, with their schema if it is not on the search path. Empty, "
+        "nothing can be written.",
+    )
+    upload_connections: int = Field(
+        default=4,
+        ge=1,
+        description="Connections to PostgreSQL for uploads; each upload holds one until it ends.",
+    )
+    exchange_requests: int = Field(
+        default=8,
+        ge=1,
+        description="How many queries and uploads of one DoExchange run at once; further ones "
+        "wait. It is also how many subscriptions one may have; further ones are refused.",
+    )
+
     # How the Flight service is watched.
     metrics_token: SecretStr | None = Field(
         default=None,
