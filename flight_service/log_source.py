@@ -1,7 +1,7 @@
 """The assets `stream/…`: the messages of a log, decoded while they are read, by day."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow as pa
 from flight_service.assets import Asset
 from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
+from flight_service.shared_log import SharedLog
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.planes import Batching
@@ -32,13 +33,17 @@ class LogSource:
     settings: Settings
     key: str = STREAM_EVENTS.key
     dataset: Dataset = EVENTS
+    log: SharedLog[Log] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", SharedLog(self._log))
 
     @property
     def schema(self) -> pa.Schema:
         return self.dataset.schema
 
     def extent(self, ticket: Asset) -> Extent:
-        with self._log() as log:
+        with self.log.opened() as log:
             bounds = log.bounds()
             days = dict(_ranges(log, ticket))
         return Extent(
@@ -60,7 +65,7 @@ class LogSource:
         )
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        with self._log() as log:
+        with self.log.opened() as log:
             for _, sequences in _ranges(log, ticket):
                 for messages in log.read(sequences, batching_of(self.settings), ahead=AHEAD):
                     yield from self.dataset.decode(messages).batches

@@ -122,7 +122,7 @@ class FlightServer(flight.FlightServerBase):
             ticket = self._described(context, descriptor)
             call_of(context).asks(ticket)
             found = self._resolve(ticket, principal_of(context))
-            return self._info(descriptor, ticket, found, found.extent())
+            return self._info(descriptor, ticket, found, self._probes.extent(found))
 
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
