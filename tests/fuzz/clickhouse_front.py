@@ -19,6 +19,7 @@ from tests.fuzz.target import Check, Target
 from tests.unit import test_sql_grammar as grammar
 
 SECONDS = 60
+MOST = 2**22
 FILE, NEW, URL = "{FILE}", "{NEW}", "{URL}"
 """In a statement: a file that is there, one that is not, and another server."""
 SOURCES = [
@@ -187,10 +188,17 @@ def _statements() -> Iterator[Check]:
         held, new = Path(folder) / "held.csv", Path(folder) / "new.csv"
         held.write_text(secret)
 
-        def ask(statement: str, **settings: str | int) -> requests.Response:
+        def ask(statement: str, **settings: str | int) -> str:
             limits = {"max_execution_time": 5, "max_rows_to_read": 1_000_000, **settings}
             data = statement.encode(errors="replace")
-            return requests.post(address, data=data, params=limits, auth=login, timeout=SECONDS)
+            answer = requests.post(
+                address, data=data, params=limits, auth=login, timeout=SECONDS, stream=True
+            )
+            try:
+                return answer.content[:MOST].decode(errors="replace")
+            except requests.exceptions.ChunkedEncodingError:
+                # A result that takes too long breaks off.
+                return ""
 
         def check(statement: str) -> None:
             ask("CREATE TABLE IF NOT EXISTS mine (a String) ENGINE = MergeTree ORDER BY a")
@@ -201,13 +209,13 @@ def _statements() -> Iterator[Check]:
             ):
                 statement = statement.replace(f"{{{name}}}", str(value))
             answer = ask(statement)
-            assert secret not in answer.text
-            assert secret not in ask("SELECT * FROM mine LIMIT 100").text
+            assert secret not in answer
+            assert secret not in ask("SELECT * FROM mine LIMIT 100")
             assert held.read_text() == secret
             assert sorted(Path(folder).iterdir()) == [held]
             assert elsewhere.connections == 0
-            assert "Traceback" not in answer.text
-            assert ask("SELECT 1").text == "1\n"
+            assert "Traceback" not in answer
+            assert ask("SELECT 1") == "1\n"
             for name in ("other", "one", "tables"):
                 ask(f"DROP TABLE IF EXISTS {name} SYNC")
 
