@@ -53,6 +53,8 @@ class Service:
     http_url: str
     pid: int
     token: str = field(repr=False)
+    other_token: str = field(repr=False)
+    """The token of another principal."""
 
     def connect(self) -> flight.FlightClient:
         """Opens a client connection."""
@@ -100,10 +102,10 @@ def _served(
             **settings,
         },
     )
-    claims = {"sub": "benchmark", "tenant_id": "one", "roles": ["reader"]}
-    token = jwt.encode({**claims, "exp": time.time() + 86_400}, secret)
+    claims = {"tenant_id": "one", "roles": ["reader"], "exp": time.time() + 86_400}
+    token, other = (jwt.encode({"sub": n, **claims}, secret) for n in ("benchmark", "other"))
     with running(program, folder) as pid:
-        yield Service(flight_url, http_url, pid, token)
+        yield Service(flight_url, http_url, pid, token, other)
 
 
 @contextmanager
