@@ -47,14 +47,22 @@ def running(program: Program, folder: Path) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running Flight service, with a valid token."""
+    """A running Flight service, with tokens that it accepts."""
 
     flight_url: str
     http_url: str
     pid: int
-    token: str = field(repr=False)
-    other_token: str = field(repr=False)
-    """The token of another principal."""
+    secret: str = field(repr=False)
+
+    @property
+    def token(self) -> str:
+        """The token of a principal."""
+        return self.token_of("benchmark")
+
+    def token_of(self, subject: str) -> str:
+        """The token of a principal of this name."""
+        claims = {"tenant_id": "one", "roles": ["reader"], "exp": time.time() + 86_400}
+        return jwt.encode({"sub": subject, **claims}, self.secret)
 
     def connect(self) -> flight.FlightClient:
         """Opens a client connection."""
@@ -102,10 +110,8 @@ def _served(
             **settings,
         },
     )
-    claims = {"tenant_id": "one", "roles": ["reader"], "exp": time.time() + 86_400}
-    token, other = (jwt.encode({"sub": n, **claims}, secret) for n in ("benchmark", "other"))
     with running(program, folder) as pid:
-        yield Service(flight_url, http_url, pid, token, other)
+        yield Service(flight_url, http_url, pid, secret)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def hostile(service: Service, seconds: float) -> Iterator[list[str]]:
     )
     assert process.stdin
     call = {"flight_url": service.flight_url, "http_url": service.http_url}
-    call |= {"token": service.other_token, "seconds": seconds}
+    call |= {"token": service.token_of("hostile"), "seconds": seconds}
     process.stdin.write(json.dumps(call))
     process.stdin.close()
     process.stdin = None
@@ -94,7 +94,7 @@ def soak(service: Service, seconds: float) -> tuple[list[Call], list[tuple[float
         call = {
             "flight_url": service.flight_url,
             "http_url": service.http_url,
-            "token": service.token,
+            "token": service.token_of(f"clients {number}"),
             "clients": CLIENTS // PROCESSES,
             "seconds": seconds,
             "seed": number,
