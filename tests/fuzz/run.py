@@ -1,5 +1,6 @@
 """Runs a target for some time, and keeps each kind of failure with its smallest example."""
 
+import math
 import random
 import re
 import time
@@ -30,15 +31,21 @@ class Outcome:
 
 
 def run(
-    name: str, target: Target, seconds: float, told: Callable[[str], None], seed: int | None = None
+    name: str,
+    target: Target,
+    seconds: float,
+    told: Callable[[str], None],
+    seed: int | None = None,
+    rounds: float = math.inf,
 ) -> Outcome:
-    """Checks examples until the time is over. `told` gets each new kind of failure."""
+    """Checks examples until the time or the rounds are over. `told` gets each new kind of failure."""
     outcome = Outcome(name)
     began = time.monotonic()
     seeds = random.Random(seed)
     with target.open() as check:
         ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and rounds > 0:
+            rounds -= 1
             failure = _round(target, check, outcome, ends, seeds.getrandbits(64))
             if failure is not None:
                 kind, text = failure

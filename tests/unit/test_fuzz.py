@@ -27,14 +27,14 @@ def failing(least: int) -> Target:
 
 def test_each_kind_of_failure_is_kept_once_with_its_smallest_example() -> None:
     told: list[str] = []
-    outcome = run("numbers", failing(1000), 1.0, told.append, seed=1)
+    outcome = run("numbers", failing(1000), 3600, told.append, seed=1, rounds=2)
     assert len(outcome.failures) == len(told) == 1
     assert told[0].startswith("numbers: 1000\n")
     assert "1000 is too large" in told[0]
 
 
 def test_a_target_without_failures_has_none() -> None:
-    outcome = run("numbers", failing(10**7), 0.1, lambda _: None, seed=1)
+    outcome = run("numbers", failing(10**7), 3600, lambda _: None, seed=1, rounds=1)
     assert outcome.examples > 0
     assert not outcome.failures
 
