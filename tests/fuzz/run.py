@@ -38,7 +38,7 @@ def run(
     seed: int | None = None,
     rounds: float = math.inf,
 ) -> Outcome:
-    """Checks examples until the time or the rounds are over. `told` gets each new kind of failure."""
+    """Checks examples until the time or the rounds are over. `told` gets each kind of failure."""
     outcome = Outcome(name)
     began = time.monotonic()
     seeds = random.Random(seed)
