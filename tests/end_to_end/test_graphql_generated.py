@@ -53,7 +53,8 @@ def over_flight(service: Service, asked: Asked) -> Any:
 def over_http(service: Service, asked: Asked, accept: str) -> Any:
     token = signed(SECRET, **asked.principal.claims)
     headers = {"authorization": f"Bearer {token}", "accept": accept}
-    answer = service.web.post("/graphql", json={"query": asked.text}, headers=headers)
+    body = {"query": asked.text}
+    answer = service.web.post("/graphql", json=body, headers=headers, timeout=60)
     if answer.headers["content-type"] == ARROW:
         return pa.ipc.open_stream(answer.content).read_all().to_pylist()
     told = json.loads(answer.content, parse_float=Decimal)
