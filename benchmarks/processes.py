@@ -47,12 +47,28 @@ def running(program: Program, folder: Path) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running Flight service, with a valid token."""
+    """A running Flight service, with tokens that it accepts."""
 
     flight_url: str
     http_url: str
     pid: int
-    token: str = field(repr=False)
+    secret: str = field(repr=False)
+
+    @property
+    def token(self) -> str:
+        """The token of a principal."""
+        return self.token_of("benchmark")
+
+    def token_of(self, subject: str) -> str:
+        """The token of a principal of this name."""
+        claims = {
+            "sub": subject,
+            "tenant_id": "one",
+            "roles": ["reader"],
+            "scopes": ["sql", "write", "all_tenants"],
+            "exp": time.time() + 86_400,
+        }
+        return jwt.encode(claims, self.secret)
 
     def connect(self) -> flight.FlightClient:
         """Opens a client connection."""
@@ -100,15 +116,8 @@ def _served(
             **settings,
         },
     )
-    claims = {
-        "sub": "benchmark",
-        "tenant_id": "one",
-        "roles": ["reader"],
-        "scopes": ["sql", "write", "all_tenants"],
-    }
-    token = jwt.encode({**claims, "exp": time.time() + 86_400}, secret)
     with running(program, folder) as pid:
-        yield Service(flight_url, http_url, pid, token)
+        yield Service(flight_url, http_url, pid, secret)
 
 
 @contextmanager

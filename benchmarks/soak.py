@@ -3,6 +3,9 @@
 The clients send small, large, nested, refused and cancelled queries over Flight and HTTP to the
 Flight service, which reads the demo's database. The exit code is 1 if a call failed unexpectedly,
 or if the service's memory grew from the second minute on.
+
+With `--hostile`, the same time passes again with ten hostile clients among them (see
+`soak_hostile.py`). The exit code is 1 too if the others' 99th percentile more than doubled.
 """
 
 import argparse
@@ -14,8 +17,8 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +36,9 @@ SCHEMA = HERE.parent / "local_stack" / "demo" / "schema.compiled.json"
 CLIENTS, PROCESSES = 100, 4
 MIB = 2**20
 SAMPLE_SECONDS = 1.0
+WARM_SECONDS = 15.0
+SLOWER = 2.0
+"""The allowed ratio of the 99th percentiles with hostile clients and without."""
 GROWTH = 1.15
 """The allowed ratio of the last minute's median memory to the second minute's."""
 
@@ -46,6 +52,31 @@ def memory(service: Service) -> float:
     """The service's memory in MiB: resident, without pages shared with files."""
     found = psutil.Process(service.pid).memory_info()
     return (found.rss - found.shared) / MIB
+
+
+@contextmanager
+def hostile(service: Service, seconds: float) -> Iterator[list[str]]:
+    """Runs the hostile clients for the duration of the block. Their lines are there at its end."""
+    lines: list[str] = []
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "soak_hostile.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin
+    call = {"flight_url": service.flight_url, "http_url": service.http_url}
+    call |= {"token": service.token_of("hostile"), "seconds": seconds}
+    process.stdin.write(json.dumps(call))
+    process.stdin.close()
+    process.stdin = None
+    try:
+        yield lines
+        lines += process.communicate(timeout=120)[0].splitlines()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def soak(service: Service, seconds: float) -> tuple[list[Call], list[tuple[float, float]]]:
@@ -63,7 +94,7 @@ def soak(service: Service, seconds: float) -> tuple[list[Call], list[tuple[float
         call = {
             "flight_url": service.flight_url,
             "http_url": service.http_url,
-            "token": service.token,
+            "token": service.token_of(f"clients {number}"),
             "clients": CLIENTS // PROCESSES,
             "seconds": seconds,
             "seed": number,
@@ -101,6 +132,20 @@ def by_kind(calls: Sequence[Call]) -> list[list[Any]]:
     ]
 
 
+def compared(alone: Sequence[Call], among: Sequence[Call]) -> list[list[Any]]:
+    """A row per kind of call, and one for all: the 99th percentiles without and with hostile
+    clients, and their ratio."""
+    rows: list[list[Any]] = []
+    for kind in [*dict.fromkeys(call[1] for call in alone), "all"]:
+        durations = [
+            [call[2] for call in calls if kind in (call[1], "all")] for calls in (alone, among)
+        ]
+        if all(durations):
+            one, other = (percentile(some, 0.99) * 1000 for some in durations)
+            rows.append([kind, *map(len, durations), one, other, other / one])
+    return rows
+
+
 def by_client(calls: Sequence[Call]) -> list[Any]:
     """The number of calls per client: minimum, median and maximum."""
     counts: dict[int, int] = dict.fromkeys(range(CLIENTS), 0)
@@ -123,7 +168,9 @@ def by_minute(samples: Sequence[tuple[float, float]], seconds: float) -> list[li
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=0.2 if QUICK else 10.0)
-    seconds = parser.parse_args().minutes * 60
+    parser.add_argument("--hostile", action="store_true", help="again, with ten hostile clients")
+    arguments = parser.parse_args()
+    seconds = arguments.minutes * 60
     before = load()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -135,12 +182,22 @@ def main() -> None:
             load_demo(url)
         settings = {"FRAISEQL_DATABASE_URL": url, "FRAISEQL_SCHEMA": str(SCHEMA)}
         service = stack.enter_context(flight_service(folder, settings))
+        with working("warming up"):
+            soak(service, min(WARM_SECONDS, seconds))
         with working(f"{CLIENTS} clients for {seconds / 60:g} minutes"):
             calls, samples = soak(service, seconds)
+        abuse: list[str] = []
+        among: list[Call] = []
+        if arguments.hostile:
+            with working("the same with hostile clients"), hostile(service, seconds) as abuse:
+                among, more = soak(service, seconds)
+            samples += [(seconds + at, mib) for at, mib in more]
         idle = memory(service)
         log = (folder / "flight-service.log").read_text()
-    minutes = by_minute(samples, seconds)
-    errors = Counter(NUMBER.sub("error …", call[4]) for call in calls if call[4] is not None)
+    minutes = by_minute(samples, samples[-1][0])
+    errors = Counter(
+        NUMBER.sub("error …", call[4]) for call in [*calls, *among] if call[4] is not None
+    )
     note = f"{CLIENTS} clients in {PROCESSES} processes. Load: {before:.1f} to {load():.1f}."
     columns = ("kind of call", "calls", "p50 ms", "p99 ms", "max ms", "rows", "errors")
     tables = [
@@ -158,7 +215,19 @@ def main() -> None:
             f"After the last client ended: {idle:.0f} MiB.",
         ),
     ]
-    report("soak", [], tables)
+    slower = 0.0
+    if among:
+        ratios = compared(calls, among)
+        slower = ratios[-1][-1]
+        tables.append(
+            Table(
+                "99th percentiles with ten hostile clients",
+                ("kind of call", "calls", "with them", "p99 ms", "with them, ms", "ratio"),
+                ratios,
+                f"Allowed for all calls: {SLOWER:g}. " + " ".join(map(_described, abuse)),
+            )
+        )
+    report("soak-hostile" if among else "soak", [], tables)
     for error, count in errors.most_common():
         out.print(f"[red]{count} times:[/red] {error}", soft_wrap=True)
     if errors:
@@ -166,7 +235,15 @@ def main() -> None:
     grew = len(minutes) > 2 and minutes[-1][1] > minutes[1][1] * GROWTH
     if grew:
         out.print("[red]The service's memory grew from the second minute on.[/red]")
-    raise SystemExit(bool(errors) or grew)
+    if slower > SLOWER:
+        out.print(f"[red]Hostile clients made the others {slower:.1f} times slower.[/red]")
+    raise SystemExit(bool(errors) or grew or slower > SLOWER)
+
+
+def _described(line: str) -> str:
+    name, tried, errors = json.loads(line)
+    told = "; ".join(f"{count} × {error}" for error, count in errors)
+    return f"{name}: {tried} times{f' ({told})' if told else ''}."
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.identity.signing import fingerprint, signing_key
 from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
+from flight_service.questions import Questions
 from flight_service.tickets import explained
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PlaneError
@@ -69,6 +70,7 @@ class _Endpoint:
     def __init__(self, assets: AssetFlights, settings: Settings, limits: StreamLimits) -> None:
         self._assets, self._settings, self._limits = assets, settings, limits
         self._tag_key = signing_key(settings, "entity tags")
+        self._versions: Questions[str | None] = Questions()
         self._sending = Streaming(
             wait_seconds=settings.graphql_wait_seconds,
             stall_seconds=settings.graphql_stall_seconds,
@@ -106,7 +108,7 @@ class _Endpoint:
         ticket = _ticket(key, parameters)
         flight = self._assets.resolve(ticket, principal)
         # The version is asked for before the rows, which may be newer but never older.
-        version = version_of(ticket.asset, self._settings)
+        version = self._versions.ask(ticket.asset, lambda: version_of(ticket.asset, self._settings))
         headers = {
             **_TYPE[ARROW if is_arrow else JSON],
             "vary": f"accept, authorization, {HEADER}",

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 from pyarrow import flight
@@ -24,6 +24,12 @@ class TooManyStreams(ServiceError):
         )
 
 
+def reader_of(principal: Principal, *, is_guarded: bool) -> Hashable | None:
+    """Whom a principal's results count for: all its tokens are one reader. None where no tokens are
+    checked, since principals cannot be told apart."""
+    return (principal.subject, principal.tenant) if is_guarded else None
+
+
 class StreamLimits:
     """Counts the results that each principal reads. Thread-safe.
 
@@ -42,8 +48,8 @@ class StreamLimits:
         Raises:
             TooManyStreams: the principal reads as many as it may.
         """
-        key = principal.subject, principal.tenant
-        if not self._is_guarded:
+        key = reader_of(principal, is_guarded=self._is_guarded)
+        if key is None:
             return _nothing
         with self._lock:
             if self._open[key] >= self._most:

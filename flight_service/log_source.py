@@ -1,7 +1,7 @@
 """The assets `stream/…`: the messages of a log, decoded while they are read, by day."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow as pa
 from flight_service.assets import Asset
 from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
+from flight_service.shared_log import SharedLog
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.planes import Batching
@@ -40,19 +41,26 @@ class LogSource:
     dataset: Dataset = EVENTS
     tenant: str | None = None
     """The tenant whose rows alone are read; None for all rows."""
+    log: SharedLog[Log] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", SharedLog(self._log))
 
     @property
     def schema(self) -> pa.Schema:
         return self.dataset.schema
 
     def of_tenant(self, tenant: str | None) -> "LogSource":
-        return replace(self, tenant=tenant)
+        limited = replace(self, tenant=tenant)
+        # All tenants share a connection.
+        object.__setattr__(limited, "log", self.log)
+        return limited
 
     def extent(self, ticket: Asset) -> Extent:
         if self.tenant is not None:
             # Positions, days and sizes of the log count the messages of every tenant.
             return Extent(about=dict.fromkeys(ABOUT))
-        with self._log() as log:
+        with self.log.opened() as log:
             bounds = log.bounds()
             days = dict(_ranges(log, ticket))
         return Extent(
@@ -74,7 +82,7 @@ class LogSource:
         )
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        with self._log() as log:
+        with self.log.opened() as log:
             for _, sequences in _ranges(log, ticket):
                 for messages in log.read(sequences, batching_of(self.settings), ahead=AHEAD):
                     # Nothing may be left to send for long, and a cancelled call sends nothing.

@@ -1,4 +1,4 @@
-"""Extents of many flights at once. No server is asked twice at a time."""
+"""Extents of flights, of one or of many at once. No server is asked the same twice at a time."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as Late
 
 from flight_service.errors import as_flight_error, client_message
 from flight_service.flights import Extent, Flight
+from flight_service.questions import Questions
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
@@ -25,6 +26,14 @@ class Probes:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Extent]] = {}
+        self._questions: Questions[Extent] = Questions()
+
+    def extent(self, flight: Flight) -> Extent:
+        """The extent of one flight, asked for by this thread or shared with others; see
+        `Questions.ask`. Raises what `Flight.extent` raises."""
+        if flight.extent_key is None:
+            return flight.extent()
+        return self._questions.ask(flight.extent_key, flight.extent)
 
     def extents(self, flights: Sequence[Flight]) -> list[Extent]:
         """The extents, asked for at once; one that fails or is late is unknown, with the reason."""
@@ -47,7 +56,7 @@ class Probes:
 
     def _ask(self, key: Hashable, flight: Flight, answer: Future[Extent]) -> None:
         try:
-            extent = flight.extent()
+            extent = self.extent(flight)
         except (PlaneError, LogError) as error:
             extent = _unknown(client_message(error))
         except Exception as error:

@@ -135,7 +135,7 @@ class FlightServer(flight.FlightServerBase):
             call_of(context).asks(ticket)
             principal = principal_of(context)
             found = self._resolve(ticket, principal)
-            return self._info(descriptor, ticket, found, found.extent(), principal)
+            return self._info(descriptor, ticket, found, self._probes.extent(found), principal)
 
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor

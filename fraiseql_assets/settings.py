@@ -121,10 +121,10 @@ class Settings(BaseSettings):
         description="How many bytes the FraiseQL server's answer to a forwarded request may have.",
     )
     graphql_connections: int = Field(
-        default=8,
+        default=16,
         ge=1,
         description="Connections to PostgreSQL that GraphQL queries share; at most half of them "
-        "for queries that gave many rows when they last ran.",
+        "for results that may be large, and half of that half for those of one principal.",
     )
     graphql_max_depth: int = Field(
         default=15, ge=1, description="How many levels deep a query may select."
@@ -177,13 +177,16 @@ class Settings(BaseSettings):
         "several endpoints.",
     )
     graphql_parallel_endpoints: int = Field(
-        default=4, ge=1, description="How many endpoints a large list is offered as."
+        default=4,
+        ge=1,
+        description="How many endpoints a large list is offered as; with `FRAISEQL_JWT_SECRET`, no "
+        "more than one principal may read at once.",
     )
     graphql_snapshots: int = Field(
         default=4,
         ge=1,
         description="How many snapshots may be held for such endpoints, each by a connection of "
-        "its own; when all are, one endpoint has all rows.",
+        "its own, half of them by one principal; when none is left, one endpoint has all rows.",
     )
     graphql_snapshot_seconds: float = Field(
         default=120.0,
@@ -223,7 +226,8 @@ class Settings(BaseSettings):
     sql_connections: int = Field(
         default=16,
         ge=2,
-        description="Connections to PostgreSQL that statements share; half of them stream.",
+        description="Connections to PostgreSQL that statements share; half of them stream, and "
+        "half of that half for one principal.",
     )
 
     # Who may call the Flight service.

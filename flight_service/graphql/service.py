@@ -18,10 +18,12 @@ from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.pool import PoolUsage
 from flight_service.graphql.request.cache import ByteCache, CacheUsage
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
+from flight_service.graphql.request.turns import Turns
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.backend import FraiseqlBackend
 from flight_service.graphql.upstream.client import FraiseqlServer
+from flight_service.limits import reader_of
 from fraiseql_assets.settings import Settings
 
 BYTES_PER_CHARACTER = 300
@@ -85,6 +87,7 @@ class GraphQL:
         )
         self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
         self._planned_version = (0, 0)
+        self._turns = Turns(settings.graphql_wait_seconds)
 
     def prepare(self, request: Request, principal: Principal) -> Prepared:
         """Validates and plans a query for a principal. Plans are cached.
@@ -92,6 +95,7 @@ class GraphQL:
         Raises:
             QueryRefused, LimitExceeded, NotAuthorised: it cannot be answered as it is.
             SchemaUnavailable, DatabaseFailed: it cannot be answered now.
+            Busy: the principal has too many new queries.
         """
         loaded = self.registry.current()
         loaded.recheck_empty_relations()
@@ -99,10 +103,12 @@ class GraphQL:
         key = self._key(loaded, request, principal)
         found = self._plans.get(key)
         if found is None:
-            found = self._planned(loaded, request, principal)
-            operation, plan = found
-            if not any(root.name.startswith("__") for root in operation.roots):
-                self._plans.put(key, found, _size(request, plan))
+            with self._turns.taken(reader_of(principal, is_guarded=self.is_guarded)):
+                # Another thread may have planned it meanwhile.
+                found = self._plans.get(key) or self._planned(loaded, request, principal)
+                operation, plan = found
+                if not any(root.name.startswith("__") for root in operation.roots):
+                    self._plans.put(key, found, _size(request, plan))
         return Prepared(*found, principal, loaded)
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:

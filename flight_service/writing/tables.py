@@ -35,7 +35,8 @@ from flight_service.graphql.postgres.driver import (
     state_of,
     table,
 )
-from flight_service.graphql.postgres.pool import ConnectionPool, Lease
+from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits
+from flight_service.graphql.postgres.shares import Use
 from flight_service.graphql.postgres.stalls import Pause, Stalls
 from flight_service.graphql.schema.security import SessionVariables
 from flight_service.graphql.service import GraphQL
@@ -75,10 +76,12 @@ class Tables:
         self._stalls = Stalls(self._stall_seconds)
         self._pool = ConnectionPool(
             settings.database_url.get_secret_value(),
-            connections=settings.upload_connections,
-            wait_seconds=settings.graphql_wait_seconds,
+            PoolLimits(
+                settings.upload_connections,
+                settings.graphql_wait_seconds,
+                setting="FRAISEQL_UPLOAD_CONNECTIONS",
+            ),
             connect_seconds=settings.probe_timeout_seconds,
-            setting="FRAISEQL_UPLOAD_CONNECTIONS",
         )
 
     def open(
@@ -181,7 +184,7 @@ class TableSink:
             return self._lease.adbc
 
     def _begin(self) -> None:
-        self._lease = self._pool.acquire()
+        self._lease = self._pool.acquire(Use())
         self._cancellation.then(self._cancel)
         with self._failures():
             execute(self._own, BEGIN)

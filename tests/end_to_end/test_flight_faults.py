@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,12 +30,15 @@ from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
 
+from flight_service.assets import Asset
 from flight_service.errors import sentence_of
+from flight_service.log_source import LogSource
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
 NOWHERE = {
@@ -231,6 +235,20 @@ def test_many_tails_share_one_connection_to_the_log(settings: Settings) -> None:
                 sequences += reader.read_chunk().data["stream_seq"].to_pylist()
             assert sequences == [*range(1, 51)]
             reader.cancel()
+
+
+def test_questions_about_the_log_share_one_connection(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(settings)
+    source = LogSource(settings)
+    opened: list[Log] = []
+    enter = Log.__enter__
+    monkeypatch.setattr(Log, "__enter__", lambda log: opened.append(log) or enter(log))
+    with source.log.opened(), ThreadPoolExecutor(8) as pool:
+        days = [Asset(asset=source.key, partition=DAY + timedelta(days=n)) for n in range(30)]
+        assert [found.parts for found in pool.map(source.extent, days)] == [()] * 30
+    assert len(opened) == 1
 
 
 def ended(settings: Settings) -> subprocess.CompletedProcess[str]:

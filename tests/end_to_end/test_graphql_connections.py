@@ -17,6 +17,7 @@ from flight_service.authentication import ANYONE
 from flight_service.graphql.errors import DatabaseUnavailable, StreamStalled
 from flight_service.graphql.postgres import pool
 from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.postgres.pool import PoolLimits
 from flight_service.graphql.service import GraphQL, Request
 from fraiseql_assets.settings import Settings
 
@@ -25,9 +26,8 @@ NAME = "graphql_connections"
 
 def database(url: str, **changes: Any) -> Database:
     settings: dict[str, Any] = {
-        "connections": 2,
+        "limits": PoolLimits(connections=2, wait_seconds=5),
         "timeout_seconds": 60,
-        "wait_seconds": 5,
         "connect_seconds": 2,
         "stall_seconds": 60,
     }

@@ -309,6 +309,24 @@ def test_the_number_of_endpoints_does_not_depend_on_who_asked_before(
         assert 0 not in third
 
 
+def test_one_principal_holds_half_of_the_snapshots(ledger: Settings) -> None:
+    for service in running(ledger.model_copy(update={"graphql_snapshots": 2})):
+        found = [info(service, KINDS["a flat view"]) for _ in range(2)]
+        for one in found:
+            read(service, one.endpoints[0])
+        assert read(service, found[0].endpoints[1]).num_rows > 0
+        assert read(service, found[1].endpoints[1]).num_rows == 0
+        other = info(service, KINDS["a flat view"], sub="bob")
+        assert all(read(service, one, sub="bob").num_rows for one in other.endpoints)
+
+
+def test_a_principal_can_read_all_its_endpoints_at_once(ledger: Settings) -> None:
+    for service in running(ledger.model_copy(update={"graphql_connections": 8})):
+        found = info(service, KINDS["a flat view"])
+        assert len(found.endpoints) == 2
+        assert sum(read(service, one).num_rows for one in found.endpoints) == ACCOUNTS
+
+
 def test_the_row_limit_applies_to_all_endpoints_together(ledger: Settings) -> None:
     for service in running(ledger.model_copy(update={"graphql_max_rows": ACCOUNTS - 1})):
         found = info(service, KINDS["a flat view"])

@@ -118,6 +118,22 @@ def test_a_client_without_headers_asks_for_arrow_by_a_parameter(service: Service
     assert service.web.get("/graphql", params=parameters | {"format": "x"}).status_code == 400
 
 
+NOT_UTF_8 = b'{"query": "{ authors { id } }", "operationName": "\x80"}'
+
+
+def test_a_body_that_is_not_utf_8_is_a_bad_request(service: Service) -> None:
+    headers = {"content-type": "application/json"}
+    answer = service.web.post("/graphql", content=NOT_UTF_8, headers=headers)
+    assert answer.status_code == 400
+    assert "is no JSON" in answer.text
+
+
+def test_an_action_that_is_not_utf_8_is_an_invalid_argument(service: Service) -> None:
+    action = flight.Action("ExplainGraphQLQuery", NOT_UTF_8)
+    with pytest.raises(pa.ArrowInvalid, match="is no JSON"):
+        list(service.client.do_action(action))
+
+
 def test_a_ticket_selects_one_of_several_fields(service: Service) -> None:
     query = "{ a: authors(limit: 2) { id } b: posts(limit: 3) { title } }"
     assert service.table({"query": query, "field": "b"}).num_rows == 3

@@ -67,7 +67,7 @@ def test_what_a_service_waits_for_can_be_reached(name: str) -> None:
 
 @every_service
 def test_an_image_is_pinned_to_a_release(name: str) -> None:
-    assert re.fullmatch(r"[a-z-]+:\d+\.\d+(\.\d+)*(-alpine)?", SERVICES[name]["image"])
+    assert re.fullmatch(r"([a-z]+/)?[a-z-]+:v?\d+\.\d+(\.\d+)*(-alpine)?", SERVICES[name]["image"])
 
 
 @every_service
@@ -356,3 +356,52 @@ def test_the_image_holds_every_package() -> None:
     assert {"fraiseql_assets", "sensors", "flight_service", "local_stack"} <= set(paths)
     assert [path for path in paths if f"!{path}" not in allowed] == []
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+PROXY = yaml.safe_load((ROOT / "docker/envoy/envoy.yaml").read_text())
+LIMIT = re.compile(r"^\| [^|]+ \| ([\d,]+ ?\w*) \| `([a-z_]+)` \|$", re.MULTILINE)
+UNITS = {"": 1, "s": 1, "KiB": 2**10, "MiB": 2**20}
+
+
+def values_of(field: str, within: Any = PROXY) -> list[Any]:
+    """The values of a field, wherever it is in the proxy's configuration."""
+    if isinstance(within, list):
+        return [value for one in within for value in values_of(field, one)]
+    if not isinstance(within, dict):
+        return []
+    own = [within[field]] if field in within else []
+    return own + [value for one in within.values() for value in values_of(field, one)]
+
+
+def test_the_proxy_has_the_limits_of_the_page_on_security() -> None:
+    limits = LIMIT.findall((ROOT / "docs/security.md").read_text())
+    assert len(limits) == 9
+    for shown, field in limits:
+        number, _, unit = shown.replace(",", "").partition(" ")
+        found = values_of(field)
+        assert found, field
+        for value in found:
+            counted = int(str(value).removesuffix("s")) * (1024 if field.endswith("_kb") else 1)
+            assert counted == int(number) * UNITS[unit], field
+
+
+def test_the_proxy_bounds_every_call_of_the_flight_service_but_streams() -> None:
+    [host] = values_of("virtual_hosts")[0]
+    streams, others = host["routes"]
+    pattern = re.compile(streams["match"]["safe_regex"]["regex"])
+    service = "/arrow.flight.protocol.FlightService/"
+    methods = ("Handshake", "DoPut", "DoExchange", "DoGet", "GetFlightInfo", "DoAction")
+    unbounded = [name for name in methods if pattern.fullmatch(f"{service}{name}")]
+    assert unbounded == ["Handshake", "DoPut", "DoExchange"]
+    assert others["match"] == {"prefix": service}
+    assert "typed_per_filter_config" not in others
+
+
+def test_the_proxy_is_optional_and_leads_to_the_flight_service_alone() -> None:
+    assert SERVICES["proxy"]["profiles"] == ["proxy"]
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["proxy"]
+    listening, *_ = [one["address"]["socket_address"] for one in values_of("listeners")[0]]
+    assert SERVICES["proxy"]["ports"] == [f"127.0.0.1:50052:{listening['port_value']}"]
+    [cluster] = values_of("clusters")[0]
+    assert values_of("socket_address", cluster) == [{"address": "flight", "port_value": 50051}]
+    assert values_of("address", PROXY["admin"])[0]["socket_address"]["address"] == "127.0.0.1"

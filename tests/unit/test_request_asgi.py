@@ -119,3 +119,8 @@ def test_what_is_no_graphql_is_not_recorded(content: bytes) -> None:
     [recorded] = recorder.kept
     assert callable(recorded)
     assert recorded() is None
+
+
+def test_a_body_that_is_not_utf_8_is_not_recorded() -> None:
+    _, recorder = run(answering(b'{"data": "\x80"}'), content=b'{"query": "\x80"}')
+    assert [callable(one) and one() for one in recorder.kept] == [None]

@@ -10,13 +10,14 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.execution.parallel import Snapshots
 from flight_service.graphql.execution.reader import Reading, result_batches, result_json
-from flight_service.graphql.execution.session import session_settings
+from flight_service.graphql.execution.session import Session, session_of
 from flight_service.graphql.planning.backend import Endpoints
 from flight_service.graphql.planning.compile import compile_plan
 from flight_service.graphql.planning.plan import StatementPlan
 from flight_service.graphql.planning.result import Result
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.postgres.pool import PoolLimits
 from flight_service.graphql.request.selection import Operation
 from flight_service.graphql.sources.ctid_ranges import CtidRange
 from flight_service.graphql.sources.registry import Loaded
@@ -31,8 +32,7 @@ class PostgresPlan:
     statements: StatementPlan
     result: Result
     _backend: "PostgresBackend"
-    _settings: Callable[[Principal], Mapping[str, str]]
-    """The settings of the transaction for a principal."""
+    _session: Callable[[Principal], Session]
     _compile_part: Callable[[str, Principal, CtidRange | None], StatementPlan]
     """Plans a part of the root of that key."""
 
@@ -64,7 +64,7 @@ class PostgresPlan:
         return self._backend.snapshots.offer(
             root,
             principal,
-            self._settings(principal),
+            self._session(principal),
             lambda ctids: self._compile_part(root.key, principal, ctids),
         )
 
@@ -74,30 +74,35 @@ class PostgresPlan:
         field: str | None = None,
         cancellation: Cancellation | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        settings = self._settings(principal)
-        return result_batches(self._backend.reading, self.statements, settings, field, cancellation)
+        session = self._session(principal)
+        return result_batches(self._backend.reading, self.statements, session, field, cancellation)
 
     def json(
         self, principal: Principal, cancellation: Cancellation | None = None
     ) -> Iterator[bytes]:
-        settings = self._settings(principal)
-        return result_json(self._backend.reading, self.statements, settings, cancellation)
+        session = self._session(principal)
+        return result_json(self._backend.reading, self.statements, session, cancellation)
 
 
 class PostgresBackend:
     """Answers queries from PostgreSQL; see `planning.backend.Backend`. Connects when first used."""
 
     def __init__(self, settings: Settings) -> None:
-        self.database = _database(
-            settings, settings.graphql_connections, settings.graphql_wait_seconds
-        )
+        self._is_guarded = settings.is_guarded
+        limits = PoolLimits(settings.graphql_connections, settings.graphql_wait_seconds)
+        self.database = _database(settings, limits)
+        endpoints = settings.graphql_parallel_endpoints
+        if self._is_guarded:
+            # A principal that reads all of them at once waits for none.
+            endpoints = min(endpoints, self.database.for_reader)
         self._limit = RowLimit(settings.graphql_max_rows)
         self.reading = Reading(self.database, settings.batch_rows, self._limit)
+        snapshots = settings.graphql_snapshots
         self.snapshots = Snapshots(
             self.reading,
-            _database(settings, settings.graphql_snapshots, wait_seconds=0),
+            _database(settings, PoolLimits(snapshots, wait_seconds=0, for_large=snapshots)),
             rows=settings.graphql_parallel_rows,
-            endpoints=settings.graphql_parallel_endpoints,
+            endpoints=endpoints,
             seconds=settings.graphql_snapshot_seconds,
         )
 
@@ -117,11 +122,12 @@ class PostgresBackend:
             alone = replace(operation, roots=roots)
             return compile_plan(schema, sources, alone, principal, self._limit, ctids)
 
-        def transaction_settings(principal: Principal) -> Mapping[str, str]:
-            return session_settings(schema.compiled.session_variables, principal)
+        def session(principal: Principal) -> Session:
+            variables = schema.compiled.session_variables
+            return session_of(variables, principal, is_guarded=self._is_guarded)
 
         plan = compile_plan(schema, sources, operation, principal, self._limit)
-        return PostgresPlan(plan, plan.result, self, transaction_settings, compile_part)
+        return PostgresPlan(plan, plan.result, self, session, compile_part)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -129,12 +135,11 @@ class PostgresBackend:
         self.database.close()
 
 
-def _database(settings: Settings, connections: int, wait_seconds: float) -> Database:
+def _database(settings: Settings, limits: PoolLimits) -> Database:
     return Database(
         settings.database_url.get_secret_value(),
-        connections=connections,
+        limits=limits,
         timeout_seconds=settings.graphql_timeout_seconds,
-        wait_seconds=wait_seconds,
         connect_seconds=settings.probe_timeout_seconds,
         stall_seconds=settings.graphql_stall_seconds,
     )

@@ -2,8 +2,8 @@
 
 An offer holds nothing in the database, so the number of endpoints does not depend on other clients.
 The first part that is read opens a transaction, which exports its snapshot and is held until every
-part has been read or the offer has expired. If the maximum number of snapshots is held, the part
-that is read first has all rows, and the others have none.
+part has been read or the offer has expired. If the maximum number of snapshots is held, in all or
+by one principal, the part that is read first has all rows, and the others have none.
 
 A part is a range of the places of a table's rows: every row is in exactly one part, see
 `sources.ctid_ranges`. Since the held transaction has planned the whole statement, its relations are
@@ -25,12 +25,9 @@ import pyarrow as pa
 
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.graphql.errors import (
-    DatabaseFailed,
-    NotAuthorised,
-    SnapshotGone,
-)
+from flight_service.graphql.errors import DatabaseFailed, NotAuthorised, SnapshotGone
 from flight_service.graphql.execution.reader import Reading, result_batches
+from flight_service.graphql.execution.session import Session
 from flight_service.graphql.planning.backend import Endpoints
 from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.postgres.database import Database
@@ -77,7 +74,7 @@ class _Offered:
     root: RootStatement
     table: str
     principal: Principal
-    settings: Mapping[str, str]
+    session: Session
     compile_part: Callable[[CtidRange | None], StatementPlan]
     ends: float
     unread: set[int]
@@ -118,7 +115,7 @@ class Snapshots:
         self,
         root: RootStatement,
         principal: Principal,
-        settings: Mapping[str, str],
+        session: Session,
         compile_part: Callable[[CtidRange | None], StatementPlan],
     ) -> Endpoints | None:
         """Offers a large result in parts; None for a result that has one endpoint.
@@ -130,7 +127,7 @@ class Snapshots:
         try:
             if self._size(root.table) < self._rows:
                 return None
-            rows = self._estimated(root, settings)
+            rows = self._estimated(root, session.settings)
         except DatabaseFailed:
             # Reading the result tells the client what is wrong.
             return None
@@ -141,7 +138,7 @@ class Snapshots:
             root,
             root.table,
             principal,
-            settings,
+            session,
             compile_part,
             time.monotonic() + self._seconds,
             set(range(self._endpoints)),
@@ -242,7 +239,9 @@ class Snapshots:
         root = offered.root
         with ExitStack() as stack:
             transaction = stack.enter_context(
-                self._database.transaction({**offered.settings, **idle})
+                self._database.transaction(
+                    {**offered.session.settings, **idle}, large=True, reader=offered.session.reader
+                )
             )
             transaction.explained(root.sql, root.values)
             [found] = transaction.table(EXPORT, [quoted_path(offered.table)]).to_pylist()
@@ -268,7 +267,7 @@ class Snapshots:
         offered.rows[number] = 0
         if plan is not None:
             batches = result_batches(
-                self._reading, plan, offered.settings, None, cancellation, snapshot
+                self._reading, plan, offered.session, None, cancellation, snapshot
             )
             with closing(batches):
                 for batch in batches:

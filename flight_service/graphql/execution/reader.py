@@ -2,7 +2,7 @@
 # (pyarrow.compute defines its functions at import, where type checkers do not see them)
 """Reads the result of a plan: as Arrow, streamed in batches, or as JSON of identical content."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from flight_service.graphql.errors import BadDocument, GraphQLFailure
 from flight_service.graphql.execution.admission import MANY_ROWS, SmallResults
 from flight_service.graphql.execution.diagnosis import bad_argument, bad_value, no_text
 from flight_service.graphql.execution.relay import page_of
+from flight_service.graphql.execution.session import Session
 from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.planning.result import ConstantResult, RootResult
 from flight_service.graphql.planning.row_limit import RowLimit
@@ -40,14 +41,16 @@ class Reading:
     def transaction(
         self,
         plan: StatementPlan,
-        settings: Mapping[str, str],
+        session: Session,
         cancellation: Cancellation | None,
         snapshot: str | None = None,
     ) -> Transaction:
         """The transaction that a plan is read in. What reads another transaction's snapshot is
         always a part of a large result."""
         large = snapshot is not None or any(self._may_be_large(one) for one in plan.statements)
-        return self.database.transaction(settings, cancellation, snapshot, large=large)
+        return self.database.transaction(
+            session.settings, cancellation, snapshot, large=large, reader=session.reader
+        )
 
     def _may_be_large(self, root: RootStatement) -> bool:
         """Whether a result may be large: neither its limit nor its last size says otherwise."""
@@ -59,7 +62,7 @@ class Reading:
 def result_batches(
     reading: Reading,
     plan: StatementPlan,
-    settings: Mapping[str, str],
+    session: Session,
     field: str | None = None,
     cancellation: Cancellation | None = None,
     snapshot: str | None = None,
@@ -71,7 +74,7 @@ def result_batches(
         GraphQLFailure: as soon as it is known, which may be after some batches.
     """
     root = plan.statement(field)
-    with reading.transaction(plan, settings, cancellation, snapshot) as transaction:
+    with reading.transaction(plan, session, cancellation, snapshot) as transaction:
         if root is not None:
             yield from _root_batches(reading, transaction, root)
             return
@@ -90,7 +93,7 @@ def result_batches(
 def result_json(
     reading: Reading,
     plan: StatementPlan,
-    settings: Mapping[str, str],
+    session: Session,
     cancellation: Cancellation | None = None,
 ) -> Iterator[bytes]:
     """Streams a plan's result as the members of the JSON object `data`, without its braces.
@@ -105,7 +108,7 @@ def result_json(
             if isinstance(one, ConstantResult)
         )
         return
-    with reading.transaction(plan, settings, cancellation) as transaction:
+    with reading.transaction(plan, session, cancellation) as transaction:
         for number, root in enumerate(plan.roots):
             key = f'{"," if number else ""}"{root.key}":'.encode()
             if isinstance(root, ConstantResult):

@@ -1,17 +1,36 @@
-"""The settings of a transaction that say for whom it reads: claims and session variables."""
+"""For whom a transaction reads: its settings with claims and session variables, and the reader."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from flight_service.authentication import Principal
 from flight_service.graphql.schema.security import SessionVariable, SessionVariables
+from flight_service.limits import reader_of
 
 CLAIMS = "fraiseql.claims"
 """The setting with all claims as JSON, for policies of row security."""
 STANDARD = {"user_id": "sub", "display_name": "name"}
 """Names for standard claims, for tokens without a claim of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """For whom a transaction reads."""
+
+    settings: Mapping[str, str]
+    """Of the transaction."""
+    reader: Hashable | None
+    """See `flight_service.limits.reader_of`."""
+
+
+def session_of(variables: SessionVariables, principal: Principal, *, is_guarded: bool) -> Session:
+    """The session of a principal. `is_guarded` says whether tokens are checked."""
+    return Session(
+        session_settings(variables, principal), reader_of(principal, is_guarded=is_guarded)
+    )
 
 
 def session_settings(variables: SessionVariables, principal: Principal) -> dict[str, str]:

@@ -47,8 +47,6 @@ class Access:
         """
         if self.is_decided_elsewhere:
             return
-        if self.is_decided_elsewhere:
-            return
         if required and self.roles.isdisjoint(required):
             raise NotAuthorised(f"{what} needs the role {' or '.join(map(repr, required))}.")
 
@@ -71,8 +69,6 @@ class Access:
         """
         name = f"{owner}.{field.name}"
         self.check_roles(name, roles(field.requires_role))
-        if self.is_decided_elsewhere:
-            return
         if self.is_decided_elsewhere:
             return
         if self._lacks_scope(field) and not (shown and field.on_deny == "mask"):

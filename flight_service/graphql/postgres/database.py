@@ -6,7 +6,7 @@ the cancellation may arrive after the statement has ended.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from types import TracebackType
@@ -26,7 +26,8 @@ from flight_service.graphql.postgres.driver import (
     state_of,
     table,
 )
-from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolUsage
+from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits, PoolUsage
+from flight_service.graphql.postgres.shares import Use
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.postgres.stalls import Pause, Stalls
 
@@ -43,23 +44,21 @@ class Database:
         self,
         uri: str,
         *,
-        connections: int,
+        limits: PoolLimits,
         timeout_seconds: float,
-        wait_seconds: float,
         connect_seconds: float,
         stall_seconds: float,
     ) -> None:
-        """A statement may run for `timeout_seconds`. A transaction waits for a connection for
-        `wait_seconds`, and for the server to accept a new one for `connect_seconds`. A stream that
-        is not read for `stall_seconds` is cancelled."""
+        """A statement may run for `timeout_seconds`. The server accepts a new connection within
+        `connect_seconds`. A stream that is not read for `stall_seconds` is cancelled."""
         self._timeout = timeout_seconds
         self._stalls = Stalls(stall_seconds)
-        self._pool = ConnectionPool(
-            uri,
-            connections=connections,
-            wait_seconds=wait_seconds,
-            connect_seconds=connect_seconds,
-        )
+        self._pool = ConnectionPool(uri, limits, connect_seconds=connect_seconds)
+
+    @property
+    def for_reader(self) -> int:
+        """How many large results one principal may read at once."""
+        return self._pool.shares.for_reader
 
     def ask(self, sql: str, values: Sequence[str]) -> pa.Table:
         """Runs a statement with few rows and bound parameters.
@@ -77,17 +76,25 @@ class Database:
         snapshot: str | None = None,
         *,
         large: bool = False,
+        reader: Hashable | None = None,
     ) -> "Transaction":
         """A read-only transaction over one snapshot, with its own settings, as a context manager.
         The snapshot is its own, or one that another transaction exports. Transactions with `large`
-        use at most half of the connections, so that small ones do not wait for them.
+        use at most half of the connections, and those of one `reader` half of that half; see
+        `shares.Shares`.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or all connections stay busy.
             SnapshotGone: the snapshot is no longer exported.
         """
         return Transaction(
-            self._pool, self._stalls, settings, cancellation, self._timeout, snapshot, large
+            self._pool,
+            self._stalls,
+            settings,
+            cancellation,
+            self._timeout,
+            snapshot,
+            Use(large, reader),
         )
 
     def probe(self) -> None:
@@ -119,11 +126,11 @@ class Transaction:
         cancellation: Cancellation | None,
         timeout_seconds: float,
         snapshot: str | None = None,
-        large: bool = False,
+        use: Use = Use(),  # noqa: B008 (it is immutable)
     ) -> None:
         self._pool = pool
         self._stalls = stalls
-        self._large = large
+        self._use = use
         self._snapshot = snapshot
         self._settings = {"statement_timeout": f"{int(timeout_seconds * 1000)}", **settings}
         self._timeout = timeout_seconds
@@ -136,7 +143,7 @@ class Transaction:
         self._pause: Pause | None = None
 
     def __enter__(self) -> "Transaction":
-        self._lease = self._pool.acquire(large=self._large)
+        self._lease = self._pool.acquire(self._use)
         if self._cancellation is not None and self._cancellation.over:
             self._release(usable=True)
             raise Cancelled("The client disconnected while it waited for a connection.")

@@ -8,8 +8,7 @@ connections and closed after the last one.
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import Busy, DatabaseUnavailable
 from flight_service.graphql.postgres.driver import DriverError, execute, message_of
+from flight_service.graphql.postgres.shares import Shares, Use
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,19 @@ RECYCLE_SECONDS = 3600
 """The age at which a connection is replaced: its server process's memory grows with use."""
 MIN_CONNECT_SECONDS = 2
 """The shortest timeout that libpq accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many connections a pool has, and for whom."""
+
+    connections: int
+    wait_seconds: float
+    """How long a query waits for a connection."""
+    for_large: int | None = None
+    """How many may have large results; half of them, if it is None."""
+    setting: str = "FRAISEQL_GRAPHQL_CONNECTIONS"
+    """What an operator raises for more connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,49 +96,46 @@ class Lease:
 
 
 class ConnectionPool:
-    """A pool of at most `connections`. Thread-safe; connects when it is first used."""
+    """A pool of connections. Thread-safe; connects when it is first used."""
 
-    def __init__(
-        self,
-        uri: str,
-        *,
-        connections: int,
-        wait_seconds: float,
-        connect_seconds: float,
-        setting: str = "FRAISEQL_GRAPHQL_CONNECTIONS",
-    ) -> None:
-        """`setting` is the variable that says how many connections there are."""
-        self._setting = setting
+    def __init__(self, uri: str, limits: PoolLimits, *, connect_seconds: float) -> None:
         self._uri = _with_connect_timeout(uri, connect_seconds)
-        self._connections = connections
-        self._wait_seconds = wait_seconds
-        self._for_large = threading.Semaphore(max(1, connections // 2))
+        self._limits = limits
+        self.shares = Shares(limits.connections, limits.for_large)
         self._lock = threading.Lock()
         self._database: adbc_driver_manager.AdbcDatabase | None = None
-        self._waiting = 0
         self._users = 0
         """The connections that the database handle has, including those being opened."""
         self._is_closed = False
         self._pool = QueuePool(
             self._connect,  # pyright: ignore[reportArgumentType]
-            pool_size=connections,
+            pool_size=limits.connections,
             max_overflow=0,
-            timeout=wait_seconds,
+            timeout=limits.wait_seconds,
             recycle=RECYCLE_SECONDS,
             reset_on_return=None,
             use_lifo=True,
         )
         event.listen(self._pool, "checkout", self._check)
 
-    def acquire(self, *, large: bool = False) -> Lease:
-        """Takes a connection. Large results use at most half of them.
+    def acquire(self, use: Use) -> Lease:
+        """Takes a connection; see `Shares` for how many of them a use may have.
 
         Raises:
-            Busy: all of them stay in use.
+            Busy: those that it may have stay in use.
             DatabaseUnavailable: PostgreSQL cannot be reached.
         """
-        with self._waits():
-            return self._acquired(large=large)
+        if not self.shares.enter(use, self._limits.wait_seconds):
+            raise self._busy(use)
+        try:
+            return Lease(self._pool.connect(), lambda: self.shares.leave(use))
+        except BaseException as error:
+            self.shares.leave(use)
+            if isinstance(error, exc.TimeoutError):
+                raise self._busy(use) from error
+            if isinstance(error, (*DriverError, exc.InvalidRequestError)):
+                raise _unreachable(error) from error
+            raise
 
     def probe(self) -> None:
         """Opens a connection beside the pool's and closes it.
@@ -141,32 +151,11 @@ class ConnectionPool:
     def usage(self) -> PoolUsage:
         """How the connections are used now."""
         return PoolUsage(
-            self._connections, self._pool.checkedin(), self._pool.checkedout(), self._waiting
+            self.shares.connections,
+            self._pool.checkedin(),
+            self._pool.checkedout(),
+            self.shares.waiting,
         )
-
-    @contextmanager
-    def _waits(self) -> Iterator[None]:
-        with self._lock:
-            self._waiting += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiting -= 1
-
-    def _acquired(self, *, large: bool) -> Lease:
-        if large and not self._for_large.acquire(timeout=self._wait_seconds):
-            raise self._busy()
-        on_release = self._for_large.release if large else _nothing
-        try:
-            return Lease(self._pool.connect(), on_release)
-        except BaseException as error:
-            on_release()
-            if isinstance(error, exc.TimeoutError):
-                raise self._busy() from error
-            if isinstance(error, (*DriverError, exc.InvalidRequestError)):
-                raise _unreachable(error) from error
-            raise
 
     def close(self) -> None:
         """Closes idle connections. Others are closed when they are released."""
@@ -176,11 +165,18 @@ class ConnectionPool:
         self._pool.dispose()
         self._close_unused()
 
-    def _busy(self) -> Busy:
+    def _busy(self, use: Use) -> Busy:
+        if self.shares.is_at_share(use):
+            return Busy(
+                f"This principal reads {self.shares.for_reader} large results already, as many as "
+                f"one may of the {self.shares.for_large} connections for large results. Try again "
+                "when one of them has been read, ask for less with `limit`, or have "
+                f"{self._limits.setting} raised."
+            )
         return Busy(
-            f"All {self._connections} connections, or the half of them that large results "
-            f"may use, have been busy for {self._wait_seconds:g} s. Try again, or raise "
-            f"{self._setting}."
+            f"All {self.shares.connections} connections, or the half of them that large results "
+            f"may use, have been busy for {self._limits.wait_seconds:g} s. Try again, or raise "
+            f"{self._limits.setting}."
         )
 
     def _connect(self) -> Connection:
@@ -245,9 +241,6 @@ def _invalidate(connection: Any, record: Any) -> None:
     """Closes a connection that is released after the pool was closed."""
     if connection is not None:
         record.invalidate()
-
-
-def _nothing() -> None: ...
 
 
 def _unreachable(error: BaseException) -> DatabaseUnavailable:

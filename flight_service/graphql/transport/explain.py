@@ -42,7 +42,7 @@ def _ticket(body: bytes) -> GraphQLQuery:
         return msgspec.json.decode(body, type=GraphQLQuery)
     except msgspec.ValidationError as error:
         raise InvalidRequest(explained(error, GraphQLQuery)) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The action's body is no JSON that can be read: {error}.") from error
 
 

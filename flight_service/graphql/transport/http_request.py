@@ -148,5 +148,5 @@ async def _read(request: HttpRequest) -> bytes:
 def _decoded(text: bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(400, f"{what} is no JSON: {error}.") from error

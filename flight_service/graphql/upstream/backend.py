@@ -237,7 +237,7 @@ class _Typenames(Visitor):
 def _data(reply: Reply) -> Mapping[str, msgspec.Raw]:
     try:
         answer = msgspec.json.decode(reply.content, type=_Answer)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _no_answer(reply) from error
     if answer.errors:
         raise _as_failure(reply, answer.errors)

@@ -1,6 +1,6 @@
 """The catalogue `fraiseql`: the relations of the compiled schema in PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -15,8 +15,10 @@ from flight_service.graphql.errors import DatabaseFailed
 from flight_service.graphql.execution.session import session_settings
 from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.postgres.driver import state_of
+from flight_service.graphql.postgres.pool import PoolLimits
 from flight_service.graphql.postgres.sql import quoted
 from flight_service.graphql.service import GraphQL
+from flight_service.limits import reader_of
 from flight_service.sql.catalogue import (
     Binding,
     Dialect,
@@ -56,12 +58,16 @@ class FraiseqlCatalogue:
         self._graphql = graphql
         self._database = Database(
             settings.database_url.get_secret_value(),
-            connections=settings.sql_connections,
+            limits=PoolLimits(
+                settings.sql_connections,
+                settings.graphql_wait_seconds,
+                setting="FRAISEQL_SQL_CONNECTIONS",
+            ),
             timeout_seconds=settings.sql_timeout_seconds,
-            wait_seconds=settings.graphql_wait_seconds,
             connect_seconds=settings.probe_timeout_seconds,
             stall_seconds=settings.graphql_stall_seconds,
         )
+        self._is_guarded = settings.is_guarded
         self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
         self._memory = {
             "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",
@@ -92,7 +98,8 @@ class FraiseqlCatalogue:
         schema = pa.schema(
             [pa.field(one.name, column.type) for one, column in zip(found, columns, strict=True)]
         )
-        return _Execution(self._database, settings, rows, columns, schema)
+        reader = reader_of(principal, is_guarded=self._is_guarded)
+        return _Execution(self._database, settings, reader, rows, columns, schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +114,15 @@ class _Row:
 class _Execution:
     database: Database
     settings: dict[str, str]
+    reader: Hashable | None
     rows: Sequence[_Row]
     columns: Sequence[Shown]
     schema: pa.Schema
 
     def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        with self.database.transaction(self.settings, cancellation, large=True) as transaction:
+        with self.database.transaction(
+            self.settings, cancellation, large=True, reader=self.reader
+        ) as transaction:
             for row in self.rows:
                 if row.settings:
                     transaction.set(row.settings)

@@ -1,0 +1,156 @@
+"""Questions that callers share, and the connection to the log that they share."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pyarrow as pa
+import pytest
+from stacks import wait_until
+
+from flight_service.flights import Extent, Flight
+from flight_service.probes import Probes
+from flight_service.questions import Questions
+from flight_service.shared_log import SharedLog
+from fraiseql_assets.stream.connection import LogUnavailable
+
+
+class Server:
+    """Answers with the number of the question, when it may."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = threading.Event()
+        self.failure: Exception | None = None
+
+    def answer(self) -> int:
+        self.asked += 1
+        number = self.asked
+        assert self.may_answer.wait(60)
+        if self.failure:
+            raise self.failure
+        return number
+
+
+@pytest.fixture
+def many() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(20) as pool:
+        yield pool
+
+
+def all_started(pool: ThreadPoolExecutor, work: Callable[[], int], count: int) -> list[Future[int]]:
+    """Calls `work` in as many threads, all of which have begun."""
+    begun = threading.Semaphore(0)
+
+    def begin() -> int:
+        begun.release()
+        return work()
+
+    calls = [pool.submit(begin) for _ in range(count)]
+    for _ in calls:
+        begun.acquire()
+    return calls
+
+
+def test_those_who_wait_share_one_later_question(many: ThreadPoolExecutor) -> None:
+    server, questions = Server(), Questions[int]()
+    first = many.submit(questions.ask, "key", server.answer)
+    wait_until(lambda: server.asked == 1)
+    others = all_started(many, lambda: questions.ask("key", server.answer), 10)
+    server.may_answer.set()
+    assert first.result(60) == 1
+    # None of them has an answer that is older than its call.
+    assert all(other.result(60) >= 2 for other in others)
+
+
+def test_no_question_is_asked_twice_at_a_time(many: ThreadPoolExecutor) -> None:
+    server, questions = Server(), Questions[int]()
+    calls = all_started(many, lambda: questions.ask("key", server.answer), 20)
+    wait_until(lambda: server.asked == 1)
+    assert server.asked == 1
+    server.may_answer.set()
+    for call in calls:
+        call.result(60)
+
+
+def test_other_questions_do_not_wait(many: ThreadPoolExecutor) -> None:
+    server, questions = Server(), Questions[int]()
+    slow = many.submit(questions.ask, "slow", server.answer)
+    assert questions.ask("other", lambda: 5) == 5
+    server.may_answer.set()
+    slow.result(60)
+
+
+def test_all_who_wait_get_the_error(many: ThreadPoolExecutor) -> None:
+    server, questions = Server(), Questions[int]()
+    server.failure = LogUnavailable("down")
+    calls = all_started(many, lambda: questions.ask("key", server.answer), 5)
+    server.may_answer.set()
+    for call in calls:
+        with pytest.raises(LogUnavailable):
+            call.result(60)
+    assert questions.ask("key", lambda: 7) == 7
+
+
+def test_the_extent_of_one_flight_raises_its_error() -> None:
+    def fail() -> Extent:
+        raise LogUnavailable("down")
+
+    failing = Flight(pa.schema([]), lambda _: iter(()), fail, extent_key="key")
+    probes = Probes(60)
+    with pytest.raises(LogUnavailable):
+        probes.extent(failing)
+    assert "down" in probes.extents([failing])[0].about["error"]
+
+
+class Connections:
+    """Counts logs that are open."""
+
+    def __init__(self) -> None:
+        self.opened = self.is_open = 0
+        self.is_down = False
+
+    @contextmanager
+    def open(self) -> Iterator[int]:
+        self.opened += 1
+        if self.is_down:
+            raise LogUnavailable("down")
+        self.is_open += 1
+        try:
+            yield self.opened
+        finally:
+            self.is_open -= 1
+
+
+def test_users_at_the_same_time_share_a_connection_that_the_last_closes() -> None:
+    connections = Connections()
+    shared = SharedLog(connections.open)
+    with ExitStack() as users:
+        assert {users.enter_context(shared.opened()) for _ in range(5)} == {1}
+        assert connections.is_open == 1
+    assert connections.is_open == 0
+    with shared.opened() as log:
+        assert log == 2
+
+
+def test_a_connection_that_failed_is_not_given_to_new_users() -> None:
+    connections = Connections()
+    shared = SharedLog(connections.open)
+    with shared.opened():
+        with pytest.raises(LogUnavailable), shared.opened():
+            raise LogUnavailable("it broke")
+        with shared.opened() as log:
+            assert log == 2
+    assert connections.is_open == 0
+
+
+def test_a_log_that_cannot_be_opened_is_tried_again() -> None:
+    connections = Connections()
+    shared = SharedLog(connections.open)
+    connections.is_down = True
+    with pytest.raises(LogUnavailable), shared.opened():
+        pass
+    connections.is_down = False
+    with shared.opened() as log:
+        assert log == 2

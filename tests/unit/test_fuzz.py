@@ -1,0 +1,46 @@
+"""The runner of `python -m tests.fuzz`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from tests.fuzz.run import run
+from tests.fuzz.target import Check, Target
+
+SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
+
+
+def failing(least: int) -> Target:
+    """A target that fails on numbers from `least` on."""
+
+    @contextmanager
+    def opened() -> Iterator[Check]:
+        def check(number: int) -> None:
+            assert number < least, f"{number} is too large"
+
+        yield check
+
+    return Target(st.integers(0, 10**6), opened)
+
+
+def test_each_kind_of_failure_is_kept_once_with_its_smallest_example() -> None:
+    told: list[str] = []
+    outcome = run("numbers", failing(1000), 3600, told.append, seed=1, rounds=2)
+    assert len(outcome.failures) == len(told) == 1
+    assert told[0].startswith("numbers: 1000\n")
+    assert "1000 is too large" in told[0]
+
+
+def test_a_target_without_failures_has_none() -> None:
+    outcome = run("numbers", failing(10**7), 3600, lambda _: None, seed=1, rounds=1)
+    assert outcome.examples > 0
+    assert not outcome.failures
+
+
+def test_the_page_on_security_names_every_target() -> None:
+    from tests.fuzz.targets import TARGETS
+
+    text = SECURITY.read_text()
+    assert [name for name in TARGETS if f"| `{name}` |" not in text] == []
