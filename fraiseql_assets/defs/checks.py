@@ -11,7 +11,7 @@ from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.defs.materialise import plane_of
 from fraiseql_assets.defs.metadata import listed
 from fraiseql_assets.defs.partitions import DAILY, day_of
-from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
+from fraiseql_assets.resources import ClickHouse, Elasticsearch, Nats, settings_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.pipeline.verify import Verdict
