@@ -179,7 +179,10 @@ def test_the_nightly_retention_of_runs_shows_the_days_that_it_keeps() -> None:
 @pytest.mark.parametrize("asset", [STREAM_EVENTS, STREAM_REQUESTS], ids=lambda asset: asset.key)
 def test_a_log_shows_its_columns(asset: Asset) -> None:
     columns = spec(asset.key).metadata["dagster/column_schema"].columns
-    assert [column.name for column in columns] == DATASETS[asset.dataset].schema.names
+    schema = DATASETS[asset.dataset].schema
+    assert [(each.name, each.type, each.constraints.nullable) for each in columns] == [
+        (field.name, str(field.type), field.nullable) for field in schema
+    ]
     assert all(column.description for column in columns)
 
 
