@@ -59,8 +59,8 @@ def plane_of_ticks(asset: Asset, settings: "Settings") -> "Plane":
     from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.setup import open_plane
 
-    servers = (settings.clickhouse_url, settings.elasticsearch_url)
-    key = (asset, *(server.get_secret_value() for server in servers))
+    clickhouse, elasticsearch = settings.clickhouse_url, settings.elasticsearch_url
+    key = (asset, clickhouse.get_secret_value(), elasticsearch.get_secret_value())
     if key not in _planes:
         seconds = min(settings.request_timeout_seconds, REQUEST_SECONDS)
         short = settings.model_copy(update={"request_timeout_seconds": seconds})
