@@ -71,6 +71,12 @@ def search(
         Count | None,
         typer.Option(help="Count the hits by error, type or hour instead of listing them."),
     ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete", help="Fail if a day cannot be searched, instead of leaving it out."
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Hits per page.")] = LIMIT,
     cursor: Annotated[
         str | None, typer.Option(help="Cursor from the previous page of the same search.")
@@ -79,6 +85,7 @@ def search(
 ) -> None:
     """Search events and requests in the operational plane."""
     from fraiseql_assets.cli.flight_client import FlightProblem, stream
+    from fraiseql_assets.operational.search.missing import not_searched
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
@@ -99,14 +106,23 @@ def search(
         "limit": limit,
         "cursor": cursor,
         "count": count,
+        "partial": not complete,
     }
     settings = read_settings()
     with said_plainly(FlightProblem):
-        schema, batches = stream(settings, ticket)
-        if format_ is Format.arrow:
-            _write_arrow(schema, batches)
-            return
-        rows = [row for batch in batches for row in batch.to_pylist()]
+        schema, received = stream(settings, ticket)
+        batches = list(received)
+    missing = next((m for each in batches for m in each["missing"].to_pylist() if m), None)
+    if format_ is Format.arrow:
+        _write_arrow(schema, batches)
+    else:
+        _print_rows([row for batch in batches for row in batch.to_pylist()], format_, count)
+    if missing:
+        # Last, so that it is what a person sees first.
+        err.print(f"[bold red]PARTIAL[/bold red]  {not_searched(missing)}", soft_wrap=True)
+
+
+def _print_rows(rows: list[dict[str, Any]], format_: Format, count: Count | None) -> None:
     if format_ is Format.json:
         for row in rows:
             typer.echo(msgspec.json.encode(row).decode())
@@ -122,7 +138,7 @@ def search(
         )
 
 
-def _write_arrow(schema: "pa.Schema", batches: "Any") -> None:
+def _write_arrow(schema: "pa.Schema", batches: "list[pa.RecordBatch]") -> None:
     import sys
 
     import pyarrow as pa
