@@ -1,7 +1,8 @@
 """N5, N6 and N7: events from the log into Arrow batches and into ClickHouse.
 
 N7  Arrow-batch events, log → Arrow batches in the run's process, events/s.
-N6  Arrow-batch events, log → ClickHouse, against inserting the same blocks from memory.
+N6  Arrow-batch events, log → ClickHouse over HTTP, against the engine itself taking the same ready
+    blocks in its process, into the same tables and views.
 N5  JSON events, log → decode → ClickHouse, against the naive loop: fetch, json.loads, from_pylist,
     insert, ack.
 
@@ -13,6 +14,8 @@ import argparse
 import asyncio
 import json
 import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -162,8 +165,12 @@ def n7(arrow: Settings, rounds: int) -> Comparison:
     return Comparison("N7", measure, f"≥ {N7_GOAL:,}", value, value >= N7_GOAL, sides, load)
 
 
-def n6(arrow: Settings, rounds: int) -> Comparison:
+def n6(arrow: Settings, folder: Path, rounds: int) -> Comparison:
     blocks = ready_blocks(arrow)
+    folder.mkdir()
+    (folder / "tables.sql").write_text("\n".join(table_statements(arrow)))
+    for number, block in enumerate(blocks):
+        (folder / f"{number:05}.arrows").write_bytes(as_stream(block.table))
 
     def write_ready(_: Settings, plane: AnalyticsPlane) -> float:
         return sum(plane.write(block).rows for block in blocks)
@@ -171,13 +178,53 @@ def n6(arrow: Settings, rounds: int) -> Comparison:
     sides, load = alternate(
         {
             "log → ClickHouse": lambda: into_tables(arrow, ingest),
-            "the same blocks from memory": lambda: into_tables(arrow, write_ready),
+            "the engine, the same blocks in process": lambda: into_engine(folder),
+            "the plane's writer, the same blocks from memory": lambda: into_tables(
+                arrow, write_ready
+            ),
         },
         unit="events/s",
         rounds=rounds,
     )
-    measure = "Arrow-batch events: log → ClickHouse, against inserting the same blocks from memory"
+    measure = (
+        "Arrow-batch events: log → ClickHouse over HTTP, against the engine itself taking the same "
+        "ready blocks in process"
+    )
     return _ratio("N6", measure, N6_GOAL, sides, load)
+
+
+def as_stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def into_engine(folder: Path) -> float:
+    """The rate at which the engine alone takes ready blocks, into new tables."""
+    program = Path(__file__).parent / "baselines" / "engine.py"
+    done = subprocess.run(
+        [sys.executable, program, folder], check=True, stdout=subprocess.PIPE, text=True
+    )
+    rows, seconds = done.stdout.split()
+    return float(rows) / float(seconds)
+
+
+def table_statements(settings: Settings) -> list[str]:
+    """The statements that create the plane's tables and views, as a server has them."""
+    base = settings.clickhouse_url.get_secret_value().rpartition("/")[0]
+    name = f"benchmark_{secrets.token_hex(4)}"
+    own = settings.model_copy(update={"clickhouse_url": SecretStr(f"{base}/{name}")})
+    with closing(AnalyticsPlane(own)) as plane:
+        plane.setup()
+    with closing(connect_clickhouse(own, timeout=60, database="default")) as client:
+        found = client.query(
+            "SELECT create_table_query FROM system.tables "
+            "WHERE database = {name:String} ORDER BY engine = 'View', engine = 'MaterializedView'",
+            parameters={"name": name},
+        ).result_rows
+        client.command(f"DROP DATABASE {name} SYNC")
+    return [str(row[0]).replace(f"{name}.", "default.") for row in found]
 
 
 def n5(observer: Settings, rounds: int) -> Comparison:
@@ -212,7 +259,10 @@ def main() -> None:
         arrow, observer = settings_of("arrow", **addresses), settings_of("observer", **addresses)
         fill(arrow, "arrow", ARROW_EVENTS)
         fill(observer, "observer", JSON_EVENTS)
-        report("ingest", (n7(arrow, rounds), n6(arrow, rounds), n5(observer, rounds)))
+        report(
+            "ingest",
+            (n7(arrow, rounds), n6(arrow, Path(folder) / "blocks", rounds), n5(observer, rounds)),
+        )
 
 
 if __name__ == "__main__":

@@ -100,7 +100,12 @@ def _served(
             **settings,
         },
     )
-    claims = {"sub": "benchmark", "tenant_id": "one", "roles": ["reader"]}
+    claims = {
+        "sub": "benchmark",
+        "tenant_id": "one",
+        "roles": ["reader"],
+        "scopes": ["sql", "write", "all_tenants"],
+    }
     token = jwt.encode({**claims, "exp": time.time() + 86_400}, secret)
     with running(program, folder) as pid:
         yield Service(flight_url, http_url, pid, token)

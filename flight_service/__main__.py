@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from fraiseql_assets.settings import get_settings, problems_of
+from fraiseql_assets.skip_pandas import skip_pandas
 
 if TYPE_CHECKING:
     from flight_service.addresses import Address
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 WRONG_SETTING, CANNOT_LISTEN = 2, 4
 GRACE_SECONDS = 5.0
+FLIGHT_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")
 
 
 def serve() -> None:
@@ -32,8 +34,11 @@ def serve() -> None:
     except ValidationError as error:
         raise _refused(WRONG_SETTING, *problems_of(error)) from error
     # Arrow and the clients take a third of a second to load, which --help need not wait for.
+    skip_pandas()
     from flight_service.addresses import Address, AddressError
+    from flight_service.errors import SettingError
     from flight_service.http import HttpServer, application
+    from flight_service.identity.checks import check_identities
     from flight_service.monitoring.calls import Observer
     from flight_service.monitoring.exposition import watched
     from flight_service.monitoring.logs import configure
@@ -41,6 +46,7 @@ def serve() -> None:
     from flight_service.monitoring.readiness import readiness
     from flight_service.registry import registry
     from flight_service.server import FlightServer
+    from flight_service.tls import tls_of
     from fraiseql_assets.request_log.publisher import request_log
 
     configure(settings.log_format)
@@ -49,15 +55,22 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: stopped.put(received))
     try:
-        flight = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tcp")
-        http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
+        flight = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", *FLIGHT_SCHEMES)
+        http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http", "https")
         health = settings.health_url and Address.parse(
             settings.health_url, "FRAISEQL_HEALTH_URL", "grpc"
         )
-    except AddressError as error:
+        tls = tls_of(settings, flight, http)
+        check_identities(settings)
+    except (AddressError, SettingError) as error:
         raise _refused(WRONG_SETTING, str(error)) from error
-    if settings.jwt_secret is None and not settings.allow_unauthenticated:
-        open_to_others = [one for one in (flight, http) if not one.is_loopback]
+    if not settings.is_guarded and not settings.allow_unauthenticated:
+        has_clients_of_its_own = tls is not None and tls.client_ca is not None
+        open_to_others = [
+            one
+            for one in (flight, http)
+            if not one.is_loopback and not (one.is_tls and has_clients_of_its_own)
+        ]
         if open_to_others:
             raise _refused(WRONG_SETTING, *map(_unguarded, open_to_others))
     try:
@@ -65,13 +78,16 @@ def serve() -> None:
         recorder = request_log(settings)
         served = registry(settings, recorder)
         observer = Observer(Metrics(served.samplers), logs=settings.call_log)
-        server = FlightServer(flight, settings, served, observer)
+        server = FlightServer(flight, settings, served, observer, tls if flight.is_tls else None)
         ready = readiness(settings, served.probes)
         checks = _health_server(health, ready) if health else None
     except AddressError as error:
         raise _refused(CANNOT_LISTEN, str(error)) from error
+    except SettingError as error:
+        raise _refused(WRONG_SETTING, str(error)) from error
     watching = watched(application(served.routes, settings), settings, observer, ready)
-    web = HttpServer(bound, watching, settings.http_connections)
+    context = tls.context if tls is not None and http.is_tls else None
+    web = HttpServer(bound, watching, settings.http_connections, context)
     taken = http.with_port(bound.getsockname()[1])
     told = f", health at {checks.address}" if checks else ""
     typer.echo(f"Flight at {server.address}, HTTP at {taken}{told}", err=True)
@@ -101,7 +117,8 @@ def _health_server(address: "Address", readiness: "Readiness") -> "HealthServer"
 def _unguarded(address: "Address") -> str:
     return (
         f"{address.variable} is {address}, which other machines reach, and there is no "
-        "authentication. Set FRAISEQL_JWT_SECRET, listen on 127.0.0.1, or set "
+        "authentication. Set FRAISEQL_JWT_SECRET, FRAISEQL_JWT_JWKS or FRAISEQL_USERS_FILE, "
+        "require certificates of clients with FRAISEQL_TLS_CLIENT_CA, listen on 127.0.0.1, or set "
         "FRAISEQL_ALLOW_UNAUTHENTICATED=true if everyone who reaches it may read everything."
     )
 

@@ -11,6 +11,7 @@ REUSE_CONNECTION = "arrow-flight-reuse-connection://?"
 """The location that stands for the connection that the answer came over."""
 
 
+TLS_SCHEMES = ("grpc+tls", "https")
 EVERY_INTERFACE = ("0.0.0.0", "::")
 
 
@@ -48,6 +49,11 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether connections to it are encrypted."""
+        return self.scheme in TLS_SCHEMES
 
     @property
     def is_loopback(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import pyarrow as pa
 
+from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.dates import EARLIEST, LATEST
@@ -49,6 +50,11 @@ class AssetSource(Protocol):
     @property
     def schema(self) -> pa.Schema: ...
 
+    def of_tenant(self, tenant: str | None) -> "AssetSource":
+        """The same asset with this tenant's rows alone, and what is said of it counted from them;
+        with all rows if `tenant` is None."""
+        ...
+
     def extent(self, ticket: Asset) -> Extent:
         """The size of what the ticket selects, by partition."""
         ...
@@ -74,12 +80,13 @@ class AssetFlights:
                 f"There is no asset {shown(ticket.asset)}. There are: {', '.join(self._sources)}."
             )
         _check_days(ticket)
-        asset = BY_KEY[ticket.asset]
+        asset, tenant = BY_KEY[ticket.asset], tenant_of(principal)
+        source = source.of_tenant(tenant)
         return Flight(
             schema=_selected(source.schema, ticket),
             stream=partial(_stream, source, ticket),
             extent=partial(_extent, source, ticket),
-            extent_key=ticket,
+            extent_key=(ticket, tenant),
             about={
                 "asset": asset.key,
                 "description": asset.description,

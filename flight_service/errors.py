@@ -45,6 +45,10 @@ class _Bare(Exception):
         raise AttributeError("formatted by its message alone")
 
 
+class SettingError(Exception):
+    """The service cannot start with a setting; the message names it and says what to do."""
+
+
 class InvalidArgument(_Bare, pa.ArrowInvalid):
     """INVALID_ARGUMENT, on its way to the client."""
 

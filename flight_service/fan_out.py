@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from flight_service.cancellation import Cancellation
+from flight_service.errors import NOT_FOUND, ServiceError
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.messages import Messages
 from fraiseql_assets.planes import Batching
@@ -21,6 +22,18 @@ ASK_SECONDS = 0.2
 AHEAD = 2
 BUFFER_BYTES = 8 * 2**20
 """How many bytes of events may wait for one client."""
+
+
+class EventsGone(ServiceError):
+    """The log no longer holds the events that come next."""
+
+    status = NOT_FOUND
+
+    def __init__(self, wanted: int, first: int) -> None:
+        super().__init__(
+            f"The log no longer holds sequence {wanted}: it begins at {first}. Read the older "
+            f"events from an asset, such as analytics/events, and go on here from {first}."
+        )
 
 
 class FollowedLog(Protocol):
@@ -40,8 +53,10 @@ OpenLog = Callable[[], AbstractContextManager[FollowedLog]]
 class _Reader:
     """A client, and the events that wait for it."""
 
+    first: int | None = None
+    """The first sequence that it wants; None of one that wants what comes from now on."""
     start: int | None = None
-    """The log's head when it began: what it does not want. None until that is known."""
+    """The sequence behind which it begins. None until the log's head is known."""
     position: int = 0
     """The last sequence that it has."""
     waiting: deque[tuple[int, list[pa.RecordBatch], int]] = field(default_factory=deque)
@@ -77,25 +92,37 @@ class FanOut:
         self._changed = threading.Condition()
         self._run: _Run | None = None
 
-    def follow(self, cancellation: Cancellation) -> Generator[list[pa.RecordBatch]]:
-        """Yields an empty list when the log's head is known, then all events behind it.
+    def follow(
+        self,
+        cancellation: Cancellation,
+        first: int | None = None,
+        tick_seconds: float | None = None,
+    ) -> Generator[list[pa.RecordBatch]]:
+        """Yields an empty list when the log's head is known, then all events behind it, or from the
+        sequence `first` on. With `tick_seconds` it yields an empty list whenever there was nothing
+        for so long.
 
         Raises:
             LogError: the log cannot be followed.
+            EventsGone: the log no longer holds the events that come next.
         """
-        reader = _Reader()
+        reader = _Reader(first)
         run = self._join(reader)
         try:
             cancellation.then(self._wake)
             self._wait(run, cancellation, lambda: reader.start is not None)
             yield []
             while not cancellation.over:
-                self._wait(run, cancellation, lambda: bool(reader.waiting or reader.is_late))
+                self._wait(
+                    run, cancellation, lambda: bool(reader.waiting or reader.is_late), tick_seconds
+                )
                 batches = self._taken(reader)
                 if batches:
                     yield batches
                 elif reader.is_late:
                     yield from self._caught_up(run, reader, cancellation)
+                else:
+                    yield []
         finally:
             self._leave(run, reader)
 
@@ -120,9 +147,15 @@ class FanOut:
         with self._changed:
             self._changed.notify_all()
 
-    def _wait(self, run: _Run, cancellation: Cancellation, holds: Callable[[], bool]) -> None:
+    def _wait(
+        self,
+        run: _Run,
+        cancellation: Cancellation,
+        holds: Callable[[], bool],
+        seconds: float | None = None,
+    ) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: holds() or run.failure or cancellation.over)
+            self._changed.wait_for(lambda: holds() or run.failure or cancellation.over, seconds)
             if run.failure and not holds():
                 raise run.failure
 
@@ -143,10 +176,12 @@ class FanOut:
                 with self._changed:
                     position, head = reader.position, run.head
                     if position >= head:
-                        reader.position = head
                         reader.is_late = False
                         return
                 sequences = SequenceRange(position + 1, head)
+                kept = log.bounds().first
+                if kept > sequences.first:
+                    raise EventsGone(sequences.first, kept)
                 with closing(self._read(log, sequences)) as read:
                     for _, batches in read:
                         if cancellation.over:
@@ -178,8 +213,12 @@ class FanOut:
                     following = bounds.first
                     for reader in run.readers:
                         reader.start = reader.start and 0
+                if following is None:
+                    run.head = last
                 for reader in joining:
-                    reader.start = reader.position = last
+                    behind = last if reader.first is None else min(reader.first - 1, last)
+                    reader.start = reader.position = behind
+                    reader.is_late = behind < last
                 self._changed.notify_all()
             if following is not None and last >= following:
                 with closing(self._read(log, SequenceRange(following, last))) as read:

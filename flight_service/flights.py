@@ -50,8 +50,8 @@ class Flight:
     Work that waits for a server registers `Cancellation.then` to end the wait."""
     extent: Callable[[], Extent] = Extent
     extent_key: Hashable | None = None
-    """Flights of the same key have the same extent, for every principal: it is asked for once for
-    all who wait for it."""
+    """Flights of the same key have the same extent, whoever asks: it is asked for once for all who
+    wait for it. What an extent depends on is part of the key, such as the tenant."""
     is_endless: bool = False
     """Whether it streams until its client goes away. A service that stops does not wait for it."""
     about: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The HTTP side of the service: a Starlette application, served by uvicorn in a thread."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Sequence
 
@@ -75,7 +76,7 @@ class TrustedHosts(TrustedHostMiddleware):
 def trusted_hosts(settings: Settings) -> list[str]:
     """The hosts that requests may name: those of this machine, the one that the service listens
     on, and those of the setting."""
-    address = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
+    address = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http", "https")
     bound = f"[{address.host}]" if ":" in address.host else address.host
     own = [] if address.host in EVERY_INTERFACE else [bound]
     return [*LOOPBACK_NAMES, *own, *settings.trusted_hosts]
@@ -84,7 +85,13 @@ def trusted_hosts(settings: Settings) -> list[str]:
 class HttpServer:
     """Serves an application on a bound socket, from its construction until `stop`."""
 
-    def __init__(self, bound: socket.socket, served: ASGIApp, connections: int = 1000) -> None:
+    def __init__(
+        self,
+        bound: socket.socket,
+        served: ASGIApp,
+        connections: int = 1000,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         config = uvicorn.Config(
             served,
             http=LimitedConnection,
@@ -96,6 +103,7 @@ class HttpServer:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=2,
+            ssl_context_factory=None if tls is None else lambda config, default: tls,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

@@ -32,7 +32,7 @@ class StreamLimits:
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.principal_streams
-        self._is_guarded = settings.jwt_secret is not None
+        self._is_guarded = settings.is_guarded
         self._lock = threading.Lock()
         self._open: Counter[Any] = Counter()
 

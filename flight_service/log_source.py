@@ -1,7 +1,7 @@
 """The assets `stream/…`: the messages of a log, decoded while they are read, by day."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -15,10 +15,16 @@ from fraiseql_assets.planes import Batching
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
+from fraiseql_assets.tenants import rows_of
 
 AHEAD = 2
 READ_BYTES = 2**20
 """Bytes of messages decoded at once. A compressed Arrow message may decode to six times that."""
+ABOUT = (
+    *("rows", "bytes", "messages", "first_sequence", "last_sequence"),
+    *("partitions", "first_partition", "last_partition", "last_materialisation"),
+)
+"""What an extent of the log says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,20 @@ class LogSource:
     settings: Settings
     key: str = STREAM_EVENTS.key
     dataset: Dataset = EVENTS
+    tenant: str | None = None
+    """The tenant whose rows alone are read; None for all rows."""
 
     @property
     def schema(self) -> pa.Schema:
         return self.dataset.schema
 
+    def of_tenant(self, tenant: str | None) -> "LogSource":
+        return replace(self, tenant=tenant)
+
     def extent(self, ticket: Asset) -> Extent:
+        if self.tenant is not None:
+            # Positions, days and sizes of the log count the messages of every tenant.
+            return Extent(about=dict.fromkeys(ABOUT))
         with self._log() as log:
             bounds = log.bounds()
             days = dict(_ranges(log, ticket))
@@ -63,7 +77,13 @@ class LogSource:
         with self._log() as log:
             for _, sequences in _ranges(log, ticket):
                 for messages in log.read(sequences, batching_of(self.settings), ahead=AHEAD):
-                    yield from self.dataset.decode(messages).batches
+                    # Nothing may be left to send for long, and a cancelled call sends nothing.
+                    if cancellation.over:
+                        return
+                    for batch in self.dataset.decode(messages).batches:
+                        kept = rows_of(batch, self.tenant)
+                        if kept.num_rows:
+                            yield kept
 
     def _log(self) -> Log:
         return Log(

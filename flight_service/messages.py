@@ -1,17 +1,60 @@
-"""Divides record batches into messages that every client accepts."""
+"""Divides record batches into messages that every client accepts, and marks what goes beside them.
+
+A mark is the `app_metadata` of a batch. Until it is sent it is part of the batch's own schema
+metadata, which is no part of a flight's schema.
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 MESSAGE_BYTES = 3 * 2**20
 """The largest record batch that is sent, unless it is a single row. Clients of gRPC in Rust, Go and
 JavaScript refuse messages of more than 4 MiB unless they are told otherwise."""
 
+_MARK = b"fraiseql.about"
+
+
+def marked(batch: pa.RecordBatch, about: Mapping[str, Any]) -> pa.RecordBatch:
+    """The batch with JSON values to be sent beside it."""
+    return batch.replace_schema_metadata({_MARK: msgspec.json.encode(about)})
+
+
+def mark_of(batch: pa.RecordBatch) -> bytes | None:
+    """What is to be sent beside a batch; None if nothing is."""
+    metadata = batch.schema.metadata
+    return metadata.get(_MARK) if metadata else None
+
+
+def with_marks(
+    batches: Iterator[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch | tuple[pa.RecordBatch, pa.Buffer]]:
+    """The batches as pyarrow sends them: a batch, or a pair with its `app_metadata`."""
+    try:
+        for batch in batches:
+            mark = mark_of(batch)
+            yield batch if mark is None else (batch.replace_schema_metadata(), pa.py_buffer(mark))
+    finally:
+        close = getattr(batches, "close", None)
+        if close:
+            close()
+
 
 def messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in slices, each of at most `MESSAGE_BYTES` once encoded, or a single row."""
+    """The batch in slices, each of at most `MESSAGE_BYTES` once encoded, or a single row. The last
+    has the batch's mark."""
+    if mark_of(batch) is None:
+        yield from _slices(batch)
+        return
+    *before, last = _slices(batch)
+    yield from (one.replace_schema_metadata() for one in before)
+    yield last
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     size = pa.ipc.get_record_batch_size(batch)
     if size <= MESSAGE_BYTES or batch.num_rows < 2:
         yield batch
@@ -21,4 +64,4 @@ def messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     if rows == batch.num_rows:
         rows = math.ceil(rows / 2)
     for first in range(0, batch.num_rows, rows):
-        yield from messages(batch.slice(first, rows))
+        yield from _slices(batch.slice(first, rows))

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 import pyarrow as pa
 
+from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.dates import beginning, ending
@@ -40,9 +41,9 @@ class ObserverEventFlights:
 
     def resolve(self, ticket: ObserverEvents, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
-        reader = self._reader
-        if reader is None:
+        if self._reader is None:
             raise PlaneOff(ANALYTICS_EVENTS.plane)
+        reader = self._reader.of_tenant(tenant_of(principal))
         start = beginning(ticket.start_date, "start_date")
         end = ending(ticket.end_date, "end_date")
         if start and end and start >= end and ticket.start_date != ticket.end_date:

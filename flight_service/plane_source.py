@@ -1,7 +1,7 @@
 """The rows of a plane's assets, read through the plane's public reader."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pyarrow as pa
@@ -25,6 +25,9 @@ class PlaneSource:
     @property
     def schema(self) -> pa.Schema:
         return self.reader.schema(self.key)
+
+    def of_tenant(self, tenant: str | None) -> "PlaneSource":
+        return replace(self, reader=self.reader.of_tenant(tenant))
 
     def extent(self, ticket: Asset) -> Extent:
         found = self._partitions(ticket)

@@ -8,11 +8,13 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.exchange.service import Exchange
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
 from flight_service.graphql.transport.http import graphql_route
+from flight_service.identity.signing import signing_key
 from flight_service.limits import StreamLimits
 from flight_service.log_source import LogSource
 from flight_service.monitoring.metrics import Sampler
@@ -22,6 +24,7 @@ from flight_service.monitoring.samplers import graphql_sampler, request_log_samp
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
+from flight_service.scopes import RequiredScopes, kinds_of
 from flight_service.search import Search, SearchFlights, search_route
 from flight_service.sql.actions import SqlActions
 from flight_service.sql.catalogue import Catalogue
@@ -31,6 +34,9 @@ from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
+from flight_service.writing.events import EventLog
+from flight_service.writing.service import Writing
+from flight_service.writing.tables import Tables
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
 from fraiseql_assets.datasets import DATASETS
@@ -53,6 +59,10 @@ class Registry:
     actions: tuple[Action, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """Routes of the HTTP side besides `/health`."""
+    writing: Writing | None = None
+    """What DoPut and uploads write to."""
+    exchange: Exchange | None = None
+    """What answers DoExchange."""
     limits: StreamLimits | None = None
     """Limits that Flight and HTTP share; without them the server makes its own."""
     sql: SqlActions | None = None
@@ -67,6 +77,9 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     """Everything that these settings serve. Sends no request yet.
 
     GraphQL requests are recorded by `recorder`, or as the settings say.
+
+    Raises:
+        SettingError: a setting does not fit.
     """
     recorder = recorder or request_log(settings)
     analytics = AnalyticsReader(settings) if settings.analytics_plane else None
@@ -83,25 +96,34 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     queries = GraphQLFlights(graphql)
     sql = flight_sql(settings, graphql) if settings.sql else None
     limits = StreamLimits(settings)
+    resolvers: dict[type[Ticket], Resolver] = {
+        Asset: assets.resolve,
+        ObserverEvents: ObserverEventFlights(analytics).resolve,
+        Tail: TailFlights(settings).resolve,
+        Search: SearchFlights(engine).resolve,
+        GraphQLQuery: recorded_resolver(queries.resolve, recorder),
+        GraphQLPart: queries.resolve_part,
+        **({} if sql is None else {SqlCommand: sql.resolve}),
+    }
+    actions = (HEALTH_CHECK, *queries.actions(), explain_action(graphql))
+    routes = (
+        recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
+        search_route(engine, settings, limits),
+        *asset_routes(assets, settings, limits),
+    )
+    required = RequiredScopes(settings, kinds_of(resolvers, actions))
+    scoped = {kind: required.resolver(kind, one) for kind, one in resolvers.items()}
+    short = queries.named(named)
+    written = writing(settings, graphql)
     return Registry(
-        resolvers={
-            Asset: assets.resolve,
-            ObserverEvents: ObserverEventFlights(analytics).resolve,
-            Tail: TailFlights(settings).resolve,
-            Search: SearchFlights(engine).resolve,
-            GraphQLQuery: recorded_resolver(queries.resolve, recorder),
-            GraphQLPart: queries.resolve_part,
-            **({} if sql is None else {SqlCommand: sql.resolve}),
-        },
-        named=queries.named(named),
-        listings=(assets.listing, queries.listing),
-        actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
-        routes=(
-            recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
-            search_route(engine, settings, limits),
-            *asset_routes(assets, settings, limits),
-        ),
+        resolvers=scoped,
+        named=short,
+        listings=tuple(map(required.listing, (assets.listing, queries.listing))),
+        actions=tuple(map(required.action, actions)),
+        routes=tuple(map(required.route, routes)),
         sql=None if sql is None else SqlActions(sql),
+        writing=written,
+        exchange=Exchange(scoped, short, written, limits, settings.exchange_requests),
         limits=limits,
         samplers=(
             graphql_sampler(graphql),
@@ -119,4 +141,11 @@ def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
         catalogues.append(AnalyticsCatalogue(settings))
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
-    return FlightSql(catalogues, is_guarded=settings.jwt_secret is not None)
+    key = signing_key(settings, "statements")
+    return FlightSql(catalogues, is_guarded=settings.is_guarded, key=key)
+
+
+def writing(settings: Settings, graphql: GraphQL) -> Writing:
+    """Writing to the log and to tables, as far as the settings allow it."""
+    tables = None if graphql.forwards else Tables(settings, graphql)
+    return Writing(settings, EventLog(settings).open, tables and tables.open)

@@ -112,7 +112,7 @@ def recorded_route(route: Route, recorder: RequestRecorder, settings: Settings) 
     def identify(scope: Scope) -> Identity:
         headers = dict(scope.get("headers", ()))
         given = headers.get(b"authorization", b"").decode(errors="replace")
-        principal = authenticate(given or None, settings)
+        principal = authenticate(given or None, settings, may_wait=False)
         return Identity(principal.subject, principal.tenant)
 
     app = RecordRequests(route.endpoint, recorder, path=route.path, identify=identify)

@@ -10,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from flight_service.authentication import Principal, authenticate
+from flight_service.access import tenant_of
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
-from flight_service.errors import InvalidRequest, Unauthenticated, client_message
+from flight_service.errors import InvalidRequest, ServiceError, Unauthenticated, client_message
 from flight_service.flights import Flight
+from flight_service.http_authentication import authenticated
 from flight_service.limits import StreamLimits, TooManyStreams
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -96,9 +98,10 @@ class SearchFlights:
 def _found(
     engine: SearchEngine, ticket: Search, request: SearchRequest, principal: Principal
 ) -> pa.RecordBatch:
+    tenant = tenant_of(principal)
     if ticket.count:
-        return engine.counts(request, ticket.count, tenant=principal.tenant)
-    return engine.hits(request, tenant=principal.tenant)
+        return engine.counts(request, ticket.count, tenant=tenant)
+    return engine.hits(request, tenant=tenant)
 
 
 def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:
@@ -110,7 +113,7 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
 
     async def search(request: Request) -> Response:
         try:
-            principal = authenticate(request.headers.get("authorization"), settings)
+            principal = await authenticated(request.headers.get("authorization"), settings)
             options = write_options(request.headers.get(HEADER))
             given = dict(request.query_params)
             is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
@@ -130,6 +133,8 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
             return _error(400, str(mistake))
         except TooManyStreams as error:
             return _error(503, str(error), headers={"Retry-After": RETRY_SECONDS})
+        except ServiceError as error:
+            return _error(error.status.http, str(error))
         except PlaneError as error:
             return _error(503, client_message(error))
         if is_arrow:

@@ -23,17 +23,22 @@ from flight_service.errors import (
     answered_by_sentence,
     as_flight_error,
 )
+from flight_service.exchange.replies import Writer
 from flight_service.flights import Extent, Flight, Part
+from flight_service.identity.handshake import HandshakeHandler, Handshakes
 from flight_service.limits import LimitedCalls, StreamLimits
-from flight_service.messages import messages
+from flight_service.messages import messages, with_marks
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
 from flight_service.probes import Probes
 from flight_service.registry import Registry
+from flight_service.sealed_tickets import SealedTickets
 from flight_service.sql.actions import Call
 from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
 from flight_service.tickets import Ticket, TicketReader
+from flight_service.tls import Tls
+from flight_service.writing.receiving import Stream
 from fraiseql_assets.settings import Settings
 
 
@@ -50,6 +55,7 @@ class FlightServer(flight.FlightServerBase):
         settings: Settings,
         registry: Registry,
         observer: Observer | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._calls = Cancellations()
         self._observer = observer or Observer()
@@ -64,11 +70,17 @@ class FlightServer(flight.FlightServerBase):
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
         self._locations = locations(self.address)
+        self._sealed = SealedTickets(settings)
+        handshakes = Handshakes()
         super().__init__(
             str(self.address),
+            HandshakeHandler(settings, handshakes),
+            None if tls is None else [(tls.certificate, tls.key)],
+            tls is not None and tls.client_ca is not None,
+            None if tls is None else tls.client_ca,
             middleware={
                 Authentication.KEY: ObservedAuthentication(
-                    Authentication(settings), self._observer
+                    Authentication(settings), self._observer, handshakes
                 ),
                 Cancellations.KEY: self._calls,
                 SessionCookies.KEY: SessionCookies(),
@@ -107,7 +119,7 @@ class FlightServer(flight.FlightServerBase):
             extents = self._probes.extents(flights)
             return iter(
                 [
-                    self._info(descriptor, item.ticket, found, extent)
+                    self._info(descriptor, item.ticket, found, extent, principal)
                     for (descriptor, item), found, extent in zip(
                         listed, flights, extents, strict=True
                     )
@@ -121,8 +133,9 @@ class FlightServer(flight.FlightServerBase):
         with answered():
             ticket = self._described(context, descriptor)
             call_of(context).asks(ticket)
-            found = self._resolve(ticket, principal_of(context))
-            return self._info(descriptor, ticket, found, found.extent())
+            principal = principal_of(context)
+            found = self._resolve(ticket, principal)
+            return self._info(descriptor, ticket, found, found.extent(), principal)
 
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
@@ -148,7 +161,8 @@ class FlightServer(flight.FlightServerBase):
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             sent = _sent(batches, found.schema, cancellation)
-            return flight.GeneratorStream(found.schema, counted(sent, call, cancellation), options)
+            streamed = with_marks(counted(sent, call, cancellation))
+            return flight.GeneratorStream(found.schema, streamed, options)
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
@@ -174,27 +188,56 @@ class FlightServer(flight.FlightServerBase):
         reader: flight.MetadataRecordBatchReader,
         writer: flight.FlightMetadataWriter,
     ) -> None:
-        """Binds values to a prepared statement of Flight SQL. Nothing else is taken."""
-        sql = self._registry.sql
+        """Writes rows, or binds values to a prepared statement of Flight SQL."""
+        sql, writing = self._registry.sql, self._registry.writing
         with answered():
-            if sql is None or not is_command(descriptor.command or b""):
+            principal = principal_of(context)
+            if sql is not None and is_command(descriptor.command or b""):
+                sql.put(descriptor, reader, writer, principal)
+                return
+            if writing is None:
                 raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
-            sql.put(descriptor, reader, writer, principal_of(context))
+            call, ticket = call_of(context), writing.ticket(descriptor)
+            call.asks(ticket)
+            self._limits.begin(context, principal)
+            cancellation = self._calls.watch(context)
+            stream = Stream(
+                cancellation,
+                has_gone=lambda: cancellation.over or context.is_cancelled(),
+                count=call.count_written,
+            )
+            writing.put(ticket.table, reader, writer, principal, stream)
 
-    def do_exchange(self, *_: object) -> None:
-        """Not offered."""
-        raise Unimplemented("This service takes no DoExchange. Use DoGet")
+    def do_exchange(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.MetadataRecordBatchWriter,
+    ) -> None:
+        """Answers requests in FraiseQL's envelope, several at once."""
+        exchange = self._registry.exchange
+        with answered():
+            if exchange is None:
+                raise Unimplemented("This service takes no DoExchange. Use DoGet")
+            call = call_of(context)
+            call.kind = "Exchange"
+            answers = Writer(writer, write_options(call.compression), call)
+            cancellation = self._calls.watch(context, is_endless=True)
+            self._observer.open_stream(call)
+            exchange.run(reader, answers, principal_of(context), cancellation)
+            call.cancelled = cancellation.over
 
     def _described(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> Ticket:
         """What a descriptor stands for: a command of Flight SQL, or a ticket."""
-        is_cmd = descriptor.descriptor_type == flight.DescriptorType.CMD
-        if is_cmd and is_command(descriptor.command):
+        if descriptor.descriptor_type == flight.DescriptorType.CMD:
             return self._ticket(context, descriptor.command)
         return self._reader.read_descriptor(descriptor)
 
     def _ticket(self, context: flight.ServerCallContext, data: bytes) -> Ticket:
+        data = self._sealed.open(data, principal_of(context))
         if not is_command(data):
             return self._reader.read(data)
         if self._registry.sql is None:
@@ -205,12 +248,17 @@ class FlightServer(flight.FlightServerBase):
         return self._registry.resolvers[type(ticket)](ticket, principal)
 
     def _info(
-        self, descriptor: flight.FlightDescriptor, ticket: Ticket, found: Flight, extent: Extent
+        self,
+        descriptor: flight.FlightDescriptor,
+        ticket: Ticket,
+        found: Flight,
+        extent: Extent,
+        principal: Principal,
     ) -> flight.FlightInfo:
         parts = () if ticket.endpoints == 1 else extent.parts
         endpoints = [
             flight.FlightEndpoint(
-                part.ticket.encode(),
+                self._sealed.seal(part.ticket, principal),
                 self._locations,
                 part.expires and pa.scalar(part.expires, pa.timestamp("us", "UTC")),
                 msgspec.json.encode(part.about),

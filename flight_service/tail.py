@@ -1,28 +1,57 @@
-"""`Tail` tickets: new events as the log stores them, until the client goes away."""
+"""`Tail` tickets: events as the log stores them, until the client goes away.
+
+A subscription of DoExchange is the same: its fields are those of the ticket.
+"""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from functools import partial
-from itertools import chain
+from datetime import datetime
+from typing import Annotated
 
+import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.fan_out import FanOut
+from flight_service.data_conditions import DataConditions, parse_conditions
+from flight_service.dates import beginning
+from flight_service.errors import InvalidRequest
+from flight_service.event_filters import EventFilter, rows_from
+from flight_service.fan_out import EventsGone, FanOut
 from flight_service.flights import Flight
+from flight_service.flushing import Flushing, Position, flushed
 from flight_service.log_source import batching_of
 from flight_service.tickets import Ticket
 from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.events.shapes import KNOWN_TYPES
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
+from fraiseql_assets.tenants import rows_of
+
+Names = str | list[str] | None
+Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Tail(Ticket, frozen=True):
-    """Events from now on, as they were published; all, or of one entity type."""
+    """Events from a time, a sequence or now on, as they were published; all, or those that fit."""
 
-    entity_type: str | None = None
+    entity_type: Names = None
+    event_type: Names = None
+    entity_id: Names = None
+    tenant_id: Names = None
+    filter: str | None = None
+    """Comparisons on paths of `data`; see `flight_service.data_conditions`."""
+    start_date: str | None = None
+    """A date or an RFC 3339 time of storage, included, from which on events are wanted."""
+    start_sequence: Sequence | None = None
+    """The sequence of the log from which on they are wanted."""
+    start_row: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
+    """The first row that is wanted of the message with that sequence."""
+    flush_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """How many rows are sent at once, where events may wait for others."""
+    flush_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] | None = None
+    """How long events may wait for others, to be sent in one batch."""
 
 
 class TailFlights:
@@ -32,28 +61,95 @@ class TailFlights:
         def open_log() -> Log:
             return Log(settings, name="fraiseql flight tail", reconnect_seconds=30)
 
+        self._open_log = open_log
+        self._batch_rows = settings.batch_rows
         self._events = FanOut(open_log, batching_of(settings))
 
     def resolve(self, ticket: Tail, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
-        return Flight(EVENT_SCHEMA, partial(self._stream, ticket), is_endless=True)
+        start = beginning(ticket.start_date, "start_date")
+        if start is not None and ticket.start_sequence is not None:
+            raise InvalidRequest("The ticket has start_date and start_sequence. Send one of them.")
+        if ticket.start_row is not None and ticket.start_sequence is None:
+            raise InvalidRequest("The ticket has start_row without start_sequence.")
+        wanted = EventFilter(_columns(ticket), _conditions(ticket.filter))
+        tenant = tenant_of(principal)
 
-    def _stream(self, ticket: Tail, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        followed = self._events.follow(cancellation)
-        # A client that has the schema gets everything that is published after that.
-        next(followed)
-        return _of_type(followed, ticket.entity_type)
-
-
-def _of_type(
-    followed: Generator[list[pa.RecordBatch]], entity_type: str | None
-) -> Iterator[pa.RecordBatch]:
-    with closing(followed):
-        for batch in chain.from_iterable(followed):
-            kept = (
-                batch
-                if entity_type is None
-                else batch.filter(pc.field("entity_type") == entity_type)
+        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+            flushing = Flushing(
+                ticket.flush_rows or self._batch_rows, (ticket.flush_ms or 0) / 1000
             )
-            if kept.num_rows:
-                yield kept
+            first = self._first(ticket, start)
+            followed = self._events.follow(cancellation, first, flushing.tick_seconds)
+            # A client that has the schema gets everything that is published after that.
+            next(followed)
+            found = _found(followed, first, ticket.start_row or 0, tenant, wanted)
+            return flushed(found, EVENT_SCHEMA, flushing)
+
+        return Flight(EVENT_SCHEMA, stream, is_endless=True)
+
+    def _first(self, ticket: Tail, start: datetime | None) -> int | None:
+        """The first sequence that is wanted, None for those from now on.
+
+        Raises:
+            EventsGone: the log no longer holds it.
+            InvalidRequest: the log has not assigned it, and not the one before.
+        """
+        if start is not None:
+            with self._open_log() as log:
+                position = log.first_since(start)
+                return log.bounds().last + 1 if position is None else position
+        if ticket.start_sequence is None:
+            return None
+        with self._open_log() as log:
+            bounds = log.bounds()
+        if ticket.start_sequence < bounds.first:
+            raise EventsGone(ticket.start_sequence, bounds.first)
+        if ticket.start_sequence > bounds.last + 1:
+            raise InvalidRequest(
+                f"The ticket's field start_sequence is {ticket.start_sequence}, and the log ends "
+                f"at {bounds.last}. It was made anew, if it reached that far before."
+            )
+        return ticket.start_sequence
+
+
+def _found(
+    followed: Generator[list[pa.RecordBatch]],
+    first: int | None,
+    row: int,
+    tenant: str | None,
+    wanted: EventFilter,
+) -> Iterator[tuple[list[pa.RecordBatch], Position | None]]:
+    """The rows that are wanted, and how far the log was looked through; see `flushing.flushed`."""
+    with closing(followed):
+        for batches in followed:
+            looked = Position.behind(batches[-1]) if batches else None
+            found = []
+            for batch in batches:
+                begun = batch if first is None else rows_from(batch, first, row)
+                kept = wanted.rows(rows_of(begun, tenant))
+                if kept.num_rows:
+                    found.append(kept)
+            yield found, looked
+
+
+def _columns(ticket: Tail) -> dict[str, tuple[str, ...]]:
+    """The values that columns may have, by column."""
+    asked = {
+        "entity_type": ticket.entity_type,
+        "event_type": ticket.event_type,
+        "entity_id": ticket.entity_id,
+        "tenant_id": ticket.tenant_id,
+    }
+    columns = {
+        name: (names,) if isinstance(names, str) else tuple(names)
+        for name, names in asked.items()
+        if names is not None
+    }
+    if kinds := columns.get("event_type"):
+        columns["event_type"] = tuple(KNOWN_TYPES.get(kind.lower(), kind) for kind in kinds)
+    return columns
+
+
+def _conditions(text: str | None) -> DataConditions | None:
+    return parse_conditions(text) if text and text.strip() else None

@@ -7,7 +7,7 @@ Elasticsearch. They know datasets and ranges, but not each other. One contract s
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import pyarrow as pa
 
@@ -236,6 +236,15 @@ class PartitionStats:
 
 class AssetReader(Protocol):
     """The reading side of a plane. Thread-safe."""
+
+    def of_tenant(self, tenant: str | None) -> Self:
+        """A reader to which the plane has this tenant's rows alone, all tenants' if it is None.
+
+        Rows, partitions, sizes and aggregates are those of the tenant's own events. An aggregate
+        that counts all tenants together is computed from the tenant's raw events, so it reaches as
+        far back as these are kept.
+        """
+        ...
 
     def assets(self) -> Sequence[str]:
         """The asset keys it serves, such as `analytics/events`."""

@@ -81,11 +81,13 @@ class Settings(BaseSettings):
     )
     flight_url: str = Field(
         default="grpc://127.0.0.1:50051",
-        description="The Flight service: where it listens and is called.",
+        description="The Flight service: where it listens and is called, `grpc://host:port`, or "
+        "`grpc+tls://` with TLS.",
     )
     http_url: str = Field(
         default="http://127.0.0.1:8080",
-        description="The Flight service's HTTP side: where it listens and is called.",
+        description="The Flight service's HTTP side: where it listens and is called, "
+        "`http://host:port`, or `https://` with TLS.",
     )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
     dagster_hosts: list[str] = Field(
@@ -228,8 +230,14 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more; "
-        "unset, the Flight service is open to whoever reaches it.",
+        description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more. "
+        "Without it, `FRAISEQL_JWT_JWKS` and `FRAISEQL_USERS_FILE` the Flight service is open to "
+        "whoever reaches it.",
+    )
+    jwt_jwks: str | None = Field(
+        default=None,
+        description="The public keys of callers' tokens (JWT, RS256 and ES256): a JWKS at an "
+        "`https://` address, or the path of one.",
     )
     jwt_issuer: str | None = Field(
         default=None, description="The issuer (`iss`) that tokens must have; unset, any."
@@ -243,20 +251,86 @@ class Settings(BaseSettings):
         description="Whether tokens must expire (`exp`); `false` accepts tokens that are valid "
         "for ever.",
     )
+    users_file: Path | None = Field(
+        default=None,
+        description="The file of users who may log in with a password; "
+        "`fraiseql-assets users add` writes it.",
+    )
+    session_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="The secret that signs session tokens and the tickets of endpoints, 32 "
+        "characters or more, the same for processes behind one address; unset, one that is made of "
+        "`FRAISEQL_JWT_SECRET`, or else a random one for each process.",
+    )
+    session_seconds: float = Field(
+        default=3600.0, ge=1, description="How long a session token of Handshake is valid."
+    )
     allow_unauthenticated: bool = Field(
         default=False,
         description="Whether the Flight service may listen on an address that other machines reach "
-        "without `FRAISEQL_JWT_SECRET`; otherwise it does not start.",
+        "without authentication; otherwise it does not start.",
+    )
+    required_scopes: dict[str, str] = Field(
+        default={},
+        description="Scopes that ticket types and actions require beside their own, such as "
+        '`{"Search": "search"}`, as a JSON object; over HTTP they hold for the same flights.',
     )
     principal_streams: int = Field(
         default=128,
         ge=1,
         description="How many results one principal may read at once, over Flight and HTTP "
-        "together; without `FRAISEQL_JWT_SECRET` there is no such limit.",
+        "together; without authentication there is no such limit.",
     )
     flight_token: SecretStr | None = Field(
         default=None,
         description="The token with which the command line calls the Flight service.",
+    )
+
+    # TLS of the Flight service, and of the command line as its client.
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="The Flight service's certificate and those that it is signed by (PEM), for "
+        "addresses with `grpc+tls://` and `https://`.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="The private key of that certificate (PEM, not encrypted)."
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="The authorities of clients' certificates (PEM): with them, addresses with TLS "
+        "accept only clients that have a certificate (mutual TLS).",
+    )
+    flight_ca_file: Path | None = Field(
+        default=None,
+        description="The authorities by which the command line trusts the Flight service (PEM); "
+        "unset, those of the system.",
+    )
+    flight_client_certificate: Path | None = Field(
+        default=None,
+        description="The certificate that the command line shows to the Flight service (PEM).",
+    )
+    flight_client_key: Path | None = Field(
+        default=None, description="The private key of that certificate (PEM)."
+    )
+
+    # What the Flight service writes.
+    writable: list[str] = Field(
+        default=[],
+        description="What clients may write to, as a JSON list: `events` for the log, and tables "
+        "of `FRAISEQL_DATABASE_URL`, with their schema if it is not on the search path. Empty, "
+        "nothing can be written.",
+    )
+    upload_connections: int = Field(
+        default=4,
+        ge=1,
+        description="Connections to PostgreSQL for uploads; each upload holds one until it ends.",
+    )
+    exchange_requests: int = Field(
+        default=8,
+        ge=1,
+        description="How many queries and uploads of one DoExchange run at once; further ones "
+        "wait. It is also how many subscriptions one may have; further ones are refused.",
     )
 
     # How the Flight service is watched.
@@ -454,6 +528,11 @@ class Settings(BaseSettings):
         if self.dagster_password is None:
             return None
         return DAGSTER_USER, self.dagster_password.get_secret_value()
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether clients of the Flight service are known by tokens."""
+        return any((self.jwt_secret, self.jwt_jwks, self.users_file))
 
     def has_plane(self, name: str) -> bool:
         """Whether the plane of this name is switched on."""

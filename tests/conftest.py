@@ -155,6 +155,7 @@ def stack() -> Iterator[Stack]:
         own_folder() as folder,
     ):
         patched.setenv("FRAISEQL_FIRST_DAY", f"{first}")
+        patched.setenv("FRAISEQL_WRITABLE", '["events"]')
         with whole(folder / "data") as stack:
             patched.undo()
             yield stack

@@ -61,7 +61,7 @@ class GraphQL:
                 settings.graphql_timeout_seconds,
                 settings.graphql_forward_bytes,
             )
-        self.is_guarded = settings.jwt_secret is not None
+        self.is_guarded = settings.is_guarded
         """Whether principals are known by their tokens."""
         self.postgres = PostgresBackend(settings)
         self.forwards = self.server is not None and "database_url" not in settings.model_fields_set

@@ -57,6 +57,9 @@ class Call:
     """Rows sent; None where they were not counted."""
     bytes: int = 0
     batches: int = 0
+    rows_written: int | None = None
+    """Rows that the client sent to be written; None where it sends none."""
+    bytes_written: int | None = None
     streams: bool = False
     """Whether it is counted as an open stream."""
     cancelled: bool = False
@@ -69,9 +72,23 @@ class Call:
         names = (getattr(ticket, name, None) for name in _NAMED_BY)
         self.what = next((name for name in names if isinstance(name, str)), "")
 
+    def recognised(self, principal: Principal) -> None:
+        """Says who the client is."""
+        self.principal = principal
+
+    def refused(self, error: BaseException) -> None:
+        """Says why the client is not authenticated, and as which user it has tried to log in."""
+        self.failure = error
+        self.what = str(getattr(error, "user", ""))
+
     def count_rows(self, rows: int) -> None:
         """Counts rows that are sent."""
         self.rows = (self.rows or 0) + rows
+
+    def count_written(self, rows: int, size: int) -> None:
+        """Counts rows that were received to be written, and their bytes."""
+        self.rows_written = (self.rows_written or 0) + rows
+        self.bytes_written = (self.bytes_written or 0) + size
 
 
 class Observer:
@@ -155,4 +172,6 @@ class Observer:
             "bytes": call.bytes,
             "ms": round(seconds * 1000, 1),
         }
+        if call.rows_written is not None:
+            fields |= {"rows_written": call.rows_written, "bytes_written": call.bytes_written}
         logger.info("call", extra={"fields": fields})

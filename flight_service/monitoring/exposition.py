@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from flight_service.authentication import Principal, authenticate
-from flight_service.errors import Unauthenticated
+from flight_service.errors import ServiceError
+from flight_service.http_authentication import authenticated
 from flight_service.monitoring.calls import Observer
-from flight_service.monitoring.http import Identify, ObservedApplication
+from flight_service.monitoring.http import ObservedApplication
 from flight_service.monitoring.readiness import Readiness
 from fraiseql_assets.settings import Settings
 
@@ -32,11 +32,8 @@ def watched(
 ) -> ObservedApplication:
     """The application with `/metrics` and `/ready`, each of its requests observed."""
 
-    def identify(authorization: str | None) -> Principal:
-        return authenticate(authorization, settings)
-
     async def metrics(request: Request) -> Response:
-        if not _may_read(request, settings, identify):
+        if not await _may_read(request, settings):
             message = (
                 "Metrics are for clients on the service's own machine, for tokens with the scope "
                 "'metrics', and for the token in FRAISEQL_METRICS_TOKEN."
@@ -48,16 +45,16 @@ def watched(
 
     async def ready(request: Request) -> Response:
         states = await run_sync(readiness.states)
-        reasons = _may_read(request, settings, identify)
+        reasons = await _may_read(request, settings)
         content = readiness.describe(states, reasons=reasons)
         return JSONResponse(content, 200 if readiness.is_ready(states) else 503)
 
     app.routes.append(Route("/metrics", metrics, methods=["GET"]))
     app.routes.append(Route("/ready", ready, methods=["GET"]))
-    return ObservedApplication(app, observer, identify)
+    return ObservedApplication(app, observer)
 
 
-def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
+async def _may_read(request: Request, settings: Settings) -> bool:
     authorization = request.headers.get("authorization")
     token = settings.metrics_token
     if token is None and _is_local(request):
@@ -66,11 +63,11 @@ def _may_read(request: Request, settings: Settings, identify: Identify) -> bool:
         wanted = f"Bearer {token.get_secret_value()}"
         if hmac.compare_digest((authorization or "").encode(), wanted.encode()):
             return True
-    if settings.jwt_secret is None:
+    if not settings.is_guarded:
         return False
     try:
-        return SCOPE in identify(authorization).scopes
-    except Unauthenticated:
+        return SCOPE in (await authenticated(authorization, settings)).scopes
+    except ServiceError:
         return False
 
 

@@ -6,10 +6,15 @@ from typing import cast
 import pyarrow as pa
 from pyarrow import flight
 
-from flight_service.authentication import Authentication, AuthenticationMiddleware
+from flight_service.authentication import (
+    Authentication,
+    AuthenticationMiddleware,
+    authorization_of,
+)
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER as COMPRESSION
 from flight_service.errors import Stopping, as_flight_error
+from flight_service.identity.handshake import Begun, Handshakes
 from flight_service.monitoring.calls import REQUEST_ID, Call, Observer
 
 _STATUSES: tuple[tuple[type[BaseException], str], ...] = (
@@ -31,13 +36,13 @@ class ObservedMiddleware(AuthenticationMiddleware):
     def __init__(self, inner: AuthenticationMiddleware, call: Call, observer: Observer) -> None:
         super().__init__(inner.principal)
         self.call = call
-        self._observer = observer
+        self._inner, self._observer = inner, observer
 
     def sending_headers(self) -> dict[str, str]:
-        return {REQUEST_ID: self.call.request_id}
+        return {**self._inner.sending_headers(), REQUEST_ID: self.call.request_id}
 
     def call_completed(self, exception: Exception | None) -> None:
-        if exception is not None:
+        if exception is not None and self.call.failure is None:
             self.call.failure = exception
         is_cancelled = self.call.cancelled and exception is None
         self._observer.end_flight(self.call, "cancelled" if is_cancelled else status_of(exception))
@@ -46,9 +51,12 @@ class ObservedMiddleware(AuthenticationMiddleware):
 class ObservedAuthentication(flight.ServerMiddlewareFactory):
     """Authenticates every call and observes it, also when it is refused."""
 
-    def __init__(self, authentication: Authentication, observer: Observer) -> None:
+    def __init__(
+        self, authentication: Authentication, observer: Observer, handshakes: Handshakes
+    ) -> None:
         super().__init__()
         self._authentication, self._observer = authentication, observer
+        self._handshakes = handshakes
 
     def start_call(
         self, info: flight.CallInfo, headers: dict[str, list[str]]
@@ -62,10 +70,14 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
             inner = self._authentication.start_call(info, headers)
         except Exception as error:
             # Arrow completes no call that a middleware refuses.
-            call.failure = error
+            call.refused(error.__context__ or error)
             self._observer.end_flight(call, status_of(error))
             raise
         call.principal = inner.principal
+        if info.method == flight.FlightMethod.HANDSHAKE:
+            call.kind = "Handshake"
+            is_done = authorization_of(headers) is not None
+            self._handshakes.begin(Begun(is_done, call.recognised, call.refused))
         return ObservedMiddleware(inner, call, self._observer)
 
 

@@ -1,13 +1,10 @@
 """Observes HTTP requests: ASGI middleware around the whole application."""
 
-from collections.abc import Callable
-
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from flight_service.authentication import ANYONE, Principal
 from flight_service.errors import Stopping
 from flight_service.monitoring.calls import REQUEST_ID, Observer, current
 
@@ -16,19 +13,12 @@ PROBES = frozenset({"/health", "/ready", "/metrics"})
 CLIENT_CLOSED = 499
 """The status of a request whose client went away before its answer was whole."""
 
-Identify = Callable[[str | None], Principal]
-"""The principal of an `authorization` header.
-
-Raises:
-    Unauthenticated: the header names none.
-"""
-
 
 class ObservedApplication:
     """An ASGI application, each of whose requests is counted, logged and given an id."""
 
-    def __init__(self, app: Starlette, observer: Observer, identify: Identify) -> None:
-        self._app, self._observer, self._identify = app, observer, identify
+    def __init__(self, app: Starlette, observer: Observer) -> None:
+        self._app, self._observer = app, observer
         self._routes = [route for route in app.routes if isinstance(route, Route)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +59,6 @@ class ObservedApplication:
             current.reset(token)
             if call.failure is None and not is_whole:
                 status = CLIENT_CLOSED
-            call.principal = self._principal(headers)
             self._observer.end_http(call, status, is_probe=call.kind in PROBES)
 
     def _route(self, scope: Scope) -> str:
@@ -78,10 +67,3 @@ class ObservedApplication:
             if route.matches(scope)[0] != Match.NONE:
                 return route.path
         return "other"
-
-    def _principal(self, headers: dict[bytes, bytes]) -> Principal:
-        authorization = headers.get(b"authorization", b"").decode(errors="replace")
-        try:
-            return self._identify(authorization or None)
-        except Exception:
-            return ANYONE

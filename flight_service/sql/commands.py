@@ -11,6 +11,7 @@ from flight_service.tickets import MAX_BYTES, Ticket, shown
 
 TYPE_URL = b"type.googleapis.com/arrow.flight.protocol.sql."
 PREFIX = "type.googleapis.com/"
+STATEMENT = f"{PREFIX}{protocol.TicketStatementQuery.DESCRIPTOR.full_name}"
 HEAD_BYTES = 16
 """Where the type URL begins, at the latest: behind its field's tag and length."""
 
@@ -31,6 +32,11 @@ class SqlCommand(Ticket, frozen=True):
 def is_command(data: bytes) -> bool:
     """Whether bytes are a Flight SQL message, whole or broken, and no ticket in JSON."""
     return data.startswith(b"\n") and data.find(TYPE_URL, 0, HEAD_BYTES + len(TYPE_URL)) > 0
+
+
+def is_statement(data: bytes) -> bool:
+    """Whether bytes are the ticket of a statement."""
+    return is_command(data) and _parsed(Packed, data).type_url == STATEMENT
 
 
 def decode(data: bytes) -> Message:

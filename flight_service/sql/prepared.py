@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
+from flight_service.identity.signing import fingerprint
 from flight_service.sql.catalogue import NO_VALUES, Binding, Execution
-from flight_service.sql.handles import fingerprint
 from flight_service.sql.parameters import bound, example, parameter_schema
 from flight_service.sql.planning import Planned
 from flight_service.sql.recent import Recent

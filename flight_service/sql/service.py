@@ -16,7 +16,7 @@ from flight_service.flights import Extent, Flight, Part
 from flight_service.sql import info, type_info
 from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.commands import SqlCommand, decode, pack
-from flight_service.sql.handles import Handle, Signer
+from flight_service.sql.handles import Handle, Handles
 from flight_service.sql.metadata import Metadata
 from flight_service.sql.planning import Defaults, Planned, plan
 from flight_service.sql.prepared import PreparedStatements
@@ -33,12 +33,15 @@ BATCH_ROWS = 8192
 class FlightSql:
     """Flight SQL over some catalogues. Thread-safe."""
 
-    def __init__(self, catalogues: Sequence[Catalogue], *, is_guarded: bool) -> None:
-        """With `is_guarded`, principals are known by tokens, and need the scope for SQL."""
+    def __init__(
+        self, catalogues: Sequence[Catalogue], *, is_guarded: bool, key: bytes | None = None
+    ) -> None:
+        """With `is_guarded`, principals are known by tokens, and need the scope for SQL. Handles of
+        statements are signed with `key`; without one, they are valid as long as this object."""
         self._catalogues = catalogues
         self._is_guarded = is_guarded
         self._metadata = Metadata(catalogues)
-        self._signer = Signer()
+        self._handles = Handles(key)
         self._executions: Recent[Execution] = Recent(MOST_EXECUTIONS)
         self.prepared = PreparedStatements()
         self.running = Running()
@@ -69,7 +72,7 @@ class FlightSql:
                 handle = Handle(secrets.token_hex(16), prepared=text_of(name))
                 return self._announced(handle, prepared.execution(principal), principal)
             case protocol.TicketStatementQuery(statement_handle=sealed):
-                return self._flight(self._signer.open(sealed, principal), principal)
+                return self._flight(self._handles.open(sealed, principal), principal)
             case protocol.CommandGetSqlInfo(info=wanted):
                 return _held(info.SCHEMA, partial(info.sql_info, list(wanted)), ticket)
             case protocol.CommandGetXdbcTypeInfo():
@@ -93,11 +96,11 @@ class FlightSql:
         command = decode(ticket)
         if not isinstance(command, protocol.TicketStatementQuery):
             raise InvalidRequest("Only statements can be cancelled; this is a metadata command.")
-        return self._signer.open(command.statement_handle, principal)
+        return self._handles.open(command.statement_handle, principal)
 
     def _announced(self, handle: Handle, execution: Execution, principal: Principal) -> Flight:
         """What GetFlightInfo says of an execution, and what its ticket then stands for."""
-        sealed = self._signer.seal(handle, principal)
+        sealed = self._handles.seal(handle, principal)
         ticket = pack(protocol.TicketStatementQuery(statement_handle=sealed))
 
         def extent() -> Extent:

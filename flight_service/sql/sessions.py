@@ -13,7 +13,7 @@ from pyarrow import flight
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
-from flight_service.sql.handles import fingerprint
+from flight_service.identity.signing import fingerprint
 from flight_service.sql.planning import Defaults
 from flight_service.sql.protocol import Flight_pb2 as protocol
 from flight_service.sql.recent import Recent

@@ -1,9 +1,10 @@
 """Reads the analytics assets from ClickHouse as Arrow streams, for single days or all days."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import Any, Self
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -12,6 +13,15 @@ from fraiseql_assets.analytics.client import connect, sql, translated
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.schemas import SCHEMAS
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE
+from fraiseql_assets.analytics.tenants import (
+    KEY_OF_TENANT,
+    OF_TENANT,
+    TENANT,
+    has_tenants,
+    partitions,
+    partitions_of_tenant,
+    select_of_tenant,
+)
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
@@ -22,12 +32,26 @@ BY_ASSET = {f"analytics/{aggregate.name}": aggregate for aggregate in AGGREGATES
 class AnalyticsReader:
     """The analytics plane's reading side; see `fraiseql_assets.planes.AssetReader`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tenant: str | None = None,
+        connected: Callable[[], Client] | None = None,
+    ) -> None:
+        """With a tenant, its rows alone are read. `connected` gives the client of another reader
+        of the same settings."""
+        self._settings, self._tenant = settings, tenant
+        self._connected = connected or cache(
+            lambda: connect(settings, timeout=settings.request_timeout_seconds)
+        )
 
-    @cached_property
+    def of_tenant(self, tenant: str | None) -> Self:
+        return type(self)(self._settings, tenant=tenant, connected=self._connected)
+
+    @property
     def _client(self) -> Client:
-        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+        return self._connected()
 
     def assets(self) -> Sequence[str]:
         return tuple(SCHEMAS)
@@ -38,23 +62,28 @@ class AnalyticsReader:
     def partitions(self, asset: str) -> list[PartitionStats]:
         with translated(self._settings):
             committed = self._committed_at()
-            aggregate = BY_ASSET.get(asset)
-            if aggregate:
-                statement = sql(
-                    "select_aggregate_partitions",
-                    table=aggregate.state_table,
-                    key=aggregate.key,
-                )
-            else:
-                statement = sql("select_partitions")
-            rows = self._client.query(statement, parameters={"table": EVENTS_TABLE}).result_rows
+            parameters = {"table": EVENTS_TABLE, **self._parameters}
+            rows = self._client.query(self._partitions(asset), parameters=parameters).result_rows
             return [PartitionStats(day, n, size, committed.get(day)) for day, n, size in rows]
+
+    def _partitions(self, asset: str) -> str:
+        aggregate = BY_ASSET.get(asset)
+        if aggregate is None:
+            return sql(
+                "select_partitions" if self._tenant is None else "select_partitions_of_tenant"
+            )
+        return (partitions if self._tenant is None else partitions_of_tenant)(aggregate)
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        """What every statement binds."""
+        return {} if self._tenant is None else {TENANT: self._tenant}
 
     def rows(self, asset: str, days: Sequence[date] | None) -> int:
         if asset not in BY_ASSET:
             return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
-        parameters: dict[str, Any] = {}
-        statement = f"SELECT count() FROM ({_merged(asset, days, parameters)})"
+        parameters = self._parameters
+        statement = f"SELECT count() FROM ({self._merged(asset, days, parameters)})"
         with translated(self._settings):
             return int(self._client.query(statement, parameters=parameters).result_rows[0][0])
 
@@ -75,27 +104,52 @@ class AnalyticsReader:
     ) -> Iterator[pa.RecordBatch]:
         """See the protocol. With `newest`, yields the last `limit` events by their own timestamp,
         in ascending order."""
-        statement, parameters = _query(asset, days, entity_type, start, end, limit, newest)
-        return stream_result(self._client, self._settings, statement, parameters, SCHEMAS[asset])
+        selected = self._selected(asset, days)
+        statement = _query(asset, selected, entity_type, start, end, limit, newest)
+        return stream_result(
+            self._client, self._settings, statement, selected.parameters, SCHEMAS[asset]
+        )
+
+    def _selected(self, asset: str, days: Sequence[date] | None) -> "_Selected":
+        """The rows that the reader has, of the given days or of all."""
+        parameters = self._parameters
+        if asset in BY_ASSET:
+            return _Selected(f"({self._merged(asset, days, parameters)})", [], parameters)
+        conditions = [] if self._tenant is None else [OF_TENANT]
+        if days is not None:
+            conditions.append(_of_days("stream_time", days, parameters))
+        return _Selected(BY_KEY[asset].table, conditions, parameters)
+
+    def _merged(self, asset: str, days: Sequence[date] | None, parameters: dict[str, Any]) -> str:
+        """The query of an aggregate over the events that were stored on given days, or on any."""
+        aggregate = BY_ASSET[asset]
+        if self._tenant is not None and not has_tenants(aggregate):
+            stored = "true" if days is None else _of_days("stream_time", days, parameters)
+            return select_of_tenant(asset, stored)
+        stored = "true" if days is None else _of_days("stream_date", days, parameters)
+        return aggregate.read(stored if self._tenant is None else f"{stored} AND {KEY_OF_TENANT}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """Rows to read: a relation, conditions on it, and what both bind."""
+
+    source: str
+    conditions: list[str]
+    parameters: dict[str, Any]
 
 
 def _query(
     asset: str,
-    days: Sequence[date] | None,
+    selected: _Selected,
     entity_type: str | None,
     start: datetime | None,
     end: datetime | None,
     limit: int | None,
     newest: bool,
-) -> tuple[str, dict[str, Any]]:
-    """Returns the statement and its bound parameters."""
-    conditions: list[str] = []
-    parameters: dict[str, Any] = {}
-    source = BY_KEY[asset].table
-    if asset in BY_ASSET:
-        source = f"({_merged(asset, days, parameters)})"
-    elif days is not None:
-        conditions.append(_of_days("stream_time", days, parameters))
+) -> str:
+    """Returns the statement. Adds its conditions and their parameters to what is selected."""
+    conditions, parameters = selected.conditions, selected.parameters
 
     def bind(condition: str, **values: Any) -> None:
         conditions.append(condition)
@@ -108,7 +162,7 @@ def _query(
     if end is not None:
         bind("timestamp < {end:DateTime64(6, 'UTC')}", end=_text(end))
     columns = ", ".join(SCHEMAS[asset].names)
-    statement = f"SELECT {columns} FROM {source}"
+    statement = f"SELECT {columns} FROM {selected.source}"
     if conditions:
         statement += f" WHERE {' AND '.join(conditions)}"
     if newest:
@@ -123,14 +177,7 @@ def _query(
         parameters["limit"] = limit
     if newest:
         statement = f"SELECT * FROM ({statement}) ORDER BY timestamp, stream_seq, stream_row"
-    return statement, parameters
-
-
-def _merged(asset: str, days: Sequence[date] | None, parameters: dict[str, Any]) -> str:
-    """The query of an aggregate over the events that were stored on given days, or on any."""
-    if days is None:
-        return BY_ASSET[asset].read()
-    return BY_ASSET[asset].read(_of_days("stream_date", days, parameters))
+    return statement
 
 
 def _of_days(column: str, days: Sequence[date], parameters: dict[str, Any]) -> str:

@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
-from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.client import connect, translated
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.schemas import SCHEMAS
+from fraiseql_assets.analytics.tenants import TENANT as TENANT
+from fraiseql_assets.analytics.tenants import select_of_tenant
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
-TENANT = "tenant"
-"""The parameter that holds the tenant id in SELECTs of one tenant's rows."""
 _CODE = re.compile(r"Code: (\d+)\. ?(?:DB::Exception: )?(.*)")
 _OF_LIMITS = {"159": "ran too long", "241": "needs too much memory", "396": "gives too many rows"}
 _CANCELLED = "394"
@@ -61,7 +61,7 @@ class AnalyticsStatements:
         columns = ", ".join(SCHEMAS[asset].names)
         if tenant is None:
             return f"SELECT {columns} FROM {BY_KEY[asset].table}"
-        return sql(f"read_{asset.partition('/')[2]}_of_tenant", columns=columns).strip()
+        return select_of_tenant(asset)
 
     def describe(self, statement: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Returns name and ClickHouse type of each column of a statement.

@@ -4,10 +4,11 @@ import json
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraiseql_assets.prefetch import prefetch
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import Settings, variable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,10 +27,9 @@ def health(settings: Settings) -> dict[str, str]:
     Raises:
         FlightProblem: it does not answer within the probe timeout, or refuses the token.
     """
-    from pyarrow import flight
 
     try:
-        with flight.connect(settings.flight_url) as client:
+        with _connect(settings) as client:
             return _health(client, settings)
     except Exception as error:
         raise FlightProblem(_sentence(settings, error)) from error
@@ -44,7 +44,7 @@ def act(settings: Settings, name: str, body: Mapping[str, Any]) -> dict[str, Any
     from pyarrow import flight
 
     try:
-        with flight.connect(settings.flight_url) as client:
+        with _connect(settings) as client:
             # Detects an absent service within the probe timeout; gRPC's own timeout is longer.
             _health(client, settings)
             options = flight.FlightCallOptions(headers=_headers(settings))
@@ -113,7 +113,7 @@ def _messages(settings: Settings, ticket: Mapping[str, Any], call: _Call) -> Ite
     """Yields the schema, then the record batches."""
     from pyarrow import flight
 
-    with flight.connect(settings.flight_url) as client:
+    with _connect(settings) as client:
         # Detects an absent service within the probe timeout; gRPC's own timeout is longer.
         _health(client, settings)
         options = flight.FlightCallOptions(headers=_headers(settings))
@@ -121,6 +121,34 @@ def _messages(settings: Settings, ticket: Mapping[str, Any], call: _Call) -> Ite
         yield reader.schema
         for chunk in reader:
             yield chunk.data
+
+
+def _connect(settings: Settings) -> "flight.FlightClient":
+    """A client of the service, over TLS if the address says so.
+
+    Raises:
+        FlightProblem: a file of the settings cannot be read.
+    """
+    from pyarrow import flight
+
+    names = {
+        "tls_root_certs": "flight_ca_file",
+        "cert_chain": "flight_client_certificate",
+        "private_key": "flight_client_key",
+    }
+    given = {option: _content(settings, name) for option, name in names.items()}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return flight.connect(settings.flight_url, **options)
+
+
+def _content(settings: Settings, name: str) -> bytes | None:
+    path: Path | None = getattr(settings, name)
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise FlightProblem(
+            f"{variable(name)}: {path} cannot be read: {error.strerror}."
+        ) from error
 
 
 def _health(client: "flight.FlightClient", settings: Settings) -> dict[str, str]:
@@ -144,11 +172,18 @@ def _sentence(settings: Settings, error: Exception) -> str:
     import pyarrow as pa
     from pyarrow import flight
 
+    if isinstance(error, FlightProblem):
+        return str(error)
     said, detail, _ = str(error).partition(". Detail: ")
     if isinstance(error, flight.FlightUnauthenticatedError):
         return f"{said}. Set FRAISEQL_FLIGHT_TOKEN."
     if detail:
         return f"{said}."
+    if "certificate verify failed" in said.lower():
+        return (
+            f"The certificate of the Flight service at {settings.flight_url} is not trusted. Set "
+            f"{variable('flight_ca_file')} to the authorities that it is signed by."
+        )
     silent = flight.FlightUnavailableError | flight.FlightTimedOutError
     # Arrow reports an invalid address as ArrowInvalid.
     if isinstance(error, silent | pa.ArrowInvalid):

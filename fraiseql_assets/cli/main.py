@@ -12,6 +12,7 @@ from fraiseql_assets.cli.commands.query import query
 from fraiseql_assets.cli.commands.search import search
 from fraiseql_assets.cli.commands.setup import setup
 from fraiseql_assets.cli.commands.status import status
+from fraiseql_assets.cli.commands.users import users
 
 app = typer.Typer(
     name="fraiseql-assets",
@@ -26,3 +27,4 @@ for command in (dev, setup, publish, status, query, events, search, erase, docto
     app.command()(command)
 
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(users, name="users")

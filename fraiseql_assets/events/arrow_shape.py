@@ -46,7 +46,7 @@ def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:
     Raises:
         Unfit: the payload holds anything but Arrow streams, or values that no event has.
     """
-    tables = [_fit(table) for table in _streams(messages.payloads[number])]
+    tables = [producer_table(table) for table in _streams(messages.payloads[number])]
     table = pa.concat_tables(tables)
     if not table.num_rows:
         raise Unfit("the Arrow stream holds no rows")
@@ -96,8 +96,14 @@ def _numbers(bits: int) -> pa.Array:
     return pa.array(range(2**bits), pa.uint32())
 
 
-def _fit(table: pa.Table) -> pa.Table:
-    """The table in the producers' schema."""
+def producer_table(table: pa.Table, *, truncates_times: bool = True) -> pa.Table:
+    """The table in the producers' schema, by the names of its columns.
+
+    Times that are finer than a microsecond are truncated, or refused without `truncates_times`.
+
+    Raises:
+        Unfit: a column is missing, is there twice, or holds values that no event has.
+    """
     names = table.column_names
     columns: list[pa.ChunkedArray] = []
     for field in PRODUCER_SCHEMA:
@@ -105,7 +111,7 @@ def _fit(table: pa.Table) -> pa.Table:
             raise Unfit(f"the column {field.name} is there twice")
         column = _column(table, field.name)
         if column is not None:
-            columns.append(_cast(column, field))
+            columns.append(_cast(column, field, truncates_times))
         elif field.nullable:
             columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
         else:
@@ -126,19 +132,18 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray | None:
     return older if found is None else pc.coalesce(found.cast(pa.utf8()), older)
 
 
-def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+def _cast(column: pa.ChunkedArray, field: pa.Field, truncates_times: bool) -> pa.ChunkedArray:
     if column.null_count and not field.nullable:
         raise Unfit(f"the column {field.name} holds {column.null_count} nulls and may hold none")
     if column.type != field.type:
-        column = _converted(column, field)
+        column = _converted(column, field, truncates_times)
     if field.name in NAMES and column.index("").as_py() >= 0:
         raise Unfit(f"the column {field.name} holds an empty text")
     return column
 
 
-def _converted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    # Finer times are truncated to microseconds, as everywhere.
-    options = pc.CastOptions(field.type, allow_time_truncate=True)
+def _converted(column: pa.ChunkedArray, field: pa.Field, truncates_times: bool) -> pa.ChunkedArray:
+    options = pc.CastOptions(field.type, allow_time_truncate=truncates_times)
     try:
         if isinstance(column.type, pa.UuidType):
             return pa.chunked_array([[value and str(value) for value in column.to_pylist()]])

@@ -9,9 +9,14 @@ def term(field: str, value: str) -> dict[str, Any]:
     """The events whose field has this value; for a value too long to be indexed, every event of
     which no value is indexed, the ones sought among them.
     """
-    if _length(value) <= longest_indexed(field):
+    if is_indexed(field, value):
         return {"term": {field: value}}
     return {"bool": {"must_not": {"exists": {"field": field}}}}
+
+
+def is_indexed(field: str, value: str) -> bool:
+    """Whether the server finds exactly the rows whose field has this value."""
+    return _length(value) <= longest_indexed(field)
 
 
 def longest_indexed(field: str) -> int:

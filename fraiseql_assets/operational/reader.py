@@ -2,10 +2,10 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Reading the operational assets: streamed from Elasticsearch as Arrow, a day or all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +16,14 @@ from fraiseql_assets.datasets import DATASETS, Dataset
 from fraiseql_assets.events.schema import TIMESTAMP
 from fraiseql_assets.operational.availability import IndexState
 from fraiseql_assets.operational.client import connect, translated
-from fraiseql_assets.operational.filters import term
+from fraiseql_assets.operational.counts import rows_by_day
+from fraiseql_assets.operational.filters import is_indexed, term
 from fraiseql_assets.operational.indices import Names, live_days
 from fraiseql_assets.operational.ledger import committed_at, committed_rows
 from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tenants import COLUMN, rows_of
 
 ASSETS = (OPERATIONAL_EVENTS.key, OPERATIONAL_REQUESTS.key)
 
@@ -29,12 +31,26 @@ ASSETS = (OPERATIONAL_EVENTS.key, OPERATIONAL_REQUESTS.key)
 class OperationalReader:
     """The operational plane's reading side; see `fraiseql_assets.planes.AssetReader`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tenant: str | None = None,
+        connected: Callable[[], Elasticsearch] | None = None,
+    ) -> None:
+        """With a tenant, its rows alone are read. `connected` gives the client of another reader
+        of the same settings."""
+        self._settings, self._tenant = settings, tenant
+        self._connected = connected or cache(
+            lambda: connect(settings, timeout=settings.request_timeout_seconds)
+        )
 
-    @cached_property
+    def of_tenant(self, tenant: str | None) -> Self:
+        return type(self)(self._settings, tenant=tenant, connected=self._connected)
+
+    @property
     def _client(self) -> Elasticsearch:
-        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+        return self._connected()
 
     def assets(self) -> Sequence[str]:
         return ASSETS
@@ -49,16 +65,26 @@ class OperationalReader:
         with translated(self._settings):
             days = live_days(self._client, names)
             committed = committed_at(self._client, names) if days else {}
-            counted = [
-                (day, held, self._rows(names, day, held))
-                for day, held in days.items()
-                if not held.closed
-            ]
+            days = {day: held for day, held in days.items() if not held.closed}
+            counted = self._counted(asset, names, days)
         return [
-            PartitionStats(day, rows, held.bytes, committed.get(day))
-            for day, held, rows in counted
+            PartitionStats(day, rows, size, committed.get(day))
+            for day, (rows, size) in counted.items()
             if rows
         ]
+
+    def _counted(
+        self, asset: str, names: Names, days: dict[date, IndexState]
+    ) -> dict[date, tuple[int, int]]:
+        """The rows of the days, and their bytes, which are not known of a single tenant."""
+        if self._tenant is None:
+            return {day: (self._rows(names, day, held), held.bytes) for day, held in days.items()}
+        if is_indexed(COLUMN, self._tenant):
+            rows = rows_by_day(self._client, names, days, term(COLUMN, self._tenant))
+        else:
+            # The server finds more rows than the tenant's own: only reading tells them apart.
+            rows = {day: sum(one.num_rows for one in self.batches(asset, [day])) for day in days}
+        return {day: (count, 0) for day, count in rows.items()}
 
     def rows(self, asset: str, days: Sequence[date] | None) -> int:
         return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
@@ -88,10 +114,12 @@ class OperationalReader:
         else:
             wanted = sorted(set(days) & set(found))
         filters = _filters(entity_type, start, end)
+        if self._tenant is not None:
+            filters.append(term(COLUMN, self._tenant))
         left = limit
         for day in wanted:
             for batch in stream_day(self._client, self._settings, dataset, day, filters):
-                batch = _narrowed(batch, entity_type, start, end)
+                batch = _narrowed(rows_of(batch, self._tenant), entity_type, start, end)
                 if left is not None:
                     batch = batch.slice(0, left)
                     left -= batch.num_rows

@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -144,7 +144,11 @@ class Log:
 
     def first_of_day(self, day: date) -> int | None:
         """The sequence of the first message stored on or after a UTC day, None without one."""
-        start = midnight(day).isoformat().replace("+00:00", "Z")
+        return self.first_since(midnight(day))
+
+    def first_since(self, moment: datetime) -> int | None:
+        """The sequence of the first message stored at or after a moment, None without one."""
+        start = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
         position = self._direct_get({"start_time": start, "batch": 1})
         return position.sequence if position else None
 

@@ -45,6 +45,15 @@ class Published:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the log says of a message that it has."""
+
+    sequence: int
+    is_duplicate: bool
+    """Whether the log had it before, under its `Nats-Msg-Id`, and did not store it again."""
+
+
 async def publish(
     client: Client,
     messages: Iterable[Outgoing],
@@ -63,7 +72,7 @@ async def publish(
         LogError: the server refuses a message, for example because it is too large.
     """
     published, started = Published(), time.monotonic()
-    waiting: list[asyncio.Task[bool]] = []
+    waiting: list[asyncio.Task[Stored]] = []
     size = 0
     for message in messages:
         if rate:
@@ -74,20 +83,20 @@ async def publish(
         published.events += message.events
         size += len(message.payload)
         if len(waiting) >= (1 if rate and rate < WINDOW else WINDOW) or size >= WINDOW_BYTES:
-            published.duplicates += sum(await asyncio.gather(*waiting))
+            published.duplicates += _duplicates(await asyncio.gather(*waiting))
             waiting.clear()
             size = 0
             if on_progress:
                 on_progress(published.events)
-    published.duplicates += sum(await asyncio.gather(*waiting))
+    published.duplicates += _duplicates(await asyncio.gather(*waiting))
     published.seconds = time.monotonic() - started
     if on_progress:
         on_progress(published.events)
     return published
 
 
-async def publish_one(client: Client, message: Outgoing) -> bool:
-    """Publishes one message. Returns whether the log already had it.
+async def publish_one(client: Client, message: Outgoing) -> Stored:
+    """Publishes one message, and waits for its acknowledgement.
 
     Raises:
         StreamMissing, LogUnavailable, LogError: as for `publish`.
@@ -98,7 +107,7 @@ async def publish_one(client: Client, message: Outgoing) -> bool:
             ack = await jetstream.publish(
                 message.subject, message.payload, headers=message.headers or None
             )
-            return bool(ack.duplicate) and attempt == 1
+            return Stored(ack.seq, bool(ack.duplicate) and attempt == 1)
         except MaxPayloadError as error:
             raise LogError(
                 f"a message on {message.subject} has {len(message.payload):,} bytes; the server "
@@ -116,6 +125,10 @@ async def publish_one(client: Client, message: Outgoing) -> bool:
                 raise LogUnavailable(f"NATS stopped acknowledging: {error}") from error
             await asyncio.sleep(0.2 * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _duplicates(stored: Iterable[Stored]) -> int:
+    return sum(one.is_duplicate for one in stored)
 
 
 async def publish_generated(

@@ -180,6 +180,29 @@ def test_a_partition_is_of_the_events_that_were_stored_on_its_day(
         assert reader.rows(asset, days) == len(expected(events)) < sum(n for _, n in counted)
 
 
+@pytest.mark.parametrize("tenant", ["acme", "nobody"])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_of_one_tenant_an_aggregate_is_what_its_own_events_give(
+    name: str, tenant: str, plane: AnalyticsPlane, reader: AssetReader
+) -> None:
+    plane.write(block(varied(range(1, 101))))
+    plane.write(
+        block(varied(range(101, 151), stream_time=MORNING + timedelta(days=1)), day=TOMORROW)
+    )
+    expected, own = EXPECTED[name], reader.of_tenant(tenant)
+    events = [row for row in read(reader, "events") if row["tenant_id"] == tenant]
+    stored = dict(sorted(grouped(events, lambda row: row["stream_time"].date()).items()))
+    partitions = own.partitions(f"analytics/{name}")
+    assert [(partition.day, partition.rows, partition.bytes) for partition in partitions] == [
+        (day, len(expected(rows)), 0) for day, rows in stored.items()
+    ]
+    for day, rows in stored.items():
+        assert by_key(read(own, name, [day])) == by_key(expected(rows))
+    for days in (None, [DAY, TOMORROW]):
+        assert by_key(read(own, name, days)) == by_key(expected(events))
+        assert own.rows(f"analytics/{name}", days) == len(expected(events))
+
+
 def test_before_1970_and_far_ahead(plane: AnalyticsPlane, reader: AssetReader) -> None:
     times = [
         datetime(1900, 1, 1, tzinfo=UTC),

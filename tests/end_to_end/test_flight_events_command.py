@@ -139,3 +139,13 @@ def test_following_ends_with_its_limit(service: Service, bearing: Settings) -> N
     with publishing(service.settings):
         done = run(bearing, "--follow", "--limit", "2")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+
+
+def test_following_begins_in_the_past_and_shows_what_fits(
+    service: Service, bearing: Settings
+) -> None:
+    asyncio.run(publish_generated(service.settings, count=100, shape="observer", seed=1))
+    past = ("--follow", "--start", f"{datetime.now(UTC).date()}", "--limit", "3", "--json")
+    lines = run(bearing, *past, "--where", "status = 'paid'").stdout.splitlines()
+    assert [json.loads(json.loads(line)["data"])["status"] for line in lines] == ["paid"] * 3
+    assert "--where" in run(bearing, "--where", "status = 'paid'").stderr

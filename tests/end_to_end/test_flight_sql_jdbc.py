@@ -18,13 +18,19 @@ import pytest
 from flights import Service
 from sql_service import sql_service
 
+from flight_service.identity.passwords import hashed
+from flight_service.identity.users import User, write_users
 from fraiseql_assets.analytics.schemas import SCHEMAS
 from local_stack.elasticsearch.jars import sha256
 from local_stack.elasticsearch.maven import central
+from tests.tokens import signed
+from tests.unit.flight_server import SECRET, Flights, start_server
+from tests.unit.test_identity_sessions import Calls
 
 COORDINATE = "org.apache.arrow:flight-sql-jdbc-driver:18.3.0"
 DIGEST = "3f418b46c880e263558c5de669bdbede2c5d4375527ced116fb29f795b03704c"
 CLIENT = Path(__file__).with_name("jdbc_client.py")
+LOGINS = Path(__file__).with_name("jdbc_logins.py")
 SECONDS = 150
 
 
@@ -90,3 +96,30 @@ def test_statements_are_executed_plain_and_prepared(
     kinds = first["entity_type"].to_pylist()
     assert answers["prepared"] == [kinds.count("Order"), kinds.count("Payment")]
     assert "There is no relation nothing" in answers["refused"]
+
+
+def test_the_driver_logs_in_with_a_password_or_a_token(driver: Path, tmp_path: Path) -> None:
+    write_users(users := tmp_path / "users.json", {"ada": User(hashed("correct", cost=16))})
+    calls = Calls()
+    with start_server(Flights(), calls, users_file=users, jwt_secret=SECRET) as server:
+        address = str(server.address).removeprefix("grpc://")
+        url = f"jdbc:arrow-flight-sql://{address}/?useEncryption=false"
+        logins = ("user=ada&password=correct", f"token={signed(SECRET, sub='bob')}")
+        wrong = "user=ada&password=wrong"
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(LOGINS),
+                str(driver),
+                *(f"{url}&{one}" for one in (*logins, wrong)),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    *right, refused = json.loads(done.stdout)
+    assert right == ["", ""]
+    assert "The user name or the password is wrong" in refused
+    assert [call.principal.subject for call, _ in calls.ended] == ["ada", "bob", None]

@@ -212,7 +212,7 @@ def test_a_claim_filters_every_endpoint(service: Service) -> None:
 
 def test_an_endpoint_of_another_principal_is_refused(service: Service) -> None:
     found = info(service, "{ mine { id } }", sub="bob", tenant_id="tenant0")
-    with pytest.raises(flight.FlightUnauthorizedError, match="offered to another principal"):
+    with pytest.raises(flight.FlightUnauthorizedError, match="another principal"):
         read(service, found.endpoints[0], sub="bob", tenant_id="tenant1")
     # A renewed token belongs to the same principal.
     later = {"sub": "bob", "tenant_id": "tenant0", "exp": time.time() + 1000}
@@ -239,7 +239,7 @@ def test_filters_apply_to_every_endpoint(service: Service) -> None:
 )
 def test_a_small_or_ordered_result_has_one_endpoint(service: Service, text: str) -> None:
     [endpoint] = info(service, text).endpoints
-    assert json.loads(endpoint.ticket.ticket)["type"] == "GraphQLQuery"
+    assert b'"type":"GraphQLQuery"' in endpoint.ticket.ticket
 
 
 def test_one_field_of_several_can_have_endpoints(service: Service) -> None:

@@ -17,6 +17,7 @@ from flight_service.monitoring.calls import Observer
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
 from flight_service.tickets import Ticket
+from flight_service.tls import Tls
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
@@ -121,14 +122,18 @@ class Flights:
 
 @contextmanager
 def start_server(
-    flights: Flights, observer: Observer | None = None, **settings: object
+    flights: Flights,
+    observer: Observer | None = None,
+    tls: Tls | None = None,
+    **settings: object,
 ) -> Iterator[FlightServer]:
     """A server of the flights for the length of the block."""
     server = FlightServer(
-        Address("grpc", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL"),
+        Address("grpc" if tls is None else "grpc+tls", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL"),
         Settings.model_validate({"probe_timeout_seconds": 0.1, **settings}),
         Registry({Made: flights.resolve}, named, (flights.listing,)),
         observer,
+        tls,
     )
     try:
         yield server

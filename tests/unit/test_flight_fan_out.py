@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from flight_service.cancellation import Cancellation
-from flight_service.fan_out import FanOut, FollowedLog
+from flight_service.fan_out import EventsGone, FanOut, FollowedLog
 from fraiseql_assets.events.encode import observer_messages
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.messages import Messages
@@ -28,6 +28,7 @@ class MadeUpLog:
         self.is_open = 0
         self.read_ranges: list[SequenceRange] = []
         self.is_down = False
+        self.first = 1
         self.closed = threading.Event()
 
     def publish(self, count: int) -> None:
@@ -50,7 +51,7 @@ class MadeUpLog:
     def bounds(self) -> Bounds:
         if self.is_down:
             raise LogUnavailable("NATS does not answer.")
-        return Bounds(1, len(self.messages), len(self.messages), 0)
+        return Bounds(self.first, len(self.messages), len(self.messages), 0)
 
     def read(
         self, sequences: SequenceRange, batching: Batching, *, ahead: int
@@ -69,9 +70,11 @@ class MadeUpLog:
 
 
 @contextmanager
-def following(events: FanOut, cancellation: Cancellation | None = None) -> Iterator[Iterator[int]]:
+def following(
+    events: FanOut, cancellation: Cancellation | None = None, first: int | None = None
+) -> Iterator[Iterator[int]]:
     """The sequences that a client gets which has begun to follow."""
-    batches = events.follow(cancellation or Cancellation())
+    batches = events.follow(cancellation or Cancellation(), first)
     try:
         assert next(batches) == []
         yield (
@@ -166,3 +169,42 @@ def test_a_stream_that_is_made_anew_is_followed_from_its_beginning() -> None:
         assert take(client, 3) == [1, 2, 3]
         log.publish(1)
         assert take(client, 1) == [4]
+
+
+def test_a_client_begins_at_a_sequence_and_goes_on_with_what_comes() -> None:
+    log = MadeUpLog()
+    log.publish(30)
+    events = FanOut(log.open, BATCHING)
+    with following(events, first=12) as client:
+        assert take(client, 19) == [*range(12, 31)]
+        log.publish(5)
+        assert take(client, 5) == [*range(31, 36)]
+
+
+def test_a_client_that_joins_others_in_the_past_has_no_gap_and_no_double() -> None:
+    log = MadeUpLog()
+    log.publish(30)
+    events = FanOut(log.open, BATCHING)
+    with following(events) as now:
+        for round in range(20):
+            with following(events, first=25) as client:
+                log.publish(3)
+                last = 30 + 3 * (round + 1)
+                assert take(client, last - 24) == [*range(25, last + 1)]
+        assert take(now, 60) == [*range(31, 91)]
+
+
+def test_a_client_is_told_if_the_log_no_longer_holds_what_comes_next() -> None:
+    log = MadeUpLog()
+    log.publish(30)
+    log.first = 20
+    gone = pytest.raises(EventsGone, match="no longer holds sequence 12: it begins at 20")
+    with following(FanOut(log.open, BATCHING), first=12) as client, gone:
+        next(client)
+
+
+def test_a_client_is_asked_again_while_nothing_comes() -> None:
+    log = MadeUpLog()
+    batches = FanOut(log.open, BATCHING).follow(Cancellation(), tick_seconds=0.01)
+    assert [next(batches) for _ in range(3)] == [[], [], []]
+    batches.close()

@@ -20,7 +20,7 @@ from flight_service.sql.catalogue import (
     close_batches,
 )
 from flight_service.sql.engines.clickhouse_types import shown
-from flight_service.sql.handles import Handle, Signer
+from flight_service.sql.handles import Handle, Handles
 from flight_service.sql.parameters import bound, example
 from flight_service.sql.planning import Defaults, plan
 from flight_service.sql.recent import Recent
@@ -189,7 +189,7 @@ def test_a_text_is_bound_as_the_parameters_type(catalogues: list[Made]) -> None:
 
 
 def test_a_handle_is_of_one_principal_and_cannot_be_altered() -> None:
-    signer, handle = Signer(), Handle("1", text="SELECT 1")
+    signer, handle = Handles(), Handle("1", text="SELECT 1")
     someone = Principal(subject="someone", tenant="acme")
     sealed = signer.seal(handle, someone)
     assert signer.open(sealed, someone) == handle
@@ -200,7 +200,7 @@ def test_a_handle_is_of_one_principal_and_cannot_be_altered() -> None:
         with pytest.raises(InvalidRequest):
             signer.open(altered, someone)
     with pytest.raises(InvalidRequest):
-        Signer().open(sealed, someone)
+        Handles().open(sealed, someone)
 
 
 def test_the_oldest_is_let_go() -> None:

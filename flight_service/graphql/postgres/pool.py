@@ -86,8 +86,16 @@ class ConnectionPool:
     """A pool of at most `connections`. Thread-safe; connects when it is first used."""
 
     def __init__(
-        self, uri: str, *, connections: int, wait_seconds: float, connect_seconds: float
+        self,
+        uri: str,
+        *,
+        connections: int,
+        wait_seconds: float,
+        connect_seconds: float,
+        setting: str = "FRAISEQL_GRAPHQL_CONNECTIONS",
     ) -> None:
+        """`setting` is the variable that says how many connections there are."""
+        self._setting = setting
         self._uri = _with_connect_timeout(uri, connect_seconds)
         self._connections = connections
         self._wait_seconds = wait_seconds
@@ -172,7 +180,7 @@ class ConnectionPool:
         return Busy(
             f"All {self._connections} connections, or the half of them that large results "
             f"may use, have been busy for {self._wait_seconds:g} s. Try again, or raise "
-            "FRAISEQL_GRAPHQL_CONNECTIONS."
+            f"{self._setting}."
         )
 
     def _connect(self) -> Connection:

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from flight_service.authentication import Principal, authenticate
+from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import Unauthenticated
+from flight_service.errors import ServiceError
 from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.request.persisted import PersistedQueries
 from flight_service.graphql.service import GraphQL
@@ -31,6 +31,7 @@ from flight_service.graphql.transport.response import (
     json_answer,
     refused,
 )
+from flight_service.http_authentication import authenticated, refusal
 from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.limits import StreamLimits, TooManyStreams
 from fraiseql_assets.settings import Settings
@@ -58,15 +59,15 @@ class _Endpoint:
         request = HttpRequest(scope, receive)
         try:
             authorization = request.headers.get("authorization")
-            principal = authenticate(authorization, self._settings)
+            principal = await authenticated(authorization, self._settings)
             end = self._limits.begin(principal)
         except TooManyStreams as error:
             answer = refused(Busy(str(error)), JSON)
             await self._send(answer, send)
             return
-        except Unauthenticated as error:
-            headers = {"WWW-Authenticate": "Bearer"}
-            await _error(error.status.http, str(error), headers)(scope, receive, send)
+        except ServiceError as error:
+            status, headers = refusal(error)
+            await _error(status, str(error), headers)(scope, receive, send)
             return
         try:
             await self._answered(request, principal, receive, send)

@@ -24,6 +24,6 @@ FROM (
         ifNull(sum(toInt128(duration_ms)), 0) AS duration_sum_ms,
         max(duration_ms) AS max_duration_ms
     FROM fraiseql_events
-    WHERE tenant_id = {tenant:String}
+    WHERE tenant_id = {tenant:String} AND ${days}
     GROUP BY hour, event_type
 )

@@ -9,5 +9,5 @@ SELECT
     count() AS event_count,
     uniq(entity_id) AS unique_entities
 FROM fraiseql_events
-WHERE tenant_id = {tenant:String}
+WHERE tenant_id = {tenant:String} AND ${days}
 GROUP BY hour, entity_type, event_type

@@ -1,1 +1,1 @@
-SELECT ${columns} FROM fraiseql_events WHERE tenant_id = {tenant:String}
+SELECT ${columns} FROM fraiseql_events WHERE tenant_id = {tenant:String} AND ${days}

@@ -2,5 +2,6 @@
 -- a column of the key.
 SELECT stream_date, uniqExact((${key})), 0
 FROM ${table}
+WHERE ${condition}
 GROUP BY stream_date
 ORDER BY stream_date

@@ -42,16 +42,33 @@ def events(
     ] = False,
     follow: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Show new events as they arrive, until Ctrl-C."),
+        typer.Option(
+            "--follow",
+            "-f",
+            help="Show new events as they arrive, or all from --start on, until Ctrl-C.",
+        ),
     ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="With --follow: only events whose data fits, such as \"status = 'paid'\"."
+        ),
+    ] = None,
 ) -> None:
     """Show the newest events over Flight, or new events as they arrive with --follow."""
     from fraiseql_assets.cli.flight_client import FlightProblem, read
 
-    if follow and (start or end):
-        raise typer.BadParameter("it shows what comes from now on", param_hint="--follow")
+    if follow and end:
+        raise typer.BadParameter("it has no end", param_hint="--follow")
+    if where and not follow:
+        raise typer.BadParameter("it needs --follow", param_hint="--where")
     settings = read_settings()
-    ticket: dict[str, Any] = {"type": "Tail", "entity_type": entity_type}
+    ticket: dict[str, Any] = {
+        "type": "Tail",
+        "entity_type": entity_type,
+        "start_date": start,
+        "filter": where,
+    }
     if not follow:
         limit = limit or LIMIT
         ticket = {

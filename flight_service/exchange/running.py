@@ -1,0 +1,108 @@
+"""The requests of one stream that run, each in a thread of its own."""
+
+import threading
+from collections.abc import Callable
+
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest
+
+Work = Callable[[Cancellation, Callable[[], None]], None]
+"""A request's work. It calls its second argument before its last answer, so that the client may use
+the correlation id again."""
+
+
+class Running:
+    """Runs requests: so many finite ones at once, and so many subscriptions. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._slots = threading.Semaphore(most)
+        self._changed = threading.Condition()
+        self._requests: dict[str, Cancellation] = {}
+        self._threads = 0
+        self._endless = 0
+        self._is_over = False
+        self._is_stopping = False
+
+    def start(self, correlation_id: str, work: Work, *, is_endless: bool) -> None:
+        """Runs a request in a thread. Waits while as many finite ones run as may; a subscription
+        does not wait.
+
+        Raises:
+            InvalidRequest: there are as many subscriptions as there may be, or another request with
+                this correlation id runs.
+        """
+        if not is_endless:
+            self._slots.acquire()
+        cancellation = Cancellation()
+        try:
+            self._add(correlation_id, cancellation, is_endless)
+        except InvalidRequest:
+            if not is_endless:
+                self._slots.release()
+            raise
+
+        def run() -> None:
+            try:
+                work(cancellation, lambda: self._forget(correlation_id, cancellation))
+            finally:
+                self._end(correlation_id, cancellation, is_endless)
+
+        threading.Thread(target=run, name="exchange", daemon=True).start()
+
+    def cancel(self, correlation_id: str) -> bool:
+        """Cancels a request. Returns whether it ran."""
+        with self._changed:
+            cancellation = self._requests.get(correlation_id)
+        if cancellation is not None:
+            cancellation.cancel()
+        return cancellation is not None
+
+    def cancel_all(self, *, stopping: bool) -> None:
+        """Cancels every request, and each that starts from now on."""
+        with self._changed:
+            self._is_over, self._is_stopping = True, stopping
+            cancellations = list(self._requests.values())
+        for one in cancellations:
+            # Each may wait for a database.
+            threading.Thread(
+                target=one.cancel, kwargs={"stopping": stopping}, name="cancel", daemon=True
+            ).start()
+
+    def wait(self) -> None:
+        """Waits until no request runs."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._threads)
+
+    def _add(self, correlation_id: str, cancellation: Cancellation, is_endless: bool) -> None:
+        with self._changed:
+            if correlation_id in self._requests:
+                raise InvalidRequest(
+                    "Another request with this correlation id runs. Take another id."
+                )
+            if is_endless and self._endless >= self._most:
+                raise InvalidRequest(
+                    f"This stream has {self._most} subscriptions, as many as "
+                    "FRAISEQL_EXCHANGE_REQUESTS allows. Cancel one, or use another stream."
+                )
+            self._requests[correlation_id] = cancellation
+            self._endless += is_endless
+            self._threads += 1
+            is_over, is_stopping = self._is_over, self._is_stopping
+        if is_over:
+            cancellation.cancel(stopping=is_stopping)
+
+    def _forget(self, correlation_id: str, cancellation: Cancellation) -> None:
+        """Frees the correlation id for the client's next request."""
+        with self._changed:
+            if self._requests.get(correlation_id) is cancellation:
+                del self._requests[correlation_id]
+
+    def _end(self, correlation_id: str, cancellation: Cancellation, is_endless: bool) -> None:
+        self._forget(correlation_id, cancellation)
+        with self._changed:
+            self._endless -= is_endless
+            self._threads -= 1
+            self._changed.notify_all()
+        if not is_endless:
+            self._slots.release()

@@ -1,0 +1,136 @@
+"""Which scope each kind of flight, action and route takes.
+
+The service's own requirements stand in `flight_service.access`. Further ones come from a setting,
+which names a ticket type or an action; a route has the requirement of its ticket type. They are
+applied to everything that is served at once, so nothing is served without them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from flight_service.access import check_scope
+from flight_service.actions import Action
+from flight_service.authentication import Principal
+from flight_service.errors import Forbidden, ServiceError, SettingError
+from flight_service.flights import Flight, Listed, Listing, Resolver
+from flight_service.http_authentication import authenticated
+from flight_service.sql.commands import SqlCommand
+from flight_service.tickets import Ticket
+from fraiseql_assets.settings import Settings, variable
+
+KIND_OF_ROUTE = {
+    "/assets": "Asset",
+    "/assets/{key:path}": "Asset",
+    "/graphql": "GraphQLQuery",
+    "/search": "Search",
+}
+"""The ticket type whose requirement a route has."""
+KIND_OF_PART = {"GraphQLPart": "GraphQLQuery"}
+"""The ticket type that an endpoint's ticket is made for."""
+
+
+class RequiredScopes:
+    """The scopes that the settings require."""
+
+    def __init__(self, settings: Settings, kinds: Sequence[str]) -> None:
+        """`kinds` are the ticket types and actions that there are.
+
+        Raises:
+            SettingError: the setting names something else.
+        """
+        self._settings = settings
+        self._scopes: Mapping[str, str] = settings.required_scopes
+        unknown = sorted(set(self._scopes) - set(kinds))
+        if unknown:
+            raise SettingError(
+                f"{variable('required_scopes')} names {', '.join(map(repr, unknown))}. It may "
+                f"name: {', '.join(sorted(kinds))}."
+            )
+
+    def check(self, kind: str, principal: Principal) -> None:
+        """Refuses a principal without the scope for a ticket type or action.
+
+        Raises:
+            Forbidden: naming the scope.
+        """
+        scope = self._scopes.get(KIND_OF_PART.get(kind, kind))
+        if scope is not None:
+            check_scope(principal, scope, kind, is_guarded=self._settings.is_guarded)
+
+    def resolver(self, kind: type[Ticket], resolve: Resolver) -> Resolver:
+        """The resolver, behind the check."""
+
+        def checked(ticket: Any, principal: Principal) -> Flight:
+            self.check(kind.__name__, principal)
+            return resolve(ticket, principal)
+
+        return checked
+
+    def listing(self, listing: Listing) -> Listing:
+        """The listing without the flights that a principal may not have."""
+
+        def permitted(principal: Principal) -> list[Listed]:
+            found = listing(principal)
+            kinds = {type(one.ticket).__name__ for one in found}
+            refused = {kind for kind in kinds if self._refuses(kind, principal)}
+            return [one for one in found if type(one.ticket).__name__ not in refused]
+
+        return permitted
+
+    def action(self, action: Action) -> Action:
+        """The action, behind the check."""
+
+        def checked(body: bytes, principal: Principal) -> dict[str, Any]:
+            self.check(action.name, principal)
+            return action.run(body, principal)
+
+        return replace(action, run=checked)
+
+    def route(self, route: BaseRoute) -> BaseRoute:
+        """The route, behind the check. Who cannot be authenticated is answered by the route."""
+        assert isinstance(route, Route), "every route has a path"
+        assert route.path in KIND_OF_ROUTE, f"{route.path} is in KIND_OF_ROUTE"
+        kind = KIND_OF_ROUTE[route.path]
+        if kind not in self._scopes:
+            return route
+        endpoint = _Checked(route.app, partial(self.check, kind), self._settings)
+        return Route(route.path, endpoint, methods=route.methods and list(route.methods))
+
+    def _refuses(self, kind: str, principal: Principal) -> bool:
+        try:
+            self.check(kind, principal)
+        except Forbidden:
+            return True
+        return False
+
+
+class _Checked:
+    """An ASGI application behind a check of the principal."""
+
+    def __init__(self, app: Any, check: Callable[[Principal], None], settings: Settings) -> None:
+        self._app, self._check, self._settings = app, check, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = Request(scope).headers.get("authorization")
+        try:
+            self._check(await authenticated(given, self._settings))
+        except Forbidden as error:
+            content = {"errors": [{"message": str(error)}]}
+            await JSONResponse(content, error.status.http)(scope, receive, send)
+            return
+        except ServiceError:
+            pass
+        await self._app(scope, receive, send)
+
+
+def kinds_of(resolvers: Mapping[type[Ticket], Resolver], actions: Sequence[Action]) -> list[str]:
+    """The ticket types and actions that may be given a scope. Flight SQL has one of its own."""
+    kinds = [kind.__name__ for kind in resolvers if kind is not SqlCommand]
+    return [kind for kind in kinds if kind not in KIND_OF_PART] + [one.name for one in actions]

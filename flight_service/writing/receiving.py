@@ -1,0 +1,98 @@
+"""Receives a stream of batches into a sink, and says what is stored if it fails."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+from pyarrow import flight
+
+from flight_service.cancellation import Cancellation
+from flight_service.errors import (
+    CANCELLED,
+    UNAVAILABLE,
+    InvalidRequest,
+    Refused,
+    ServiceError,
+    Status,
+    client_message,
+)
+from flight_service.writing.sink import BATCH_BYTES, Receipt, Sink
+from fraiseql_assets.stream.connection import LogError
+
+
+class WritingFailed(ServiceError):
+    """A stream was not written as a whole. The message says which batch failed, and what is
+    stored."""
+
+    def __init__(self, message: str, status: Status) -> None:
+        super().__init__(message)
+        # The status is that of the cause.
+        self.status = status  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The call that writes."""
+
+    cancellation: Cancellation
+    has_gone: Callable[[], bool]
+    """Whether its client has disconnected, or the service stops."""
+    count: Callable[[int, int], None]
+    """Counts rows and bytes that were received."""
+
+
+def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.RecordBatch]:
+    """The batches of a DoPut.
+
+    Raises:
+        InvalidRequest: what the client sends is no Arrow stream.
+    """
+    while True:
+        try:
+            with sink.waiting():
+                chunk = reader.read_chunk()
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"It cannot be read: {' '.join(str(error).split())}") from error
+        if chunk.data is not None:
+            yield chunk.data
+
+
+def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Receipt:
+    """Writes batches until there are no more. Returns the sum of what is stored.
+
+    Raises:
+        ServiceError: they could not all be written; the message says which one, and what was.
+    """
+    number: int | None = 0
+    try:
+        for batch in batches:
+            if batch.nbytes > BATCH_BYTES:
+                raise InvalidRequest(
+                    f"It has {batch.nbytes:,} bytes, and a batch may have {BATCH_BYTES:,}. Send "
+                    "smaller ones."
+                )
+            sink.write(batch)
+            stream.count(batch.num_rows, batch.nbytes)
+            number += 1
+        number = None
+        # A client that disconnects ends its stream like one that has sent everything.
+        if stream.has_gone():
+            raise WritingFailed("The client disconnected.", CANCELLED)
+        total = sink.finish(stream.has_gone)
+    except (ServiceError, LogError) as error:
+        raise _explained(error, number, sink.abandon()) from error
+    except BaseException:
+        sink.abandon()
+        raise
+    return msgspec.structs.replace(total, complete=True, batch=None, warnings=())
+
+
+def _explained(error: ServiceError | LogError, number: int | None, stored: str) -> WritingFailed:
+    if isinstance(error, LogError):
+        return WritingFailed(f"{client_message(error)} {stored}", UNAVAILABLE)
+    is_told = number is not None and isinstance(error, Refused)
+    which = f"Batch {number}: " if is_told else ""
+    return WritingFailed(f"{which}{error} {stored}", error.status)

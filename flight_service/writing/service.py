@@ -1,0 +1,104 @@
+"""What a client may write to, and DoPut."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from flight_service.access import WRITE, check_scope
+from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
+from flight_service.errors import Forbidden, InvalidRequest, Unimplemented, UnknownName
+from flight_service.tickets import Ticket, TicketReader, shown
+from flight_service.writing.answers import Answers
+from flight_service.writing.receiving import Stream, chunks, receive
+from flight_service.writing.sink import Sink, Stored
+from fraiseql_assets.settings import Settings
+
+EVENTS = "events"
+"""The name of the log among what can be written."""
+
+Open = Callable[[str, Principal, Stored, Cancellation], Sink]
+"""Opens a sink for a name and a principal. The cancellation ends what it waits for."""
+
+
+class Upload(Ticket, frozen=True):
+    """The rows of a stream, to be written to `events` or to a table of PostgreSQL."""
+
+    table: str
+
+
+class Writing:
+    """Writes what the settings allow."""
+
+    def __init__(self, settings: Settings, open_events: Open, open_table: Open | None) -> None:
+        """`open_table` opens tables of PostgreSQL; None where there is no database."""
+        self._writable = frozenset(settings.writable)
+        self._is_guarded = settings.is_guarded
+        self._open_events, self._open_table = open_events, open_table
+        self._reader = TicketReader([Upload], _named)
+
+    def ticket(self, descriptor: flight.FlightDescriptor) -> Upload:
+        """What a descriptor wants to write to.
+
+        Raises:
+            InvalidRequest: it is neither a name nor an `Upload` ticket.
+        """
+        ticket = self._reader.read_descriptor(descriptor)
+        assert isinstance(ticket, Upload)
+        return ticket
+
+    def open(
+        self, table: str, principal: Principal, on_stored: Stored, cancellation: Cancellation
+    ) -> Sink:
+        """A sink for a table or `events`.
+
+        Raises:
+            Unimplemented: writing is switched off.
+            Forbidden: the principal lacks the scope, or the settings do not allow the table.
+            UnknownName: there is no such table.
+        """
+        if not self._writable:
+            raise Unimplemented(
+                "Writing is switched off. FRAISEQL_WRITABLE lists what can be written, such as "
+                '["events"]'
+            )
+        check_scope(principal, WRITE, "Writing", is_guarded=self._is_guarded)
+        if table not in self._writable:
+            raise Forbidden(
+                f"{shown(table)} cannot be written: FRAISEQL_WRITABLE does not list it."
+            )
+        if table == EVENTS:
+            return self._open_events(table, principal, on_stored, cancellation)
+        if self._open_table is None:
+            raise UnknownName(f"There is no table {shown(table)}: this service has no database.")
+        return self._open_table(table, principal, on_stored, cancellation)
+
+    def put(
+        self,
+        table: str,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.FlightMetadataWriter,
+        principal: Principal,
+        stream: Stream,
+    ) -> None:
+        """Writes the rows of a DoPut, and answers with receipts as JSON: one for each batch of
+        events, and one for all.
+
+        Raises:
+            ServiceError: it could not be written; the message says which batch, and what was.
+        """
+
+        def send(answer: bytes) -> None:
+            writer.write(pa.py_buffer(answer))
+
+        with Answers(send) as answers:
+            sink = self.open(table, principal, answers.put, stream.cancellation)
+            answers.put(receive(sink, chunks(reader, sink), stream))
+
+
+def _named(name: str, variables: Mapping[str, Any]) -> Upload:
+    if variables:
+        raise InvalidRequest(f"{shown(name)} is written to without variables.")
+    return Upload(table=name)

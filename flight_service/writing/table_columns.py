@@ -1,0 +1,168 @@
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute makes its functions at import, out of a type checker's sight)
+"""A client's columns as those of a table, with its tenant."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flight_service.errors import Forbidden, InvalidRequest
+from flight_service.graphql.postgres.sql import quoted
+from flight_service.tickets import shown
+from flight_service.writing.table_catalogue import Table, Target
+
+TENANT = ("tenant_id", "org_id")
+"""The columns that say whose a row is. A table's first of them counts."""
+WIDE = pa.decimal128(20, 0)
+"""Holds every unsigned integer of 64 bits, for which PostgreSQL has no type."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """Makes rows of a table of the batches of a principal."""
+
+    table: Table
+    tenant: str | None
+    """The tenant whose rows alone it may write; None of one who may write all."""
+
+    def check(self) -> None:
+        """Refuses a table in which the rows of tenants cannot be told apart.
+
+        Raises:
+            Forbidden: the principal has a tenant, and the table neither a column for it nor row
+                security.
+        """
+        if self.tenant is not None and self._tenant is None and not self.table.is_guarded:
+            raise Forbidden(
+                f"{self.table.name} has neither a column {TENANT[0]} nor row security, so it is "
+                "not known whose its rows are. Send a token with the scope 'all_tenants'."
+            )
+
+    def targets(self, schema: pa.Schema) -> list[Target]:
+        """The columns of the table that rows of this schema are written to.
+
+        Raises:
+            InvalidRequest: the table has no such column, or it is there twice.
+        """
+        for name in schema.names:
+            if schema.names.count(name) > 1:
+                raise InvalidRequest(f"The column {name} is there twice.")
+            found = self.table.columns.get(name)
+            if found is None:
+                raise InvalidRequest(
+                    f"{self.table.name} has no column {shown(name)}. It has: "
+                    f"{', '.join(self.table.columns)}."
+                )
+            if found.is_generated:
+                raise InvalidRequest(
+                    f"{self.table.name} makes its column {name} itself. Leave it out."
+                )
+        names = list(schema.names)
+        if self.tenant is not None and self._tenant is not None and self._tenant not in names:
+            names.append(self._tenant)
+        return [self.table.columns[name] for name in names]
+
+    def fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows as `targets` has them, under the names `c0`, `c1` and so on. Casts lose nothing.
+
+        Raises:
+            InvalidRequest: a column does not fit; the message names it.
+            Forbidden: a row is of another tenant.
+        """
+        targets = self.targets(batch.schema)
+        try:
+            # Offsets and indices come from the client unchecked.
+            batch.validate(full=True)
+        except pa.ArrowException as error:
+            raise InvalidRequest(f"The batch is damaged: {_one_line(error)}") from error
+        columns = [_fitted(batch.column(n), targets[n]) for n in range(batch.num_columns)]
+        if self.tenant is not None and self._tenant is not None:
+            number = [target.name for target in targets].index(self._tenant)
+            given = columns[number] if number < len(columns) else None
+            columns[number:] = [
+                self._own(given, targets[number], batch.num_rows),
+                *columns[number + 1 :],
+            ]
+        return pa.RecordBatch.from_arrays(columns, [f"c{n}" for n in range(len(columns))])
+
+    def insertion(self, schema: pa.Schema, staged: str) -> str:
+        """The statement that writes the rows of a staging table."""
+        targets = self.targets(schema)
+        names = ", ".join(quoted(target.name) for target in targets)
+        values = ", ".join(f"c{n}::{target.sql_type}" for n, target in enumerate(targets))
+        return f"INSERT INTO {self.table.sql} ({names}) SELECT {values} FROM {staged}"
+
+    @property
+    def _tenant(self) -> str | None:
+        return next((name for name in TENANT if name in self.table.columns), None)
+
+    def _own(self, given: pa.Array | None, target: Target, rows: int) -> pa.Array:
+        """The tenant's column: the principal's in every row."""
+        own = pa.repeat(pa.scalar(self.tenant, pa.utf8()), rows)
+        if given is not None:
+            others = pc.fill_null(pc.not_equal(given.cast(pa.utf8()), own), False)
+            row = pc.index(others, True).as_py()
+            if row >= 0:
+                raise Forbidden(
+                    f"Row {row} is of another tenant than the token. Leave the column "
+                    f"{target.name} out, or send a token with the scope 'all_tenants'."
+                )
+        try:
+            return own if target.arrow is None else own.cast(target.arrow)
+        except pa.ArrowException as error:
+            raise Forbidden(
+                f"The token's tenant does not fit the column {target.name}, which is "
+                f"{target.sql_type}."
+            ) from error
+
+
+def _fitted(column: pa.Array, target: Target) -> pa.Array:
+    """A column as it is staged for its target."""
+    try:
+        plain = _plain(column)
+        wanted = target.arrow or _staged(plain.type)
+        if plain.type == wanted:
+            return plain
+        cast = plain.cast(wanted)
+        # Arrow rounds these without an error.
+        if pa.types.is_decimal(wanted) and pa.types.is_floating(plain.type):
+            _check_unrounded(cast, plain, target)
+        return cast
+    except pa.ArrowException as error:
+        text = " Send JSON text." if target.type in ("json", "jsonb") else ""
+        raise InvalidRequest(
+            f"The column {target.name} is {column.type} and does not fit {target.sql_type}: "
+            f"{_one_line(error)}.{text}"
+        ) from error
+
+
+def _check_unrounded(cast: pa.Array, given: pa.Array, target: Target) -> None:
+    row = pc.index(pc.fill_null(pc.equal(cast.cast(given.type), given), True), False).as_py()
+    if row >= 0:
+        raise InvalidRequest(
+            f"The column {target.name} is {given.type} and does not fit {target.sql_type} with "
+            f"{cast.type.scale} decimals: the value of row {row} would be rounded."
+        )
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    if isinstance(column.type, pa.UuidType):
+        return pa.array([value and str(value) for value in column.to_pylist()], pa.utf8())
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+
+
+def _staged(given: pa.DataType) -> pa.DataType:
+    """The type in which PostgreSQL's driver takes values of a type."""
+    types = pa.types
+    if types.is_large_string(given) or types.is_string_view(given):
+        return pa.utf8()
+    if types.is_large_binary(given) or types.is_binary_view(given):
+        return pa.binary()
+    return WIDE if types.is_uint64(given) else given
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).removesuffix(".")

@@ -1,0 +1,372 @@
+"""DoExchange on flights that are made up: several requests on one stream, and their ends."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+
+from flight_service.addresses import Address
+from flight_service.assets import named
+from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest
+from flight_service.exchange.envelope import MAX_BYTES
+from flight_service.exchange.replies import WITHIN_BYTES
+from flight_service.exchange.service import Exchange
+from flight_service.flights import Flight
+from flight_service.graphql.service import GraphQL
+from flight_service.graphql.transport.flight import GraphQLQuery
+from flight_service.limits import StreamLimits
+from flight_service.registry import Registry, writing
+from flight_service.server import FlightServer
+from flight_service.sql.protocol import Flight_pb2 as base
+from flight_service.tail import Tail
+from fraiseql_assets.settings import Settings
+
+NUMBERS = pa.schema([("n", pa.int64())])
+TEXTS = pa.schema([("text", pa.utf8())])
+
+
+def numbers(*values: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"n": values}, NUMBERS)
+
+
+class Flights:
+    """Queries that behave as their texts say, and subscriptions that go on until cancelled."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.running = 0
+        self.most = 0
+        self.cancelled: list[str] = []
+        self._lock = threading.Lock()
+
+    def query(self, ticket: GraphQLQuery, principal: Principal) -> Flight:
+        match ticket.query.strip("{}").split():
+            case ["numbers", count]:
+                return self._flight(NUMBERS, lambda _: iter([numbers(*range(int(count)))]))
+            case ["texts", count]:
+                batch = pa.RecordBatch.from_pydict({"text": ["é" * 1000] * int(count)}, TEXTS)
+                return self._flight(TEXTS, lambda _: iter([batch]))
+            case ["none"]:
+                return self._flight(NUMBERS, lambda _: iter([]))
+            case ["wait", name]:
+                return self._flight(NUMBERS, lambda one: self._wait(name, one))
+            case ["fail"]:
+                return self._flight(NUMBERS, self._fail)
+            case ["bug"]:
+                raise KeyError("a secret of the code")
+        raise InvalidRequest("There is no such field. Take another.")
+
+    def tail(self, ticket: Tail, principal: Principal) -> Flight:
+        name = ticket.entity_type if isinstance(ticket.entity_type, str) else "all"
+        return self._flight(NUMBERS, lambda one: self._wait(name, one))
+
+    def _flight(
+        self, schema: pa.Schema, stream: Callable[[Cancellation], Iterator[pa.RecordBatch]]
+    ) -> Flight:
+        return Flight(schema, stream)
+
+    def _fail(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        yield numbers(1)
+        raise InvalidRequest("It broke. Try again.")
+
+    def _wait(self, name: str, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        woken = threading.Event()
+        cancellation.then(woken.set)
+        try:
+            yield numbers(0)
+            while not woken.wait(0.005) and not self.may_go_on.is_set():
+                pass
+            if cancellation.over:
+                self.cancelled.append(name)
+                raise RuntimeError("the database says that its query was cancelled")
+            yield numbers(1)
+        finally:
+            with self._lock:
+                self.running -= 1
+
+
+@pytest.fixture
+def flights() -> Flights:
+    return Flights()
+
+
+@pytest.fixture
+def server(flights: Flights) -> Iterator[FlightServer]:
+    settings = Settings()
+    limits = StreamLimits(settings)
+    exchange = Exchange(
+        {GraphQLQuery: flights.query, Tail: flights.tail},
+        named,
+        writing(settings, GraphQL(settings)),
+        limits,
+        2,
+    )
+    registry = Registry({Tail: flights.tail}, named, (), exchange=exchange, limits=limits)
+    running = FlightServer(Address("grpc", "127.0.0.1", 0, "X"), settings, registry)
+    yield running
+    flights.may_go_on.set()
+    running.stop(10)
+
+
+class Client:
+    """One stream."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = flight.connect(url)
+        descriptor = flight.FlightDescriptor.for_path("exchange")
+        self.writer, self.reader = self.connection.do_exchange(descriptor)
+        self.longest = 0
+        """The size of the longest envelope so far."""
+
+    def send(self, message: bytes) -> None:
+        self.writer.write_metadata(message)
+
+    def ask(self, correlation_id: str, **types: Any) -> None:
+        body = {"correlation_id": correlation_id, "request_type": types}
+        self.send(json.dumps({"Request": body}).encode())
+
+    def query(self, correlation_id: str, text: str) -> None:
+        self.ask(correlation_id, Query={"query": f"{{{text}}}", "variables": None})
+
+    def answer(self) -> tuple[dict[str, Any], pa.RecordBatch | None]:
+        """The next answer, and the batch beside it."""
+        chunk = self.reader.read_chunk()
+        self.longest = max(self.longest, chunk.app_metadata.size)
+        return json.loads(chunk.app_metadata.to_pybytes()), chunk.data
+
+    def result(self) -> tuple[str, Any]:
+        """The next answer: its correlation id, and what it says."""
+        answer, batch = self.answer()
+        if "Complete" in answer:
+            return answer["Complete"]["correlation_id"], "complete"
+        response = answer["Response"]
+        if batch is not None:
+            return response["correlation_id"], batch.to_pydict()
+        if "Err" in response["result"]:
+            return response["correlation_id"], response["result"]["Err"]
+        data = bytes(response["result"]["Ok"])
+        if response.get("content_type"):
+            return response["correlation_id"], pa.ipc.open_stream(data).read_all()
+        return response["correlation_id"], data.decode()
+
+    def close(self) -> None:
+        self.reader.cancel()
+        with contextlib.suppress(pa.ArrowException):
+            self.writer.close()
+        self.connection.close()
+
+
+@contextmanager
+def opened(server: FlightServer) -> Iterator[Client]:
+    client = Client(str(server.address))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def client(server: FlightServer) -> Iterator[Client]:
+    with opened(server) as one:
+        yield one
+
+
+def test_a_query_is_answered_with_batches_and_its_end(client: Client) -> None:
+    client.query("u1", "numbers 3")
+    assert client.result() == ("u1", {"n": [0, 1, 2]})
+    assert client.result() == ("u1", "complete")
+
+
+def test_a_result_of_another_schema_travels_within_the_envelope(client: Client) -> None:
+    client.query("u1", "numbers 1")
+    assert [client.result(), client.result()] == [("u1", {"n": [0]}), ("u1", "complete")]
+    client.query("u2", "texts 200")
+    tables = []
+    while (found := client.result()) != ("u2", "complete"):
+        tables.append(found[1])
+    # FraiseQL's own clients take no larger ones.
+    assert client.longest <= MAX_BYTES
+    assert pa.concat_tables(tables).num_rows == 200
+    assert {table.schema for table in tables} == {TEXTS}
+    # 200 rows of 2,000 bytes do not fit into one envelope.
+    assert len(tables) > 200 * 2000 / WITHIN_BYTES
+    client.query("u3", "numbers 1")
+    assert client.result() == ("u3", {"n": [0]})
+
+
+def test_an_empty_result_has_its_schema(client: Client) -> None:
+    client.query("u1", "none")
+    assert client.result() == ("u1", {"n": []})
+    assert client.result() == ("u1", "complete")
+
+
+def test_requests_are_answered_while_others_run(client: Client, flights: Flights) -> None:
+    client.query("slow", "wait a")
+    assert client.result() == ("slow", {"n": [0]})
+    client.query("fast", "numbers 2")
+    assert [client.result(), client.result()] == [("fast", {"n": [0, 1]}), ("fast", "complete")]
+    flights.may_go_on.set()
+    assert [client.result(), client.result()] == [("slow", {"n": [1]}), ("slow", "complete")]
+
+
+def test_as_many_run_at_once_as_may_and_the_others_wait(client: Client, flights: Flights) -> None:
+    for number in range(6):
+        client.query(f"u{number}", f"wait {number}")
+    found = [client.result() for _ in range(2)]
+    assert sorted(found) == [("u0", {"n": [0]}), ("u1", {"n": [0]})]
+    flights.may_go_on.set()
+    ends = [client.result() for _ in range(6 * 3 - 2)]
+    assert sorted(one for one, said in ends if said == "complete") == [f"u{n}" for n in range(6)]
+    assert flights.most == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nothing", "There is no such field. Take another."),
+        ("bug", "The service failed on this call. Its log says why, under error"),
+    ],
+)
+def test_an_error_is_an_answer(client: Client, text: str, said: str) -> None:
+    client.query("u1", text)
+    correlation_id, error = client.result()
+    assert (correlation_id, error[: len(said)]) == ("u1", said)
+    client.query("u2", "numbers 1")
+    assert client.result() == ("u2", {"n": [0]})
+
+
+def test_an_error_in_the_middle_of_a_result_is_an_answer(client: Client) -> None:
+    client.query("u1", "fail")
+    assert client.result() == ("u1", {"n": [1]})
+    assert client.result() == ("u1", "It broke. Try again.")
+
+
+def test_a_bad_envelope_is_answered_and_the_stream_goes_on(client: Client) -> None:
+    client.send(b"nonsense")
+    client.send(b'{"Request":{"correlation_id":"u7","request_type":{"Query":{}}}}')
+    client.send(b'{"Request":{"correlation_id":"u8"}}'.ljust(MAX_BYTES + 1))
+    client.ask("u9", Subscribe={"colour": "red"})
+    client.query("u10", "numbers 1")
+    found = [client.result() for _ in range(5)]
+    assert [one for one, _ in found] == ["", "u7", "u8", "u9", "u10"]
+    assert "cannot be read" in found[0][1]
+    assert "missing required field" in found[1][1]
+    assert "at most 262,144 bytes" in found[2][1]
+    assert "unknown field" in found[3][1]
+
+
+def test_a_message_without_an_envelope_is_answered(client: Client) -> None:
+    client.writer.begin(NUMBERS)
+    client.writer.write_batch(numbers(1))
+    assert "envelope" in client.result()[1]
+
+
+def test_a_client_that_has_sent_all_gets_all(client: Client) -> None:
+    client.query("u1", "numbers 1")
+    client.query("u2", "numbers 2")
+    client.writer.done_writing()
+    found = [client.result() for _ in range(4)]
+    assert sorted(one for one, said in found if said == "complete") == ["u1", "u2"]
+    with pytest.raises(StopIteration):
+        client.reader.read_chunk()
+
+
+def test_a_client_says_that_it_sends_no_more(client: Client, flights: Flights) -> None:
+    client.ask("s1", Subscribe={"entity_type": "Order"})
+    client.send(b'{"Complete":{"correlation_id":"s1"}}')
+    assert client.result() == ("s1", "Subscribed to Order")
+    assert client.result() == ("s1", {"n": [0]})
+    flights.may_go_on.set()
+    assert client.result() == ("s1", {"n": [1]})
+
+
+def test_a_request_is_cancelled_by_another(client: Client, flights: Flights) -> None:
+    client.ask("s1", Subscribe={"entity_type": "Order"})
+    assert [client.result(), client.result()] == [
+        ("s1", "Subscribed to Order"), ("s1", {"n": [0]}),
+    ]  # fmt: skip
+    client.ask("u1", Cancel={"correlation_id": "s1"})
+    found = [client.result(), client.result()]
+    assert sorted(found) == [("s1", "The request was cancelled."), ("u1", "Cancelled")]
+    assert flights.cancelled == ["Order"]
+    client.ask("u2", Cancel={"correlation_id": "s1"})
+    assert client.result() == ("u2", "No request 's1' runs.")
+
+
+def test_a_client_that_goes_away_ends_all_its_requests(
+    server: FlightServer, flights: Flights
+) -> None:
+    with opened(server) as client:
+        client.query("u1", "wait a")
+        client.ask("s1", Subscribe={"entity_type": "b"})
+        for _ in range(3):
+            client.result()
+    ended = threading.Event()
+    for _ in range(1000):
+        if sorted(flights.cancelled) == ["a", "b"]:
+            break
+        ended.wait(0.01)
+    assert sorted(flights.cancelled) == ["a", "b"]
+
+
+def test_subscriptions_have_a_limit_and_are_told(client: Client) -> None:
+    for number in range(3):
+        client.ask(f"s{number}", Subscribe={"entity_type": "Order"})
+    found = [client.result() for _ in range(5)]
+    assert [one for one, said in found if "FRAISEQL_EXCHANGE_REQUESTS" in str(said)] == ["s2"]
+    client.query("u1", "numbers 1")
+    assert client.result() == ("u1", {"n": [0]})
+
+
+def test_a_correlation_id_that_is_taken_is_refused(client: Client) -> None:
+    client.query("u1", "wait a")
+    assert client.result() == ("u1", {"n": [0]})
+    client.query("u1", "numbers 1")
+    assert "Take another id" in client.result()[1]
+
+
+def test_an_upload_that_is_switched_off_is_answered(client: Client) -> None:
+    client.ask("u1", Upload={"table": "events", "batch": [1]})
+    assert "FRAISEQL_WRITABLE" in client.result()[1]
+
+
+def test_a_service_that_stops_says_so(client: Client, server: FlightServer) -> None:
+    client.ask("s1", Subscribe={})
+    assert client.result() == ("s1", "Subscribed to every entity type")
+    assert client.result() == ("s1", {"n": [0]})
+    server.drain()
+    assert client.result() == ("s1", "The service is stopping. Ask again in a moment.")
+
+
+def raw(server: FlightServer, *messages: base.FlightData) -> list[dict[str, Any]]:
+    """The answers that a client of gRPC gets, which sends what no library of Arrow does."""
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        call = channel.stream_stream(
+            "/arrow.flight.protocol.FlightService/DoExchange",
+            base.FlightData.SerializeToString,
+            base.FlightData.FromString,
+        )
+        answers = call(iter(messages), timeout=10)
+        return [json.loads(one.app_metadata) for one in answers if one.app_metadata]
+
+
+def test_messages_without_content_are_passed_over(server: FlightServer) -> None:
+    body = {"correlation_id": "u1", "request_type": {"Cancel": {"correlation_id": "x"}}}
+    request = base.FlightData(app_metadata=json.dumps({"Request": body}).encode())
+    first = base.FlightData(
+        flight_descriptor=base.FlightDescriptor(type=base.FlightDescriptor.PATH, path=["exchange"])
+    )
+    empty = base.FlightData()
+    assert len(raw(server, first, empty, request, empty, empty, request)) == 2

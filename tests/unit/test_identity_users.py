@@ -1,0 +1,215 @@
+"""Passwords, the users file, and how often a password may be tried."""
+
+import base64
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flight_service.authentication import authenticate
+from flight_service.errors import ServiceError, SettingError, Unauthenticated
+from flight_service.identity.attempts import MOST_FAILURES, Attempts, TooManyAttempts
+from flight_service.identity.basic import credentials_of
+from flight_service.identity.checks import check_identities
+from flight_service.identity.passwords import PasswordError, check_stored, hashed, matches
+from flight_service.identity.users import User, UsersError, UsersFile, read_users, write_users
+from flight_service.identity.waiting import MustWait
+from fraiseql_assets.settings import Settings
+
+PASSWORD = "correct: hörse"
+STORED = hashed(PASSWORD, cost=16)
+ADA = User(STORED, "acme", ("analyst",), ("sql",))
+
+
+def basic(name: str, password: str, *, padded: bool = True) -> str:
+    encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return f"Basic {encoded if padded else encoded.rstrip('=')}"
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes in no time."""
+    monkeypatch.setattr("flight_service.identity.passwords.COST", 16)
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    write_users(path := tmp_path / "users.json", {"ada": ADA})
+    return path
+
+
+def test_a_password_is_stored_as_a_hash_that_only_it_matches() -> None:
+    assert PASSWORD not in STORED
+    assert matches(PASSWORD, STORED)
+    assert not matches(PASSWORD + " ", STORED)
+    assert hashed(PASSWORD, cost=16) != STORED
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "secret",
+        STORED.replace("scrypt", "plain"),
+        STORED.replace("$16$", "$0$"),
+        STORED.replace("$16$", "$15$"),
+        STORED.replace("$16$", f"${2**21}$"),
+        STORED + "=",
+        "$".join([*STORED.split("$")[:5], "YQ=="]),
+    ],
+)
+def test_what_is_no_stored_password_is_refused(stored: str) -> None:
+    with pytest.raises(PasswordError):
+        check_stored(stored)
+
+
+def test_the_file_keeps_users_and_is_for_its_owner_alone(users: Path) -> None:
+    assert read_users(users) == {"ada": ADA}
+    assert stat.S_IMODE(users.stat().st_mode) == 0o600
+    assert os.listdir(users.parent) == [users.name]
+
+
+def test_a_user_logs_in_with_a_password(users: Path) -> None:
+    settings = Settings(users_file=users)
+    for padded in (True, False):
+        principal = authenticate(basic("ada", PASSWORD, padded=padded), settings)
+        assert (principal.subject, principal.tenant) == ("ada", "acme")
+        assert (principal.roles, principal.scopes) == ({"analyst"}, {"sql"})
+
+
+def test_a_password_that_was_right_is_known_for_a_while(users: Path) -> None:
+    settings = Settings(users_file=users)
+    with pytest.raises(MustWait):
+        authenticate(basic("ada", PASSWORD), settings, may_wait=False)
+    authenticate(basic("ada", PASSWORD), settings)
+    assert authenticate(basic("ada", PASSWORD), settings, may_wait=False).subject == "ada"
+    write_users(users, {"ada": User(hashed("another", cost=16))})
+    with pytest.raises(MustWait):
+        authenticate(basic("ada", PASSWORD), settings, may_wait=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (basic("ada", "wrong"), "The user name or the password is wrong"),
+        (basic("bob", PASSWORD), "The user name or the password is wrong"),
+        (basic("", ""), "The user name or the password is wrong"),
+        ("Basic ada", "holds base64 of `user:password`"),
+        ("Basic YWRh", "holds base64 of `user:password`"),
+        ("Basic /w==", "holds base64 of `user:password`"),
+        ("Basic", "Send the header `authorization: Bearer <JWT>` .*, or log in"),
+        (basic("ada", "x" * 1100), "holds base64"),
+        ("Bearer a.b.c", "not a valid JWT"),
+    ],
+)
+def test_others_do_not(users: Path, given: str, said: str) -> None:
+    with pytest.raises(Unauthenticated, match=said):
+        authenticate(given, Settings(users_file=users))
+
+
+def test_who_tries_to_log_in_is_named_to_the_log(users: Path) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        authenticate(basic("ada", "wrong"), Settings(users_file=users))
+    assert getattr(refused.value, "user", None) == "ada"
+
+
+def test_without_the_file_there_are_no_passwords(users: Path) -> None:
+    keys = Settings(jwt_jwks="http://127.0.0.1:1/")
+    with pytest.raises(Unauthenticated, match=r"`authorization: Bearer <JWT>` with every call\."):
+        authenticate(basic("ada", PASSWORD), keys)
+
+
+def test_a_file_that_is_gone_is_unavailable(users: Path) -> None:
+    users.unlink()
+    with pytest.raises(ServiceError, match="Its log says why") as refused:
+        authenticate(basic("ada", PASSWORD), Settings(users_file=users))
+    assert refused.value.status.http == 503
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: None, "cannot be read: No such file"),
+        (lambda path: path.write_text("{"), "is no users file"),
+        (lambda path: path.write_text("[]"), "is no users file: Expected `object`"),
+        (lambda path: path.write_text('{"a": {}}'), "missing required field `password`"),
+        (lambda path: path.write_text('{"a": {"password": "x", "y": 1}}'), "unknown field `y`"),
+        (lambda path: path.write_text('{"a": {"password": "x"}}'), "user 'a': a stored password"),
+    ],
+)
+def test_a_file_that_does_not_fit_stops_the_service(
+    tmp_path: Path, write: Callable[[Path], object], said: str
+) -> None:
+    write(path := tmp_path / "users.json")
+    with pytest.raises(SettingError, match=f"FRAISEQL_USERS_FILE: .*{said}"):
+        check_identities(Settings(users_file=path))
+
+
+def test_a_changed_file_is_read_again(users: Path) -> None:
+    held = UsersFile(users)
+    assert held.find("bob") is None
+    write_users(users, {"bob": User(STORED)})
+    assert held.find("bob") == User(STORED)
+    assert held.find("ada") is None
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsersError, match="cannot be written: No such file"):
+        write_users(tmp_path / "nowhere" / "users.json", {})
+
+
+@pytest.mark.parametrize("text", ["YTpi", "YTpi==", " YTpi "])
+def test_padding_is_as_the_client_likes(text: str) -> None:
+    assert (credentials_of(text).name, credentials_of(text).password) == ("a", "b")
+
+
+def test_a_password_may_have_colons_and_is_not_shown() -> None:
+    found = credentials_of(base64.b64encode(b"a:b:c").decode())
+    assert found.password == "b:c"
+    assert "b:c" not in repr(found)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_user_has_few_attempts_a_minute() -> None:
+    attempts = Attempts(clock := Clock())
+    for _ in range(MOST_FAILURES):
+        attempts.begin("ada")
+        clock.now += 1
+    with pytest.raises(TooManyAttempts, match="Try again in 55 seconds"):
+        attempts.begin("ada")
+    attempts.begin("bob")
+    clock.now = 60
+    attempts.begin("ada")
+
+
+def test_a_success_forgives_failures() -> None:
+    attempts = Attempts(Clock())
+    for _ in range(3 * MOST_FAILURES):
+        attempts.begin("ada")()
+
+
+def test_a_file_names_no_user_with_the_wrong_password_forever(users: Path) -> None:
+    settings = Settings(users_file=users)
+    said: list[str] = []
+    for _ in range(MOST_FAILURES + 1):
+        with pytest.raises(Unauthenticated) as refused:
+            authenticate(basic("ada", "wrong"), settings)
+        said.append(str(refused.value))
+    assert "Try again in" in said[-1]
+    assert "is wrong" in said[-2]
+
+
+def test_the_page_of_users_reads_as_the_file(users: Path) -> None:
+    held = json.loads(users.read_text())
+    assert list(held) == ["ada"]
+    assert list(held["ada"]) == ["password", "tenant_id", "roles", "scopes"]
