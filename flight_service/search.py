@@ -20,6 +20,7 @@ from flight_service.http_authentication import authenticated
 from flight_service.limits import StreamLimits, TooManyStreams
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
+from fraiseql_assets.operational.search.missing import not_searched
 from fraiseql_assets.operational.search.request import (
     Counts,
     Kinds,
@@ -54,6 +55,7 @@ class Search(Ticket, frozen=True):
     limit: int | None = None
     cursor: str | None = None
     count: Counts | None = None
+    partial: bool | None = None
 
     def request(self) -> SearchRequest:
         """The search of the ticket.
@@ -104,7 +106,10 @@ def _found(
 
 def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:
     """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow with
-    `format=arrow`, or where the client accepts that alone."""
+    `format=arrow`, or where the client accepts that alone.
+
+    JSON says at its beginning if it is partial, so it may be unless `partial=false` is given.
+    """
 
     async def search(request: Request) -> Response:
         try:
@@ -112,6 +117,7 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
             options = write_options(request.headers.get(HEADER))
             given = dict(request.query_params)
             is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
+            given.setdefault("partial", "false" if is_arrow else "true")
             ticket = _ticket(given)
             end = limits.begin(principal)
             try:
@@ -162,15 +168,19 @@ def _ipc(batch: pa.RecordBatch, options: pa.ipc.IpcWriteOptions) -> bytes:
 
 def _json(found: pa.RecordBatch, ticket: Search) -> bytes:
     rows = found.to_pylist()
+    missing = rows[0]["missing"] if rows else None
+    warned = {"warning": not_searched(missing), "missing": missing} if missing else {}
+    for row in rows:
+        del row["missing"]
     if ticket.count:
-        return msgspec.json.encode({"counts": rows})
+        return msgspec.json.encode({**warned, "counts": rows})
     cursor = rows[-1]["cursor"] if rows else None
     for row in rows:
         del row["cursor"]
         for name in ("data", "changes", "variables"):
             row[name] = _inside(row[name])
     hits = [{name: value for name, value in row.items() if value is not None} for row in rows]
-    return msgspec.json.encode({"hits": hits, "cursor": cursor})
+    return msgspec.json.encode({**warned, "hits": hits, "cursor": cursor})
 
 
 def _inside(text: str | None) -> Any:

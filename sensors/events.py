@@ -10,12 +10,12 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.resources import ClickHouse, Elasticsearch, Nats, settings_of
 from fraiseql_assets.runs import (
     FOLLOW_TAG,
     LIVE,
@@ -49,30 +49,30 @@ RECENT = timedelta(minutes=15)
 """The maximum age of a ledger entry that causes a warning about another instance."""
 
 
-@cache
-def plane_of_ticks(asset: Asset) -> "Plane":
+_planes: "dict[tuple[Asset, str, str], Plane]" = {}
+"""The planes of ticks, by asset and addresses."""
+
+
+def plane_of_ticks(asset: Asset, settings: "Settings") -> "Plane":
     """The plane of an asset for ticks. It is kept between ticks, because connecting costs more
     than a query."""
     from fraiseql_assets.datasets import DATASETS
     from fraiseql_assets.setup import open_plane
 
-    return open_plane(asset.plane, _with_short_timeout(), DATASETS[asset.dataset])
-
-
-def _with_short_timeout() -> "Settings":
-    """The settings with a shorter request timeout."""
-    from fraiseql_assets.settings import get_settings
-
-    settings = get_settings()
-    seconds = min(settings.request_timeout_seconds, REQUEST_SECONDS)
-    return settings.model_copy(update={"request_timeout_seconds": seconds})
+    clickhouse, elasticsearch = settings.clickhouse_url, settings.elasticsearch_url
+    key = (asset, clickhouse.get_secret_value(), elasticsearch.get_secret_value())
+    if key not in _planes:
+        seconds = min(settings.request_timeout_seconds, REQUEST_SECONDS)
+        short = settings.model_copy(update={"request_timeout_seconds": seconds})
+        _planes[key] = open_plane(asset.plane, short, DATASETS[asset.dataset])
+    return _planes[key]
 
 
 def events_sensor(
     asset: Asset,
     op: str,
     job: str,
-    plane: Callable[[], "Plane"],
+    plane: "Callable[[Settings], Plane]",
     *,
     first_day: date,
     status: dg.DefaultSensorStatus,
@@ -86,18 +86,22 @@ def events_sensor(
         default_status=status,
         description=f"Asks for a run whenever {asset.key} lacks {asset.dataset} of the log.",
     )
-    def from_the_log(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def from_the_log(
+        context: dg.SensorEvaluationContext,
+        nats: Nats,
+        clickhouse: ClickHouse,
+        elasticsearch: Elasticsearch,
+    ) -> dg.SensorResult | dg.SkipReason:
         from fraiseql_assets.planes import PlaneError, PlaneOff
-        from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.connection import LogError
 
-        settings = get_settings()
+        settings = settings_of(nats, clickhouse, elasticsearch)
         if not settings.has_plane(asset.plane):
             return dg.SkipReason(
                 f"{PlaneOff(asset.plane)} {asset.dataset.capitalize()} wait in the log."
             )
         try:
-            return _tick(context, asset, op, plane(), settings, first_day)
+            return _tick(context, asset, op, plane(settings), settings, first_day)
         except LogError as error:
             return dg.SkipReason(f"The log is out of reach; nothing is lost, it waits. {error}")
         except PlaneError as error:

@@ -9,7 +9,7 @@ from dagster import (
 )
 
 from fraiseql_assets.addresses import without_credentials
-from fraiseql_assets.settings import get_settings
+from fraiseql_assets.resources import FailureWebhook, settings_of
 
 WEBHOOK_SECONDS = 10.0
 
@@ -23,10 +23,11 @@ def failure_sensor(status: DefaultSensorStatus) -> SensorDefinition:
         description="Writes each failed run to the log and, where FRAISEQL_FAILURE_WEBHOOK is set, "
         "posts it there as JSON.",
     )
-    def failed_runs(context: RunFailureSensorContext) -> None:
-        message = message_of(context)
+    def failed_runs(context: RunFailureSensorContext, failure_webhook: FailureWebhook) -> None:
+        settings = settings_of(failure_webhook)
+        message = message_of(context, settings.dagster_url)
         context.log.error(message["text"])
-        webhook = get_settings().failure_webhook
+        webhook = settings.failure_webhook
         if webhook:
             requests.post(
                 webhook.get_secret_value(), json=message, timeout=WEBHOOK_SECONDS
@@ -35,7 +36,7 @@ def failure_sensor(status: DefaultSensorStatus) -> SensorDefinition:
     return failed_runs
 
 
-def message_of(context: RunFailureSensorContext) -> dict[str, str]:
+def message_of(context: RunFailureSensorContext, dagster_url: str) -> dict[str, str]:
     """The message about a failed run. `text` is readable text, as chat services expect."""
     run = context.dagster_run
     partition = run.tags.get("dagster/partition", "")
@@ -45,7 +46,7 @@ def message_of(context: RunFailureSensorContext) -> dict[str, str]:
         error = steps[0].step_failure_data.error
         cause = error.cause or error
         failure = " ".join(cause.message.split())
-    url = without_credentials(get_settings().dagster_url)
+    url = without_credentials(dagster_url)
     where = f" of {partition}" if partition else ""
     return {
         "text": f"Run {run.run_id[:8]} of {run.job_name}{where} failed: {failure}",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from fraiseql_assets.catalogue import Asset
+from fraiseql_assets.resources import Nats, settings_of
 
 OBSERVE_SECONDS = 300
 
@@ -18,15 +19,16 @@ def stream_sensor(asset: Asset, status: dg.DefaultSensorStatus) -> dg.SensorDefi
         default_status=status,
         description="Records the log's last sequence, its size and the age of its oldest day.",
     )
-    def observed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def observed(
+        context: dg.SensorEvaluationContext, nats: Nats
+    ) -> dg.SensorResult | dg.SkipReason:
         from fraiseql_assets.datasets import DATASETS
-        from fraiseql_assets.settings import get_settings
         from fraiseql_assets.stream.connection import LogError
         from fraiseql_assets.stream.log import Log
 
         try:
             dataset = DATASETS[asset.dataset]
-            with Log(get_settings(), name="fraiseql-assets observer", dataset=dataset) as log:
+            with Log(settings_of(nats), name="fraiseql-assets observer", dataset=dataset) as log:
                 bounds, oldest = log.bounds(), log.position_from(1)
         except LogError as error:
             return dg.SkipReason(str(error))

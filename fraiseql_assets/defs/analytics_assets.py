@@ -12,8 +12,8 @@ from fraiseql_assets.defs.checks import day_of_check, log_checks
 from fraiseql_assets.defs.materialise import EventsConfig, materialise, plane_of
 from fraiseql_assets.defs.metadata import column_schema, metadata_of
 from fraiseql_assets.defs.partitions import DAILY, day_of
-from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
 from fraiseql_assets.defs.specs import spec_of
+from fraiseql_assets.resources import ClickHouse, Elasticsearch, Nats, settings_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.analytics.plane import AnalyticsPlane

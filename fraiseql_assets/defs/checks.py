@@ -10,8 +10,8 @@ import dagster as dg
 from fraiseql_assets.catalogue import Asset
 from fraiseql_assets.defs.materialise import plane_of
 from fraiseql_assets.defs.metadata import listed
-from fraiseql_assets.defs.partitions import DAILY, day_of
-from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
+from fraiseql_assets.defs.partitions import DAILY, day_of, name_partition
+from fraiseql_assets.resources import ClickHouse, Elasticsearch, Nats, settings_of
 
 if TYPE_CHECKING:
     from fraiseql_assets.pipeline.verify import Verdict
@@ -129,6 +129,10 @@ def _gap_sentence(verdict: "Verdict") -> str:
 
 
 def day_of_check(context: dg.AssetCheckExecutionContext) -> date:
-    """The day of the partition, or the current day if checks run without a partition."""
+    """The day of the partition, or the current day if checks run without a partition.
+
+    The results of the check are recorded for that partition.
+    """
     op = context.op_execution_context
+    name_partition(op.run)
     return day_of(op.partition_key) if op.has_partition_key else datetime.now(UTC).date()

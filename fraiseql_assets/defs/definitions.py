@@ -15,10 +15,10 @@ from fraiseql_assets.defs import analytics_assets as analytics
 from fraiseql_assets.defs import operational_assets as operational
 from fraiseql_assets.defs.jobs import ANALYTICS_JOBS, OPERATIONAL_JOBS, REQUEST_JOBS
 from fraiseql_assets.defs.partitions import FIRST_DAY
-from fraiseql_assets.defs.resources import RESOURCES
 from fraiseql_assets.defs.retention import RETENTION_JOBS
 from fraiseql_assets.defs.source_links import with_source_links
 from fraiseql_assets.defs.stream_assets import stream_events, stream_requests
+from fraiseql_assets.resources import RESOURCES
 from fraiseql_assets.settings import get_settings
 from sensors.events import events_sensor, plane_of_ticks
 from sensors.failures import failure_sensor

@@ -16,8 +16,8 @@ from fraiseql_assets.defs.checks import log_checks
 from fraiseql_assets.defs.materialise import EventsConfig, materialise
 from fraiseql_assets.defs.metadata import column_schema, metadata_of
 from fraiseql_assets.defs.partitions import DAILY
-from fraiseql_assets.defs.resources import ClickHouse, Elasticsearch, Nats, settings_of
 from fraiseql_assets.defs.specs import spec_of
+from fraiseql_assets.resources import ClickHouse, Elasticsearch, Nats, settings_of
 
 
 def _documents(asset: Asset, upstream: Asset) -> dg.AssetsDefinition:

@@ -14,7 +14,7 @@ from fraiseql_assets.catalogue import (
     OPERATIONAL_REQUESTS,
     Asset,
 )
-from fraiseql_assets.settings import get_settings
+from fraiseql_assets.resources import ClickHouse, Elasticsearch, RunHistory, settings_of
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 PAGE = 500
@@ -26,12 +26,14 @@ def _retention(asset: Asset) -> dg.OpDefinition:
         description=f"Deletes days of {asset.key} that are past their retention.",
         pool=asset.pool,
     )
-    def enforce(context: dg.OpExecutionContext) -> None:
+    def enforce(
+        context: dg.OpExecutionContext, clickhouse: ClickHouse, elasticsearch: Elasticsearch
+    ) -> None:
         from fraiseql_assets.datasets import DATASETS
         from fraiseql_assets.setup import open_plane
 
-        dataset = DATASETS[asset.dataset]
-        with closing(open_plane(asset.plane, get_settings(), dataset)) as plane:
+        settings, dataset = settings_of(clickhouse, elasticsearch), DATASETS[asset.dataset]
+        with closing(open_plane(asset.plane, settings, dataset)) as plane:
             for line in plane.enforce_retention(datetime.now(UTC).date()):
                 context.log.info(f"{asset.plane} {line}")
 
@@ -46,9 +48,9 @@ def _retention_job(asset: Asset) -> dg.JobDefinition:
 
 
 @dg.op(description="Deletes runs that ended before FRAISEQL_RUN_HISTORY_DAYS.")
-def delete_old_runs(context: dg.OpExecutionContext) -> None:
+def delete_old_runs(context: dg.OpExecutionContext, run_history: RunHistory) -> None:
     """Deletes old runs, except those that materialised a partition last."""
-    before = datetime.now(UTC) - timedelta(days=get_settings().run_history_days)
+    before = datetime.now(UTC) - timedelta(days=run_history.kept_days())
     deleted = delete_runs(context.instance, before)
     context.log.info(f"{deleted} runs deleted that ended before {before:%Y-%m-%d}")
 

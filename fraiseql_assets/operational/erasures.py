@@ -9,6 +9,7 @@ from elasticsearch import Elasticsearch
 
 from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.operational.bodies import document_ids
+from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names, live_days
 
 PAGE = 10_000
@@ -27,7 +28,7 @@ def read_erasures(client: Elasticsearch, names: Names, stream: str) -> list[Eras
 
 
 def write_erasure(client: Elasticsearch, names: Names, erasure: Erasure) -> None:
-    """Records an erasure over an older one of the same events."""
+    """Records an erasure over an older one of the same rows."""
     stream = f"{PREFIX}{erasure.stream}"
     document = {
         "stream": stream,
@@ -35,9 +36,7 @@ def write_erasure(client: Elasticsearch, names: Names, erasure: Erasure) -> None
             "stream": erasure.stream,
             "upto": erasure.upto,
             "at": erasure.at.astimezone(UTC).isoformat(),
-            "event_id": erasure.event_id,
-            "entity_type": erasure.entity_type,
-            "entity_id": erasure.entity_id,
+            **erasure.columns,
         },
     }
     digest = hashlib.sha256(erasure.key.encode()).hexdigest()
@@ -45,15 +44,14 @@ def write_erasure(client: Elasticsearch, names: Names, erasure: Erasure) -> None
 
 
 def erased_days(client: Elasticsearch, names: Names, erasure: Erasure) -> list[date]:
-    """The days that hold events of an erasure."""
+    """The days that hold rows of an erasure."""
     filters: list[dict[str, Any]] = [{"range": {"stream_seq": {"lte": erasure.upto}}}]
-    if erasure.event_id:
-        [document_id] = document_ids(pa.array([erasure.event_id], pa.utf8())).to_pylist()
+    own_id = erasure.event_id or erasure.request_id
+    if own_id:
+        [document_id] = document_ids(pa.array([own_id], pa.utf8())).to_pylist()
         filters.append({"ids": {"values": [document_id]}})
     else:
-        filters += [
-            {"term": {name: getattr(erasure, name)}} for name in ("entity_type", "entity_id")
-        ]
+        filters += [term(name, value) for name, value in erasure.columns.items()]
     days: list[date] = []
     for day in live_days(client, names):
         client.indices.refresh(index=names.day(day))

@@ -11,7 +11,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from fraiseql_assets.datasets import EVENTS, Dataset
+from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
 from fraiseql_assets.pipeline.job import IngestError, Job, Report
 from fraiseql_assets.pipeline.write import Part, read_parts, write_parts
@@ -210,9 +210,8 @@ def _require_nothing_lost(
             if other.name == plane.name
             else f"neither the log nor the {other.name} plane has"
         )
-        erase = " To remove events on purpose, use `fraiseql-assets erase`."
         raise EventsWouldBeLost(
             f"the {plane.name} plane holds {plane.dataset.name} of {day} that {nowhere}: "
-            f"{', '.join(lost)}{more}. The partition stays as it is."
-            f"{erase if plane.dataset is EVENTS else ''}"
+            f"{', '.join(lost)}{more}. The partition stays as it is. "
+            f"To remove {plane.dataset.name} on purpose, use `fraiseql-assets erase`."
         )

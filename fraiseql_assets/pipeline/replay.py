@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraiseql_assets.datasets import Dataset, dataset_of
+from fraiseql_assets.erasures import without_erased
 from fraiseql_assets.pipeline.job import default_batching
 from fraiseql_assets.planes import Block, LedgerEntry, Plane, PlaneOff
 from fraiseql_assets.ranges import SequenceRange
@@ -123,9 +124,14 @@ async def _remove(settings: Settings, dead_letters: list[DeadLetter]) -> None:
 def _write(
     settings: Settings, plane: Plane, dead_letters: list[DeadLetter], rows: list[pa.RecordBatch]
 ) -> dict[int, str]:
-    """Writes rows of one message. Returns the reason for each row that is refused again."""
-    table = pa.Table.from_batches(rows, plane.dataset.schema)
+    """Writes rows of one message that are not erased. Returns the reason for each row that is
+    refused again."""
     stream, sequence = dead_letters[0].stream, dead_letters[0].sequence
+    erasures = plane.erasures(stream)
+    kept = [without_erased(row, erasures) for row in rows]
+    table = pa.Table.from_batches(kept, plane.dataset.schema)
+    if not table.num_rows:
+        return {}
     sequences, day = SequenceRange(sequence, sequence), utc_day(dead_letters[0].time)
     names = "\n".join(each.replay_id for each in dead_letters)
     token = f"{SOURCE}:{hashlib.sha256(names.encode()).hexdigest()}"

@@ -11,6 +11,7 @@ from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
 from fraiseql_assets.cli.status import look
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
+from fraiseql_assets.resources import RESOURCES
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.publish import publish_generated
@@ -49,16 +50,16 @@ def test_status_says_so_instead_of_that_nothing_is_missing(anew: Plane, settings
 def test_the_sensor_says_so_and_asks_for_nothing(
     anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fraiseql_assets.settings.get_settings", lambda: settings)
+    monkeypatch.setattr("fraiseql_assets.resources.get_settings", lambda: settings)
     sensor = events_sensor(
         ASSETS[anew.name],
         "op",
         "job",
-        lambda: anew,
+        lambda _: anew,
         first_day=date(2026, 1, 1),
         status=dg.DefaultSensorStatus.RUNNING,
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        found = sensor(dg.build_sensor_context(instance))
+        found = sensor(dg.build_sensor_context(instance, resources=RESOURCES))
     assert isinstance(found, dg.SkipReason)
     assert SAID in (found.skip_message or "")

@@ -102,8 +102,16 @@ def test_the_command_erases_an_entity(
     assert entity not in held
 
 
-@pytest.mark.parametrize("arguments", [[], ["--event-id", "a", "--entity", "Order", "1"]])
-def test_the_command_wants_an_event_or_an_entity(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--event-id", ""],
+        ["--event-id", "a", "--entity", "Order", "1"],
+        ["--request-id", "r", "--requests-of", "ada"],
+    ],
+)
+def test_the_command_wants_one_thing_to_erase(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["erase", *arguments, "--yes"])
     assert done.exit_code == 2
     assert "--event-id" in done.output

@@ -1,25 +1,32 @@
 """What a real search server does to a day: closed, not started, too small for a request."""
 
+import asyncio
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 from elasticsearch import Elasticsearch
 from event_tables import DAY, MORNING, STREAM, block, entry, event
 from pydantic import SecretStr, ValidationError
 from stacks import own_folder, wait_until
+from starlette.applications import Starlette
 
+from flight_service.limits import StreamLimits
+from flight_service.search import search_route
 from fraiseql_assets.operational.availability import DayUnavailable
 from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search
-from fraiseql_assets.operational.search.request import SearchRequest
+from fraiseql_assets.operational.search.missing import NotAllSearched
+from fraiseql_assets.operational.search.request import Counts, SearchRequest
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from local_stack import servers
@@ -145,18 +152,83 @@ def test_a_red_day_is_never_read_as_if_it_were_empty(
         read(reader)
 
 
-def test_a_search_over_a_red_day_says_that_an_index_has_not_started(
-    plane: OperationalPlane, red: str, settings: Settings
-) -> None:
-    with pytest.raises(PlaneUnavailable, match=r"has not started an index.*explain"):
-        Search(settings).hits(SearchRequest(), tenant=None)
+SEARCHES: dict[str, Callable[[Search, SearchRequest], pa.RecordBatch]] = {
+    "hits": lambda search, request: search.hits(request, tenant=None),
+    "counts": lambda search, request: search.counts(request, Counts.type, tenant=None),
+}
 
 
-def test_counts_over_a_red_day_are_an_error(
+@pytest.mark.parametrize("ask", SEARCHES)
+def test_a_search_over_a_red_day_names_it(
+    plane: OperationalPlane, red: str, settings: Settings, ask: str
+) -> None:
+    with pytest.raises(PlaneUnavailable, match=rf"events of {DAY}\..*explain.*partial"):
+        SEARCHES[ask](Search(settings), SearchRequest())
+
+
+@pytest.mark.parametrize("ask", SEARCHES)
+def test_a_partial_search_answers_from_the_other_days_and_names_the_red_one(
+    plane: OperationalPlane, red: str, settings: Settings, ask: str
+) -> None:
+    found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
+    assert found["missing"].to_pylist() == [[f"events of {DAY}"]] * found.num_rows
+    if ask == "counts":
+        assert sum(found["count"].to_pylist()) == 3
+    else:
+        assert sorted(found["stream_seq"].to_pylist()) == [4, 5, 6]
+
+
+@pytest.mark.parametrize("ask", SEARCHES)
+def test_a_partial_search_that_finds_nothing_is_an_error(
+    plane: OperationalPlane, red: str, settings: Settings, ask: str
+) -> None:
+    request = SearchRequest(query="nowhere", partial=True)
+    with pytest.raises(NotAllSearched, match=f"Nothing is found .* events of {DAY}"):
+        SEARCHES[ask](Search(settings), request)
+
+
+def test_the_pages_of_a_partial_search_follow_each_other(
+    plane: OperationalPlane, server: Elasticsearch, red: str, settings: Settings
+) -> None:
+    search, request = Search(settings), SearchRequest(partial=True, limit=1, oldest_first=True)
+    pages = [page["stream_seq"].to_pylist() for page in search.pages(request, tenant=None)]
+    assert pages == [[4], [5], [6]]
+    cursor = search.hits(request, tenant=None)["cursor"][-1].as_py()
+    server.indices.delete(index=red)
+    whole = search.hits(replace(request, cursor=cursor, partial=False), tenant=None)
+    assert (whole["stream_seq"].to_pylist(), whole["missing"].to_pylist()) == ([5], [None])
+
+
+@pytest.mark.parametrize("ask", SEARCHES)
+def test_a_search_that_may_be_partial_and_is_not_says_nothing(
+    plane: OperationalPlane, settings: Settings, ask: str
+) -> None:
+    found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
+    assert found["missing"].null_count == found.num_rows > 0
+
+
+def test_http_says_first_that_its_answer_is_partial(
     plane: OperationalPlane, red: str, settings: Settings
 ) -> None:
-    with pytest.raises(PlaneUnavailable):
-        Search(settings).counts(SearchRequest(), "type", tenant=None)
+    route = search_route(Search(settings), settings, StreamLimits(settings))
+
+    def get(**parameters: str) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(Starlette(routes=[route]))
+            async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+                return await client.get("/search", params=parameters)
+
+        return asyncio.run(send())
+
+    hits = get()
+    assert hits.text.startswith('{"warning":"Not searched: events of ')
+    assert (hits.json()["missing"], len(hits.json()["hits"])) == ([f"events of {DAY}"], 3)
+    counts = get(count="type").json()
+    assert (counts["missing"], counts["counts"][0]["count"]) == ([f"events of {DAY}"], 3)
+    for refused in ({"partial": "false"}, {"format": "arrow"}, {"q": "nowhere"}):
+        answer = get(**refused)
+        assert answer.status_code == 503
+        assert f"events of {DAY}" in answer.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("state", ["closed", "red"])

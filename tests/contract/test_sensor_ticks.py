@@ -14,6 +14,7 @@ from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
 from fraiseql_assets.cli.status import PlaneStatus, look
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
+from fraiseql_assets.resources import RESOURCES
 from fraiseql_assets.runs import FOLLOW_TAG, PLANE_TAG, PRIORITY_TAG, STREAM_TAG
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -36,12 +37,12 @@ def tick(plane: Plane, log: Log, settings: Settings, monkeypatch: pytest.MonkeyP
     If it gets tags, a run with these tags has worked for longer than a run should.
     """
     hasty = settings.model_copy(update={"run_seconds": 0.0})
-    monkeypatch.setattr("fraiseql_assets.settings.get_settings", lambda: hasty)
+    monkeypatch.setattr("fraiseql_assets.resources.get_settings", lambda: hasty)
     sensor = events_sensor(
         ASSETS[plane.name],
         "op",
         "job",
-        lambda: plane,
+        lambda _: plane,
         first_day=datetime.now(UTC).date() - timedelta(days=2),
         status=dg.DefaultSensorStatus.STOPPED,
     )
@@ -50,7 +51,7 @@ def tick(plane: Plane, log: Log, settings: Settings, monkeypatch: pytest.MonkeyP
         with dg.DagsterInstance.ephemeral() as instance:
             if tags:
                 start_run(instance, tags)
-            found = sensor(dg.build_sensor_context(instance=instance))
+            found = sensor(dg.build_sensor_context(instance=instance, resources=RESOURCES))
         if isinstance(found, dg.SensorResult) and found.run_requests:
             return found.run_requests[0]
         assert isinstance(found, dg.SkipReason)

@@ -50,6 +50,13 @@ query Checks($keys: [AssetKeyInput!]!) {
   }
 }
 """
+EVALUATIONS = """
+query Evaluations($asset: AssetKeyInput!, $check: String!) {
+  assetCheckExecutions(assetKey: $asset, checkName: $check, limit: 100) {
+    status evaluation { partition success }
+  }
+}
+"""
 TICKS = """
 query Ticks {
   sensorsOrError(repositorySelector: {
@@ -99,6 +106,12 @@ TERMINATE = """
 mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }
 """
 ANALYTICS = ("events", "events_hourly", "org_daily", "event_type_stats")
+LOG_CHECKS = [
+    ([plane, "events"], check)
+    for plane in ("analytics", "operational")
+    for check in ("rows_match_log", "no_gaps", "no_duplicates")
+]
+AGGREGATE_CHECKS = [(["analytics", name], "equals_raw_rows") for name in ANALYTICS[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +244,15 @@ def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: lis
     errors = [ask(served, BACKFILL_STATUS, id=backfill) for backfill in ids]
     assert statuses() == ["COMPLETED_SUCCESS"] * 2, errors
     assert rows_of(planes) == before
+    # The checks of a backfill are those of its partitions.
+    for path, check in (*LOG_CHECKS, *AGGREGATE_CHECKS):
+        evaluations = ask(served, EVALUATIONS, asset={"path": path}, check=check)
+        passed = {
+            execution["evaluation"]["partition"]
+            for execution in evaluations["assetCheckExecutions"]
+            if execution["evaluation"] and execution["evaluation"]["success"]
+        }
+        assert passed >= {*days}, (path, check)
 
 
 def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from tokens import signed
 
 from flight_service.errors import sentence_of
+from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA
 
@@ -126,9 +128,9 @@ def test_pages_are_resumed_over_http_and_on_the_command_line(service: Service) -
 def test_hits_are_counted(service: Service) -> None:
     table = over_flight(service, {"count": "type"})
     assert table.schema == COUNT_SCHEMA
-    assert table.to_pylist()[0] == {"kind": "event", "key": "Order.INSERT", "count": 2}
-    counts = over_http(service, {"count": "type"}).json()["counts"]
-    assert counts == table.to_pylist()
+    groups = table.select(["kind", "key", "count"]).to_pylist()
+    assert groups[0] == {"kind": "event", "key": "Order.INSERT", "count": 2}
+    assert over_http(service, {"count": "type"}).json()["counts"] == groups
     assert "Order.INSERT" in on_the_command_line(service, "--count", "type").stdout
 
 
@@ -199,3 +201,31 @@ def test_a_plane_that_is_down_is_said_in_a_sentence(
         answer = httpx.get(f"{service.settings.http_url}/search")
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["errors"][0]["message"]
+
+
+@pytest.fixture
+def lost_day(service: Service) -> Iterator[str]:
+    """A day whose index cannot be started."""
+    day, alias = DAY + timedelta(days=1), f"{service.settings.index_prefix}-events"
+    index = f"{alias}-{day:%Y.%m.%d}-000001"
+    with connect(service.settings, timeout=30) as client:
+        client.indices.create(
+            index=index,
+            settings={"index.routing.allocation.require._name": "nobody"},
+            aliases={alias: {}, f"{alias}-{day:%Y.%m.%d}": {}},
+            wait_for_active_shards=0,
+        )
+        yield f"events of {day}"
+        client.indices.delete(index=index)
+
+
+def test_the_command_line_answers_without_a_lost_day_and_says_so(
+    service: Service, lost_day: str
+) -> None:
+    shown = on_the_command_line(service, "--events", tenant_id="other")
+    assert shown.returncode == 0
+    assert shown.stdout.count("\n") == 1
+    assert shown.stderr.startswith(f"PARTIAL  Not searched: {lost_day}.")
+    refused = on_the_command_line(service, "--events", "--complete", tenant_id="other")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert lost_day in refused.stderr

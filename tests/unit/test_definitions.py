@@ -21,11 +21,14 @@ from fraiseql_assets.catalogue import (
     ANALYTICS_EVENTS,
     ASSETS,
     OPERATIONAL_EVENTS,
+    STREAM_EVENTS,
+    STREAM_REQUESTS,
     Asset,
 )
+from fraiseql_assets.datasets import DATASETS
 from fraiseql_assets.defs.metadata import column_schema
-from fraiseql_assets.defs.resources import RESOURCES, ClickHouse, Nats, settings_of
 from fraiseql_assets.defs.source_links import with_source_links
+from fraiseql_assets.resources import RESOURCES, ClickHouse, Nats, RunHistory, settings_of
 from fraiseql_assets.runs import WORKER_TAG, EventsConfig
 from fraiseql_assets.settings import get_settings
 
@@ -138,6 +141,49 @@ def test_an_asset_names_the_servers_that_it_uses(asset: Asset) -> None:
     definition = defs.resolve_asset_graph().get(dg.AssetKey(asset.path)).assets_def
     assert definition.required_resource_keys >= {"nats", "clickhouse", "elasticsearch"}
     assert {*RESOURCES} <= {*(defs.resources or {})}
+
+
+SERVERS = {"nats", "clickhouse", "elasticsearch"}
+USED_BY_SENSORS = {
+    "analytics_events_from_the_log": SERVERS,
+    "operational_events_from_the_log": SERVERS,
+    "operational_requests_from_the_log": SERVERS,
+    "stream_events_observed": {"nats"},
+    "stream_requests_observed": {"nats"},
+    "failed_runs": {"failure_webhook"},
+}
+
+
+@pytest.mark.parametrize("sensor", USED_BY_SENSORS)
+def test_a_sensor_names_what_it_uses(sensor: str) -> None:
+    found = defs.resolve_sensor_def(sensor).required_resource_keys
+    assert found == USED_BY_SENSORS[sensor]
+
+
+@pytest.mark.parametrize("pool", ["analytics", "operational", "operational_requests"])
+def test_the_nightly_retention_of_a_plane_names_its_servers(pool: str) -> None:
+    job = defs.resolve_job_def(f"{pool}_retention_job")
+    [op] = job.graph.node_defs
+    assert isinstance(op, dg.OpDefinition)
+    assert op.required_resource_keys == {"clickhouse", "elasticsearch"}
+
+
+def test_the_nightly_retention_of_runs_shows_the_days_that_it_keeps() -> None:
+    [op] = defs.resolve_job_def("run_history").graph.node_defs
+    assert isinstance(op, dg.OpDefinition)
+    assert op.required_resource_keys == {"run_history"}
+    assert RunHistory(days=3).kept_days() == 3
+    assert RunHistory().kept_days() == get_settings().run_history_days
+
+
+@pytest.mark.parametrize("asset", [STREAM_EVENTS, STREAM_REQUESTS], ids=lambda asset: asset.key)
+def test_a_log_shows_its_columns(asset: Asset) -> None:
+    columns = spec(asset.key).metadata["dagster/column_schema"].columns
+    schema = DATASETS[asset.dataset].schema
+    assert [(each.name, each.type, each.constraints.nullable) for each in columns] == [
+        (field.name, str(field.type), field.nullable) for field in schema
+    ]
+    assert all(column.description for column in columns)
 
 
 def test_a_resource_has_the_settings_address_unless_it_is_configured() -> None:

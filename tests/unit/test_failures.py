@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
-from pydantic import SecretStr
 
+from fraiseql_assets import resources
+from fraiseql_assets.resources import FailureWebhook
 from fraiseql_assets.settings import Settings
-from sensors import failures
 from sensors.failures import failure_sensor
 
 
@@ -66,9 +66,9 @@ def serving(status: int = 200) -> Iterator[Webhook]:
 
 def report(monkeypatch: pytest.MonkeyPatch, webhook: Webhook | None) -> str:
     """Lets the sensor report a failed run. Returns the run's id."""
-    url = webhook and SecretStr(f"http://127.0.0.1:{webhook.server_port}/hook")
-    settings = Settings(failure_webhook=url, dagster_url="http://dagster:3000")
-    monkeypatch.setattr(failures, "get_settings", lambda: settings)
+    url = webhook and f"http://127.0.0.1:{webhook.server_port}/hook"
+    settings = Settings(dagster_url="http://dagster:3000")
+    monkeypatch.setattr(resources, "get_settings", lambda: settings)
     with dg.DagsterInstance.ephemeral() as instance:
         run = nightly.execute_in_process(
             instance=instance, raise_on_error=False, tags={"dagster/partition": "2026-03-02"}
@@ -76,7 +76,8 @@ def report(monkeypatch: pytest.MonkeyPatch, webhook: Webhook | None) -> str:
         context = dg.build_run_status_sensor_context(
             "failed_runs", run.get_run_failure_event(), instance, run.dagster_run
         ).for_run_failure()
-        failure_sensor(dg.DefaultSensorStatus.STOPPED)(context)
+        sensor = failure_sensor(dg.DefaultSensorStatus.STOPPED)
+        sensor(context, failure_webhook=FailureWebhook(url=url))
     return run.run_id
 
 

@@ -19,6 +19,7 @@ from fraiseql_assets.catalogue import (
 from fraiseql_assets.datasets import REQUESTS
 from fraiseql_assets.defs.materialise import plane_of
 from fraiseql_assets.planes import Plane, PlaneOff
+from fraiseql_assets.resources import RESOURCES
 from fraiseql_assets.settings import Settings, get_settings
 from fraiseql_assets.setup import PLANES, open_planes, other_plane
 from local_stack.elasticsearch.engines import ELASTICSEARCH
@@ -79,7 +80,7 @@ def test_a_run_of_it_fails_at_once_and_is_not_tried_again(off: str) -> None:
 
 
 def test_its_sensor_skips_with_the_reason(off: str) -> None:
-    def nobody_asks() -> Plane:
+    def nobody_asks(_: Settings) -> Plane:
         raise AssertionError("the plane is off")
 
     sensor = events_sensor(
@@ -91,7 +92,7 @@ def test_its_sensor_skips_with_the_reason(off: str) -> None:
         status=dg.DefaultSensorStatus.RUNNING,
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        skipped = sensor(dg.build_sensor_context(instance=instance))
+        skipped = sensor(dg.build_sensor_context(instance=instance, resources=RESOURCES))
     assert isinstance(skipped, dg.SkipReason)
     assert f"{off} plane is switched off" in str(skipped.skip_message)
 

@@ -5,18 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.text import Text
 
-from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.timeline import counted, line_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LIMIT = 50
-MARK, END_MARK = "<em>", "</em>"
-KIND_STYLES = {"event": "cyan", "request": "magenta"}
-DETAIL = 160
-"""How many characters of the changes or variables a line shows."""
 
 
 class Format(StrEnum):
@@ -25,13 +21,6 @@ class Format(StrEnum):
     timeline = "timeline"
     json = "json"
     arrow = "arrow"
-
-
-class _Change(msgspec.Struct):
-    """The value of a field before and after an event."""
-
-    old: Any
-    new: Any
 
 
 class Count(StrEnum):
@@ -82,6 +71,12 @@ def search(
         Count | None,
         typer.Option(help="Count the hits by error, type or hour instead of listing them."),
     ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete", help="Fail if a day cannot be searched, instead of leaving it out."
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Hits per page.")] = LIMIT,
     cursor: Annotated[
         str | None, typer.Option(help="Cursor from the previous page of the same search.")
@@ -90,6 +85,7 @@ def search(
 ) -> None:
     """Search events and requests in the operational plane."""
     from fraiseql_assets.cli.flight_client import FlightProblem, stream
+    from fraiseql_assets.operational.search.missing import not_searched
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
@@ -110,14 +106,23 @@ def search(
         "limit": limit,
         "cursor": cursor,
         "count": count,
+        "partial": not complete,
     }
     settings = read_settings()
     with said_plainly(FlightProblem):
-        schema, batches = stream(settings, ticket)
-        if format_ is Format.arrow:
-            _write_arrow(schema, batches)
-            return
-        rows = [row for batch in batches for row in batch.to_pylist()]
+        schema, received = stream(settings, ticket)
+        batches = list(received)
+    missing = next((m for each in batches for m in each["missing"].to_pylist() if m), None)
+    if format_ is Format.arrow:
+        _write_arrow(schema, batches)
+    else:
+        _print_rows([row for batch in batches for row in batch.to_pylist()], format_, count)
+    if missing:
+        # Last, so that it is what a person sees first.
+        err.print(f"[bold red]PARTIAL[/bold red]  {not_searched(missing)}", soft_wrap=True)
+
+
+def _print_rows(rows: list[dict[str, Any]], format_: Format, count: Count | None) -> None:
     if format_ is Format.json:
         for row in rows:
             typer.echo(msgspec.json.encode(row).decode())
@@ -126,14 +131,14 @@ def search(
         err.print("Nothing is found.")
         return
     for row in rows:
-        out.print(_counted(row) if count else _line(row), soft_wrap=True)
+        out.print(counted(row) if count else line_of(row), soft_wrap=True)
     if not count and rows[-1]["cursor"]:
         err.print(
             f"There may be more: repeat it with --cursor {rows[-1]['cursor']}", soft_wrap=True
         )
 
 
-def _write_arrow(schema: "pa.Schema", batches: "Any") -> None:
+def _write_arrow(schema: "pa.Schema", batches: "list[pa.RecordBatch]") -> None:
     import sys
 
     import pyarrow as pa
@@ -145,91 +150,3 @@ def _write_arrow(schema: "pa.Schema", batches: "Any") -> None:
     with pa.ipc.new_stream(sys.stdout.buffer, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-
-
-def _counted(row: dict[str, Any]) -> Text:
-    return Text.assemble(
-        f"{row['count']:>10,}  ",
-        (f"{row['kind']:<8}", KIND_STYLES[row["kind"]]),
-        _printable(row["key"]),
-    )
-
-
-def _line(row: dict[str, Any]) -> Text:
-    """A hit as a line of the timeline, followed by its variables, errors and highlights."""
-    line = Text.assemble(
-        (f"{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}"[:-3], "dim"),
-        "  ",
-        (f"{row['kind']:<8}", KIND_STYLES[row["kind"]]),
-    )
-    line.append_text(_request(row) if row["kind"] == "request" else _event(row))
-    if row["user_id"]:
-        line.append(f"  by {_printable(row['user_id'])}", "dim")
-    if row["tenant_id"]:
-        line.append(f"  tenant {_printable(row['tenant_id'])}", "dim")
-    line.append(f"  {_printable(row['id'])}", "dim")
-    if row["variables"] not in (None, "{}", "null"):
-        line.append(f"\n    variables {_short(row['variables'])}", "dim")
-    for message in row["error_messages"] or ():
-        line.append(f"\n    ✗ {_printable(message)}", "red")
-    for fragment in row["highlights"] or ():
-        line.append("\n    … ")
-        line.append_text(_highlighted(_printable(fragment)))
-    return line
-
-
-def _event(row: dict[str, Any]) -> Text:
-    text = Text.assemble(
-        (_printable(f"{row['entity_type']} {row['event_type']}"), "bold"),
-        f" {_printable(row['entity_id'])}",
-    )
-    if row["changes"]:
-        text.append(f"  {_short(_changed(row['changes']))}", "yellow")
-    return text
-
-
-def _changed(changes: str) -> str:
-    """The changes, as `status new → paid`; changes of another shape are returned unchanged."""
-    try:
-        fields = msgspec.json.decode(changes, type=dict[str, _Change])
-    except (msgspec.DecodeError, RecursionError):
-        return changes
-    return ", ".join(
-        f"{name} {_value(change.old)} → {_value(change.new)}" for name, change in fields.items()
-    )
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _short(text: str) -> str:
-    text = _printable(text)
-    return text if len(text) <= DETAIL else f"{text[:DETAIL]}…"
-
-
-def _request(row: dict[str, Any]) -> Text:
-    style = "bold red" if row["status"] == "error" else "bold"
-    name = row["operation_name"] or row["operation_type"]
-    text = Text.assemble((_printable(f"{name} {row['status']}"), style), f" {row['transport']}")
-    if row["error_codes"]:
-        text.append(f" {_printable(' '.join(row['error_codes']))}", "red")
-    if row["duration_ms"] is not None:
-        text.append(f" {row['duration_ms']:.1f} ms")
-    return text
-
-
-def _highlighted(fragment: str) -> Text:
-    text = Text()
-    for number, part in enumerate(fragment.split(MARK)):
-        marked, found, rest = part.partition(END_MARK)
-        if number and found:
-            text.append(marked, "bold yellow")
-            text.append(rest)
-        else:
-            text.append(part)
-    return text
-
-
-def _printable(text: str) -> str:
-    return printable(text, mark=" ")

@@ -37,5 +37,5 @@ def read_cursor(request: SearchRequest) -> tuple[str, list[Any]]:
 
 
 def _digest(request: SearchRequest) -> str:
-    same = replace(request, cursor=None, limit=1)
+    same = replace(request, cursor=None, limit=1, partial=False)
     return hashlib.sha256(repr(same).encode()).hexdigest()[:16]

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 import pyarrow as pa
-from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError
 
 from fraiseql_assets.datasets import EVENTS, REQUESTS
 from fraiseql_assets.operational.client import connect, one_line, translated
@@ -15,6 +15,8 @@ from fraiseql_assets.operational.engine import close_point, is_opensearch, open_
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
+from fraiseql_assets.operational.search.missing import NotAllSearched, not_searched, not_started
+from fraiseql_assets.operational.search.query import like_request, place_of, query_of, sort_of
 from fraiseql_assets.operational.search.request import (
     Counts,
     Kinds,
@@ -24,21 +26,13 @@ from fraiseql_assets.operational.search.request import (
 from fraiseql_assets.operational.search.results import AGGREGATIONS, count_batch, hit_batch
 from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
-from fraiseql_assets.planes import PlaneOff
+from fraiseql_assets.planes import PlaneOff, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
 KEEP_ALIVE = "5m"
 MARK, END_MARK = "<em>", "</em>"
 _ANALYSED = 100_000
 """Characters of a text that are searched for what to highlight."""
-
-_ORDER = (
-    ("timestamp", "date"),
-    ("stream_seq", "long"),
-    ("stream_row", "long"),
-    ("request_id", "keyword"),
-)
-"""What hits are sorted by. A position of the log has one event, and one request."""
 
 
 class Search:
@@ -70,28 +64,52 @@ class Search:
         """One page of hits, in `HIT_SCHEMA`.
 
         With `tenant`, the principal's own, no row of another tenant is found, whatever the request
-        asks for.
+        asks for. A partial search names the days that could not be searched in every row.
+
+        Raises:
+            NotAllSearched: the search is partial, and nothing is in the days that were searched.
         """
         query = self._query(request, tenant)
-        point, after = read_cursor(request) if request.cursor else (None, None)
+        point, after = read_cursor(request) if request.cursor else ("", None)
+        missing: list[str] = []
         with translated(self._settings):
             if not self._has_any(request):
                 return hit_batch([], None)
             try:
-                found = self._page(request, query, point or self._open(request), after)
-            except NotFoundError:
-                # The point in time has expired. No two hits are equal in the order, so the page
-                # continues after the same hit in a new one.
-                found = self._page(request, query, self._open(request), after)
-            except BadRequestError as error:
-                raise _refused(error) from error
-        hits = found["hits"]["hits"]
+                found = self._whole_page(request, query, point, after)
+            except ApiError as error:
+                missing = self._missing(request, error)
+                body = self._page(request, query, after)
+                found = self._client.search(**self._over(request), **body).body
+                missing = self._require_named(request, missing, found)
+        hits, point = found["hits"]["hits"], found.get("pit_id", "")
         more = len(hits) == request.limit
-        cursor = write_cursor(request, found["pit_id"], _place(request, hits[-1])) if more else None
-        if not more:
+        cursor = write_cursor(request, point, place_of(request, hits[-1])) if more else None
+        if not more and point:
             with translated(self._settings):
-                close_point(self._client, found["pit_id"])
-        return hit_batch(hits, cursor)
+                close_point(self._client, point)
+        if missing and not hits and not request.cursor:
+            raise NotAllSearched(missing)
+        return hit_batch(hits, cursor, missing)
+
+    def _whole_page(
+        self, request: SearchRequest, query: dict[str, Any], point: str, after: list[Any] | None
+    ) -> dict[str, Any]:
+        """A page of all days, at a point in time; an error if a day cannot be searched."""
+        body = self._page(request, query, after)
+
+        def search(point: str) -> dict[str, Any]:
+            pit = {"id": point, "keep_alive": KEEP_ALIVE}
+            return self._client.search(pit=pit, allow_partial_search_results=False, **body).body
+
+        try:
+            return search(point or self._open(request))
+        except NotFoundError:
+            # The point in time has expired. No two hits are equal in the order, so the page
+            # continues after the same hit in a new one.
+            return search(self._open(request))
+        except BadRequestError as error:
+            raise _refused(error) from error
 
     def pages(self, request: SearchRequest, *, tenant: str | None) -> Iterator[pa.RecordBatch]:
         """All pages of a search, each of up to `limit` hits."""
@@ -105,34 +123,88 @@ class Search:
             request = replace(request, cursor=cursor)
 
     def counts(self, request: SearchRequest, by: Counts, *, tenant: str | None) -> pa.RecordBatch:
-        """The hits counted by error code, by type or by hour, in `COUNT_SCHEMA`."""
-        query = self._query(request, tenant)
+        """The hits counted by error code, by type or by hour, in `COUNT_SCHEMA`.
+
+        A partial search names the days that could not be searched in every row.
+
+        Raises:
+            NotAllSearched: the search is partial, and nothing is in the days that were searched.
+        """
+        body = {"size": 0, "query": self._query(request, tenant), "aggs": AGGREGATIONS[by]}
+        over, missing = self._over(request), list[str]()
         with translated(self._settings):
             if not self._has_any(request):
                 return count_batch({})
             try:
-                found = self._client.search(
-                    index=self._index(request),
-                    ignore_unavailable=True,
-                    size=0,
-                    query=query,
-                    aggs=AGGREGATIONS[by],
-                    # An index that has not started is an error, not a smaller count.
-                    allow_partial_search_results=False,
-                    filter_path="aggregations",
-                )
+                # An index that has not started is an error, not a smaller count.
+                whole = {**over, "allow_partial_search_results": False}
+                found = self._client.search(**whole, **body).body
             except BadRequestError as error:
                 raise _refused(error) from error
-        return count_batch(found.get("aggregations") or {})
+            except ApiError as error:
+                missing = self._missing(request, error)
+                found = self._client.search(**over, **body).body
+                missing = self._require_named(request, missing, found)
+        batch = count_batch(found.get("aggregations") or {}, missing)
+        if missing and not batch.num_rows:
+            raise NotAllSearched(missing)
+        return batch
 
-    def _index(self, request: SearchRequest) -> str:
-        events, requests = self._events.all_days, self._requests.all_days
+    def _over(self, request: SearchRequest) -> dict[str, Any]:
+        """Where a search looks that may leave out days."""
+        return {
+            "index": self._index(request),
+            "ignore_unavailable": True,
+            "allow_partial_search_results": True,
+        }
+
+    def _missing(self, request: SearchRequest, error: ApiError) -> list[str]:
+        """The days that cannot be searched now and that a partial search may leave out.
+
+        Raises:
+            PlaneUnavailable: there are such days, and the search is not partial.
+            ApiError: they are not the cause of the error.
+        """
+        if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise error
+        missing = not_started(self._client, self._names(request))
+        if not missing:
+            raise error
+        if not request.partial:
+            raise PlaneUnavailable(
+                f"{not_searched(missing)} A search with `partial` answers from the other days."
+            ) from error
+        return missing
+
+    def _require_named(
+        self, request: SearchRequest, missing: list[str], found: dict[str, Any]
+    ) -> list[str]:
+        """The days that an answer leaves out.
+
+        Raises:
+            PlaneUnavailable: the answer leaves out more than is known.
+        """
+        failed = found["_shards"]["failed"]
+        if failed > len(missing):
+            missing = not_started(self._client, self._names(request))
+        if failed > len(missing):
+            raise PlaneUnavailable(
+                f"Elasticsearch has searched only a part, and does not say which days it left out "
+                f"({failed} of {found['_shards']['total']} shards). Try again."
+            )
+        return missing
+
+    def _names(self, request: SearchRequest) -> list[Names]:
+        """The datasets that are searched."""
         match request.kinds:
             case Kinds.events:
-                return events
+                return [self._events]
             case Kinds.requests:
-                return requests
-        return f"{events},{requests}"
+                return [self._requests]
+        return [self._events, self._requests]
+
+    def _index(self, request: SearchRequest) -> str:
+        return ",".join(names.all_days for names in self._names(request))
 
     def _has_any(self, request: SearchRequest) -> bool:
         """Whether there is an index of what is searched.
@@ -151,19 +223,18 @@ class Search:
         return open_point(self._client, self._index(request), KEEP_ALIVE, ignore_unavailable=True)
 
     def _page(
-        self, request: SearchRequest, query: dict[str, Any], point: str, after: list[Any] | None
+        self, request: SearchRequest, query: dict[str, Any], after: list[Any] | None
     ) -> dict[str, Any]:
-        return self._client.search(
-            pit={"id": point, "keep_alive": KEEP_ALIVE},
-            query=query,
-            sort=_sort(request),
-            search_after=after,
-            size=request.limit,
-            source_includes=SOURCE,
-            track_total_hits=False,
-            allow_partial_search_results=False,
-            highlight=self._highlight() if request.query or request.similar else None,
-        ).body
+        """What is asked for on a page."""
+        return {
+            "query": query,
+            "sort": sort_of(request),
+            "search_after": after,
+            "size": request.limit,
+            "source_includes": SOURCE,
+            "track_total_hits": False,
+            "highlight": self._highlight() if request.query or request.similar else None,
+        }
 
     def _highlight(self) -> dict[str, Any]:
         limit = "max_analyzer_offset" if is_opensearch(self._client) else "max_analyzed_offset"
@@ -175,115 +246,35 @@ class Search:
         }
 
     def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
-        """The search as a query of the server. The principal's tenant is a filter beside the query
-        string, so nothing in the string can widen it."""
-        filters = _filters(request)
-        must: list[dict[str, Any]] = []
-        without: list[dict[str, Any]] = []
-        text = checked(request.query).strip()
-        if text:
-            must.append(
-                {
-                    "query_string": {
-                        "query": text,
-                        "default_field": "text",
-                        "default_operator": "AND",
-                        "allow_leading_wildcard": True,
-                        "analyze_wildcard": False,
-                        "time_zone": "UTC",
-                        "max_determinized_states": 1_000,
-                    }
-                }
-            )
-        if request.similar:
-            must.append(self._like(request.similar, tenant))
-            without.append({"term": {"request_id": request.similar}})
-            filters.append({"term": {"status": "error"}})
-        if tenant is not None:
-            filters.append(term("tenant_id", tenant))
-        return {"bool": {"must": must, "filter": filters, "must_not": without}}
+        checked(request.query)
+        like = self._like(request.similar, tenant) if request.similar else None
+        return query_of(request, tenant, like)
 
     def _like(self, request_id: str, tenant: str | None) -> dict[str, Any]:
-        """Requests whose errors and operation are like those of one."""
+        """What finds requests like this one.
+
+        Raises:
+            SearchMistake: there is no such request.
+            PlaneUnavailable: it is not in the days that can be searched.
+        """
         filters = [{"term": {"request_id": request_id}}]
         if tenant is not None:
             filters.append(term("tenant_id", tenant))
         with translated(self._settings):
-            found = self._client.search(
+            answer = self._client.search(
                 index=self._requests.all_days,
                 ignore_unavailable=True,
                 query={"bool": {"filter": filters}},
                 size=1,
                 source_includes=["error_messages", "error_codes", "operation_name"],
-            )["hits"]["hits"]
+                allow_partial_search_results=True,
+            )
+            found = answer["hits"]["hits"]
+            if not found and answer["_shards"]["failed"]:
+                raise NotAllSearched(not_started(self._client, [self._requests]))
         if not found:
             raise SearchMistake(f"There is no request {request_id[:60]}.")
-        source = found[0]["_source"]
-        name = source.get("operation_name")
-        like = [*source.get("error_messages", ()), *source.get("error_codes", ())]
-        return {
-            "more_like_this": {
-                "fields": ["text"],
-                "like": [" ".join([*like, *([name] if name else [])])],
-                "min_term_freq": 1,
-                "min_doc_freq": 1,
-                "minimum_should_match": "50%",
-            }
-        }
-
-
-def _filters(request: SearchRequest) -> list[dict[str, Any]]:
-    filters: list[dict[str, Any]] = []
-    times = {"gte": _text(request.since), "lt": _text(request.until)}
-    times = {edge: at for edge, at in times.items() if at}
-    if times:
-        filters.append({"range": {"timestamp": times}})
-    for name, value in (
-        ("tenant_id", request.tenant),
-        ("entity_type", request.entity_type),
-        ("event_type", request.event_type),
-    ):
-        if value is not None:
-            filters.append(term(name, value))
-    if request.failed:
-        filters.append({"term": {"status": "error"}})
-    if request.entity is not None:
-        filters.append(_any(term("entity_id", request.entity), _mentioned(request.entity)))
-    if request.id is not None:
-        names = ("event_id", "entity_id", "request_id", "user_id", "trace_id")
-        exact = [{"term": {name: request.id}} for name in names]
-        filters.append(_any(*exact, {"match_phrase": {"text": request.id}}))
-    return filters
-
-
-def _mentioned(text: str) -> dict[str, Any]:
-    """Requests whose text contains this one."""
-    return {
-        "bool": {"filter": [{"exists": {"field": "request_id"}}, {"match_phrase": {"text": text}}]}
-    }
-
-
-def _any(*conditions: dict[str, Any]) -> dict[str, Any]:
-    return {"bool": {"should": list(conditions), "minimum_should_match": 1}}
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment and f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def _sort(request: SearchRequest) -> list[Any]:
-    """An order in which no two hits are equal, so that a page can continue in any later point in
-    time."""
-    order = "asc" if request.oldest_first else "desc"
-    by_time = [
-        {name: {"order": order, "missing": "_last", "unmapped_type": kind}} for name, kind in _ORDER
-    ]
-    return [{"_score": "desc"}, *by_time] if request.similar else by_time
-
-
-def _place(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
-    """A hit's sort values, without the one that the server adds for its point in time."""
-    return hit["sort"][: len(_sort(request))]
+        return like_request(found[0]["_source"])
 
 
 def _refused(error: BadRequestError) -> SearchMistake:

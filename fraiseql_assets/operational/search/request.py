@@ -58,6 +58,8 @@ class SearchRequest:
     limit: int = 100
     cursor: str | None = None
     """Where an earlier page of the same search ended."""
+    partial: bool = False
+    """Answer from the other days if a day cannot be searched, and name it."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MOST_HITS:

@@ -1,6 +1,6 @@
 """What the server is asked to count, and its answers as Arrow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +12,11 @@ from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA, 
 GROUPS = 1_000
 
 
-def hit_batch(hits: list[dict[str, Any]], cursor: str | None) -> pa.RecordBatch:
+def hit_batch(
+    hits: list[dict[str, Any]], cursor: str | None, missing: Sequence[str] = ()
+) -> pa.RecordBatch:
     """The hits of a page in `HIT_SCHEMA`, the cursor in the last."""
-    rows = [_row(hit) for hit in hits]
+    rows = [{**_row(hit), "missing": missing or None} for hit in hits]
     if rows:
         rows[-1]["cursor"] = cursor
     arrays: list[pa.Array] = []
@@ -38,9 +40,10 @@ def _row(hit: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def count_batch(aggregations: dict[str, Any]) -> pa.RecordBatch:
+def count_batch(aggregations: dict[str, Any], missing: Sequence[str] = ()) -> pa.RecordBatch:
     """The groups of a search that counts, in `COUNT_SCHEMA`."""
-    return pa.RecordBatch.from_pylist(list(_groups(aggregations)), schema=COUNT_SCHEMA)
+    rows = [{**group, "missing": missing or None} for group in _groups(aggregations)]
+    return pa.RecordBatch.from_pylist(rows, schema=COUNT_SCHEMA)
 
 
 def _groups(found: dict[str, Any]) -> Iterator[dict[str, Any]]:

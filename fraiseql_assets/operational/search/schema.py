@@ -69,19 +69,23 @@ HIT_SCHEMA = pa.schema(
         pa.field("stream_seq", pa.uint64(), nullable=False),
         pa.field("highlights", pa.list_(pa.utf8())),
         pa.field("cursor", pa.utf8()),
+        pa.field("missing", pa.list_(pa.utf8())),
     ]
 )
 """One row for each hit. `cursor` stands in a page's last row when more may follow: a search with it
-goes on there."""
+goes on there. `missing` stands in every row of a partial search: the days that were not searched,
+such as `events of 2026-01-31`."""
 
 COUNT_SCHEMA = pa.schema(
     [
         pa.field("kind", pa.utf8(), nullable=False),
         pa.field("key", pa.utf8(), nullable=False),
         pa.field("count", pa.int64(), nullable=False),
+        pa.field("missing", pa.list_(pa.utf8())),
     ]
 )
-"""One row for each group of a search that counts."""
+"""One row for each group of a search that counts. `missing` as of `HIT_SCHEMA`: the rows of these
+days are not counted."""
 
 STORED_AS = {"data": "data_json", "changes": "changes_json", "variables": "variables_json"}
 SOURCE = [
@@ -90,6 +94,6 @@ SOURCE = [
     *(
         STORED_AS.get(name, name)
         for name in map(str, HIT_SCHEMA.names)
-        if name not in ("kind", "id", "highlights", "cursor")
+        if name not in ("kind", "id", "highlights", "cursor", "missing")
     ),
 ]

@@ -1,4 +1,4 @@
-"""The servers as Dagster's resources: what the assets use, visible in the UI."""
+"""What assets, jobs and sensors use, as Dagster's resources, which the UI shows."""
 
 import os
 from typing import ClassVar
@@ -37,6 +37,23 @@ class Elasticsearch(Server):
     setting = "elasticsearch_url"
 
 
+class FailureWebhook(Server):
+    """Where failed runs are posted as JSON. Setting: `FRAISEQL_FAILURE_WEBHOOK`."""
+
+    setting = "failure_webhook"
+
+
+class RunHistory(dg.ConfigurableResource):
+    """How long Dagster keeps its runs. Setting: `FRAISEQL_RUN_HISTORY_DAYS`."""
+
+    days: int | None = Field(
+        default=None, description="Days. If they are not set here, they are the setting's."
+    )
+
+    def kept_days(self) -> int:
+        return get_settings().run_history_days if self.days is None else self.days
+
+
 def settings_of(*servers: Server) -> Settings:
     """The settings of this process, with the addresses of the servers."""
     found = {server.setting: SecretStr(server.url) for server in servers if server.url}
@@ -49,8 +66,15 @@ def _configured(kind: type[Server]) -> Server:
     return kind(url=dg.EnvVar(name)) if name in os.environ else kind()
 
 
+def _history() -> RunHistory:
+    name = variable("run_history_days")
+    return RunHistory(days=dg.EnvVar.int(name)) if name in os.environ else RunHistory()
+
+
 RESOURCES = {
     "nats": _configured(Nats),
     "clickhouse": _configured(ClickHouse),
     "elasticsearch": _configured(Elasticsearch),
+    "failure_webhook": _configured(FailureWebhook),
+    "run_history": _history(),
 }

@@ -1,0 +1,120 @@
+"""Searches as queries of the search engine."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fraiseql_assets.operational.filters import term
+from fraiseql_assets.operational.search.request import SearchRequest
+from fraiseql_assets.operational.search.syntax import checked
+
+_ORDER = (
+    ("timestamp", "date"),
+    ("stream_seq", "long"),
+    ("stream_row", "long"),
+    ("request_id", "keyword"),
+)
+"""What hits are sorted by. A position of the log has one event, and one request."""
+
+
+def query_of(
+    request: SearchRequest, tenant: str | None, like: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The search as a query of the server. The principal's tenant is a filter beside the query
+    string, so nothing in the string can widen it.
+
+    `like` is the condition that finds requests like `request.similar`.
+    """
+    filters = filters_of(request)
+    must: list[dict[str, Any]] = []
+    without: list[dict[str, Any]] = []
+    text = checked(request.query).strip()
+    if text:
+        must.append(
+            {
+                "query_string": {
+                    "query": text,
+                    "default_field": "text",
+                    "default_operator": "AND",
+                    "allow_leading_wildcard": True,
+                    "analyze_wildcard": False,
+                    "time_zone": "UTC",
+                    "max_determinized_states": 1_000,
+                }
+            }
+        )
+    if like:
+        must.append(like)
+        without.append({"term": {"request_id": request.similar}})
+        filters.append({"term": {"status": "error"}})
+    if tenant is not None:
+        filters.append(term("tenant_id", tenant))
+    return {"bool": {"must": must, "filter": filters, "must_not": without}}
+
+
+def like_request(source: dict[str, Any]) -> dict[str, Any]:
+    """The condition that finds requests whose errors and operation are like those of one."""
+    name = source.get("operation_name")
+    like = [*source.get("error_messages", ()), *source.get("error_codes", ())]
+    return {
+        "more_like_this": {
+            "fields": ["text"],
+            "like": [" ".join([*like, *([name] if name else [])])],
+            "min_term_freq": 1,
+            "min_doc_freq": 1,
+            "minimum_should_match": "50%",
+        }
+    }
+
+
+def filters_of(request: SearchRequest) -> list[dict[str, Any]]:
+    filters: list[dict[str, Any]] = []
+    times = {"gte": _text(request.since), "lt": _text(request.until)}
+    times = {edge: at for edge, at in times.items() if at}
+    if times:
+        filters.append({"range": {"timestamp": times}})
+    for name, value in (
+        ("tenant_id", request.tenant),
+        ("entity_type", request.entity_type),
+        ("event_type", request.event_type),
+    ):
+        if value is not None:
+            filters.append(term(name, value))
+    if request.failed:
+        filters.append({"term": {"status": "error"}})
+    if request.entity is not None:
+        filters.append(_any(term("entity_id", request.entity), _mentioned(request.entity)))
+    if request.id is not None:
+        names = ("event_id", "entity_id", "request_id", "user_id", "trace_id")
+        exact = [{"term": {name: request.id}} for name in names]
+        filters.append(_any(*exact, {"match_phrase": {"text": request.id}}))
+    return filters
+
+
+def _mentioned(text: str) -> dict[str, Any]:
+    """Requests whose text contains this one."""
+    return {
+        "bool": {"filter": [{"exists": {"field": "request_id"}}, {"match_phrase": {"text": text}}]}
+    }
+
+
+def _any(*conditions: dict[str, Any]) -> dict[str, Any]:
+    return {"bool": {"should": list(conditions), "minimum_should_match": 1}}
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment and f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def sort_of(request: SearchRequest) -> list[Any]:
+    """An order in which no two hits are equal, so that a page can continue in any later point in
+    time."""
+    order = "asc" if request.oldest_first else "desc"
+    by_time = [
+        {name: {"order": order, "missing": "_last", "unmapped_type": kind}} for name, kind in _ORDER
+    ]
+    return [{"_score": "desc"}, *by_time] if request.similar else by_time
+
+
+def place_of(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
+    """A hit's sort values, without the one that the server adds for its point in time."""
+    return hit["sort"][: len(sort_of(request))]
