@@ -317,6 +317,38 @@ class Settings(BaseSettings):
         description="The JetStream stream of messages that could not be used.",
     )
 
+    # The bridge from FraiseQL's change log to the log.
+    bridge_table: str = Field(
+        default="core.tb_entity_change_log",
+        description="FraiseQL's change log, the table whose rows `bridge` publishes.",
+    )
+    bridge_name: str = Field(
+        default="change_log",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The name under which `bridge` stores its position; each change log needs its "
+        "own.",
+    )
+    bridge_bucket: str = Field(
+        default="fraiseql_bridge",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The key-value bucket of JetStream that holds the positions of bridges.",
+    )
+    bridge_channel: str = Field(
+        default="fraiseql_events",
+        description="The channel on which PostgreSQL notifies of new rows of the change log.",
+    )
+    bridge_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="How often `bridge` looks for new rows without being notified.",
+    )
+    bridge_rows: int = Field(
+        default=1_000,
+        ge=1,
+        le=10_000,
+        description="How many rows `bridge` publishes between two saved positions, at most.",
+    )
+
     # The log of GraphQL requests.
     request_log: bool = Field(
         default=True,

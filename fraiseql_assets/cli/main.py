@@ -2,6 +2,7 @@
 
 import typer
 
+from fraiseql_assets.cli.commands.bridge import bridge
 from fraiseql_assets.cli.commands.dead_letters import dead_letters
 from fraiseql_assets.cli.commands.dev import dev
 from fraiseql_assets.cli.commands.doctor import doctor
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (dev, setup, publish, status, query, events, search, erase, doctor):
+for command in (dev, setup, publish, status, query, events, search, erase, bridge, doctor):
     app.command()(command)
 
 app.add_typer(dead_letters, name="dead-letters")
