@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-search chaos bench lint lock
+.PHONY: help install demo docs test test-search chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ install: $(INSTALLED) ## Creates .venv with all dependencies, at the locked vers
 
 demo: $(INSTALLED) ## Starts everything on this machine with demo data; Ctrl-C stops it
 	$(BIN)/fraiseql-assets dev --demo
+
+docs: $(INSTALLED) ## Builds the documentation into site/; a dead link is an error
+	$(BIN)/python docs/site.py
 
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -32,12 +35,13 @@ chaos: $(INSTALLED) ## Injects faults into real stacks in a hundred trials, and 
 bench: $(INSTALLED) ## Runs all benchmarks and writes benchmarks/RESULTS.md; needs a quiet machine
 	$(BIN)/python -m benchmarks
 
-lint: $(INSTALLED) ## Checks style, types, the direction of imports and the Dagster definitions
+lint: $(INSTALLED) ## Checks style, types, the direction of imports, the Dagster definitions and the site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate -m fraiseql_assets.defs.definitions
+	$(BIN)/python docs/site.py
 
 lock: ## Pins the newest versions that pyproject.toml allows
 	.ci/lock
