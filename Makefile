@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test test-search chaos bench lint lock
+.PHONY: help install demo docs helm test test-search chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ demo: $(INSTALLED) ## Starts everything on this machine with demo data; Ctrl-C s
 
 docs: $(INSTALLED) ## Builds the documentation into site/; a dead link is an error
 	$(BIN)/python docs/site.py
+
+helm: $(BIN)/helm ## Builds Helm, which checks the chart; needs Go
+
+$(BIN)/helm: | $(INSTALLED)
+	@command -v go >/dev/null || { echo "Go is needed to build Helm: see https://go.dev" >&2; exit 1; }
+	GOBIN=$(CURDIR)/$(BIN) go install helm.sh/helm/v3/cmd/helm@v3.19.5
 
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -31,7 +31,8 @@ NAVIGATION: dict[str, list[str]] = {
     "Clients": ["flight.md", "flight-sql.md", "graphql.md", "search.md"],
     "Reference": ["reference.md", "settings.md", "schema-evolution.md"],
     "Operate": [
-        "operations.md", "monitoring.md", "runbook.md", "tuning.md", "request-log.md",
+        "operations.md", "monitoring.md", "runbook.md", "tuning.md",
+        "kubernetes.md", "request-log.md",
     ],
     "Understand": [
         "architecture.md", "guarantees.md", "planes.md", "performance.md", "run-start.md",
