@@ -32,6 +32,7 @@ NAVIGATION: dict[str, list[str]] = {
     "Reference": ["reference.md", "settings.md", "schema-evolution.md"],
     "Operate": [
         "operations.md", "monitoring.md", "runbook.md", "tuning.md",
+        "scaling.md",
         "kubernetes.md", "request-log.md",
     ],
     "Understand": [

@@ -386,6 +386,19 @@ class Settings(BaseSettings):
         max_length=200,
         description="What the names of indices, aliases and templates in Elasticsearch begin with.",
     )
+    elasticsearch_shards: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Primary shards of each new day's index in Elasticsearch.",
+    )
+    elasticsearch_replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Replicas of each new day's index in Elasticsearch; unset, one where there is "
+        "a second node.",
+    )
     elasticsearch_heap: str = Field(
         default="512m",
         pattern=r"^[1-9][0-9]*[mg]$",
