@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-search chaos bench lint lock
+.PHONY: help install demo docs helm packages test test-search chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,24 @@ install: $(INSTALLED) ## Creates .venv with all dependencies, at the locked vers
 
 demo: $(INSTALLED) ## Starts everything on this machine with demo data; Ctrl-C stops it
 	$(BIN)/fraiseql-assets dev --demo
+
+docs: $(INSTALLED) ## Builds the documentation into site/; a dead link is an error
+	$(BIN)/python docs/site.py
+
+helm: $(BIN)/helm ## Builds Helm, which checks the chart; needs Go
+
+$(BIN)/helm: | $(INSTALLED)
+	@command -v go >/dev/null || { echo "Go is needed to build Helm: see https://go.dev" >&2; exit 1; }
+	GOBIN=$(CURDIR)/$(BIN) go install helm.sh/helm/v3/cmd/helm@v3.19.5
+
+packages: $(INSTALLED) ## Builds the wheel, installs it alone, lists its parts and licences, in dist/
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(PYTHON) -m venv dist/alone
+	dist/alone/bin/pip install --quiet "$$(ls dist/*.whl)[local]"
+	dist/alone/bin/fraiseql-assets init dist/project --schema local_stack/demo/schema.compiled.json
+	$(BIN)/cyclonedx-py environment dist/alone/bin/python --output-file dist/sbom.json
+	$(BIN)/pip-licenses --python dist/alone/bin/python --format markdown --output-file dist/licences.md
 
 test: $(INSTALLED) ## Runs the tests, on real servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -32,12 +50,13 @@ chaos: $(INSTALLED) ## Injects faults into real stacks in a hundred trials, and 
 bench: $(INSTALLED) ## Runs all benchmarks and writes benchmarks/RESULTS.md; needs a quiet machine
 	$(BIN)/python -m benchmarks
 
-lint: $(INSTALLED) ## Checks style, types, the direction of imports and the Dagster definitions
+lint: $(INSTALLED) ## Checks style, types, the direction of imports, the Dagster definitions and the site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate -m fraiseql_assets.defs.definitions
+	$(BIN)/python docs/site.py
 
 lock: ## Pins the newest versions that pyproject.toml allows
 	.ci/lock

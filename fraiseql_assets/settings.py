@@ -395,6 +395,38 @@ class Settings(BaseSettings):
         description="The JetStream stream of messages that could not be used.",
     )
 
+    # The bridge from FraiseQL's change log to the log.
+    bridge_table: str = Field(
+        default="core.tb_entity_change_log",
+        description="FraiseQL's change log, the table whose rows `bridge` publishes.",
+    )
+    bridge_name: str = Field(
+        default="change_log",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The name under which `bridge` stores its position; each change log needs its "
+        "own.",
+    )
+    bridge_bucket: str = Field(
+        default="fraiseql_bridge",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The key-value bucket of JetStream that holds the positions of bridges.",
+    )
+    bridge_channel: str = Field(
+        default="fraiseql_events",
+        description="The channel on which PostgreSQL notifies of new rows of the change log.",
+    )
+    bridge_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="How often `bridge` looks for new rows without being notified.",
+    )
+    bridge_rows: int = Field(
+        default=1_000,
+        ge=1,
+        le=10_000,
+        description="How many rows `bridge` publishes between two saved positions, at most.",
+    )
+
     # The log of GraphQL requests.
     request_log: bool = Field(
         default=True,
@@ -431,6 +463,19 @@ class Settings(BaseSettings):
         # An index's name has 255 bytes at most, and the day and number of one stand behind this.
         max_length=200,
         description="What the names of indices, aliases and templates in Elasticsearch begin with.",
+    )
+    elasticsearch_shards: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Primary shards of each new day's index in Elasticsearch.",
+    )
+    elasticsearch_replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Replicas of each new day's index in Elasticsearch; unset, one where there is "
+        "a second node.",
     )
     elasticsearch_heap: str = Field(
         default="512m",

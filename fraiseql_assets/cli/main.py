@@ -2,11 +2,13 @@
 
 import typer
 
+from fraiseql_assets.cli.commands.bridge import bridge
 from fraiseql_assets.cli.commands.dead_letters import dead_letters
 from fraiseql_assets.cli.commands.dev import dev
 from fraiseql_assets.cli.commands.doctor import doctor
 from fraiseql_assets.cli.commands.erase import erase
 from fraiseql_assets.cli.commands.events import events
+from fraiseql_assets.cli.commands.init import init
 from fraiseql_assets.cli.commands.publish import publish
 from fraiseql_assets.cli.commands.query import query
 from fraiseql_assets.cli.commands.search import search
@@ -23,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (dev, setup, publish, status, query, events, search, erase, doctor):
+for command in (dev, setup, publish, status, query, events, search, erase, init, bridge, doctor):
     app.command()(command)
 
 app.add_typer(dead_letters, name="dead-letters")

@@ -51,6 +51,7 @@ def _ensure(client: Elasticsearch, settings: Settings, dataset: Dataset) -> Iter
     if managed:
         yield f"lifecycle {names.all_days}: keeps {days} days"
     wanted = index_definition(client, dataset)
+    spread(wanted["settings"]["index"], settings)
     fields = wanted["mappings"]["properties"]
     yield _ensure_template(client, names, wanted, managed=managed)
     _widen(client, names, fields)
@@ -90,6 +91,14 @@ def index_definition(client: Elasticsearch, dataset: Dataset) -> dict[str, Any]:
                 # It knows none of the limits that `flattened` has.
                 properties[name] = {"type": "flat_object"}
     return wanted
+
+
+def spread(index: dict[str, Any], settings: Settings) -> None:
+    """Sets the shards and replicas of a template's indices; those that exist keep theirs."""
+    index["number_of_shards"] = settings.elasticsearch_shards
+    if settings.elasticsearch_replicas is not None:
+        del index["auto_expand_replicas"]
+        index["number_of_replicas"] = settings.elasticsearch_replicas
 
 
 def _ensure_template(

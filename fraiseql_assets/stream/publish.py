@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from fraiseql_assets.events.encode import (
     Outgoing,
@@ -27,6 +27,9 @@ WINDOW = 1_000
 WINDOW_BYTES = 8 * 2**20
 """The most messages, and bytes of messages, that await acknowledgement at a time."""
 ACK_SECONDS = 10.0
+LOOK_SECONDS = 2.0
+ELECTION_SECONDS = 60.0
+ELECTION_PAUSE_SECONDS = 0.5
 TRIES = 5
 CDC_SUBJECT = "fraiseql.{tenant_id}.{table}"
 NO_TENANT = "._none_.*"
@@ -102,7 +105,9 @@ async def publish_one(client: Client, message: Outgoing) -> Stored:
         StreamMissing, LogUnavailable, LogError: as for `publish`.
     """
     jetstream = client.jetstream(timeout=ACK_SECONDS)
-    for attempt in range(1, TRIES + 1):
+    attempt, elected_by = 0, time.monotonic() + ELECTION_SECONDS
+    while True:
+        attempt += 1
         try:
             ack = await jetstream.publish(
                 message.subject, message.payload, headers=message.headers or None
@@ -114,17 +119,35 @@ async def publish_one(client: Client, message: Outgoing) -> Stored:
                 f"takes {client.max_payload:,}. Raise max_payload in the NATS configuration."
             ) from error
         except NoStreamResponseError as error:
-            raise StreamMissing(
-                f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and check "
-                "that FRAISEQL_SUBJECTS covers it."
-            ) from error
+            if not await _may_be_captured(client, message.subject):
+                raise StreamMissing(
+                    f"no stream captures {message.subject}. Run `fraiseql-assets setup`, and check "
+                    "that FRAISEQL_SUBJECTS covers it."
+                ) from error
+            # While a cluster elects the stream's leader, nobody responds either.
+            if time.monotonic() > elected_by:
+                raise LogUnavailable(
+                    f"no server of NATS stores messages on {message.subject}: has the stream's "
+                    "cluster a leader?"
+                ) from error
+            await asyncio.sleep(ELECTION_PAUSE_SECONDS)
         except APIError as error:
             raise LogError(f"NATS refuses a message: {error.description}") from error
         except (NatsTimeoutError, NatsError, OSError) as error:
-            if attempt == TRIES:
+            if attempt >= TRIES:
                 raise LogUnavailable(f"NATS stopped acknowledging: {error}") from error
             await asyncio.sleep(0.2 * 2**attempt)
-    raise AssertionError("unreachable")
+
+
+async def _may_be_captured(client: Client, subject: str) -> bool:
+    """Whether a stream captures the subject. True also if the server does not say."""
+    try:
+        await client.jetstream(timeout=LOOK_SECONDS).find_stream_name_by_subject(subject)
+    except NotFoundError:
+        return False
+    except (APIError, NatsError, OSError):
+        return True
+    return True
 
 
 def _duplicates(stored: Iterable[Stored]) -> int:

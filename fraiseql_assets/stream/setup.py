@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import (
     DiscardPolicy,
     RetentionPolicy,
@@ -115,6 +116,9 @@ async def _ensure(client: Client, config: StreamConfig) -> list[str]:
             f"NATS refuses to set up stream {name}: {error.description}. "
             "Check FRAISEQL_STREAM and FRAISEQL_SUBJECTS, and the streams that exist."
         ) from error
+    except NatsTimeoutError as error:
+        # A cluster that has not elected its leader does not answer at all.
+        raise without_jetstream() from error
 
 
 async def _widen(jetstream: JetStreamContext, info: StreamInfo, config: StreamConfig) -> str:

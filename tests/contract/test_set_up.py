@@ -11,6 +11,8 @@ from pydantic import SecretStr
 
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.operational.client import connect as connect_search
+from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.planes import Plane, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
@@ -94,3 +96,21 @@ def test_an_event_in_a_widened_table_counts_once(older: AnalyticsPlane) -> None:
     older.setup()
     again = {**event(1), "stream_seq": 2}
     assert older.write(block([again])).duplicates == 1
+
+
+def test_shards_and_replicas_are_those_of_the_settings(settings: Settings) -> None:
+    spread = settings.model_copy(update={"elasticsearch_shards": 3, "elasticsearch_replicas": 0})
+    with closing(OperationalPlane(spread)) as plane:
+        plane.setup()
+        plane.write(block([event(number) for number in range(1, 21)]))
+        assert plane.count(DAY).rows == 20
+        # Ids decide the shard, so that what is written again is recognised.
+        plane.write(block([event(number) for number in range(1, 21)]))
+        assert plane.count(DAY).rows == 20
+    client = connect_search(spread, timeout=30)
+    try:
+        [index] = client.indices.get_settings(index=f"{spread.index_prefix}-events-2*").values()
+    finally:
+        client.close()
+    found = index["settings"]["index"]
+    assert (found["number_of_shards"], found["number_of_replicas"]) == ("3", "0")

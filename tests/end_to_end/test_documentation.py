@@ -34,7 +34,7 @@ BLOCK = re.compile(
 )
 RUNNABLE = {"sh", "python"}
 SHELL_SECONDS = 120
-OF_THE_DEMO = ("graphql.md",)
+OF_THE_DEMO = ("graphql.md", "migration.md")
 DEMO_SCALE = 0.01
 """As the tests of its queries have it, which share the database."""
 

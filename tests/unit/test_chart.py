@@ -1,0 +1,173 @@
+"""The Helm chart: it passes Helm's own checks, what it renders fits Kubernetes's schemas and asks
+for nothing that it should not have."""
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from fraiseql_assets.project.write import Project, write_project
+from fraiseql_assets.settings import Settings, variable
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "fraiseql-assets"
+SNAPSHOTS = ROOT / "tests" / "data" / "chart"
+KUBERNETES = ("1.30", kubernetes_validate.latest_version())
+EVERYTHING = """\
+schema: {configMap: fraiseql-schema}
+settings: {FRAISEQL_STREAM_REPLICAS: "3", FRAISEQL_LOG_FORMAT: json}
+imagePullSecrets: [{name: registry}]
+podLabels: {team: data}
+podAnnotations: {example.com/owner: data}
+nodeSelector: {disk: ssd}
+tolerations: [{key: data, operator: Exists}]
+flight: {secretName: flight-only, autoscaling: {enabled: true}, service: {annotations: {a: b}}}
+bridge: {enabled: true, replicas: 2}
+networkPolicy: {flightFrom: [{namespaceSelector: {matchLabels: {team: data}}}]}
+"""
+CASES = {"defaults": "", "everything": EVERYTHING}
+
+HELM = shutil.which("helm", path=f"{sysconfig.get_path('scripts')}:/usr/local/bin:/usr/bin")
+pytestmark = pytest.mark.skipif(HELM is None, reason="helm is missing: `make helm` builds it")
+
+
+def helm(*arguments: str, values: str = "") -> str:
+    done = subprocess.run(
+        [str(HELM), *arguments, "--values", "-"],
+        input=values,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rendered(values: str) -> str:
+    return helm("template", "planes", str(CHART), "--kube-version", "1.30.0", values=values)
+
+
+@pytest.fixture(params=CASES, scope="module")
+def case(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def objects(case: str) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all(rendered(CASES[case])) if found]
+
+
+def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [found["spec"]["template"] for found in objects if "template" in found.get("spec", {})]
+
+
+def containers(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [found for pod in pods(objects) for found in pod["spec"]["containers"]]
+
+
+def test_helm_has_nothing_to_say(case: str) -> None:
+    assert "1 chart(s) linted, 0 chart(s) failed" in helm(
+        "lint", "--strict", str(CHART), values=CASES[case]
+    )
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_object_fits_the_schema_of_kubernetes(
+    objects: list[dict[str, Any]], version: str
+) -> None:
+    for found in objects:
+        kubernetes_validate.validate(found, version, strict=True)
+
+
+def test_what_is_rendered_is_the_snapshot(case: str) -> None:
+    path = SNAPSHOTS / f"{case}.yaml"
+    assert path.read_text() == rendered(CASES[case]), (
+        f"{path} differs. If that is meant: helm template planes {CHART} --kube-version 1.30.0, "
+        "with the values of this test."
+    )
+
+
+def test_a_container_has_no_rights_and_writes_nowhere(objects: list[dict[str, Any]]) -> None:
+    for container in containers(objects):
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert "memory" in container["resources"]["limits"]
+    for pod in pods(objects):
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert pod["spec"]["automountServiceAccountToken"] is False
+
+
+def test_secrets_are_named_and_never_held(objects: list[dict[str, Any]]) -> None:
+    assert [found for found in objects if found["kind"] == "Secret"] == []
+    secret = {
+        variable(n) for n, f in Settings.model_fields.items() if "Secret" in f"{f.annotation}"
+    }
+    given = {e["name"] for c in containers(objects) for e in c["env"] if "value" in e}
+    assert given & secret == set()
+    for pod in pods(objects):
+        assert any("secret" in volume for volume in pod["spec"]["volumes"])
+
+
+def test_every_variable_is_a_setting(objects: list[dict[str, Any]]) -> None:
+    known = {variable(name) for name in Settings.model_fields} | {"FRAISEQL_SECRETS_DIR"}
+    given = {e["name"] for c in containers(objects) for e in c["env"]}
+    assert {name for name in given if name.startswith("FRAISEQL_")} <= known
+
+
+def test_a_service_finds_its_pods_and_each_pod_has_a_policy(objects: list[dict[str, Any]]) -> None:
+    labels = [pod["metadata"]["labels"] for pod in pods(objects)]
+
+    def selects(selector: dict[str, str]) -> list[dict[str, str]]:
+        return [found for found in labels if selector.items() <= found.items()]
+
+    for found in objects:
+        if found["kind"] == "Service":
+            assert len(selects(found["spec"]["selector"])) == 1
+    held = [
+        label
+        for found in objects
+        if found["kind"] == "NetworkPolicy"
+        for label in selects(found["spec"]["podSelector"]["matchLabels"])
+    ]
+    assert sorted(label["app.kubernetes.io/component"] for label in held) == sorted(
+        label["app.kubernetes.io/component"] for label in labels
+    )
+
+
+def test_the_service_is_probed_at_its_own_addresses(objects: list[dict[str, Any]]) -> None:
+    [flight] = [found for found in containers(objects) if found["name"] == "flight"]
+    assert flight["livenessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+    assert flight["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
+
+
+def test_the_values_of_a_new_project_fit_the_chart(tmp_path: Path) -> None:
+    write_project(
+        Project(folder=tmp_path, name="shop", schema=None, database_url=None, kubernetes=True)
+    )
+    values = (tmp_path / "values.yaml").read_text()
+    names = {
+        f"{found['metadata']['name']}:4000"
+        for found in yaml.safe_load_all(rendered(values))
+        if found and found["kind"] == "Service"
+    }
+    workspace = yaml.safe_load((tmp_path / "dagster-values.yaml").read_text())
+    [server] = workspace["dagsterWebserver"]["workspace"]["servers"]
+    assert f"{server['host']}:{server['port']}" in names
+    module = yaml.safe_load(values)["code"]["module"]
+    assert server["name"] == module
+
+
+def test_the_values_for_dagster_differ_from_a_projects_in_the_module_alone() -> None:
+    template = ROOT / "fraiseql_assets/project/templates/kubernetes/dagster-values.yaml"
+    text = template.read_text().replace(
+        "<<module>>.definitions", "fraiseql_assets.defs.definitions"
+    )
+    assert (ROOT / "charts" / "dagster-values.yaml").read_text() == text
