@@ -1,5 +1,5 @@
-"""`GET /assets` and `GET /assets/{key}`: the rows of an asset as JSON or as an Arrow stream, or what
-is known of them before they are read.
+"""`GET /assets` and `GET /assets/{key}`: the rows of an asset as JSON or as an Arrow stream, or
+what is known of them before they are read.
 
 A response with rows has an entity tag. A client that sends it back (`If-None-Match`) gets 304
 without content until rows may have changed.
@@ -120,7 +120,8 @@ class _Endpoint:
             if _matches(request.headers.get("if-none-match"), tag):
                 return _Response(304, [], headers)
         if request.method == "HEAD":
-            return _Response(200, [], headers)
+            # Not a list, whose length would be sent: ClickHouse would take it for an empty file.
+            return _Response(200, iter(()), headers)
         batches = _counted(flight.stream(cancellation))
         pieces = (
             ipc_stream(flight.schema, batches, options)

@@ -40,7 +40,7 @@ public class Fraiseql {
             try (var found = statement.executeQuery(select)) {
                 int width = found.getMetaData().getColumnCount();
                 while (found.next()) {
-                    for (int column = 1; column <= width; column++) found.getObject(column);
+                    for (int column = 1; column <= width; column++) found.getString(column);
                     rows++;
                 }
             }
@@ -81,7 +81,7 @@ public class Fraiseql {
         String said = String.valueOf(cause.getMessage());
         int detail = said.indexOf(". Detail: ");
         if (detail >= 0) said = said.substring(0, detail + 1);
-        if (said.contains("UNAUTHENTICATED")) return said + " Set FRAISEQL_FLIGHT_TOKEN.";
+        if (said.contains("UNAUTHENTICATED") || said.contains("authorization: Bearer")) return said + " Set FRAISEQL_FLIGHT_TOKEN.";
         if (said.contains("UNAVAILABLE") || said.contains("Connection refused")) {
             return said + " If no service runs there, set FRAISEQL_FLIGHT_URL.";
         }
