@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs helm packages test test-search chaos bench lint lock
+.PHONY: help install demo docs helm packages test test-search test-clients chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ test: $(INSTALLED) ## Runs the tests, on real servers
 
 test-search: $(INSTALLED) ## Runs the contract of the operational plane and of search on OpenSearch too
 	$(BIN)/pytest tests/contract -k "operational or test_search or test_relevance" --search opensearch
+
+test-clients: $(INSTALLED) ## Runs the clients of all languages against the service; installs their tool chains
+	.ci/clients
+	$(BIN)/pytest tests/clients
 
 chaos: $(INSTALLED) ## Injects faults into real stacks in a hundred trials, and writes docs/guarantees.md
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md

@@ -1,7 +1,8 @@
-"""`GET /assets` and `GET /assets/{key}`: the rows of an asset as JSON or as an Arrow stream.
+"""`GET /assets` and `GET /assets/{key}`: the rows of an asset as JSON or as an Arrow stream, or
+what is known of them before they are read.
 
-A response has an entity tag. A client that sends it back (`If-None-Match`) gets 304 without content
-until rows may have changed.
+A response with rows has an entity tag. A client that sends it back (`If-None-Match`) gets 304
+without content until rows may have changed.
 """
 
 import hmac
@@ -28,6 +29,7 @@ from flight_service.errors import (
     client_message,
     sentence_of,
 )
+from flight_service.flights import Flight
 from flight_service.graphql.arrow.result_types import result_fields
 from flight_service.graphql.arrow.to_json import rows_text
 from flight_service.graphql.transport.response import ARROW, begun, ipc_stream
@@ -44,7 +46,8 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError
 
 JSON = "application/json"
-FORMATS = ("json", "arrow")
+INFO = "info"
+FORMATS = ("json", "arrow", INFO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,12 @@ class _Endpoint:
             return _Response(200, [msgspec.json.encode(self._listed(principal))], _TYPE[JSON])
         parameters = dict(request.query_params)
         options = write_options(request.headers.get(HEADER))
-        is_arrow = _is_arrow(parameters.pop("format", None), request.headers.get("accept"))
+        format = _format(parameters.pop("format", None), request.headers.get("accept"))
+        is_arrow = format == "arrow"
         ticket = _ticket(key, parameters)
         flight = self._assets.resolve(ticket, principal)
+        if format == INFO:
+            return _Response(200, [msgspec.json.encode(_known(flight))], _TYPE[JSON])
         # The version is asked for before the rows, which may be newer but never older.
         version = self._versions.ask(ticket.asset, lambda: version_of(ticket.asset, self._settings))
         headers = {
@@ -120,7 +126,8 @@ class _Endpoint:
             if _matches(request.headers.get("if-none-match"), tag):
                 return _Response(304, [], headers)
         if request.method == "HEAD":
-            return _Response(200, [], headers)
+            # Not a list, whose length would be sent: ClickHouse would take it for an empty file.
+            return _Response(200, iter(()), headers)
         batches = _counted(flight.stream(cancellation))
         pieces = (
             ipc_stream(flight.schema, batches, options)
@@ -201,10 +208,17 @@ def _ticket(key: str, parameters: dict[str, str]) -> Asset:
         raise InvalidRequest(explained(error, Asset).replace("ticket", "request")) from error
 
 
-def _is_arrow(format: str | None, accept: str | None) -> bool:
-    if format not in (None, *FORMATS):
+def _format(asked: str | None, accept: str | None) -> str:
+    if asked not in (None, *FORMATS):
         raise InvalidRequest(f"The parameter format is one of {', '.join(FORMATS)}.")
-    return format == "arrow" or (format is None and ARROW in (accept or ""))
+    return asked or ("arrow" if ARROW in (accept or "") else "json")
+
+
+def _known(flight: Flight) -> dict[str, Any]:
+    """What GetFlightInfo tells of a flight: about all rows, and about each part of them."""
+    extent = flight.extent()
+    parts = [dict(part.about) for part in extent.parts]
+    return {**flight.about, **extent.about, "parts": parts}
 
 
 def _matches(given: str | None, tag: str) -> bool:

@@ -71,6 +71,22 @@ def test_the_assets_are_listed_with_their_columns(service: Service) -> None:
 
 
 @pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
+def test_the_rows_of_an_asset_are_announced_by_partition(service: Service, asset: str) -> None:
+    about = get(service, f"/{asset}?format=info").json()
+    assert (about["asset"], about["rows"]) == (asset, len(DAYS) * ROWS)
+    parts = [(part["partition"], part["rows"]) for part in about["parts"]]
+    assert parts == [(f"{day}", ROWS) for day in DAYS]
+    first = get(service, f"/{asset}?format=info&partition={DAYS[0]}").json()
+    assert first["rows"] == ROWS
+
+
+def test_head_tells_no_length_since_it_is_not_known(service: Service) -> None:
+    answer = requests.head(f"{service.http_url}/assets/analytics/events?format=arrow", timeout=60)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, ARROW)
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
 def test_json_and_arrow_have_the_rows_that_flight_has(service: Service, asset: str) -> None:
     over_flight = service.client.do_get(flight.Ticket(asset.encode())).read_all()
     over_http = table(get(service, f"/{asset}", accept=ARROW))

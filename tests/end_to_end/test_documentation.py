@@ -13,10 +13,10 @@ import re
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from examples import Example, examples
 from flights import serving
 from pydantic import SecretStr
 
@@ -27,34 +27,10 @@ from local_stack.demo.database import load
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITH_A_TEST_OF_ITS_OWN = ("runbook.md",)
-BLOCK = re.compile(
-    r"(?:<!-- (?P<kept_from>not run: [^>]+) -->\s*)?"
-    r"^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
-RUNNABLE = {"sh", "python"}
 SHELL_SECONDS = 120
 OF_THE_DEMO = ("graphql.md", "migration.md")
 DEMO_SCALE = 0.01
 """As the tests of its queries have it, which share the database."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A block of a page that runs."""
-
-    line: int
-    language: str
-    code: str
-
-
-def examples(page: Path) -> list[Example]:
-    text = page.read_text()
-    return [
-        Example(text.count("\n", 0, found.start("code")) + 1, found["language"], found["code"])
-        for found in BLOCK.finditer(text)
-        if found["language"] in RUNNABLE and not found["kept_from"]
-    ]
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

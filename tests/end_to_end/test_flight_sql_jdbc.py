@@ -4,7 +4,6 @@ The driver's jar comes from Maven Central, by its checksum, into the user's cach
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,19 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from flights import Service
+from jdbc_driver import driver_jar
 from sql_service import sql_service
 
 from flight_service.identity.passwords import hashed
 from flight_service.identity.users import User, write_users
 from fraiseql_assets.analytics.schemas import SCHEMAS
-from local_stack.elasticsearch.jars import sha256
-from local_stack.elasticsearch.maven import central
 from tests.tokens import signed
 from tests.unit.flight_server import SECRET, Flights, start_server
 from tests.unit.test_identity_sessions import Calls
 
-COORDINATE = "org.apache.arrow:flight-sql-jdbc-driver:18.3.0"
-DIGEST = "3f418b46c880e263558c5de669bdbede2c5d4375527ced116fb29f795b03704c"
 CLIENT = Path(__file__).with_name("jdbc_client.py")
 LOGINS = Path(__file__).with_name("jdbc_logins.py")
 SECONDS = 150
@@ -37,11 +33,7 @@ SECONDS = 150
 @pytest.fixture(scope="session")
 def driver() -> Path:
     """The driver's jar."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fraiseql-assets"
-    path = central(cache / "jdbc").create_dependency(COORDINATE).artifact.resolve()
-    assert path is not None
-    assert sha256(path) == DIGEST
-    return path
+    return driver_jar()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,45 @@
+"""One service for the clients of all languages: filled planes, the demo's database, and a token."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from pydantic import SecretStr
+
+from fraiseql_assets.stream.publish import publish_generated
+from local_stack.demo import COMPILED_SCHEMA, on_database
+from local_stack.demo.database import load
+from local_stack.ports import distinct_free_ports
+from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
+from tests.end_to_end.flights import names_of_their_own, serving
+from tests.tokens import signed
+
+
+@pytest.fixture(scope="session")
+def served(
+    nats_url: str, clickhouse_url: str, elasticsearch_url: str, database_url: str
+) -> Iterator[Served]:
+    demo = on_database(database_url, "demo")
+    load(demo, DEMO_SCALE)
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+        "database_url": demo,
+    }
+    [page_port] = distinct_free_ports(1)
+    with ExitStack() as opened:
+        settings = opened.enter_context(names_of_their_own(**urls))
+        fill_planes(settings)
+        asyncio.run(publish_generated(settings, count=PUBLISHED, shape="arrow", seed=1))
+        changes = {
+            "schema_path": COMPILED_SCHEMA,
+            "graphql_parallel_rows": 10_000,
+            "cors_origins": [f"http://127.0.0.1:{page_port}"],
+        }
+        secret = SecretStr(SECRET)
+        guarded = opened.enter_context(serving(settings, jwt_secret=secret, **changes))
+        unguarded = opened.enter_context(serving(settings, **changes))
+        token = signed(SECRET, sub="ada", scopes=["sql"])
+        yield Served(guarded, unguarded, token, page_port)

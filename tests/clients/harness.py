@@ -1,0 +1,132 @@
+"""What the tests of the clients share: the service they ask, and how a client is run."""
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.publish import publish_generated
+from tests.end_to_end.flights import Service, events_of, fill, set_up
+
+CLIENTS = Path(__file__).parents[2] / "clients"
+SECRET = "a secret of at least thirty-two characters"
+TODAY = datetime.now(UTC).date()
+DAYS = [TODAY - timedelta(days=back) for back in (6, 4, 3)]
+ROWS = 3_000
+"""Events of a day."""
+PUBLISHED = 500
+"""Events in the log, which are in no plane."""
+ORDERS = 15_000
+"""Orders of the demo's database at this scale."""
+DEMO_SCALE = 0.01
+SECONDS = 120
+SECONDS_TO_BUILD = 900
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service that checks tokens, and one over the same data that does not."""
+
+    guarded: Service
+    unguarded: Service
+    token: str
+    page_port: int
+    """The port of the web pages that may call the service."""
+
+    @property
+    def settings(self) -> Settings:
+        return self.guarded.settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client's user has set."""
+        return {
+            "FRAISEQL_FLIGHT_URL": self.settings.flight_url,
+            "FRAISEQL_HTTP_URL": self.settings.http_url,
+            "FRAISEQL_FLIGHT_TOKEN": self.token,
+        }
+
+    def publish(self, count: int, seed: int) -> None:
+        """Publishes events, each in a message of its own."""
+        asyncio.run(publish_generated(self.settings, count=count, shape="observer", seed=seed))
+
+    def publish_until(self, count: int, client: subprocess.Popen[str], seed: int) -> None:
+        """Publishes so many events again and again, until the client that follows them has ended:
+        it says that it follows a moment before the service sends it anything."""
+        deadline = time.monotonic() + SECONDS
+        while client.poll() is None and time.monotonic() < deadline:
+            self.publish(count, seed)
+            seed += 1
+            time.sleep(0.5)
+
+
+def fill_planes(settings: Settings) -> None:
+    """Writes the same events into both planes."""
+    planes = AnalyticsPlane(settings), OperationalPlane(settings)
+    set_up(settings, *planes)
+    for plane in planes:
+        for number, day in enumerate(DAYS):
+            fill(plane, settings, day, events_of(day, ROWS, first=1 + number * ROWS))
+        plane.close()
+
+
+def run(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    *,
+    cwd: Path | None = None,
+    seconds: float = SECONDS,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a client as its user does, with the service in its environment."""
+    return subprocess.run(
+        [str(word) for word in command],
+        env={**os.environ, **environment},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    """What a client printed; it succeeded."""
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout.strip()
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], environment: Mapping[str, str], *, cwd: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Starts a client that follows the log, and waits until it says so. Yields it, and the lines
+    that it has printed."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        env={**os.environ, **environment},
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    lines = [process.stdout.readline().strip()]
+    reader = threading.Thread(target=lines.extend, args=(process.stdout,), daemon=True)
+    reader.start()
+    try:
+        yield process, lines
+        process.wait(SECONDS)
+        reader.join(SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -1,0 +1,77 @@
+"""The statements for ClickHouse, on its engine, against the service."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients.harness import CLIENTS, DAYS, ROWS, SECONDS, Served, output
+
+FOLDER = CLIENTS / "clickhouse"
+PROGRAM = Path(__file__).with_name("clickhouse_statements.py")
+ALL_ROWS = ROWS * len(DAYS)
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def statements(served: Served, tmp_path: Path) -> Run:
+    """Runs files and statements in one session, with the service's real address."""
+
+    def run(*texts: str, token: str = served.token) -> subprocess.CompletedProcess[str]:
+        given = [(FOLDER / text).read_text() if text.endswith(".sql") else text for text in texts]
+        sql = ";\n".join(given).replace("http://127.0.0.1:8080", served.settings.http_url)
+        return subprocess.run(
+            [sys.executable, PROGRAM, tmp_path, FOLDER / "named_collection.xml"],
+            input=sql.replace("TOKEN", served.token),
+            env={"TZ": "UTC", "FRAISEQL_AUTHORIZATION": f"Bearer {token}"},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    return run
+
+
+def test_an_asset_is_read(statements: Run) -> None:
+    lines = output(statements("read_asset.sql")).splitlines()
+    assert sum(int(line.split("\t")[1]) for line in lines) == ALL_ROWS
+
+
+def test_the_rows_are_compared_with_the_announced_total(statements: Run) -> None:
+    assert output(statements("compare_rows.sql")) == f"{ALL_ROWS}\t{ALL_ROWS}\t0"
+
+
+def test_a_collection_made_by_a_statement_has_the_token(statements: Run) -> None:
+    address = "http://127.0.0.1:8080/assets/analytics/events?format=arrow&columns=event_id"
+    count = f"SELECT count() FROM url(fraiseql_by_statement, url = '{address}')"
+    assert output(statements("named_collection.sql", count)) == f"{ALL_ROWS}"
+
+
+def test_a_view_over_a_query_is_refreshed(statements: Run) -> None:
+    printed = output(
+        statements(
+            "CREATE DATABASE shop ENGINE = Atomic",
+            "USE shop",
+            "graphql_view.sql",
+            "SYSTEM REFRESH VIEW shipped_orders",
+            "SYSTEM WAIT VIEW shipped_orders",
+            "SELECT count() > 0, uniqExact(id) = count() FROM shipped_orders",
+        )
+    )
+    assert printed == "1\t1"
+
+
+def test_search_hits_are_read(statements: Run) -> None:
+    lines = output(statements("search.sql")).splitlines()
+    assert len(lines) == 20
+    assert {line.split("\t")[3] for line in lines} == {"Order"}
+
+
+def test_a_token_that_is_not_valid_is_refused(statements: Run) -> None:
+    refused = statements("read_asset.sql", token="nonsense")
+    assert refused.returncode == 1
+    assert "401" in refused.stderr

@@ -1,0 +1,229 @@
+"""`fraiseql-client`, against the service."""
+
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tests.clients.harness import CLIENTS, DAYS, ORDERS, PUBLISHED, ROWS, Served, output, run
+from tests.examples import examples
+
+PACKAGE = CLIENTS / "python"
+sys.path.insert(0, str(PACKAGE / "src"))
+
+import fraiseql_client as fraiseql  # noqa: E402 [the path comes first]
+
+ALL_ROWS = ROWS * len(DAYS)
+QUERY = "{ orders { id totalPrice status } }"
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[fraiseql.Client]:
+    with fraiseql.connect(served.settings.flight_url, token=served.token) as client:
+        yield client
+
+
+@pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
+def test_an_asset_is_read_from_all_endpoints(client: fraiseql.Client, asset: str) -> None:
+    result = client.read_asset(asset)
+    assert (result.rows, result.endpoints) == (ALL_ROWS, len(DAYS))
+    table = result.to_arrow(parallel=3)
+    assert (table.num_rows, table.schema) == (ALL_ROWS, result.schema)
+
+
+def test_an_aggregate_has_the_announced_rows(client: fraiseql.Client) -> None:
+    result = client.read_asset("analytics/events_hourly")
+    assert result.to_polars().height == result.rows
+
+
+def test_days_and_columns_limit_an_asset(client: fraiseql.Client) -> None:
+    one = client.read_asset("analytics/events", partition=DAYS[0], columns=["event_id"])
+    assert one.to_polars().shape == (ROWS, 1)
+    later = client.read_asset("analytics/events", start=DAYS[1])
+    assert later.to_arrow().num_rows == 2 * ROWS
+
+
+def test_rows_come_in_the_endpoints_order_however_they_are_read(client: fraiseql.Client) -> None:
+    result = client.read_asset("analytics/events", columns=["event_id", "stream_seq"])
+    streamed = pa.Table.from_batches(result.batches())
+    assert streamed.num_rows == ALL_ROWS
+    days = (result.to_arrow(parallel=3)["stream_seq"].to_numpy() - 1) // ROWS
+    assert list(days) == sorted(days)
+    assert result.to_reader().read_all().num_rows == ALL_ROWS
+
+
+def test_a_large_query_is_read_in_parallel(client: fraiseql.Client) -> None:
+    result = client.query(QUERY)
+    assert result.endpoints > 1
+    frame = result.to_polars(parallel=4)
+    assert (frame.height, frame["id"].n_unique()) == (ORDERS, ORDERS)
+
+
+def test_a_query_takes_variables(client: fraiseql.Client) -> None:
+    query = "query ($most: Int) { orders(limit: $most) { id } }"
+    assert client.query(query, {"most": 7}).to_arrow().num_rows == 7
+
+
+def test_a_lazy_frame_reads_only_what_it_needs(client: fraiseql.Client) -> None:
+    lazy = client.read_asset("analytics/events").lazy()
+    busy = lazy.filter(pl.col("entity_type") == "Order").select("entity_id", "seq")
+    orders = client.events("Order").to_polars()
+    assert busy.collect().height == orders.height > 0
+    assert lazy.head(5).collect().height == 5
+    assert lazy.select(pl.len()).collect().item() == ALL_ROWS
+
+
+def test_a_lazy_query_filters_and_projects(client: fraiseql.Client) -> None:
+    lazy = client.query(QUERY).lazy()
+    shipped = lazy.filter(pl.col("status") == "SHIPPED").select("id").collect()
+    assert shipped.columns == ["id"]
+    assert 0 < shipped.height < ORDERS
+
+
+def test_progress_ends_at_the_announced_rows(client: fraiseql.Client) -> None:
+    told: list[tuple[int, int | None]] = []
+    client.read_asset("analytics/events").to_arrow(progress=lambda *rows: told.append(rows))
+    assert told[-1] == (ALL_ROWS, ALL_ROWS)
+    client.read_asset("analytics/org_daily").to_arrow(progress=True)
+
+
+def test_events_are_objects(client: fraiseql.Client) -> None:
+    events = list(client.events("Order", limit=20))
+    assert len(events) == 20
+    assert {event.entity_type for event in events} == {"Order"}
+    assert all(isinstance(event.document(), dict) for event in events)
+
+
+def test_search_finds_events(client: fraiseql.Client) -> None:
+    hits = client.search("entity_type:Order", limit=5).to_polars()
+    assert hits["entity_type"].to_list() == ["Order"] * 5
+    counts = client.search("entity_type:Order", count="type").to_polars()
+    assert counts["count"].sum() == client.events("Order").to_arrow().num_rows
+
+
+def test_search_goes_on_at_a_cursor(client: fraiseql.Client) -> None:
+    first = client.search("entity_type:Order", kinds="events", limit=5).to_polars()
+    second = client.search(
+        "entity_type:Order", kinds="events", limit=5, cursor=first["cursor"][-1]
+    ).to_polars()
+    assert not set(first["id"]) & set(second["id"])
+
+
+def test_new_events_are_followed(client: fraiseql.Client, served: Served) -> None:
+    with client.follow() as tail:
+        events = iter(tail)
+        served.publish(10, seed=11)
+        followed = [next(events) for _ in range(10)]
+    positions = [event.position for event in followed]
+    assert positions == sorted(set(positions))
+    assert tail.position == positions[-1]
+
+
+def test_following_goes_on_after_a_position(client: fraiseql.Client, served: Served) -> None:
+    with client.follow() as tail:
+        events = iter(tail)
+        served.publish(4, seed=12)
+        first = [next(events) for _ in range(2)]
+        after = str(tail.position)
+    served.publish(3, seed=13)
+    with client.follow(after=after) as tail:
+        events = iter(tail)
+        missed = [next(events) for _ in range(5)]
+        served.publish(1, seed=14)
+        missed.append(next(events))
+    positions = [event.position.sequence for event in (*first, *missed)]
+    assert positions == list(range(positions[0], positions[0] + 8))
+
+
+def test_following_from_the_beginning_has_every_event_of_the_log(
+    client: fraiseql.Client,
+) -> None:
+    rows = 0
+    with client.follow(after="0:0") as tail:
+        for batch in tail.batches():
+            rows += batch.num_rows
+            if rows >= PUBLISHED:
+                break
+    assert rows >= PUBLISHED
+
+
+def test_what_is_offered_is_listed(client: fraiseql.Client) -> None:
+    assets = {asset.name: asset for asset in client.assets()}
+    events = assets["analytics/events"]
+    assert (events.rows, events.partitions) == (ALL_ROWS, len(DAYS))
+    assert client.health()["status"] == "healthy"
+
+
+def test_a_notebook_shows_the_first_rows_and_their_number(client: fraiseql.Client) -> None:
+    shown = client.read_asset("analytics/events")._repr_html_()
+    assert f"analytics/events: {ALL_ROWS:,} rows" in shown
+    assert shown.count("<tr>") == 11
+    wrong = client.query("{ nothing { id } }")._repr_html_()
+    assert "nothing" in wrong
+
+
+@pytest.mark.parametrize(
+    ("token", "kind", "says"),
+    [(None, fraiseql.Unauthenticated, "token="), ("nonsense", fraiseql.Unauthenticated, "token=")],
+)
+def test_a_token_that_is_not_valid_is_refused(
+    served: Served, token: str | None, kind: type[Exception], says: str
+) -> None:
+    with (
+        fraiseql.connect(served.settings.flight_url, token=token) as stranger,
+        pytest.raises(kind, match=says),
+    ):
+        stranger.read_asset("analytics/events").to_arrow()
+
+
+def test_a_token_can_be_made_for_each_request(served: Served) -> None:
+    made = iter([served.token, served.token])
+    with fraiseql.connect(served.settings.flight_url, token=lambda: next(made)) as client:
+        assert client.read_asset("analytics/org_daily").to_arrow().num_rows
+
+
+def test_errors_have_the_services_sentence(client: fraiseql.Client) -> None:
+    with pytest.raises(fraiseql.NotFound, match="There are: "):
+        client.read_asset("analytics/nothing").to_arrow()
+    with pytest.raises(fraiseql.InvalidRequest, match="no column"):
+        client.read_asset("analytics/events", columns=["nothing"]).to_arrow()
+    with pytest.raises(fraiseql.InvalidRequest, match="nothing"):
+        client.query("{ nothing { id } }").to_arrow()
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    with (
+        fraiseql.connect("grpc://127.0.0.1:1") as client,
+        pytest.raises(fraiseql.Unavailable, match="No service answers at grpc:"),
+    ):
+        client.health()
+
+
+def test_the_package_installs_alone(served: Served, tmp_path: Path) -> None:
+    # The libraries are this environment's; the package is not.
+    venv.create(tmp_path / "venv", system_site_packages=False, with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    command = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", PACKAGE]
+    libraries = next(path for path in sys.path if path.endswith("site-packages"))
+    environment = {**served.environment, "PYTHONPATH": libraries}
+    output(run([python, *command], environment))
+    program = (
+        "import fraiseql_client as f; c = f.connect(); "
+        "print(f.__file__, c.read_asset('analytics/events').to_polars().height)"
+    )
+    printed = output(run([python, "-c", program], environment)).split()
+    assert str(tmp_path) in printed[0]
+    assert int(printed[1]) == ALL_ROWS
+
+
+def test_the_examples_of_the_readme_run(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in served.environment.items():
+        monkeypatch.setenv(name, value)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for example in examples(PACKAGE / "README.md"):
+        if example.language == "python":
+            exec(example.code, names)

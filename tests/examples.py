@@ -1,0 +1,30 @@
+"""The examples of a Markdown page that tests run."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = re.compile(
+    r"(?:<!-- (?P<kept_from>not run: [^>]+) -->\s*)?"
+    r"^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+RUNNABLE = {"sh", "python"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A block of a page that runs."""
+
+    line: int
+    language: str
+    code: str
+
+
+def examples(page: Path) -> list[Example]:
+    text = page.read_text()
+    return [
+        Example(text.count("\n", 0, found.start("code")) + 1, found["language"], found["code"])
+        for found in BLOCK.finditer(text)
+        if found["language"] in RUNNABLE and not found["kept_from"]
+    ]
