@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
-from flight_service.actions import HEALTH_CHECK, Action
+from flight_service.actions import HEALTH_CHECK, AnyAction
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.flights import Listing, Resolver
@@ -22,6 +22,7 @@ from flight_service.monitoring.samplers import graphql_sampler, request_log_samp
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
+from flight_service.runs.actions import run_actions
 from flight_service.search import Search, SearchFlights, search_route
 from flight_service.sql.actions import SqlActions
 from flight_service.sql.catalogue import Catalogue
@@ -50,7 +51,7 @@ class Registry:
     """Makes the ticket of a name."""
     listings: tuple[Listing, ...]
     """What ListFlights shows."""
-    actions: tuple[Action, ...] = (HEALTH_CHECK,)
+    actions: tuple[AnyAction, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """Routes of the HTTP side besides `/health`."""
     limits: StreamLimits | None = None
@@ -95,7 +96,12 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         },
         named=queries.named(named),
         listings=(assets.listing, queries.listing),
-        actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
+        actions=(
+            HEALTH_CHECK,
+            *queries.actions(),
+            explain_action(graphql),
+            *run_actions(settings),
+        ),
         routes=(
             recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
             search_route(engine, settings, limits),

@@ -152,14 +152,18 @@ class FlightServer(flight.FlightServerBase):
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
-    ) -> list[flight.Result]:
+    ) -> Iterator[flight.Result]:
         """Runs an action."""
         sql = self._registry.sql
         with answered():
             if sql is not None and sql.has(action.type):
-                return sql.run(action, Call(principal_of(context), session_of(context)))
+                return iter(sql.run(action, Call(principal_of(context), session_of(context))))
             return actions.run(
-                self._registry.actions, action, principal_of(context), call_of(context)
+                self._registry.actions,
+                action,
+                principal_of(context),
+                call_of(context),
+                lambda: self._calls.watch(context, is_endless=True),
             )
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
