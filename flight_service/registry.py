@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, AnyAction
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.changed_entities import ChangedEntities
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
@@ -30,7 +31,7 @@ from flight_service.sql.commands import SqlCommand
 from flight_service.sql.engines.clickhouse import AnalyticsCatalogue
 from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
-from flight_service.tail import Tail, TailFlights
+from flight_service.tail import Tail, TailFlights, new_events
 from flight_service.tickets import Named, Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
@@ -80,6 +81,8 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
     graphql = GraphQL(settings)
+    events = new_events(settings)
+    ChangedEntities(events, graphql.results)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
     sql = flight_sql(settings, graphql) if settings.sql else None
@@ -88,7 +91,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         resolvers={
             Asset: assets.resolve,
             ObserverEvents: ObserverEventFlights(analytics).resolve,
-            Tail: TailFlights(settings).resolve,
+            Tail: TailFlights(events).resolve,
             Search: SearchFlights(engine).resolve,
             GraphQLQuery: recorded_resolver(queries.resolve, recorder),
             GraphQLPart: queries.resolve_part,

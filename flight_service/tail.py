@@ -25,14 +25,20 @@ class Tail(Ticket, frozen=True):
     entity_type: str | None = None
 
 
+def new_events(settings: Settings) -> FanOut:
+    """The events that the log stores from now on, for all who want them."""
+
+    def open_log() -> Log:
+        return Log(settings, name="fraiseql flight tail", reconnect_seconds=30)
+
+    return FanOut(open_log, batching_of(settings))
+
+
 class TailFlights:
     """The flights of `Tail` tickets."""
 
-    def __init__(self, settings: Settings) -> None:
-        def open_log() -> Log:
-            return Log(settings, name="fraiseql flight tail", reconnect_seconds=30)
-
-        self._events = FanOut(open_log, batching_of(settings))
+    def __init__(self, events: FanOut) -> None:
+        self._events = events
 
     def resolve(self, ticket: Tail, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
