@@ -281,6 +281,12 @@ class Settings(BaseSettings):
         description="How the Flight service logs: as `text`, or as `json`, one object a line.",
     )
 
+    trace_details: bool = Field(
+        default=False,
+        description="Whether traces have the subjects of tokens and the texts of SQL statements, "
+        "which may hold values.",
+    )
+
     health_url: str | None = Field(
         default=None,
         description="Where the Flight service serves gRPC's health protocol, `grpc://host:port`; "

@@ -25,6 +25,7 @@ from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.backend import FraiseqlBackend
 from flight_service.graphql.upstream.client import FraiseqlServer
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 VOLATILE = frozenset(("exp", "iat", "jti", "nbf"))
 """Claims that say when and how often a token was issued, not for whom."""
@@ -109,7 +110,8 @@ class GraphQL:
         key = self._key(loaded, request, principal)
         found = self._plans.get(key)
         if found is None:
-            found = self._planned(loaded, request, principal)
+            with span("plan GraphQL"):
+                found = self._planned(loaded, request, principal)
             operation, plan = found
             if not any(root.name.startswith("__") for root in operation.roots):
                 self._plans.put(key, found, _size(request, plan))

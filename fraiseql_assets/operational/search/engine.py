@@ -1,6 +1,7 @@
 """Searching events and requests: the one implementation behind command line, HTTP and Flight."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,6 +27,7 @@ from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.planes import PlaneOff
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 KEEP_ALIVE = "5m"
 MARK, END_MARK = "<em>", "</em>"
@@ -74,7 +76,7 @@ class Search:
         """
         query = self._query(request, tenant)
         point, after = read_cursor(request) if request.cursor else (None, None)
-        with translated(self._settings):
+        with _asked(self._settings):
             if not self._has_any(request):
                 return hit_batch([], None)
             try:
@@ -107,7 +109,7 @@ class Search:
     def counts(self, request: SearchRequest, by: Counts, *, tenant: str | None) -> pa.RecordBatch:
         """The hits counted by error code, by type or by hour, in `COUNT_SCHEMA`."""
         query = self._query(request, tenant)
-        with translated(self._settings):
+        with _asked(self._settings):
             if not self._has_any(request):
                 return count_batch({})
             try:
@@ -230,6 +232,13 @@ class Search:
                 "minimum_should_match": "50%",
             }
         }
+
+
+@contextmanager
+def _asked(settings: Settings) -> Iterator[None]:
+    """Traces what is asked of the server, and translates its errors."""
+    with span("Elasticsearch", system="elasticsearch"), translated(settings):
+        yield
 
 
 def _filters(request: SearchRequest) -> list[dict[str, Any]]:
