@@ -3,13 +3,15 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import typer
 from pydantic import ValidationError
 
-from fraiseql_assets.settings import get_settings, problems_of
+from fraiseql_assets import tracing
+from fraiseql_assets.settings import Settings, get_settings, problems_of
 from fraiseql_assets.skip_pandas import skip_pandas
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def serve() -> None:
     from fraiseql_assets.request_log.publisher import request_log
 
     configure(settings.log_format)
+    end_tracing = _traced(settings)
     # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
     stopped: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,12 +102,23 @@ def serve() -> None:
     observer.drain(settings.drain_seconds, interrupted=lambda: not stopped.empty())
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
     recorder.close()
+    end_tracing()
     if checks:
         checks.stop()
     if not all(ended):
         # A client that reads nothing would hold the process; its connection ends with it.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _traced(settings: Settings) -> Callable[[], None]:
+    """Traces calls if the environment names a collector. Returns what ends it."""
+    if not tracing.is_wanted():
+        return lambda: None
+    try:
+        return tracing.start("fraiseql-flight", shows_details=settings.trace_details)
+    except tracing.TracingMissing as error:
+        raise _refused(WRONG_SETTING, str(error)) from error
 
 
 def _health_server(address: "Address", readiness: "Readiness") -> "HealthServer":

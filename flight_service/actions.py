@@ -1,6 +1,6 @@
 """Flight actions. The registry lists them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import msgspec
 from pyarrow import flight
 
 from flight_service.authentication import Principal
-from flight_service.errors import InvalidRequest
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest, as_flight_error
 from flight_service.health import health
 from flight_service.monitoring.calls import Call
 from flight_service.tickets import MAX_BYTES, shown
@@ -23,6 +24,17 @@ class Action:
     run: Callable[[bytes, Principal], dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class StreamingAction:
+    """An action. Its results are JSON objects, sent as they come until the call is cancelled."""
+
+    name: str
+    description: str
+    run: Callable[[bytes, Principal, Cancellation], Iterator[dict[str, Any]]]
+
+
+AnyAction = Action | StreamingAction
+
 HEALTH_CHECK = Action(
     "HealthCheck",
     "Whether the service answers: status, version, timestamp.",
@@ -30,15 +42,19 @@ HEALTH_CHECK = Action(
 )
 
 
-def listed(actions: Sequence[Action]) -> list[flight.ActionType]:
+def listed(actions: Sequence[AnyAction]) -> list[flight.ActionType]:
     """The answer of ListActions."""
     return [flight.ActionType(action.name, action.description) for action in actions]
 
 
 def run(
-    actions: Sequence[Action], asked: flight.Action, principal: Principal, call: Call
-) -> list[flight.Result]:
-    """Runs an action.
+    actions: Sequence[AnyAction],
+    asked: flight.Action,
+    principal: Principal,
+    call: Call,
+    watch: Callable[[], Cancellation],
+) -> Iterator[flight.Result]:
+    """Runs an action. `watch` gives the call's cancellation.
 
     Raises:
         InvalidRequest: there is no such action, or its body is too large.
@@ -52,5 +68,19 @@ def run(
         raise InvalidRequest(
             f"The action's body has at most {MAX_BYTES:,} bytes, this one {asked.body.size:,}."
         )
-    answer = found.run(asked.body.to_pybytes(), principal)
-    return [flight.Result(msgspec.json.encode(answer))]
+    body = asked.body.to_pybytes()
+    if isinstance(found, StreamingAction):
+        return _results(found.run(body, principal, watch()))
+    return iter([_result(found.run(body, principal))])
+
+
+def _results(answers: Iterator[dict[str, Any]]) -> Iterator[flight.Result]:
+    try:
+        for answer in answers:
+            yield _result(answer)
+    except Exception as error:
+        raise as_flight_error(error) from None
+
+
+def _result(answer: dict[str, Any]) -> flight.Result:
+    return flight.Result(msgspec.json.encode(answer))

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
-from flight_service.actions import HEALTH_CHECK, Action
+from flight_service.actions import HEALTH_CHECK, AnyAction
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.changed_entities import ChangedEntities
 from flight_service.exchange.service import Exchange
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
@@ -24,6 +25,7 @@ from flight_service.monitoring.samplers import graphql_sampler, request_log_samp
 from flight_service.observer_events import ObserverEventFlights, ObserverEvents
 from flight_service.plane_source import PlaneSource
 from flight_service.request_log import recorded_resolver, recorded_route
+from flight_service.runs.actions import run_actions
 from flight_service.scopes import RequiredScopes, kinds_of
 from flight_service.search import Search, SearchFlights, search_route
 from flight_service.sql.actions import SqlActions
@@ -32,7 +34,7 @@ from flight_service.sql.commands import SqlCommand
 from flight_service.sql.engines.clickhouse import AnalyticsCatalogue
 from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
-from flight_service.tail import Tail, TailFlights
+from flight_service.tail import Tail, TailFlights, new_events
 from flight_service.tickets import Named, Ticket
 from flight_service.writing.events import EventLog
 from flight_service.writing.service import Writing
@@ -56,7 +58,7 @@ class Registry:
     """Makes the ticket of a name."""
     listings: tuple[Listing, ...]
     """What ListFlights shows."""
-    actions: tuple[Action, ...] = (HEALTH_CHECK,)
+    actions: tuple[AnyAction, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """Routes of the HTTP side besides `/health`."""
     writing: Writing | None = None
@@ -92,6 +94,8 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}
     assets = AssetFlights(sources)
     graphql = GraphQL(settings)
+    events = new_events(settings)
+    ChangedEntities(events, graphql.results)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
     sql = flight_sql(settings, graphql) if settings.sql else None
@@ -99,13 +103,18 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     resolvers: dict[type[Ticket], Resolver] = {
         Asset: assets.resolve,
         ObserverEvents: ObserverEventFlights(analytics).resolve,
-        Tail: TailFlights(settings).resolve,
+        Tail: TailFlights(settings, events).resolve,
         Search: SearchFlights(engine).resolve,
         GraphQLQuery: recorded_resolver(queries.resolve, recorder),
         GraphQLPart: queries.resolve_part,
         **({} if sql is None else {SqlCommand: sql.resolve}),
     }
-    actions = (HEALTH_CHECK, *queries.actions(), explain_action(graphql))
+    actions: tuple[AnyAction, ...] = (
+        HEALTH_CHECK,
+        *queries.actions(),
+        explain_action(graphql),
+        *run_actions(settings),
+    )
     routes = (
         recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
         search_route(engine, settings, limits),

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from flight_service.access import check_scope
-from flight_service.actions import Action
+from flight_service.actions import AnyAction
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden, ServiceError, SettingError
 from flight_service.flights import Flight, Listed, Listing, Resolver
@@ -84,12 +84,12 @@ class RequiredScopes:
 
         return permitted
 
-    def action(self, action: Action) -> Action:
+    def action(self, action: AnyAction) -> AnyAction:
         """The action, behind the check."""
 
-        def checked(body: bytes, principal: Principal) -> dict[str, Any]:
+        def checked(body: bytes, principal: Principal, *more: Any) -> Any:
             self.check(action.name, principal)
-            return action.run(body, principal)
+            return action.run(body, principal, *more)
 
         return replace(action, run=checked)
 
@@ -130,7 +130,7 @@ class _Checked:
         await self._app(scope, receive, send)
 
 
-def kinds_of(resolvers: Mapping[type[Ticket], Resolver], actions: Sequence[Action]) -> list[str]:
+def kinds_of(resolvers: Mapping[type[Ticket], Resolver], actions: Sequence[AnyAction]) -> list[str]:
     """The ticket types and actions that may be given a scope. Flight SQL has one of its own."""
     kinds = [kind.__name__ for kind in resolvers if kind is not SqlCommand]
     return [kind for kind in kinds if kind not in KIND_OF_PART] + [one.name for one in actions]

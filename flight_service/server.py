@@ -40,6 +40,7 @@ from flight_service.tickets import Ticket, TicketReader
 from flight_service.tls import Tls
 from flight_service.writing.receiving import Stream
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import within
 
 
 class FlightServer(flight.FlightServerBase):
@@ -130,9 +131,10 @@ class FlightServer(flight.FlightServerBase):
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.FlightInfo:
         """The schema, endpoints and extent of a descriptor's flight."""
-        with answered():
+        call = call_of(context)
+        with answered(), within(call.span):
             ticket = self._described(context, descriptor)
-            call_of(context).asks(ticket)
+            call.asks(ticket)
             principal = principal_of(context)
             found = self._resolve(ticket, principal)
             return self._info(descriptor, ticket, found, self._probes.extent(found), principal)
@@ -141,17 +143,18 @@ class FlightServer(flight.FlightServerBase):
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.SchemaResult:
         """The schema of a descriptor's flight. Sends no request to the planes or the log."""
-        with answered_by_sentence():
+        call = call_of(context)
+        with answered_by_sentence(), within(call.span):
             ticket = self._described(context, descriptor)
-            call_of(context).asks(ticket)
+            call.asks(ticket)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 
     def do_get(
         self, context: flight.ServerCallContext, ticket: flight.Ticket
     ) -> flight.FlightDataStream:
         """Streams the rows of a ticket."""
-        with answered():
-            call, principal = call_of(context), principal_of(context)
+        call, principal = call_of(context), principal_of(context)
+        with answered(), within(call.span):
             asked = self._ticket(context, ticket.ticket)
             call.asks(asked)
             self._observer.open_stream(call)
@@ -166,14 +169,18 @@ class FlightServer(flight.FlightServerBase):
 
     def do_action(
         self, context: flight.ServerCallContext, action: flight.Action
-    ) -> list[flight.Result]:
+    ) -> Iterator[flight.Result]:
         """Runs an action."""
-        sql = self._registry.sql
-        with answered():
+        sql, traced = self._registry.sql, call_of(context).span
+        with answered(), within(traced):
             if sql is not None and sql.has(action.type):
-                return sql.run(action, Call(principal_of(context), session_of(context)))
+                return iter(sql.run(action, Call(principal_of(context), session_of(context))))
             return actions.run(
-                self._registry.actions, action, principal_of(context), call_of(context)
+                self._registry.actions,
+                action,
+                principal_of(context),
+                call_of(context),
+                lambda: self._calls.watch(context, is_endless=True),
             )
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:

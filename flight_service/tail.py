@@ -6,6 +6,7 @@ A subscription of DoExchange is the same: its fields are those of the ticket.
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -54,16 +55,23 @@ class Tail(Ticket, frozen=True):
     """How long events may wait for others, to be sent in one batch."""
 
 
+def new_events(settings: Settings) -> FanOut:
+    """The events that the log stores from now on, for all who want them."""
+    return FanOut(partial(open_log, settings), batching_of(settings))
+
+
+def open_log(settings: Settings) -> Log:
+    """A connection to the log that waits for a server that restarts."""
+    return Log(settings, name="fraiseql flight tail", reconnect_seconds=30)
+
+
 class TailFlights:
     """The flights of `Tail` tickets."""
 
-    def __init__(self, settings: Settings) -> None:
-        def open_log() -> Log:
-            return Log(settings, name="fraiseql flight tail", reconnect_seconds=30)
-
-        self._open_log = open_log
+    def __init__(self, settings: Settings, events: FanOut) -> None:
+        self._open_log = partial(open_log, settings)
         self._batch_rows = settings.batch_rows
-        self._events = FanOut(open_log, batching_of(settings))
+        self._events = events
 
     def resolve(self, ticket: Tail, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""

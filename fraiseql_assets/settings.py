@@ -150,6 +150,12 @@ class Settings(BaseSettings):
         ge=2**20,
         description="About how much memory planned queries may take that are remembered.",
     )
+    graphql_result_cache_bytes: int = Field(
+        default=64 * 2**20,
+        ge=0,
+        description="How many bytes of results may be cached, of queries whose schema has "
+        "`cache_ttl_seconds`; 0 caches none.",
+    )
     graphql_max_rows: int = Field(
         default=10_000_000, ge=1, description="How many rows a query may give."
     )
@@ -351,6 +357,12 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text",
         description="How the Flight service logs: as `text`, or as `json`, one object a line.",
+    )
+
+    trace_details: bool = Field(
+        default=False,
+        description="Whether traces have the subjects of tokens and the texts of SQL statements, "
+        "which may hold values.",
     )
 
     health_url: str | None = Field(

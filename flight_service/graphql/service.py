@@ -1,6 +1,6 @@
 """GraphQL for Flight and HTTP: prepares a request, then reads its result from a backend."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,10 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.execution.backend import PostgresBackend
+from flight_service.graphql.execution.result_cache import ResultCache
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.backend import Backend, Endpoints, Plan
+from flight_service.graphql.planning.caching import Lifetime, lifetime_of
 from flight_service.graphql.planning.introspection import hides_names, usable_queries
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.pool import PoolUsage
@@ -25,7 +27,10 @@ from flight_service.graphql.upstream.backend import FraiseqlBackend
 from flight_service.graphql.upstream.client import FraiseqlServer
 from flight_service.limits import reader_of
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
+VOLATILE = frozenset(("exp", "iat", "jti", "nbf"))
+"""Claims that say when and how often a token was issued, not for whom."""
 BYTES_PER_CHARACTER = 300
 """About how much memory one character of a query takes at most when it is planned: its syntax tree,
 its types and its checks."""
@@ -48,6 +53,10 @@ class Prepared:
     plan: Plan
     principal: Principal
     loaded: Loaded
+    lifetime: Lifetime | None = None
+    """How long its result may be cached; None if it may not."""
+    key: Hashable = None
+    """What its result depends on; None if it is not cached."""
 
 
 class GraphQL:
@@ -88,6 +97,8 @@ class GraphQL:
         self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
         self._planned_version = (0, 0)
         self._turns = Turns(settings.graphql_wait_seconds)
+        self.results = ResultCache(0 if self.forwards else settings.graphql_result_cache_bytes)
+        """The results of queries with `cache_ttl_seconds`. A FraiseQL server caches its own."""
 
     def prepare(self, request: Request, principal: Principal) -> Prepared:
         """Validates and plans a query for a principal. Plans are cached.
@@ -103,13 +114,19 @@ class GraphQL:
         key = self._key(loaded, request, principal)
         found = self._plans.get(key)
         if found is None:
-            with self._turns.taken(reader_of(principal, is_guarded=self.is_guarded)):
+            with (
+                self._turns.taken(reader_of(principal, is_guarded=self.is_guarded)),
+                span("plan GraphQL"),
+            ):
                 # Another thread may have planned it meanwhile.
                 found = self._plans.get(key) or self._planned(loaded, request, principal)
                 operation, plan = found
                 if not any(root.name.startswith("__") for root in operation.roots):
                     self._plans.put(key, found, _size(request, plan))
-        return Prepared(*found, principal, loaded)
+        lifetime = lifetime_of(loaded.schema, found[0]) if self.results.is_on else None
+        if lifetime is None:
+            return Prepared(*found, principal, loaded)
+        return Prepared(*found, principal, loaded, lifetime, (key, _identity(principal)))
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
         """The Arrow schema of a result; see `planning.result.Result.schema`."""
@@ -118,16 +135,32 @@ class GraphQL:
     def batches(
         self, prepared: Prepared, field: str | None = None, cancellation: Cancellation | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The result as Arrow; see `planning.backend.Plan.batches`."""
-        return prepared.plan.batches(prepared.principal, field, cancellation)
+        """The result as Arrow, perhaps from the cache; see `planning.backend.Plan.batches`."""
+
+        def read() -> Iterator[pa.RecordBatch]:
+            return prepared.plan.batches(prepared.principal, field, cancellation)
+
+        if prepared.lifetime is None:
+            return read()
+        return self.results.through(
+            (prepared.key, "arrow", field), prepared.lifetime, read, _held_bytes, cancellation
+        )
 
     def endpoints(self, prepared: Prepared, field: str | None = None) -> Endpoints | None:
         """The endpoints of a large list; see `planning.backend.Plan.endpoints`."""
         return prepared.plan.endpoints(prepared.principal, field)
 
     def json(self, prepared: Prepared, cancellation: Cancellation | None = None) -> Iterator[bytes]:
-        """The result as JSON; see `planning.backend.Plan.json`."""
-        return prepared.plan.json(prepared.principal, cancellation)
+        """The result as JSON, perhaps from the cache; see `planning.backend.Plan.json`."""
+
+        def read() -> Iterator[bytes]:
+            return prepared.plan.json(prepared.principal, cancellation)
+
+        if prepared.lifetime is None:
+            return read()
+        return self.results.through(
+            (prepared.key, "json"), prepared.lifetime, read, len, cancellation
+        )
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
         """How each root is read: its source, why no faster one, its SQL."""
@@ -162,9 +195,9 @@ class GraphQL:
             "snapshots": self.postgres.snapshots.usage(),
         }
 
-    def clear_cache(self) -> int:
-        """Removes all cached plans; returns their number."""
-        return self._plans.clear()
+    def clear_cache(self) -> tuple[int, int]:
+        """Removes all cached plans and results; returns their numbers."""
+        return self._plans.clear(), self.results.clear()
 
     def close(self) -> None:
         """Closes all connections."""
@@ -193,6 +226,7 @@ class GraphQL:
         if version != self._planned_version:
             self._planned_version = version
             self._plans.clear()
+            self.results.clear()
 
     def _key(self, loaded: Loaded, request: Request, principal: Principal) -> Any:
         """What a plan depends on. That excludes most claims, which differ with every token."""
@@ -213,3 +247,15 @@ def _size(request: Request, plan: Plan) -> int:
     """About how many bytes a planned query takes."""
     variables = len(msgspec.json.encode(dict(request.variables)))
     return 10_000 + len(request.query) * BYTES_PER_CHARACTER + plan.size + 8 * variables
+
+
+def _identity(principal: Principal) -> bytes:
+    """What a result depends on of a principal: policies of row security may read every claim."""
+    claims = {name: one for name, one in principal.claims.items() if name not in VOLATILE}
+    who = [principal.subject, principal.tenant, principal.roles, principal.scopes, claims]
+    return msgspec.json.encode(who, order="deterministic")
+
+
+def _held_bytes(batch: pa.RecordBatch) -> int:
+    """How much memory a batch holds, what its slices are of included."""
+    return batch.get_total_buffer_size()

@@ -12,13 +12,17 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flight_service.authentication import ANYONE, Principal
 from flight_service.errors import LONGEST, sentence_of
 from flight_service.monitoring import metrics
 from flight_service.monitoring.metrics import Metrics
 from flight_service.tickets import Ticket
+from fraiseql_assets import tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 REQUEST_ID = "x-request-id"
 """The header that carries a call's id, in both directions."""
@@ -64,6 +68,8 @@ class Call:
     """Whether it is counted as an open stream."""
     cancelled: bool = False
     failure: BaseException | None = None
+    span: "Span | None" = None
+    """Its span, if calls are traced."""
     started: float = field(default_factory=time.monotonic)
 
     def asks(self, ticket: Ticket) -> None:
@@ -112,13 +118,21 @@ class Observer:
                 self._ended.wait(DRAIN_STEP_SECONDS)
             return not self._under_way
 
-    def begin(self, transport: Transport, method: str, request_id: str | None) -> Call:
-        """A call that has arrived. An id that the client sent is kept if it is well-formed."""
+    def begin(
+        self,
+        transport: Transport,
+        method: str,
+        request_id: str | None,
+        traceparent: str | None = None,
+    ) -> Call:
+        """A call that has arrived. An id that the client sent is kept if it is well-formed, and
+        its trace is continued."""
         if request_id is None or not _WELL_FORMED.fullmatch(request_id):
             request_id = secrets.token_hex(8)
         with self._ended:
             self._under_way += 1
-        return Call(transport, method, request_id)
+        span = tracing.begin(f"{transport} {method}", traceparent)
+        return Call(transport, method, request_id, span=span)
 
     def open_stream(self, call: Call) -> None:
         """Counts the call among the open streams until it ends: as cancelled, unless it says
@@ -146,6 +160,8 @@ class Observer:
         self.metrics.add(metrics.HTTP_BYTES, call.bytes, call.kind)
         if not is_probe or status >= 400:
             self._log(call, str(status), seconds)
+        elif call.span:
+            _end_span(call.span, call, str(status))
 
     def _end(self, call: Call) -> float:
         """Notes that a call has ended. Returns how many seconds it took."""
@@ -155,6 +171,8 @@ class Observer:
         return time.monotonic() - call.started
 
     def _log(self, call: Call, status: str, seconds: float) -> None:
+        if call.span:
+            _end_span(call.span, call, status)
         if not self._logs:
             return
         fields: dict[str, Any] = {
@@ -175,3 +193,16 @@ class Observer:
         if call.rows_written is not None:
             fields |= {"rows_written": call.rows_written, "bytes_written": call.bytes_written}
         logger.info("call", extra={"fields": fields})
+
+
+def _end_span(span: "Span", call: Call, status: str) -> None:
+    attributes = {
+        "fraiseql.kind": call.kind,
+        "fraiseql.what": call.what or None,
+        "fraiseql.request_id": call.request_id,
+        "fraiseql.status": status,
+        "fraiseql.rows": call.rows,
+        "fraiseql.bytes": call.bytes,
+    }
+    details = {"enduser.id": call.principal.subject}
+    tracing.end(span, attributes, details, call.failure and sentence_of(call.failure))

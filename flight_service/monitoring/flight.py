@@ -1,6 +1,7 @@
 """Observes Flight calls: a middleware around authentication, and a count of what is streamed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from flight_service.compression import HEADER as COMPRESSION
 from flight_service.errors import Stopping, as_flight_error
 from flight_service.identity.handshake import Begun, Handshakes
 from flight_service.monitoring.calls import REQUEST_ID, Call, Observer
+from fraiseql_assets.tracing import TRACEPARENT, carried, traceparent_of
 
 _STATUSES: tuple[tuple[type[BaseException], str], ...] = (
     (flight.FlightUnauthenticatedError, "unauthenticated"),
@@ -62,7 +64,8 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
         self, info: flight.CallInfo, headers: dict[str, list[str]]
     ) -> ObservedMiddleware:
         given = headers.get(REQUEST_ID, [None])[0]
-        call = self._observer.begin("flight", info.method.name.lower(), given)
+        trace = headers.get(TRACEPARENT, [None])[0]
+        call = self._observer.begin("flight", info.method.name.lower(), given, trace)
         call.compression = headers.get(COMPRESSION, [None])[0]
         try:
             if self._observer.is_draining:
@@ -73,6 +76,9 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
             call.refused(error.__context__ or error)
             self._observer.end_flight(call, status_of(error))
             raise
+        if call.span:
+            traced = replace(inner.principal, traceparent=traceparent_of(call.span))
+            inner = AuthenticationMiddleware(traced)
         call.principal = inner.principal
         if info.method == flight.FlightMethod.HANDSHAKE:
             call.kind = "Handshake"
@@ -105,7 +111,7 @@ def counted(
     call.rows = 0
     is_whole = False
     try:
-        for batch in batches:
+        for batch in carried(batches, call.span):
             call.rows += batch.num_rows
             call.bytes += pa.ipc.get_record_batch_size(batch)
             call.batches += 1

@@ -7,6 +7,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from flight_service.errors import Stopping
 from flight_service.monitoring.calls import REQUEST_ID, Observer, current
+from fraiseql_assets.tracing import TRACEPARENT, within
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Routes that are asked every few seconds; only a failure of theirs is logged."""
@@ -27,7 +28,8 @@ class ObservedApplication:
             return
         headers = dict(scope["headers"])
         given = headers.get(REQUEST_ID.encode(), b"").decode(errors="replace")
-        call = self._observer.begin("http", scope["method"], given)
+        trace = headers.get(TRACEPARENT.encode(), b"").decode(errors="replace")
+        call = self._observer.begin("http", scope["method"], given, trace)
         call.kind = self._route(scope)
         if scope.get("client"):
             call.peer = scope["client"][0]
@@ -51,7 +53,8 @@ class ObservedApplication:
             app = self._app
             if self._observer.is_draining and call.kind not in PROBES:
                 app = PlainTextResponse(str(Stopping()), 503, {"Retry-After": "1"})
-            await app(scope, receive, observed)
+            with within(call.span):
+                await app(scope, receive, observed)
         except Exception as error:
             call.failure = error
             raise

@@ -87,6 +87,17 @@ CACHE_MISSES = Definition(
 CACHE_BYTES = Definition(
     "fraiseql_cache_bytes", "gauge", "Approximate size of the cached GraphQL plans."
 )
+RESULT_HITS = Definition(
+    "fraiseql_result_cache_hits_total", "counter", "GraphQL results that came from the cache."
+)
+RESULT_MISSES = Definition(
+    "fraiseql_result_cache_misses_total",
+    "counter",
+    "GraphQL results that may be cached, and had to be read.",
+)
+RESULT_BYTES = Definition(
+    "fraiseql_result_cache_bytes", "gauge", "Bytes of cached GraphQL results."
+)
 POOL_TOTAL = Definition(
     "fraiseql_db_pool_connections_total",
     "gauge",
@@ -181,6 +192,9 @@ SAMPLED = (
     CACHE_HITS,
     CACHE_MISSES,
     CACHE_BYTES,
+    RESULT_HITS,
+    RESULT_MISSES,
+    RESULT_BYTES,
     POOL_TOTAL,
     POOL_IDLE,
     POOL_ACTIVE,

@@ -9,13 +9,17 @@ from fraiseql_assets.request_log.publisher import RequestLog, RequestRecorder
 
 
 def graphql_sampler(graphql: GraphQL) -> Sampler:
-    """The plan cache and the connection pools."""
+    """The caches of plans and results, and the connection pools."""
 
     def sample() -> Iterator[Sample]:
         cache = graphql.cache_usage()
         yield Sample(metrics.CACHE_HITS, cache.hits)
         yield Sample(metrics.CACHE_MISSES, cache.misses)
         yield Sample(metrics.CACHE_BYTES, cache.bytes)
+        results = graphql.results.usage()
+        yield Sample(metrics.RESULT_HITS, results.hits)
+        yield Sample(metrics.RESULT_MISSES, results.misses)
+        yield Sample(metrics.RESULT_BYTES, results.bytes)
         for pool, usage in graphql.pool_usage().items():
             yield Sample(metrics.POOL_TOTAL, usage.idle + usage.active, (pool,))
             yield Sample(metrics.POOL_IDLE, usage.idle, (pool,))

@@ -24,6 +24,7 @@ from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.sql.recent import Recent
 from flight_service.sql.running import Running
 from flight_service.sql.sessions import Sessions
+from fraiseql_assets.tracing import span
 
 MOST_EXECUTIONS = 1000
 """How many executions are remembered between GetFlightInfo and DoGet."""
@@ -85,7 +86,8 @@ class FlightSql:
 
     def plan(self, text: str, principal: Principal, defaults: Defaults) -> Planned:
         """See `flight_service.sql.planning.plan`."""
-        return plan(text, self._catalogues, principal, defaults)
+        with span("plan SQL"):
+            return plan(text, self._catalogues, principal, defaults)
 
     def handle_of(self, ticket: bytes, principal: Principal) -> Handle:
         """The handle in a statement's ticket.

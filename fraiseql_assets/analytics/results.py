@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 from fraiseql_assets.analytics.client import address, translated
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 BATCH_ROWS = 16_384
 READ_SETTINGS = {
@@ -41,21 +42,22 @@ def stream_result(
     Raises:
         PlaneUnavailable: the server cannot be reached, or aborted the result.
     """
-    with translated(settings):
-        stream = cast(
-            IOBase,
-            client.raw_stream(
-                statement,
-                parameters=dict(parameters),
-                settings={**READ_SETTINGS, **(extra or {})},
-                fmt="ArrowStream",
-            ),
-        )
-    # Closing the response mid-stream closes the connection, which cancels the query.
-    with stream, _whole(settings), pa.ipc.open_stream(stream) as reader:
-        for batch in reader:
-            if batch.num_rows:
-                yield batch.cast(schema)
+    with span("ClickHouse", system="clickhouse", statement=statement):
+        with translated(settings):
+            stream = cast(
+                IOBase,
+                client.raw_stream(
+                    statement,
+                    parameters=dict(parameters),
+                    settings={**READ_SETTINGS, **(extra or {})},
+                    fmt="ArrowStream",
+                ),
+            )
+        # Closing the response mid-stream closes the connection, which cancels the query.
+        with stream, _whole(settings), pa.ipc.open_stream(stream) as reader:
+            for batch in reader:
+                if batch.num_rows:
+                    yield batch.cast(schema)
 
 
 @contextmanager

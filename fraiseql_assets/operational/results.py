@@ -18,6 +18,7 @@ from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 FIRST_PAGE = 100
 LARGEST_PAGE = 10_000
@@ -51,7 +52,10 @@ def stream_day(
         try:
             pages = _pages(client, settings, dataset, day, filters, behind)
             # The server reads the next page while this one is converted and sent.
-            with closing(prefetch(pages, ahead=1)) as batches:
+            with (
+                span("Elasticsearch", system="elasticsearch"),
+                closing(prefetch(pages, ahead=1)) as batches,
+            ):
                 for batch in batches:
                     yield batch
                     behind = (batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())

@@ -1,6 +1,7 @@
 """Events from the log into both planes, by a running stack alone: sensors, runs, backfills."""
 
 import asyncio
+import json
 import os
 import secrets
 import subprocess
@@ -11,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
+from pyarrow import flight
 from stacks import Stack, own_folder, wait_out_midnight, whole
 
 from fraiseql_assets.cli.status import Status, look
@@ -25,22 +28,6 @@ from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish, publish_generated
 
 SECONDS_TO_CATCH_UP = 120
-BACKFILL = """
-mutation Backfill($days: [String!]!, $assets: [AssetKeyInput!]!) {
-  launchPartitionBackfill(backfillParams: {assetSelection: $assets, partitionNames: $days}) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}
-"""
-BACKFILL_STATUS = """
-query Status($id: String!) {
-  partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill { status error { message } }
-  }
-}
-"""
 CHECKS = """
 query Checks($keys: [AssetKeyInput!]!) {
   assetNodes(assetKeys: $keys) {
@@ -85,6 +72,7 @@ mutation Launch($job: String!, $tags: [ExecutionTag!]!, $config: RunConfigData!)
 RUN = """
 query Run($id: ID!) {
   runOrError(runId: $id) { ... on Run {
+    runId
     status
     eventConnection { events {
       __typename
@@ -165,6 +153,18 @@ def ask(served: Settings, query: str, **variables: Any) -> dict[str, Any]:
     return answer["data"]
 
 
+def act(served: Settings, name: str, **body: Any) -> list[dict[str, Any]]:
+    """The results of an action of the Flight service."""
+    with flight.connect(served.flight_url) as client:
+        results = client.do_action(flight.Action(name, json.dumps(body).encode()))
+        return [json.loads(result.body.to_pybytes()) for result in results]
+
+
+def followed(launched: dict[str, Any], name: str) -> dict[str, Any]:
+    """The body that follows what was launched to its end."""
+    return {name: launched[name], "follow": True}
+
+
 def publish_events(served: Settings, count: int, shape: str) -> None:
     asyncio.run(publish_generated(served, count=count, shape=shape))
 
@@ -229,20 +229,14 @@ def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: lis
     publish_events(served, 1_000, "arrow")
     caught_up(served)
     before = rows_of(planes)
-    days = [f"{today() - timedelta(days=n)}" for n in range(3)]
+    days = {"start": f"{today() - timedelta(days=2)}", "end": f"{today()}"}
     launched = [
-        ask(served, BACKFILL, days=days, assets=[{"path": path} for path in assets])
-        for assets in ([["analytics", name] for name in ANALYTICS], [["operational", "events"]])
+        act(served, "BackfillAsset", asset=asset, **days)
+        for asset in ("analytics/events", "operational/events")
     ]
-    ids = [answer["launchPartitionBackfill"]["backfillId"] for answer in launched]
-
-    def statuses() -> list[str]:
-        answers = [ask(served, BACKFILL_STATUS, id=backfill) for backfill in ids]
-        return [answer["partitionBackfillOrError"]["status"] for answer in answers]
-
-    eventually(lambda: "REQUESTED" not in statuses(), served)
-    errors = [ask(served, BACKFILL_STATUS, id=backfill) for backfill in ids]
-    assert statuses() == ["COMPLETED_SUCCESS"] * 2, errors
+    ended = [act(served, "RunStatus", **followed(one[-1], "backfill_id"))[-1] for one in launched]
+    assert [one["status"] for one in ended] == ["COMPLETED_SUCCESS"] * 2, ended
+    assert [one["partitions"][0]["materialised"] for one in ended] == [3, 3]
     assert rows_of(planes) == before
     # The checks of a backfill are those of its partitions.
     for path, check in (*LOG_CHECKS, *AGGREGATE_CHECKS):
@@ -253,6 +247,46 @@ def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: lis
             if execution["evaluation"] and execution["evaluation"]["success"]
         }
         assert passed >= {*days}, (path, check)
+
+
+def test_a_partition_is_materialised_over_flight(served: Settings, planes: list[Plane]) -> None:
+    publish_events(served, 100, "observer")
+    caught_up(served)
+    day = f"{today()}"
+    [launched] = act(served, "MaterializeAsset", asset="operational/events", partition=day)
+    states = act(served, "RunStatus", **followed(launched, "run_id"))
+    assert states[-1]["status"] == "SUCCESS", states
+    [materialised] = states[-1]["materialised"]
+    assert materialised["asset"] == "operational/events"
+    assert materialised["rows"] == planes[1].count(today()).rows
+
+
+def test_an_aggregate_is_materialised_alone(served: Settings) -> None:
+    day = f"{today() - timedelta(days=1)}"
+    [launched] = act(served, "MaterializeAsset", asset="analytics/org_daily", partition=day)
+    state = act(served, "RunStatus", **followed(launched, "run_id"))[-1]
+    assert (state["status"], state["assets"]) == ("SUCCESS", ["analytics/org_daily"]), state
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("MaterializeAsset", {"partition": "1999-01-01"}, "has no partition '1999-01-01'"),
+        ("BackfillAsset", {"start": "1999-01-01", "end": "1999-01-02"}, "from '1999-01-01' to"),
+    ],
+)
+def test_a_partition_that_is_not_there_is_told_by_those_that_are(
+    name: str, body: dict[str, str], said: str, served: Settings
+) -> None:
+    with pytest.raises(pa.ArrowKeyError, match=said) as caught:
+        act(served, name, asset="analytics/events", **body)
+    assert f"Its partitions are the days from {today() - timedelta(days=7)} to" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["run_id", "backfill_id"])
+def test_a_run_that_is_not_there_is_not_found(kind: str, served: Settings) -> None:
+    with pytest.raises(pa.ArrowKeyError, match=r"There is no (run|backfill) 'nothing'"):
+        act(served, "RunStatus", **{kind: "nothing"})
 
 
 def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:
@@ -391,6 +425,8 @@ def test_a_mistyped_range_fails_at_once_and_leaves_the_ledger(
     assert run["status"] == "FAILURE"
     assert said in said_by(run)
     assert "ExecutionStepUpForRetryEvent" not in kinds_of(run)
+    [state] = act(served, "RunStatus", run_id=run["runId"])
+    assert said in state["error"]
     caught_up(served)
 
 

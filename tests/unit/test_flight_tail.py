@@ -13,7 +13,7 @@ from flight_service.errors import InvalidRequest
 from flight_service.event_filters import EventFilter, rows_from
 from flight_service.flushing import Flushing, Position, flushed
 from flight_service.messages import MESSAGE_BYTES, mark_of, marked, messages, with_marks
-from flight_service.tail import Tail, TailFlights
+from flight_service.tail import Tail, TailFlights, new_events
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.settings import Settings
 from tests.event_tables import event
@@ -112,4 +112,4 @@ def test_a_mark_is_sent_beside_the_last_part_of_a_batch_and_is_no_part_of_it() -
 )
 def test_a_ticket_that_contradicts_itself_is_refused(ticket: Tail, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
-        TailFlights(Settings()).resolve(ticket, ANYONE)
+        TailFlights(settings := Settings(), new_events(settings)).resolve(ticket, ANYONE)

@@ -30,6 +30,7 @@ from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimi
 from flight_service.graphql.postgres.shares import Use
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.postgres.stalls import Pause, Stalls
+from fraiseql_assets.tracing import span
 
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 SNAPSHOT_STATES = ("42704", "22023", "55000")
@@ -216,9 +217,10 @@ class Transaction:
             statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": f"{READ_BYTES}"})
             statement.set_sql_query(sql)
             self._raise_if_cancelled()
-            for batch in executed(statement):
-                with self._stalls.paused(pause):
-                    yield batch
+            with span("PostgreSQL", system="postgresql", statement=sql):
+                for batch in executed(statement):
+                    with self._stalls.paused(pause):
+                        yield batch
             has_ended = True
         except DriverError as error:
             has_ended = True

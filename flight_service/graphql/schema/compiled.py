@@ -4,7 +4,7 @@ Unknown keys are ignored, since the compiler may be newer than this service. A k
 value of another type is an error with its path in the file.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -156,6 +156,10 @@ class Query(msgspec.Struct, frozen=True):
     requires_role: Roles = None
     requires_actor: tuple[Actor, ...] = ()
     """The kinds of principals that may use it; empty for all."""
+    cache_ttl_seconds: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """How long its result may be cached; not at all if it is None or 0."""
+    additional_views: tuple[str, ...] = ()
+    """Further relations that its rows depend on."""
     relay: bool = False
     relay_cursor_column: str | None = None
     description: str | None = None

@@ -132,7 +132,7 @@ class GraphQLFlights:
             ),
             Action(
                 "ClearCache",
-                "Clears the planned queries: success, message.",
+                "Clears planned queries and cached results: success, message.",
                 lambda body, principal: self._clear(principal),
             ),
         )
@@ -148,8 +148,9 @@ class GraphQLFlights:
 
     def _clear(self, principal: Principal) -> dict[str, Any]:
         self._check_admin(principal)
-        count = self._graphql.clear_cache()
-        return {"success": True, "message": f"{count} planned queries are cleared."}
+        plans, results = self._graphql.clear_cache()
+        message = f"{plans} planned queries and {results} results are cleared."
+        return {"success": True, "message": message}
 
     def _check_admin(self, principal: Principal) -> None:
         """Refuses principals who may not change the service. Without a secret, all may."""

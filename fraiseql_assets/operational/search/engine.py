@@ -1,6 +1,7 @@
 """Searching events and requests: the one implementation behind command line, HTTP and Flight."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
@@ -28,6 +29,7 @@ from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.planes import PlaneOff, PlaneUnavailable
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 KEEP_ALIVE = "5m"
 MARK, END_MARK = "<em>", "</em>"
@@ -72,7 +74,7 @@ class Search:
         query = self._query(request, tenant)
         point, after = read_cursor(request) if request.cursor else ("", None)
         missing: list[str] = []
-        with translated(self._settings):
+        with _asked(self._settings):
             if not self._has_any(request):
                 return hit_batch([], None)
             try:
@@ -132,7 +134,7 @@ class Search:
         """
         body = {"size": 0, "query": self._query(request, tenant), "aggs": AGGREGATIONS[by]}
         over, missing = self._over(request), list[str]()
-        with translated(self._settings):
+        with _asked(self._settings):
             if not self._has_any(request):
                 return count_batch({})
             try:
@@ -275,6 +277,13 @@ class Search:
         if not found:
             raise SearchMistake(f"There is no request {request_id[:60]}.")
         return like_request(found[0]["_source"])
+
+
+@contextmanager
+def _asked(settings: Settings) -> Iterator[None]:
+    """Traces what is asked of the server, and translates its errors."""
+    with span("Elasticsearch", system="elasticsearch"), translated(settings):
+        yield
 
 
 def _refused(error: BadRequestError) -> SearchMistake:

@@ -1,0 +1,51 @@
+"""Removes cached GraphQL results when the log has events of their entities."""
+
+import logging
+import threading
+import time
+
+from flight_service.cancellation import Cancellation
+from flight_service.fan_out import FanOut
+from flight_service.graphql.execution.result_cache import ResultCache
+from fraiseql_assets.stream.connection import LogError
+
+RETRY_SECONDS = 5.0
+logger = logging.getLogger(__name__)
+
+
+class ChangedEntities:
+    """Follows the log for a cache, from when the cache is first used until the process ends.
+
+    While the log cannot be followed, results live as long as their schema says. All are removed
+    when it can be followed again, because events may have been missed.
+    """
+
+    def __init__(self, events: FanOut, cache: ResultCache) -> None:
+        self._events, self._cache = events, cache
+        self._started = threading.Lock()
+        cache.before_use = self.start
+
+    def start(self) -> None:
+        """Follows the log from now on, if it does not yet."""
+        if self._started.acquire(blocking=False):
+            threading.Thread(target=self._run, name="changed entities", daemon=True).start()
+
+    def _run(self) -> None:
+        is_told = False
+        while True:
+            try:
+                for batches in self._events.follow(Cancellation()):
+                    if not batches:
+                        self._cache.clear()
+                        is_told = False
+                    for batch in batches:
+                        self._cache.drop(batch["entity_type"].unique().to_pylist())
+            except LogError as error:
+                if not is_told:
+                    logger.warning(
+                        "Cached GraphQL results are not removed by events, only by age: %s", error
+                    )
+                is_told = True
+            except Exception:
+                logger.exception("Cached GraphQL results are not removed by events for a moment")
+            time.sleep(RETRY_SECONDS)

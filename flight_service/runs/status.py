@@ -1,0 +1,130 @@
+"""The state of a run or a backfill, and its changes until it ends."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from flight_service.cancellation import Cancellation
+from flight_service.errors import Stopping, UnknownName
+from flight_service.runs.dagster import Dagster, DagsterFailed, message_of
+from flight_service.tickets import shown
+
+POLL_SECONDS = 1.0
+ENDED = frozenset(
+    {
+        *("SUCCESS", "FAILURE", "CANCELED"),
+        *("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED"),
+    }
+)
+"""Dagster's statuses of runs and of backfills that have ended."""
+
+State = dict[str, Any]
+
+
+def run_state(dagster: Dagster, id: str) -> State:
+    """The state of a run.
+
+    Raises:
+        UnknownName: there is no such run.
+        DagsterFailed: Dagster cannot be asked.
+    """
+    found = dagster.ask("run", {"id": id})
+    if found["__typename"] == "RunNotFoundError":
+        raise UnknownName(f"There is no run {shown(id)}. Dagster keeps runs for some days only.")
+    if "status" not in found:
+        raise DagsterFailed(f"Dagster reports an error: {message_of(found)}")
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    error = _error_of(dagster, id) if found["status"] == "FAILURE" else None
+    return {
+        "run_id": id,
+        "status": found["status"],
+        "assets": _keys(found["assetSelection"]),
+        "partition": tags.get("dagster/partition"),
+        "started_at": _time(found["startTime"]),
+        "ended_at": _time(found["endTime"]),
+        "materialised": [
+            {
+                "asset": _key(one["assetKey"]),
+                "partition": one["partition"],
+                "rows": _rows(one["metadataEntries"]),
+            }
+            for one in found["assetMaterializations"]
+        ],
+        "error": error,
+    }
+
+
+def backfill_state(dagster: Dagster, id: str) -> State:
+    """The state of a backfill.
+
+    Raises:
+        UnknownName: there is no such backfill.
+        DagsterFailed: Dagster cannot be asked.
+    """
+    found = dagster.ask("backfill", {"id": id})
+    if found["__typename"] == "BackfillNotFoundError":
+        raise UnknownName(f"There is no backfill {shown(id)}.")
+    if "status" not in found:
+        raise DagsterFailed(f"Dagster reports an error: {message_of(found)}")
+    counted = (found["assetBackfillData"] or {}).get("assetBackfillStatuses", ())
+    return {
+        "backfill_id": id,
+        "status": found["status"],
+        "assets": _keys(found["assetSelection"]),
+        "started_at": _time(found["startTime"]),
+        "ended_at": _time(found["endTime"]),
+        "partitions": [
+            {
+                "asset": _key(one["assetKey"]),
+                "targeted": one["numPartitionsTargeted"],
+                "running": one["numPartitionsInProgress"],
+                "materialised": one["numPartitionsMaterialized"],
+                "failed": one["numPartitionsFailed"],
+            }
+            for one in counted
+            if one
+        ],
+        "error": found["error"] and message_of(found["error"]),
+    }
+
+
+def followed(ask: Callable[[], State], cancellation: Cancellation) -> Iterator[State]:
+    """The state, and each other state that follows, until it has ended or the call is cancelled.
+
+    Raises:
+        Stopping: the service stops before it has ended.
+    """
+    state = ask()
+    yield state
+    while state["status"] not in ENDED and not cancellation.wait(POLL_SECONDS):
+        before, state = state, ask()
+        if state != before:
+            yield state
+    if cancellation.stopping and state["status"] not in ENDED:
+        raise Stopping
+
+
+def _error_of(dagster: Dagster, id: str) -> str | None:
+    """Why a run failed: its first failed step, or else the run itself."""
+    events = dagster.ask("run_failure", {"id": id}).get("eventConnection", {}).get("events", ())
+    found = [event for event in events if event]
+    errors = [event["error"] for event in found if event.get("error")]
+    return message_of((errors or found)[0]) if found else None
+
+
+def _keys(selection: list[dict[str, Any]] | None) -> list[str]:
+    return sorted(map(_key, selection or ()))
+
+
+def _key(key: dict[str, Any]) -> str:
+    return "/".join(key["path"])
+
+
+def _rows(entries: list[dict[str, Any]]) -> int | None:
+    return next((one["intValue"] for one in entries if one["label"] == "rows"), None)
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
