@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.columns import with_columns
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
@@ -83,16 +84,19 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     queries = GraphQLFlights(graphql)
     sql = flight_sql(settings, graphql) if settings.sql else None
     limits = StreamLimits(settings)
+    resolvers: dict[type[Ticket], Resolver] = {
+        Asset: assets.resolve,
+        ObserverEvents: ObserverEventFlights(analytics).resolve,
+        Tail: TailFlights(settings).resolve,
+        Search: SearchFlights(engine).resolve,
+        GraphQLQuery: recorded_resolver(queries.resolve, recorder),
+        GraphQLPart: queries.resolve_part,
+    }
+    resolvers = {kind: with_columns(resolve) for kind, resolve in resolvers.items()}
+    if sql is not None:
+        resolvers[SqlCommand] = sql.resolve
     return Registry(
-        resolvers={
-            Asset: assets.resolve,
-            ObserverEvents: ObserverEventFlights(analytics).resolve,
-            Tail: TailFlights(settings).resolve,
-            Search: SearchFlights(engine).resolve,
-            GraphQLQuery: recorded_resolver(queries.resolve, recorder),
-            GraphQLPart: queries.resolve_part,
-            **({} if sql is None else {SqlCommand: sql.resolve}),
-        },
+        resolvers=resolvers,
         named=queries.named(named),
         listings=(assets.listing, queries.listing),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),

@@ -6,6 +6,7 @@ Results are streamed, never collected.
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pyarrow as pa
@@ -119,10 +120,14 @@ class FlightServer(flight.FlightServerBase):
     ) -> flight.FlightInfo:
         """The schema, endpoints and extent of a descriptor's flight."""
         with answered():
-            ticket = self._described(context, descriptor)
+            warnings: list[str] = []
+            ticket = self._described(context, descriptor, warnings)
             call_of(context).asks(ticket)
             found = self._resolve(ticket, principal_of(context))
-            return self._info(descriptor, ticket, found, found.extent())
+            extent = found.extent()
+            if warnings:
+                extent = replace(extent, about={**extent.about, "warnings": warnings})
+            return self._info(descriptor, ticket, found, extent)
 
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
@@ -186,13 +191,16 @@ class FlightServer(flight.FlightServerBase):
         raise Unimplemented("This service takes no DoExchange. Use DoGet")
 
     def _described(
-        self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        warnings: list[str] | None = None,
     ) -> Ticket:
         """What a descriptor stands for: a command of Flight SQL, or a ticket."""
         is_cmd = descriptor.descriptor_type == flight.DescriptorType.CMD
         if is_cmd and is_command(descriptor.command):
             return self._ticket(context, descriptor.command)
-        return self._reader.read_descriptor(descriptor)
+        return self._reader.read_descriptor(descriptor, warnings)
 
     def _ticket(self, context: flight.ServerCallContext, data: bytes) -> Ticket:
         if not is_command(data):
