@@ -93,9 +93,15 @@ class AssetFlights:
         return [Listed(key, Asset(asset=key)) for key in BY_KEY if key in self._sources]
 
 
+BY_TABLE = {asset.table: key for key, asset in BY_KEY.items() if asset.plane == "analytics"}
+"""The assets of the analytics plane by the names of their tables and views."""
+
+
 def named(name: str, variables: Mapping[str, Any]) -> Ticket:
-    """The ticket of an asset's name; `variables` set its other fields."""
-    fields: dict[str, Any] = {**variables, "asset": name, "type": Asset.__name__}
+    """The ticket of an asset by its key or its table in the analytics plane; `variables` set its
+    other fields."""
+    key = BY_TABLE.get(name, name)
+    fields: dict[str, Any] = {**variables, "asset": key, "type": Asset.__name__}
     try:
         return msgspec.convert(fields, Asset)
     except msgspec.ValidationError as error:

@@ -52,6 +52,10 @@ def test_a_name_is_the_short_form(data: bytes) -> None:
     assert READER.read(data) == EVENTS
 
 
+def test_a_table_of_the_analytics_plane_names_its_asset() -> None:
+    assert READER.read(b'{"query":"fraiseql_org_daily"}') == Asset(asset="analytics/org_daily")
+
+
 def test_variables_of_the_short_form_set_the_tickets_fields() -> None:
     data = b'{"query":"analytics/events","variables":{"partition":"2026-11-24"}}'
     assert READER.read(data) == Asset(asset="analytics/events", partition=date(2026, 11, 24))
