@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.batched_queries import BatchedFlights, BatchedQueries
 from flight_service.columns import with_columns
 from flight_service.flights import Listing, Resolver
 from flight_service.graphql.service import GraphQL
@@ -32,6 +33,7 @@ from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
 from flight_service.tickets import Named, Ticket
+from flight_service.views import OptimizedView, ViewFlights
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
 from fraiseql_assets.datasets import DATASETS
@@ -82,7 +84,16 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     graphql = GraphQL(settings)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
-    sql = flight_sql(settings, graphql) if settings.sql else None
+    is_guarded = settings.jwt_secret is not None
+    catalogues = catalogues_of(settings, graphql)
+    sql = FlightSql(catalogues, is_guarded=is_guarded) if settings.sql else None
+    views = ViewFlights(
+        next((one for one in catalogues if one.dialect == "postgres"), None),
+        queries.resolve,
+        raw_sql=settings.raw_sql,
+        is_guarded=is_guarded,
+    )
+    batched = BatchedFlights(catalogues, raw_sql=settings.raw_sql, is_guarded=is_guarded)
     limits = StreamLimits(settings)
     resolvers: dict[type[Ticket], Resolver] = {
         Asset: assets.resolve,
@@ -91,6 +102,8 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         Search: SearchFlights(engine).resolve,
         GraphQLQuery: recorded_resolver(queries.resolve, recorder),
         GraphQLPart: queries.resolve_part,
+        OptimizedView: views.resolve,
+        BatchedQueries: batched.resolve,
     }
     resolvers = {kind: with_columns(resolve) for kind, resolve in resolvers.items()}
     if sql is not None:
@@ -116,11 +129,11 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     )
 
 
-def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
-    """Flight SQL over every catalogue that the settings have."""
+def catalogues_of(settings: Settings, graphql: GraphQL) -> list[Catalogue]:
+    """Every catalogue of SQL that the settings have."""
     catalogues: list[Catalogue] = []
     if settings.analytics_plane:
         catalogues.append(AnalyticsCatalogue(settings))
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
-    return FlightSql(catalogues, is_guarded=settings.jwt_secret is not None)
+    return catalogues
