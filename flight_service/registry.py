@@ -8,9 +8,11 @@ from starlette.routing import BaseRoute
 from flight_service.actions import HEALTH_CHECK, Action
 from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.authentication import Principal
 from flight_service.batched_queries import BatchedFlights, BatchedQueries
+from flight_service.bulk_export import BulkExport, ExportFlights
 from flight_service.columns import with_columns
-from flight_service.flights import Listing, Resolver
+from flight_service.flights import Flight, Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
@@ -106,6 +108,20 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         BatchedQueries: batched.resolve,
     }
     resolvers = {kind: with_columns(resolve) for kind, resolve in resolvers.items()}
+
+    def resolve(ticket: Ticket, principal: Principal) -> Flight:
+        return resolvers[type(ticket)](ticket, principal)
+
+    exports = ExportFlights(
+        views,
+        next((one for one in catalogues if one.dialect == "clickhouse"), None),
+        resolve,
+        queries.named(named),
+        raw_sql=settings.raw_sql,
+        is_guarded=is_guarded,
+    )
+    # The columns of an export are those of its rows, not of its chunks.
+    resolvers[BulkExport] = exports.resolve
     if sql is not None:
         resolvers[SqlCommand] = sql.resolve
     return Registry(

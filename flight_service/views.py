@@ -99,30 +99,13 @@ class ViewFlights:
         names = relation.columns.names
         wanted = list(columns) if columns and set(columns) <= set(names) else names
         if relation.document is None:
-            return self._executed(relation, selection, wanted, principal, relation.columns)
+            own = relation.columns
+            return executed(self._catalogue, relation, selection, wanted, principal, own)
         query = GraphQLQuery(query=relation.document.text(wanted))
         whole = self._graphql(query, principal)
         if selection == Selection():
             return whole
-        return self._executed(relation, selection, wanted, principal, whole.schema)
-
-    def _executed(
-        self,
-        relation: Relation,
-        selection: Selection,
-        columns: Sequence[str],
-        principal: Principal,
-        announced: pa.Schema,
-    ) -> Flight:
-        assert self._catalogue is not None, "the relation is of a catalogue"
-        statement, binding = select(self._catalogue, relation, selection, columns)
-        execution = self._catalogue.execution(statement, binding, principal)
-        fields = [
-            announced.field(one.name) if announced.field(one.name).type == one.type else one
-            for one in execution.schema
-        ]
-        schema = pa.schema(fields, announced.metadata)
-        return Flight(schema, lambda cancellation: _batches(execution, schema, cancellation))
+        return executed(self._catalogue, relation, selection, wanted, principal, whole.schema)
 
     def _unknown(self, name: str, principal: Principal) -> str:
         if self._catalogue is None:
@@ -134,6 +117,26 @@ class ViewFlights:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         there = f"{', '.join(names[:SHOWN]) or 'none that you may read'}{more}"
         return f"There is no view {shown(name)}. There are: {there}."
+
+
+def executed(
+    catalogue: Catalogue,
+    relation: Relation,
+    selection: Selection,
+    columns: Sequence[str],
+    principal: Principal,
+    announced: pa.Schema,
+) -> Flight:
+    """The flight of a SELECT over a relation. Its columns are fields of `announced` where the
+    engine gives the same types."""
+    statement, binding = select(catalogue, relation, selection, columns)
+    execution = catalogue.execution(statement, binding, principal)
+    fields = [
+        announced.field(one.name) if announced.field(one.name).type == one.type else one
+        for one in execution.schema
+    ]
+    schema = pa.schema(fields, announced.metadata)
+    return Flight(schema, lambda cancellation: _batches(execution, schema, cancellation))
 
 
 def check_raw_sql(is_on: bool, what: str) -> None:
