@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from starlette.routing import BaseRoute
 
 from flight_service.actions import HEALTH_CHECK, Action
-from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
 from flight_service.authentication import Principal
 from flight_service.batched_queries import BatchedFlights, BatchedQueries
 from flight_service.bulk_export import BulkExport, ExportFlights
 from flight_service.columns import with_columns
+from flight_service.flight_http import flight_routes
 from flight_service.flights import Flight, Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
@@ -34,7 +34,7 @@ from flight_service.sql.engines.clickhouse import AnalyticsCatalogue
 from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights
-from flight_service.tickets import Named, Ticket
+from flight_service.tickets import Named, Ticket, TicketReader
 from flight_service.views import OptimizedView, ViewFlights
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
@@ -122,17 +122,17 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     )
     # The columns of an export are those of its rows, not of its chunks.
     resolvers[BulkExport] = exports.resolve
-    if sql is not None:
-        resolvers[SqlCommand] = sql.resolve
     return Registry(
-        resolvers=resolvers,
+        resolvers={**resolvers, **({} if sql is None else {SqlCommand: sql.resolve})},
         named=queries.named(named),
         listings=(assets.listing, queries.listing),
         actions=(HEALTH_CHECK, *queries.actions(), explain_action(graphql)),
         routes=(
             recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
             search_route(engine, settings, limits),
-            *asset_routes(assets, settings, limits),
+            *flight_routes(
+                assets, resolve, TicketReader([*resolvers], queries.named(named)), settings, limits
+            ),
         ),
         sql=None if sql is None else SqlActions(sql),
         limits=limits,

@@ -1,5 +1,6 @@
-"""OptimizedView and BatchedQueries over real engines: rows, types, and who sees what."""
+"""Views, batches, exports and `/query` over real engines: rows, types, and who sees what."""
 
+import io
 import json
 from collections.abc import Iterator
 from copy import deepcopy
@@ -7,8 +8,11 @@ from typing import Any
 
 import adbc_driver_postgresql.dbapi as postgresql
 import graphql_shop as shop
+import polars
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import requests
 from flights import Service
 from graphql_shop import field, rows
 from pyarrow import flight
@@ -236,3 +240,132 @@ def test_a_batch_has_the_tenants_rows(service: Service) -> None:
         tenant_id="acme",
     )
     assert found["tenant_id"].to_pylist() == ["acme"]
+
+
+def file_of(table: pa.Table) -> bytes:
+    """The bytes of an export's chunks."""
+    assert table.column_names == ["chunk"]
+    return b"".join(table["chunk"].to_pylist())
+
+
+def export(service: Service, table: str, **fields: Any) -> bytes:
+    claims = fields.pop("claims", {})
+    return file_of(read(service, {"type": "BulkExport", "table": table, **fields}, **claims))
+
+
+ROLE = {"roles": ["auditor"]}
+SOURCES = ["va_author", "authors", "ta_visit", "analytics/events", "fraiseql_org_daily"]
+
+
+@pytest.mark.parametrize("table", SOURCES)
+def test_a_parquet_file_has_the_rows_of_its_source(service: Service, table: str) -> None:
+    rows = read(service, {"type": "BulkExport", "table": table, "format": "arrow"}, **ROLE)
+    found = pq.read_table(io.BytesIO(export(service, table, claims=ROLE)))
+    assert rows.num_rows > 5
+    assert found.to_pylist() == rows.to_pylist()
+    assert found.schema.names == rows.schema.names
+
+
+@pytest.mark.parametrize("table", SOURCES)
+@pytest.mark.parametrize("format", ["json", "ndjson"])
+def test_lines_of_json_have_the_rows_of_their_source(
+    service: Service, table: str, format: str
+) -> None:
+    rows = read(service, {"type": "BulkExport", "table": table, "format": "arrow"}, **ROLE)
+    lines = export(service, table, format=format, claims=ROLE).decode().splitlines()
+    assert [list(json.loads(line)) for line in lines] == [rows.column_names] * rows.num_rows
+    assert polars.read_ndjson("\n".join(lines).encode()).height == rows.num_rows
+
+
+def test_a_csv_file_is_read_by_polars(service: Service) -> None:
+    rows = read(service, {"type": "BulkExport", "table": "ta_visit", "format": "arrow"})
+    found = polars.read_csv(export(service, "ta_visit", format="csv"))
+    assert found["page"].to_list() == rows["page"].to_pylist()
+    assert found["spent"].to_list() == [float(one) for one in rows["spent"].to_pylist()]
+
+
+def test_an_export_is_limited_and_filtered(service: Service) -> None:
+    arrow = {"type": "BulkExport", "format": "arrow"}
+    events = {**arrow, "table": "analytics/events", "limit": 7}
+    every = {"scope": "sql all_tenants"}
+    assert read(service, events, **every).num_rows == 7
+    orders = {**events, "filter": "entity_type = 'Order' AND stream_seq < 1000", "limit": None}
+    found = read(service, orders, **every)
+    assert set(found["entity_type"].to_pylist()) == {"Order"}
+    assert found.schema.equals(read(service, events, **every).schema)
+    own = read(service, {**arrow, "table": "va_author", "filter": "age > 10", "limit": 3})
+    assert own.num_rows == 3
+    assert set(read(service, orders, tenant_id="acme")["tenant_id"].to_pylist()) == {"acme"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"table": "va_author", "format": "xlsx"}, "It is one of parquet, csv"),
+        ({"table": "va_author", "filter": "pg_sleep(1) IS NULL"}, "refused"),
+        ({"table": "stream/events", "filter": "seq = 1"}, "cannot be filtered"),
+        ({"table": "tb_author"}, "There is no"),
+        ({"table": "va_author", "columns": ["balance"]}, "There is no column 'balance'"),
+    ],
+)
+def test_an_export_that_there_is_not_is_told_why(
+    service: Service, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowKeyError), match=said):
+        read(service, {"type": "BulkExport", **fields})
+
+
+def get(service: Service, body: str | None = None, **parameters: str) -> requests.Response:
+    given = token(scope="sql", tenant_id="tenant1", **ROLE)
+    who = {"authorization": f"Bearer {given}"}
+    method = "GET" if body is None else "POST"
+    url = f"{service.http_url}/query"
+    return requests.request(method, url, params=parameters, data=body, headers=who, timeout=60)
+
+
+def test_query_reads_every_kind_of_flight(service: Service) -> None:
+    authors = get(service, query="authors", format="json").json()
+    assert len(authors) == 20
+    by_view = get(service, type="OptimizedView", view="va_author", filter="age > 10", columns="id")
+    assert {tuple(one) for one in by_view.json()} == {("id",)}
+    graphql = get(service, ticket='{"query": "{ authors { id } }"}', format="csv")
+    assert graphql.headers["content-type"] == "text/csv; charset=utf-8"
+    assert len(graphql.text.splitlines()) == 21
+    events = get(service, type="ObserverEvents", entity_type="Order", limit="5", format="ndjson")
+    assert len(events.text.splitlines()) <= 5
+    batch = json.dumps({"type": "BatchedQueries", "queries": ["SELECT 1 AS n", "SELECT 2 AS n"]})
+    assert [one["n"] for one in get(service, batch).json()] == [1, 2]
+    day = get(service, "fraiseql_org_daily", start="2026-01-01", format="arrow")
+    assert pa.ipc.open_stream(day.content).read_all().column_names[0] == "day"
+    parquet = get(service, json.dumps({"type": "BulkExport", "table": "va_author"}))
+    assert pq.read_table(io.BytesIO(parquet.content)).num_rows == 20
+
+
+def test_query_says_what_is_wrong_and_what_is_ignored(service: Service) -> None:
+    assert get(service, type="OptimizedView", view="tb_author").status_code == 404
+    assert get(service, type="OptimizedView", view="va_author", limit="many").status_code == 400
+    assert get(service, query="authors", format="xml").status_code == 400
+    assert get(service, "[").status_code == 400
+    assert get(service, type="Tail", format="parquet").status_code == 400
+    assert requests.get(f"{service.http_url}/query", timeout=60).status_code == 401
+    assert requests.put(f"{service.http_url}/query", timeout=60).status_code == 401
+    ignored = get(service, query="authors", colour="red")
+    assert "has no field 'colour'" in json.loads(ignored.headers["x-fraiseql-warnings"])[0]
+
+
+def test_warnings_are_in_the_metadata_of_a_flight(service: Service) -> None:
+    ticket = b'{"type": "OptimizedView", "view": "va_author", "limit": 1e1, "filter": {}, "day": 1}'
+    descriptor = flight.FlightDescriptor.for_command(ticket)
+    info = service.client.get_flight_info(descriptor, options())
+    [warning] = json.loads(info.app_metadata)["warnings"]
+    assert warning.startswith("OptimizedView has no field 'day', which is ignored.")
+    [endpoint] = info.endpoints
+    assert service.client.do_get(endpoint.ticket, options()).read_all().num_rows == 10
+
+
+def test_a_query_that_depends_on_an_asset_has_an_entity_tag(service: Service) -> None:
+    who = {"authorization": f"Bearer {token(scope='sql', sub='ada')}"}
+    url = f"{service.http_url}/query?type=ObserverEvents&limit=3"
+    first = requests.get(url, headers=who, timeout=60)
+    again = requests.get(url, headers={**who, "if-none-match": first.headers["etag"]}, timeout=60)
+    assert (again.status_code, again.content) == (304, b"")
