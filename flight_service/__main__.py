@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from fraiseql_assets.settings import get_settings, problems_of
+from fraiseql_assets.skip_pandas import skip_pandas
 
 if TYPE_CHECKING:
     from flight_service.addresses import Address
@@ -32,6 +33,7 @@ def serve() -> None:
     except ValidationError as error:
         raise _refused(WRONG_SETTING, *problems_of(error)) from error
     # Arrow and the clients take a third of a second to load, which --help need not wait for.
+    skip_pandas()
     from flight_service.addresses import Address, AddressError
     from flight_service.http import HttpServer, application
     from flight_service.monitoring.calls import Observer

@@ -16,7 +16,7 @@ from fraiseql_assets.stream.log import Log
 
 POLL_SECONDS = 0.1
 """How often a waiting run reads the end of the log, with one small request."""
-RANGE_SECONDS = 0.5
+RANGE_SECONDS = 1.0
 """The least time between ranges: each range costs the plane a block and two ledger entries."""
 LONGEST_RANGE_SECONDS = 4.0
 """The target duration of one range, so that a waiting run can start within ten seconds."""

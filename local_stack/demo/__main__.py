@@ -1,22 +1,33 @@
-"""`python -m local_stack.demo`: loads the demo's database and publishes its events."""
+"""`python -m local_stack.demo`: loads the demo's database and publishes its events.
+
+It stays for as long as the demo, so it keeps little in memory: the history is read from files.
+"""
+# ruff: noqa: E402 [pandas is skipped before a module makes an array]
+
+from fraiseql_assets.skip_pandas import skip_pandas
+
+skip_pandas()
 
 import asyncio
 import contextlib
 import logging
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
 from fraiseql_assets.settings import Settings, get_settings
 from fraiseql_assets.stream.connection import LogError
 from local_stack.demo import SCALE, DemoError, feed
 from local_stack.demo.database import load
-from local_stack.demo.history import History
+from local_stack.demo.history import history_of, mapped
 from local_stack.demo.shop import make_shop
 from local_stack.demo.tpch import make_tables
 
@@ -43,24 +54,28 @@ def main(
 async def _run(
     settings: Settings, scale: float, seed: int, rate: float, loaded: Path | None
 ) -> None:
-    tables = make_tables(scale)
-    history = History(make_shop(tables, seed))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = settings.database_url.get_secret_value()
+    with tempfile.TemporaryDirectory(prefix="fraiseql-demo-") as folder:
+        tables = make_tables(scale)
+        history = mapped(history_of(make_shop(tables, seed)), Path(folder))
 
-    def fill() -> None:
-        load(url, scale, seed, tables)
-        if loaded is not None:
-            loaded.touch()
+        # The thread alone has the tables, which are freed with it.
+        def fill(tables: dict[str, pa.Table]) -> None:
+            load(url, scale, seed, tables)
+            tables.clear()
+            pa.default_memory_pool().release_unused()
+            if loaded is not None:
+                loaded.touch()
 
-    # PostgreSQL builds documents while the feed publishes events.
-    loading = _beside(fill)
-    loading.add_done_callback(lambda ended: stop.set() if ended.exception() else None)
-    await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
-    if loading.done():
-        loading.result()
+        # PostgreSQL builds documents while the feed publishes events.
+        loading = _beside(partial(fill, tables))
+        loading.add_done_callback(lambda ended: stop.set() if ended.exception() else None)
+        await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
+        if loading.done():
+            loading.result()
 
 
 def _beside(work: Callable[[], object]) -> asyncio.Future[None]:

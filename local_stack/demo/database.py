@@ -11,7 +11,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 
 from local_stack.demo import SCALE, DemoError, on_database
-from local_stack.demo.history import History
+from local_stack.demo.history import history_of
 from local_stack.demo.rows import rows
 from local_stack.demo.shop import make_shop
 from local_stack.demo.tpch import make_tables
@@ -63,7 +63,7 @@ def load(
 def _fill(cursor: dbapi.Cursor, scale: float, seed: int, tables: dict[str, pa.Table]) -> None:
     for name in BEFORE:
         cursor.executescript(_sql(name))
-    for name, table in rows(tables, History(make_shop(tables, seed))):
+    for name, table in rows(tables, history_of(make_shop(tables, seed))):
         cursor.adbc_ingest(name, table, mode="append")
         logger.info("%s: %s rows of scale %g", name, f"{table.num_rows:,}", scale)
     for name in AFTER:

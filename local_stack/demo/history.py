@@ -5,8 +5,8 @@
 After the last event the history repeats with later keys.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,11 +37,8 @@ class History:
     """All events of the shop. An event is computed from its number."""
 
     shop: Shop
-
-    @cached_property
-    def index(self) -> pa.Table:
-        """One row per event, without repetitions."""
-        return lifecycles(self.shop)
+    index: pa.Table
+    """One row per event, without repetitions."""
 
     def first_from(self, moment: int) -> int:
         """The number of the first event at or after a time of the shop."""
@@ -94,7 +91,27 @@ def make_history(scale: float, seed: int = 0) -> History:
     Raises:
         DemoError: TPC-H's generator is not installed, or refuses the scale.
     """
-    return History(make_shop(make_tables(scale, TABLES), seed))
+    return history_of(make_shop(make_tables(scale, TABLES), seed))
+
+
+def history_of(shop: Shop) -> History:
+    """The history of this shop."""
+    return History(shop, lifecycles(shop))
+
+
+def mapped(history: History, folder: Path) -> History:
+    """The same history, read from files in a folder instead of from memory."""
+    shop = history.shop
+
+    def in_file(name: str, table: pa.Table) -> pa.Table:
+        path = f"{folder / name}.arrow"
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+
+    names = ("customers", "orders", "lines")
+    tables = {name: in_file(name, getattr(shop, name)) for name in names}
+    return History(replace(shop, **tables), in_file("index", history.index))
 
 
 def _of_kind(kind: str, shop: Shop, index: pa.Table, later: int) -> pa.Table:

@@ -15,7 +15,7 @@ from flight_service.graphql.schema.compiled import Compiled, Field, Ref, Type
 from flight_service.graphql.schema.decoding import read
 from local_stack.demo import COMPILED_SCHEMA, DemoError, on_database
 from local_stack.demo.database import load
-from local_stack.demo.history import History
+from local_stack.demo.history import history_of
 from local_stack.demo.shop import make_shop, moments
 from local_stack.demo.tpch import make_tables
 
@@ -223,7 +223,7 @@ def test_a_flat_view_has_every_scalar_as_a_typed_column_of_equal_content(
 def test_events_tell_what_the_database_shows(
     cursor: dbapi.Cursor, tpch: dict[str, pa.Table]
 ) -> None:
-    history = History(make_shop(tpch))
+    history = history_of(make_shop(tpch))
     start, stop = history.present - 2_000, history.present
     events = history.batch(start, stop, moments(history.moments(start, stop))).to_pylist()
     latest = {event["entity_id"]: event for event in events}

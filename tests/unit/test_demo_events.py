@@ -4,6 +4,7 @@ import json
 import uuid
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -14,7 +15,7 @@ from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.encode import arrow_messages, cdc_messages, observer_messages
 from local_stack.demo.feed import PAST_DAYS, timestamps
 from local_stack.demo.hashing import below, hashed, uuid_bytes, uuid_texts
-from local_stack.demo.history import LATER, History, make_history
+from local_stack.demo.history import LATER, History, history_of, make_history, mapped
 from local_stack.demo.lifecycle import STEPS, statuses
 from local_stack.demo.shop import NOW, TABLES, make_shop, moments
 from local_stack.demo.tpch import make_tables
@@ -31,7 +32,7 @@ def tables() -> dict[str, pa.Table]:
 
 @pytest.fixture(scope="module")
 def history(tables: dict[str, pa.Table]) -> History:
-    return History(make_shop(tables))
+    return history_of(make_shop(tables))
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,16 @@ def test_the_same_scale_and_seed_give_the_same_bytes(history: History) -> None:
     assert sent(history) == sent(make_history(SCALE))
 
 
+def test_a_history_in_files_gives_the_same_events(history: History, tmp_path: Path) -> None:
+    assert in_own_time(mapped(history, tmp_path), 5_000, 8_000).equals(
+        in_own_time(history, 5_000, 8_000)
+    )
+
+
 def test_another_seed_gives_other_events(tables: dict[str, pa.Table], history: History) -> None:
     ids = [
         set(in_own_time(h, 0, 1_000)["event_id"].to_pylist())
-        for h in (history, History(make_shop(tables, seed=1)))
+        for h in (history, history_of(make_shop(tables, seed=1)))
     ]
     assert ids[0].isdisjoint(ids[1])
 

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 
-def test_the_service_never_loads_dagster() -> None:
+def test_the_service_loads_neither_dagster_nor_data_frames() -> None:
     script = (
-        "import flight_service.__main__, flight_service.registry, flight_service.server\n"
+        "import flight_service.__main__; flight_service.__main__.skip_pandas()\n"
+        "import flight_service.registry, flight_service.server\n"
         "import flight_service.http, sys\nprint(*sys.modules)"
     )
     done = subprocess.run(
@@ -14,7 +15,5 @@ def test_the_service_never_loads_dagster() -> None:
     )
     loaded = set(done.stdout.split())
     assert "flight_service.server" in loaded
-    assert (
-        loaded & {"dagster", "sensors", "polars", "chdb", "fraiseql_assets.defs.definitions"}
-        == set()
-    )
+    unwanted = {"dagster", "sensors", "polars", "pandas", "chdb", "fraiseql_assets.defs"}
+    assert loaded & unwanted == set()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fraiseql_assets.stream.dead_letter_reader import DeadLetter
 
 dead_letters = typer.Typer(
-    help="Messages that could not be used: list, show, and replay them after a fix.",
+    help="List, show and replay messages that could not be processed.",
     no_args_is_help=True,
 )
 
@@ -84,10 +84,15 @@ def show(
 @dead_letters.command()
 def replay(
     numbers: Numbers = None,
-    everything: Annotated[bool, typer.Option("--all", help="Replay all of them.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Replay all dead-letter messages.")
+    ] = False,
 ) -> None:
-    """Replay dead-letter messages after a fix: what was no event is published again, what a plane
-    refused is written into that plane. Safe to repeat."""
+    """Replay dead-letter messages after a fix.
+
+    Messages that could not be decoded are published again. Events that a plane refused are written
+    into that plane. Safe to repeat.
+    """
     from fraiseql_assets.pipeline.replay import replay as replay_dead_letters
     from fraiseql_assets.planes import PlaneError
     from fraiseql_assets.stream.connection import LogError

@@ -37,18 +37,19 @@ def dev(
         Path, typer.Option(help="Where data, logs and Dagster's home are kept.")
     ] = DEFAULT_DATA_DIR,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Load a shop's data and publish what happens there.")
+        bool, typer.Option("--demo", help="Load the data of a demo shop and publish its events.")
     ] = False,
     ports: Annotated[
-        Ports, typer.Option(help="The settings' default ports, or free ones chosen by the system.")
+        Ports,
+        typer.Option(help="The default ports of the settings, or free ports chosen by the system."),
     ] = Ports.default,
     search: Annotated[
         Search, typer.Option(help="The engine of the operational plane.")
     ] = Search.elasticsearch,
 ) -> None:
-    """Start everything on this machine: servers, Dagster, the Flight service.
+    """Start the servers, Dagster and the Flight service on this machine.
 
-    Ctrl-C ends it; data are kept.
+    Ctrl-C stops everything; the data are kept.
     """
     from local_stack.stack import available_planes, layers
 
@@ -117,7 +118,8 @@ def _show(programs: "Layers", folder: Path, endpoints: Path, seconds: float) -> 
     out.print(table)
     out.print(
         f"Everything answers after {seconds:.1f} s. Logs: {folder / 'logs'}. "
-        f"Addresses with users and passwords: {endpoints}. Ctrl-C ends it; data are kept.",
+        f"Addresses with users and passwords: {endpoints}. "
+        "Ctrl-C stops everything; the data are kept.",
         soft_wrap=True,
     )
 

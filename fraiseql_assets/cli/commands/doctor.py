@@ -9,9 +9,9 @@ MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "
 
 
 def doctor() -> None:
-    """Look at every connection, version and setting, and say what to do about what is wrong.
+    """Check every connection, version and setting, and say how to fix each problem.
 
-    Exits with 1 when something is wrong.
+    Exits with 1 if it finds a problem.
     """
     from fraiseql_assets.cli.doctor import examine
 

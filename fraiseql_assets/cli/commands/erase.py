@@ -13,7 +13,9 @@ def erase(
         tuple[str, str] | None,
         typer.Option("--entity", metavar="TYPE ID", help="All events of one entity."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Erase without asking for confirmation.")
+    ] = False,
 ) -> None:
     """Erase events from both planes on purpose.
 

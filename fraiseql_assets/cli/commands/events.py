@@ -27,20 +27,25 @@ def events(
     entity_type: Annotated[
         str | None, typer.Option(help="Only events of this entity type, such as Order.")
     ] = None,
-    start: Annotated[str | None, typer.Option(help="From this date or RFC 3339 time on.")] = None,
-    end: Annotated[str | None, typer.Option(help="Up to this date (whole day) or time.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Start date or RFC 3339 time, inclusive.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="End: a date (inclusive) or an RFC 3339 time (exclusive).")
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help=f"The newest so many: {LIMIT}, unless told.")
+        int | None,
+        typer.Option(min=1, help=f"Number of newest events to show; {LIMIT} by default."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per line, with every column.")
+        bool, typer.Option("--json", help="Print one JSON object with all columns per line.")
     ] = False,
     follow: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Show new events as they come, until Ctrl-C."),
+        typer.Option("--follow", "-f", help="Show new events as they arrive, until Ctrl-C."),
     ] = False,
 ) -> None:
-    """Show the newest events, over Flight, or with --follow those that come."""
+    """Show the newest events over Flight, or new events as they arrive with --follow."""
     from fraiseql_assets.cli.flight_client import FlightProblem, read
 
     if follow and (start or end):

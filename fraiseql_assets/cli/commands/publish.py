@@ -26,17 +26,18 @@ class Shape(StrEnum):
 
 
 def publish(
-    events: Annotated[int, typer.Option(min=1, help="How many events.")],
-    shape: Annotated[Shape, typer.Option(help="The form of the messages.")] = Shape.observer,
+    events: Annotated[int, typer.Option(min=1, help="Number of events.")],
+    shape: Annotated[Shape, typer.Option(help="Format of the messages.")] = Shape.observer,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Events per second; unset, as fast as it goes."),
+        typer.Option(min=0.001, help="Events per second; as fast as possible if unset."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same events. Random if unset.")
+        int | None,
+        typer.Option(help="The same seed gives the same events. Random if unset."),
     ] = None,
 ) -> None:
-    """Publish realistic events, each acknowledged by the log."""
+    """Publish realistic events and wait until the log acknowledges each."""
     from fraiseql_assets.stream.connection import LogError
     from fraiseql_assets.stream.publish import publish_generated
 

@@ -50,27 +50,32 @@ class Format(StrEnum):
 def query(
     graphql: Annotated[
         str,
-        typer.Argument(help="The query; - reads standard input, @FILE a file.", show_default=False),
+        typer.Argument(
+            help="The query; - reads it from standard input, @FILE from a file.", show_default=False
+        ),
     ],
     variables: Annotated[str | None, typer.Option(help="A JSON object of variables.")] = None,
     operation: Annotated[
-        str | None, typer.Option(help="Which operation of the document, where it has several.")
+        str | None, typer.Option(help="Name of the operation to run, if the document has several.")
     ] = None,
     field: Annotated[
-        str | None, typer.Option(help="Only the rows of this field, by its key, of several.")
+        str | None, typer.Option(help="Root field whose rows to show, if the query has several.")
     ] = None,
     format_: Annotated[
         Format | None,
-        typer.Option("--format", help="By --output's suffix unless given; else a table."),
+        typer.Option(
+            "--format",
+            help="Output format; by default from the suffix of --output, otherwise a table.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file.")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show how it would be answered, and read nothing.")
+        bool, typer.Option("--explain", help="Show the execution plan and read no data.")
     ] = False,
 ) -> None:
-    """Run a GraphQL query over Flight, and show or write its result."""
+    """Run a GraphQL query over Flight and show its result or write it to a file."""
     ticket = {
         "type": "GraphQLQuery",
         "query": _document(graphql),

@@ -51,38 +51,42 @@ def search(
         ),
     ] = "",
     since: Annotated[
-        str | None, typer.Option(help="From so long ago (30m, 1h, 7d) or this date or time on.")
+        str | None, typer.Option(help="Start: an age (30m, 1h, 7d), a date or a time, inclusive.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Before that.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End: an age, a date or a time, exclusive.")
+    ] = None,
     id_: Annotated[
         str | None,
-        typer.Option("--id", help="What happened to this id: everything with or about it."),
+        typer.Option("--id", help="Show everything that mentions this id, in time order."),
     ] = None,
     entity: Annotated[
-        str | None, typer.Option(help="An entity's id: its events, and requests that mention it.")
+        str | None,
+        typer.Option(help="Id of an entity: its events and the requests that mention it."),
     ] = None,
-    entity_type: Annotated[str | None, typer.Option(help="Such as Order.")] = None,
-    event_type: Annotated[str | None, typer.Option(help="INSERT, UPDATE, DELETE, CUSTOM.")] = None,
+    entity_type: Annotated[str | None, typer.Option(help="Entity type, for example Order.")] = None,
+    event_type: Annotated[
+        str | None, typer.Option(help="Event type: INSERT, UPDATE, DELETE or CUSTOM.")
+    ] = None,
     tenant: Annotated[str | None, typer.Option(help="Only rows of this tenant.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only requests with errors.")] = False,
     similar: Annotated[
-        str | None, typer.Option(help="Failed requests like the one with this id.")
+        str | None, typer.Option(help="Failed requests similar to the request with this id.")
     ] = None,
     events: Annotated[bool, typer.Option("--events", help="Only events.")] = False,
     requests: Annotated[bool, typer.Option("--requests", help="Only requests.")] = False,
     oldest: Annotated[
-        bool, typer.Option("--oldest", help="Oldest first, as it is with --id and --entity.")
+        bool, typer.Option("--oldest", help="Oldest first; the default with --id and --entity.")
     ] = False,
     count: Annotated[
-        Count | None, typer.Option(help="How many hits there are by error, type or hour.")
+        Count | None,
+        typer.Option(help="Count the hits by error, type or hour instead of listing them."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Hits on a page.")] = LIMIT,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Hits per page.")] = LIMIT,
     cursor: Annotated[
-        str | None, typer.Option(help="Go on where an earlier page of the same search ended.")
+        str | None, typer.Option(help="Cursor from the previous page of the same search.")
     ] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How hits are shown.")] = (
-        Format.timeline
-    ),
+    format_: Annotated[Format, typer.Option("--format", help="Output format.")] = (Format.timeline),
 ) -> None:
     """Search events and requests in the operational plane."""
     from fraiseql_assets.cli.flight_client import FlightProblem, stream

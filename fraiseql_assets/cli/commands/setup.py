@@ -4,7 +4,7 @@ from fraiseql_assets.cli.console import out, read_settings, said_plainly
 
 
 def setup() -> None:
-    """Create or migrate the streams, tables and templates. Safe to repeat."""
+    """Create or migrate the streams, tables and index templates. Safe to repeat."""
     from fraiseql_assets.planes import PlaneError
     from fraiseql_assets.setup import setup_all
     from fraiseql_assets.stream.connection import LogError

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """One screen: stream head, each plane's position and lag, runs, dead letters, health.
+    """Show the stream head, each plane's position and lag, runs, dead letters and health.
 
-    Exits with 1 when something does not answer.
+    Exits with 1 if a server does not answer.
     """
     from fraiseql_assets.cli.status import look
 
