@@ -60,12 +60,7 @@ class ExportFlights:
 
     def resolve(self, ticket: BulkExport, principal: Principal) -> Flight:
         """The flight of a ticket; see `flight_service.flights.Resolver`."""
-        name = (ticket.format or PARQUET.name).lower()
-        format = FORMATS.get(name)
-        if format is None:
-            raise InvalidRequest(
-                f"The ticket's field format is {shown(name)}. It is one of {', '.join(FORMATS)}."
-            )
+        format = file_format(ticket)
         rows = self._rows(ticket, principal)
         if ticket.columns is not None:
             rows = selected(rows, ticket.columns)
@@ -107,6 +102,20 @@ class ExportFlights:
             return None
         relations = self._analytics.relations(principal)
         return next((one for one in relations if one.name == BY_KEY[key].table), None)
+
+
+def file_format(ticket: BulkExport) -> Format:
+    """The format that a ticket asks for.
+
+    Raises:
+        InvalidRequest: there is none of that name.
+    """
+    name = (ticket.format or PARQUET.name).lower()
+    if name not in FORMATS:
+        raise InvalidRequest(
+            f"The ticket's field format is {shown(name)}. It is one of {', '.join(FORMATS)}."
+        )
+    return FORMATS[name]
 
 
 def file_of(rows: Flight, format: Format) -> Flight:

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from flight_service.asset_versions import version_of
 from flight_service.assets import Asset, AssetFlights
 from flight_service.authentication import Principal, authenticate
-from flight_service.bulk_export import BulkExport
+from flight_service.bulk_export import BulkExport, file_format
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
 from flight_service.errors import (
@@ -145,7 +145,7 @@ class _Endpoint:
         else:
             ticket = self._ticket(body, parameters, warnings)
         if isinstance(ticket, BulkExport):
-            name = name or ticket.format
+            name = name or file_format(ticket).name
             ticket = msgspec.structs.replace(ticket, format=ARROW.name)
         format = chosen_format(name, request.headers.get("accept"))
         flight = self._resolve(ticket, principal)
