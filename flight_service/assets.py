@@ -1,10 +1,9 @@
 """`Asset` tickets: the rows of a data asset, all or by partition."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import date
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -29,8 +28,8 @@ class Asset(Ticket, frozen=True):
     """The first partition."""
     end: date | None = None
     """The last partition, included."""
-    columns: tuple[str, ...] | None = None
-    """The columns that are wanted, in this order; all, if it is null."""
+
+    older: ClassVar[Mapping[str, str]] = {"start_date": "start", "end_date": "end"}
 
     @property
     def whole(self) -> bool:
@@ -83,10 +82,11 @@ class AssetFlights:
         asset, tenant = BY_KEY[ticket.asset], tenant_of(principal)
         source = source.of_tenant(tenant)
         return Flight(
-            schema=_selected(source.schema, ticket),
-            stream=partial(_stream, source, ticket),
-            extent=partial(_extent, source, ticket),
+            schema=source.schema,
+            stream=partial(source.stream, ticket),
+            extent=partial(source.extent, ticket),
             extent_key=(ticket, tenant),
+            asset=asset.key,
             about={
                 "asset": asset.key,
                 "description": asset.description,
@@ -100,58 +100,19 @@ class AssetFlights:
         return [Listed(key, Asset(asset=key)) for key in BY_KEY if key in self._sources]
 
 
+BY_TABLE = {asset.table: key for key, asset in BY_KEY.items() if asset.plane == "analytics"}
+"""The assets of the analytics plane by the names of their tables and views."""
+
+
 def named(name: str, variables: Mapping[str, Any]) -> Ticket:
-    """The ticket of an asset's name; `variables` set its other fields."""
-    fields: dict[str, Any] = {**variables, "asset": name, "type": Asset.__name__}
+    """The ticket of an asset by its key or its table in the analytics plane; `variables` set its
+    other fields."""
+    key = BY_TABLE.get(name, name)
+    fields: dict[str, Any] = {**variables, "asset": key, "type": Asset.__name__}
     try:
         return msgspec.convert(fields, Asset)
     except msgspec.ValidationError as error:
         raise InvalidRequest(explained(error, Asset)) from error
-
-
-def _selected(schema: pa.Schema, ticket: Asset) -> pa.Schema:
-    """The schema with the ticket's columns."""
-    if ticket.columns is None:
-        return schema
-    for name in ticket.columns:
-        if name not in schema.names:
-            raise InvalidRequest(
-                f"{ticket.asset} has no column {shown(name)}. It has: {', '.join(schema.names)}."
-            )
-    if not ticket.columns or len(set(ticket.columns)) < len(ticket.columns):
-        raise InvalidRequest("The ticket's field columns names at least one column, and each once.")
-    return pa.schema([schema.field(name) for name in ticket.columns], schema.metadata)
-
-
-def _stream(
-    source: AssetSource, ticket: Asset, cancellation: Cancellation
-) -> Iterator[pa.RecordBatch]:
-    batches = source.stream(ticket, cancellation)
-    return batches if ticket.columns is None else _with_columns(batches, ticket.columns)
-
-
-def _with_columns(
-    batches: Iterator[pa.RecordBatch], columns: tuple[str, ...]
-) -> Iterator[pa.RecordBatch]:
-    try:
-        for batch in batches:
-            yield batch.select(list(columns))
-    finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
-
-
-def _extent(source: AssetSource, ticket: Asset) -> Extent:
-    """The extent, whose endpoints have the ticket's columns."""
-    extent = source.extent(ticket)
-    if ticket.columns is None:
-        return extent
-    parts = tuple(
-        replace(part, ticket=msgspec.structs.replace(part.ticket, columns=ticket.columns))
-        for part in extent.parts
-    )
-    return replace(extent, parts=parts)
 
 
 def _check_days(ticket: Asset) -> None:

@@ -56,6 +56,8 @@ class Flight:
     """Whether it streams until its client goes away. A service that stops does not wait for it."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """JSON values that are known without asking a server, sent with `Extent.about`."""
+    asset: str | None = None
+    """The asset whose rows alone it depends on, so that its ledger says when they change."""
 
 
 Resolver = Callable[[Any, Principal], Flight]

@@ -66,4 +66,5 @@ class ObserverEventFlights:
                 newest=bool(ticket.newest),
             )
 
-        return Flight(schema=reader.schema(ANALYTICS_EVENTS.key), stream=stream)
+        key = ANALYTICS_EVENTS.key
+        return Flight(schema=reader.schema(key), stream=stream, asset=key)

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from starlette.routing import BaseRoute
 
 from flight_service.actions import HEALTH_CHECK, AnyAction
-from flight_service.asset_http import asset_routes
 from flight_service.assets import Asset, AssetFlights, AssetSource, named
+from flight_service.authentication import Principal
+from flight_service.batched_queries import BatchedFlights, BatchedQueries
+from flight_service.bulk_export import BulkExport, ExportFlights
 from flight_service.changed_entities import ChangedEntities
+from flight_service.columns import with_columns
 from flight_service.exchange.service import Exchange
-from flight_service.flights import Listing, Resolver
+from flight_service.flight_http import flight_routes
+from flight_service.flights import Flight, Listing, Resolver
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.explain import explain_action
 from flight_service.graphql.transport.flight import GraphQLFlights, GraphQLPart, GraphQLQuery
@@ -35,7 +39,8 @@ from flight_service.sql.engines.clickhouse import AnalyticsCatalogue
 from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.service import FlightSql
 from flight_service.tail import Tail, TailFlights, new_events
-from flight_service.tickets import Named, Ticket
+from flight_service.tickets import Named, Ticket, TicketReader
+from flight_service.views import OptimizedView, ViewFlights
 from flight_service.writing.events import EventLog
 from flight_service.writing.service import Writing
 from flight_service.writing.tables import Tables
@@ -98,7 +103,17 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     ChangedEntities(events, graphql.results)
     engine = SearchEngine(settings)
     queries = GraphQLFlights(graphql)
-    sql = flight_sql(settings, graphql) if settings.sql else None
+    is_guarded = settings.is_guarded
+    catalogues = catalogues_of(settings, graphql)
+    key = signing_key(settings, "statements")
+    sql = FlightSql(catalogues, is_guarded=is_guarded, key=key) if settings.sql else None
+    views = ViewFlights(
+        next((one for one in catalogues if one.dialect == "postgres"), None),
+        queries.resolve,
+        raw_sql=settings.raw_sql,
+        is_guarded=is_guarded,
+    )
+    batched = BatchedFlights(catalogues, raw_sql=settings.raw_sql, is_guarded=is_guarded)
     limits = StreamLimits(settings)
     resolvers: dict[type[Ticket], Resolver] = {
         Asset: assets.resolve,
@@ -107,22 +122,42 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         Search: SearchFlights(engine).resolve,
         GraphQLQuery: recorded_resolver(queries.resolve, recorder),
         GraphQLPart: queries.resolve_part,
-        **({} if sql is None else {SqlCommand: sql.resolve}),
+        OptimizedView: views.resolve,
+        BatchedQueries: batched.resolve,
     }
+    resolvers = {kind: with_columns(resolve) for kind, resolve in resolvers.items()}
+    if sql is not None:
+        resolvers[SqlCommand] = sql.resolve
+    scoped: dict[type[Ticket], Resolver] = {}
+
+    def resolve(ticket: Ticket, principal: Principal) -> Flight:
+        return scoped[type(ticket)](ticket, principal)
+
+    short = queries.named(named)
+    exports = ExportFlights(
+        views,
+        next((one for one in catalogues if one.dialect == "clickhouse"), None),
+        resolve,
+        short,
+        raw_sql=settings.raw_sql,
+        is_guarded=settings.is_guarded,
+    )
+    # The columns of an export are those of its rows, not of its chunks.
+    resolvers[BulkExport] = exports.resolve
     actions: tuple[AnyAction, ...] = (
         HEALTH_CHECK,
         *queries.actions(),
         explain_action(graphql),
         *run_actions(settings),
     )
+    required = RequiredScopes(settings, kinds_of(resolvers, actions))
+    scoped.update({kind: required.resolver(kind, one) for kind, one in resolvers.items()})
+    tickets = [kind for kind in scoped if kind is not SqlCommand]
     routes = (
         recorded_route(graphql_route(graphql, settings, limits), recorder, settings),
         search_route(engine, settings, limits),
-        *asset_routes(assets, settings, limits),
+        *flight_routes(assets, resolve, TicketReader(tickets, short), settings, limits),
     )
-    required = RequiredScopes(settings, kinds_of(resolvers, actions))
-    scoped = {kind: required.resolver(kind, one) for kind, one in resolvers.items()}
-    short = queries.named(named)
     written = writing(settings, graphql)
     return Registry(
         resolvers=scoped,
@@ -143,15 +178,14 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     )
 
 
-def flight_sql(settings: Settings, graphql: GraphQL) -> FlightSql:
-    """Flight SQL over every catalogue that the settings have."""
+def catalogues_of(settings: Settings, graphql: GraphQL) -> list[Catalogue]:
+    """Every catalogue of SQL that the settings have."""
     catalogues: list[Catalogue] = []
     if settings.analytics_plane:
         catalogues.append(AnalyticsCatalogue(settings))
     if settings.schema_path is not None and not graphql.forwards:
         catalogues.append(FraiseqlCatalogue(settings, graphql))
-    key = signing_key(settings, "statements")
-    return FlightSql(catalogues, is_guarded=settings.is_guarded, key=key)
+    return catalogues
 
 
 def writing(settings: Settings, graphql: GraphQL) -> Writing:

@@ -29,6 +29,8 @@ KIND_OF_ROUTE = {
     "/assets": "Asset",
     "/assets/{key:path}": "Asset",
     "/graphql": "GraphQLQuery",
+    # The requirement is that of the ticket in the request, whose resolver has it.
+    "/query": "",
     "/search": "Search",
 }
 """The ticket type whose requirement a route has."""

@@ -64,7 +64,8 @@ class Search(Ticket, frozen=True):
             SearchMistake: it is wrong.
         """
         given = {name: getattr(self, name) for name in self.__struct_fields__}
-        del given["count"]
+        for name in ("count", "endpoints", "columns"):
+            del given[name]
         given |= {edge: moment(given[edge], edge) for edge in ("since", "until")}
         # A timeline of one thing is read from its beginning.
         if self.oldest_first is None and (self.id or self.entity) is not None:

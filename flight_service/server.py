@@ -6,6 +6,7 @@ Results are streamed, never collected.
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pyarrow as pa
@@ -131,13 +132,16 @@ class FlightServer(flight.FlightServerBase):
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
     ) -> flight.FlightInfo:
         """The schema, endpoints and extent of a descriptor's flight."""
-        call = call_of(context)
+        call, warnings = call_of(context), list[str]()
         with answered(), within(call.span):
-            ticket = self._described(context, descriptor)
+            ticket = self._described(context, descriptor, warnings)
             call.asks(ticket)
             principal = principal_of(context)
             found = self._resolve(ticket, principal)
-            return self._info(descriptor, ticket, found, self._probes.extent(found), principal)
+            extent = self._probes.extent(found)
+            if warnings:
+                extent = replace(extent, about={**extent.about, "warnings": warnings})
+            return self._info(descriptor, ticket, found, extent, principal)
 
     def get_schema(
         self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
@@ -236,17 +240,25 @@ class FlightServer(flight.FlightServerBase):
             call.cancelled = cancellation.over
 
     def _described(
-        self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        warnings: list[str] | None = None,
     ) -> Ticket:
         """What a descriptor stands for: a command of Flight SQL, or a ticket."""
         if descriptor.descriptor_type == flight.DescriptorType.CMD:
-            return self._ticket(context, descriptor.command)
-        return self._reader.read_descriptor(descriptor)
+            return self._ticket(context, descriptor.command, warnings)
+        return self._reader.read_descriptor(descriptor, warnings)
 
-    def _ticket(self, context: flight.ServerCallContext, data: bytes) -> Ticket:
+    def _ticket(
+        self,
+        context: flight.ServerCallContext,
+        data: bytes,
+        warnings: list[str] | None = None,
+    ) -> Ticket:
         data = self._sealed.open(data, principal_of(context))
         if not is_command(data):
-            return self._reader.read(data)
+            return self._reader.read(data, warnings)
         if self._registry.sql is None:
             raise Unimplemented("Flight SQL is switched off by FRAISEQL_SQL")
         return SqlCommand(packed=data, session=session_of(context))

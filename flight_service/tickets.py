@@ -4,20 +4,25 @@ Descriptors have four equivalent forms: `PATH=[name]`, `PATH=["analytics", "even
 `PATH=[ticket JSON]`, `CMD=ticket JSON`.
 
 A name may be followed by `?endpoints=1`, which is the field `endpoints` of its ticket.
+
+Other spellings of a field are accepted, see `flight_service.ticket_fields`. A field that the type
+does not have is ignored, with a warning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from pyarrow import flight
 
 from flight_service.errors import InvalidRequest
+from flight_service.ticket_fields import known_fields
 
 MAX_BYTES = 256 * 1024
 ENDPOINTS = "?endpoints="
 
 _SHOWN = 60
+_MOST_WARNINGS = 10
 
 
 class Ticket(
@@ -31,23 +36,21 @@ class Ticket(
 ):
     """Base class of all tickets. The name of a class is its `type`."""
 
+    older: ClassVar[Mapping[str, str]] = {}
+    """Other names of fields, which older documents have."""
+
     endpoints: Literal[1] | None = None
     """Set, the flight has one endpoint, for clients that read the first alone."""
+    columns: tuple[str, ...] | None = None
+    """The columns that are wanted, in this order; all, if it is null."""
 
     def encode(self) -> bytes:
         """The ticket as bytes."""
         return msgspec.json.encode(self)
 
 
-class _Head(msgspec.Struct):
-    """The fields that determine the type of a ticket."""
-
-    type: str | None = None
-    query: str | None = None
-
-
-class _Short(msgspec.Struct, forbid_unknown_fields=True):
-    """The short form: a name, and the fields of its ticket."""
+class _Short(msgspec.Struct):
+    """The short form: a name, its variables, and the fields of its ticket beside them."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -68,11 +71,11 @@ class TicketReader:
 
     def __init__(self, kinds: Sequence[type[Ticket]], named: Named) -> None:
         self._kinds = {kind.__name__: kind for kind in kinds}
-        self._decoder = msgspec.json.Decoder(Union[tuple(kinds)])  # noqa: UP007 [made at run time]
         self._named = named
 
-    def read(self, data: bytes) -> Ticket:
-        """The ticket in these bytes: a JSON object, or a name."""
+    def read(self, data: bytes, warnings: list[str] | None = None) -> Ticket:
+        """The ticket in these bytes: a JSON object, or a name. A sentence about each field that is
+        ignored is added to `warnings`."""
         if len(data) > MAX_BYTES:
             raise InvalidRequest(
                 f"A ticket has at most {MAX_BYTES:,} bytes, this one {len(data):,}."
@@ -88,42 +91,82 @@ class TicketReader:
             if asked and endpoints != "1":
                 raise InvalidRequest(f"The name {shown(text)} can end in {ENDPOINTS}1 only.")
             return _with_endpoints(self._named(name, {}), 1 if asked else None)
-        return self._read_json(data)
+        try:
+            fields = msgspec.json.decode(data, type=dict[str, Any])
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(explained(error, Ticket)) from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise InvalidRequest(f"The ticket is no JSON that can be read: {error}.") from error
+        return self.read_fields(fields, warnings)
 
-    def read_descriptor(self, descriptor: flight.FlightDescriptor) -> Ticket:
-        """The ticket of a descriptor."""
+    def read_descriptor(
+        self, descriptor: flight.FlightDescriptor, warnings: list[str] | None = None
+    ) -> Ticket:
+        """The ticket of a descriptor; see `read`."""
         if descriptor.descriptor_type == flight.DescriptorType.CMD:
-            return self.read(descriptor.command)
+            return self.read(descriptor.command, warnings)
         if descriptor.descriptor_type == flight.DescriptorType.PATH and descriptor.path:
-            return self.read(b"/".join(descriptor.path))
+            return self.read(b"/".join(descriptor.path), warnings)
         raise InvalidRequest(
             "The descriptor is empty. Give an asset's name or a ticket as its path, "
             "or a ticket as its command."
         )
 
-    def _read_json(self, data: bytes) -> Ticket:
-        kind: type[msgspec.Struct] = _Short
-        try:
-            head = msgspec.json.decode(data, type=_Head)
-            if head.type is None and head.query is not None:
-                short = msgspec.json.decode(data, type=_Short)
-                named = self._named(short.query, short.variables or {})
-                return _with_endpoints(named, short.endpoints)
-            if head.type is None:
-                raise InvalidRequest(f"The ticket has no field type. Send {self._forms()}.")
-            if head.type not in self._kinds:
-                raise InvalidRequest(
-                    f"There is no ticket of type {shown(head.type)}. Send {self._forms()}."
-                )
-            kind = self._kinds[head.type]
-            return self._decoder.decode(data)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(explained(error, kind)) from error
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidRequest(f"The ticket is no JSON that can be read: {error}.") from error
+    def read_fields(
+        self, fields: Mapping[str, Any], warnings: list[str] | None = None, *, texts: bool = False
+    ) -> Ticket:
+        """The ticket with these fields; see `read`. With `texts`, numbers and truth values may be
+        written as texts, as in a URL."""
+        warnings = [] if warnings is None else warnings
+        name = fields.get("type")
+        if name is not None and not isinstance(name, str):
+            raise InvalidRequest("The ticket's field type does not fit: it is a text.")
+        if name is not None and name not in self._kinds:
+            raise InvalidRequest(f"There is no ticket of type {shown(name)}. Send {self._forms()}.")
+        if name is not None:
+            return _converted(self._kinds[name], fields, warnings, texts=texts)
+        if fields.get("query") is None:
+            raise InvalidRequest(f"The ticket has no field type. Send {self._forms()}.")
+        return self._read_short(fields, warnings, texts=texts)
+
+    def _read_short(self, fields: Mapping[str, Any], warnings: list[str], *, texts: bool) -> Ticket:
+        own = {key: fields[key] for key in _Short.__struct_fields__ if key in fields}
+        beside = {key: value for key, value in fields.items() if key not in own and key != "type"}
+        short = _converted(_Short, own, [], texts=texts)
+        ticket = _with_endpoints(self._named(short.query, short.variables or {}), short.endpoints)
+        if not beside:
+            return ticket
+        return _converted(
+            type(ticket), {**msgspec.to_builtins(ticket), **beside}, warnings, texts=texts
+        )
 
     def _forms(self) -> str:
         return f'{{"type": …}} with one of {", ".join(sorted(self._kinds))}'
+
+
+Made = TypeVar("Made", bound=msgspec.Struct)
+
+
+def _converted(
+    kind: type[Made], fields: Mapping[str, Any], warnings: list[str], *, texts: bool
+) -> Made:
+    """The struct with these fields. Those that it does not have are ignored, with a warning."""
+    older = kind.older if issubclass(kind, Ticket) else {}
+    given = {older.get(key, key): value for key, value in fields.items()}
+    known = known_fields(kind, given)
+    unknown = [key for key in given if key not in known.all and key != "type"]
+    for key in unknown[:_MOST_WARNINGS]:
+        warnings.append(
+            f"{kind.__name__} has no field {shown(key)}, which is ignored. It may have: "
+            f"{', '.join(known.all)}."
+        )
+    tag = {"type": kind.__name__} if issubclass(kind, Ticket) else {}
+    try:
+        return msgspec.convert({**known.given, **tag}, kind, strict=not texts)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(explained(error, kind)) from error
+    except RecursionError as error:
+        raise InvalidRequest("The ticket is nested too deeply.") from error
 
 
 def _with_endpoints(ticket: Ticket, endpoints: Literal[1] | None) -> Ticket:

@@ -236,6 +236,19 @@ class Settings(BaseSettings):
         "half of that half for one principal.",
     )
 
+    raw_sql: bool = Field(
+        default=False,
+        description="Whether tickets may hold SQL: the `filter` of `OptimizedView` and "
+        "`BulkExport`, and `BatchedQueries`.",
+    )
+    views: list[str] = Field(
+        default=[],
+        description="Relations of PostgreSQL beside those of the compiled schema that may be "
+        "read, such as `analytics.va_orders_daily`, as a JSON list. Whoever may send SQL reads all "
+        "their columns; a principal with a tenant only its own rows, where they have a column "
+        "`tenant_id` or `org_id`.",
+    )
+
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(
         default=None,

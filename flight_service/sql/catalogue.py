@@ -29,6 +29,26 @@ class Relation:
     key: tuple[str, ...] = ()
     """The columns of the primary key, where there is one."""
     description: str = ""
+    document: "Document | None" = None
+    """The GraphQL query of the same rows, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A GraphQL query that lists the rows of a relation."""
+
+    query: str
+    """The root field."""
+    fields: Mapping[str, str]
+    """The field of each column."""
+
+    def text(self, columns: Sequence[str]) -> str:
+        """The document that selects these columns, under their names."""
+        fields = " ".join(
+            name if name == self.fields[name] else f"{name}: {self.fields[name]}"
+            for name in columns
+        )
+        return f"{{ {self.query} {{ {fields} }} }}"
 
 
 @dataclass(frozen=True, slots=True)

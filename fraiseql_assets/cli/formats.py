@@ -6,56 +6,26 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from flight_service.graphql.arrow.result_types import (
-    ListType,
-    ObjectType,
-    ResultField,
-    ScalarType,
-    result_fields,
-)
+from flight_service.errors import InvalidRequest
+from flight_service.formats import FORMATS
+from flight_service.graphql.arrow.result_types import ResultField, ScalarType, result_fields
 from flight_service.graphql.arrow.to_json import column_text, rows_text
 from flight_service.graphql.errors import BadDocument
 from flight_service.graphql.planning.result import FORM
 
 Batches = Iterator[pa.RecordBatch]
-Write = Callable[["Sink", pa.Schema, Batches], None]
 
 
 class NotWritten(Exception):
     """The result could not be written; the message says why and what to do."""
-
-
-class Sink:
-    """A destination for bytes. Closing it does not close the underlying file."""
-
-    closed = False
-
-    def __init__(self, behind: BinaryIO) -> None:
-        self._behind = behind
-        self._written = 0
-
-    def write(self, data: bytes | memoryview) -> int:
-        self._behind.write(data)
-        self._written += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._written
-
-    def flush(self) -> None:
-        self._behind.flush()
-
-    def close(self) -> None: ...
 
 
 def write(name: str, path: Path | None, schema: pa.Schema, batches: Batches) -> None:
@@ -69,7 +39,8 @@ def write(name: str, path: Path | None, schema: pa.Schema, batches: Batches) -> 
     """
     try:
         with _opened(path) as behind:
-            WRITERS[name](Sink(behind), schema, batches)
+            for piece in _pieces(name, schema, batches):
+                behind.write(piece)
             behind.flush()
     except BrokenPipeError:
         raise
@@ -78,8 +49,8 @@ def write(name: str, path: Path | None, schema: pa.Schema, batches: Batches) -> 
         raise NotWritten(f"{where} cannot be written: {error.strerror or error}.") from error
     except BadDocument as error:
         raise NotWritten(f"{error} Choose another format.") from error
-    except pa.ArrowException as error:
-        raise NotWritten(f"{name} cannot hold this result: {error}. Choose another.") from error
+    except InvalidRequest as error:
+        raise NotWritten(str(error)) from error
 
 
 @contextmanager
@@ -105,7 +76,13 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         raise
 
 
-def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
+def _pieces(name: str, schema: pa.Schema, batches: Batches) -> Iterator[bytes]:
+    if name == FORMATS["json"].name:
+        return _json(schema, batches)
+    return FORMATS[name].pieces(schema, batches, None)
+
+
+def _json(schema: pa.Schema, batches: Batches) -> Iterator[bytes]:
     """The JSON that an HTTP response holds in `data` under the root's key; for several roots,
     `data` itself."""
     fields = result_fields(schema)
@@ -113,70 +90,19 @@ def _json(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
     is_list = form == b"list"
     written = 0
     if is_list:
-        sink.write(b"[")
+        yield b"["
     for batch in batches:
         if batch.num_rows:
-            sink.write(b"," if written else b"")
             if form == b"count":
-                sink.write(str(batch.column(0)[0]).encode())
+                yield str(batch.column(0)[0]).encode()
             else:
-                sink.write(memoryview(rows_text(batch, fields)))
+                yield (b"," if written else b"") + rows_text(batch, fields).to_pybytes()
             written += batch.num_rows
     if is_list:
-        sink.write(b"]")
+        yield b"]"
     elif not written:
-        sink.write(b"null")
-    sink.write(b"\n")
-
-
-def _csv(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
-    """One column per scalar. Scalars of an object are named `object.scalar`; lists become JSON."""
-    fields = result_fields(schema)
-    flat = _flat(pa.RecordBatch.from_pylist([], schema=schema), fields)
-    with pyarrow.csv.CSVWriter(sink, flat.schema) as writer:
-        for batch in batches:
-            writer.write_batch(_flat(batch, fields))
-
-
-def _flat(batch: pa.RecordBatch, fields: tuple[ResultField, ...]) -> pa.RecordBatch:
-    columns = dict(
-        found
-        for field, values in zip(fields, batch.columns, strict=True)
-        for found in _scalars(field.key, field, values)
-    )
-    return pa.RecordBatch.from_pydict(columns)
-
-
-def _scalars(name: str, field: ResultField, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
-    match field.type:
-        case ObjectType(fields):
-            for inner, column in zip(fields, values.flatten(), strict=True):
-                yield from _scalars(f"{name}.{inner.key}", inner, column)
-        case ListType():
-            text = column_text(values, field)
-            yield name, pc.if_else(pc.is_valid(values), text, pa.scalar(None, pa.string()))
-        case _:
-            yield name, values
-
-
-def _parquet(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
-    with pyarrow.parquet.ParquetWriter(sink, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-def _arrow(sink: Sink, schema: pa.Schema, batches: Batches) -> None:
-    with pa.ipc.new_stream(sink, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-WRITERS: Mapping[str, Write] = {
-    "json": _json,
-    "csv": _csv,
-    "parquet": _parquet,
-    "arrow": _arrow,
-}
+        yield b"null"
+    yield b"\n"
 
 
 def cells(batch: pa.RecordBatch) -> list[list[str | None]]:

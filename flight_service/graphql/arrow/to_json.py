@@ -19,14 +19,19 @@ from flight_service.graphql.errors import BadDocument
 from fraiseql_assets.json_escaping import escaped
 
 
-def rows_text(batch: pa.RecordBatch, fields: Sequence[ResultField]) -> pa.Buffer:
-    """The rows as JSON objects, separated by commas; empty without rows.
+def rows_text(
+    batch: pa.RecordBatch, fields: Sequence[ResultField], separator: str = ","
+) -> pa.Buffer:
+    """The rows as JSON objects with separators between them; empty without rows.
 
     Raises:
         BadDocument: JSON has no such number, for example NaN.
     """
     texts = _object([batch.column(n) for n in range(batch.num_columns)], fields, batch.num_rows)
-    return _joined(texts).as_buffer()
+    if separator == "\n" and any(_holds_json(one.type) for one in fields):
+        # JSON that is stored as text may have line breaks between its values.
+        texts = pc.replace_substring(texts, "\n", " ")
+    return _joined(texts, separator).as_buffer()
 
 
 def column_text(values: pa.Array, field: ResultField) -> pa.Array:
@@ -43,9 +48,21 @@ def object_text(batch: pa.RecordBatch, fields: Sequence[ResultField]) -> bytes:
     return rows_text(batch, fields).to_pybytes()
 
 
-def _joined(texts: pa.Array) -> pa.Scalar:
+def _holds_json(of: ResultType) -> bool:
+    match of:
+        case ScalarType(json=json):
+            return json
+        case ObjectType(fields):
+            return any(_holds_json(one.type) for one in fields)
+        case ListType(item):
+            return _holds_json(item.type)
+        case ConstantType():
+            return False
+
+
+def _joined(texts: pa.Array, separator: str) -> pa.Scalar:
     whole = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
-    return pc.binary_join(whole, ",")[0]
+    return pc.binary_join(whole, separator)[0]
 
 
 def _object(columns: Sequence[pa.Array], fields: Sequence[ResultField], length: int) -> pa.Array:

@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.actions import Action
+from flight_service.assets import BY_TABLE
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import UNAVAILABLE, Forbidden, ServiceError, UnknownName
@@ -86,10 +87,11 @@ class GraphQLFlights:
             if "{" in name:
                 return GraphQLQuery(query=name, variables=dict(variables))
             names = shorthand(self._graphql.registry) if SHORT.match(name) else None
-            document = names and names.document(name, variables)
+            given = names.arguments(name, variables) if names else {}
+            document = names and names.document(name, given)
             if document:
-                return GraphQLQuery(query=document, variables=dict(variables))
-            if names and name not in BY_KEY:
+                return GraphQLQuery(query=document, variables=given)
+            if names and name not in BY_KEY and name not in BY_TABLE:
                 raise UnknownName(
                     f"There is no {shown(name)}. {names.summary()} Assets: {', '.join(BY_KEY)}."
                 )

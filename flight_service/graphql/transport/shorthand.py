@@ -1,11 +1,16 @@
 """Short tickets: a query of the schema by its name or that of its relation, with variables as
-arguments."""
+arguments.
+
+Names are read in camelCase and snake_case. A relation is also found under its name without schema
+or prefix, and under that of a flat relation beside it: `orders_daily` and `va_orders_daily` for
+`analytics.v_orders_daily`.
+"""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
 
 from flight_service.graphql.errors import QueryRefused, SchemaUnavailable
 from flight_service.graphql.schema.graphql_schema import Schema
@@ -14,6 +19,8 @@ from flight_service.graphql.sources.registry import SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
 
 NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(\.[_A-Za-z][_0-9A-Za-z]*)?\Z")
+PREFIX = re.compile(r"(?:v|tv|va|ta|tf)_(?=.)")
+"""What the name of a relation begins with that has the rows of a type."""
 SHOWN = 20
 """How many names an error message lists."""
 
@@ -29,6 +36,23 @@ class Shorthand:
         for name in self.queries:
             if schema.queries[name].returns_list:
                 self.relations.setdefault(relation_of(schema, schema.queries[name]), name)
+        self._by_name = self._names()
+
+    def arguments(self, name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables under the names that the query's arguments have. An empty object for an
+        argument that takes none is left out: R writes it for null."""
+        known = self.query(name)
+        if known is None:
+            return dict(variables)
+        arguments = self._root(known).args
+        found: dict[str, Any] = {}
+        for key, value in variables.items():
+            own = key if key in arguments else camel(key)
+            argument = arguments.get(own)
+            is_leaf = argument is not None and is_leaf_type(get_named_type(argument.type))
+            if not (value == {} and is_leaf):
+                found[own if argument is not None else key] = value
+        return found
 
     def document(self, name: str, variables: Mapping[str, Any]) -> str | None:
         """The document of a name, which selects all scalar fields; None if the schema does not have
@@ -37,12 +61,10 @@ class Shorthand:
         Raises:
             QueryRefused: the query does not have a variable as argument.
         """
-        known = self._query(name)
+        known = self.query(name)
         if known is None:
             return None
-        root = self._schema.graphql.query_type
-        assert root is not None, "a schema has queries"
-        query = root.fields[known]
+        query = self._root(known)
         for key in variables:
             if key not in query.args:
                 arguments = ", ".join(query.args) or "none"
@@ -59,12 +81,35 @@ class Shorthand:
         """The available names, for an error message."""
         return f"Queries: {_some(self.queries)}. Views: {_some(list(self.relations))}."
 
-    def _query(self, name: str) -> str | None:
+    def query(self, name: str) -> str | None:
+        """The query that a name stands for, its own or that of a relation."""
+        schema, _, bare = name.rpartition(".")
         for one in (name, self._schema.naming.snake(name), camel(name)):
-            if one in self.queries:
-                return one
-        bare = {one.rpartition(".")[2]: query for one, query in self.relations.items()}
-        return self.relations.get(name) or bare.get(name)
+            if one in self._by_name:
+                return self._by_name[one]
+        stem = PREFIX.sub("", bare, count=1)
+        return self._by_name.get(f"{schema}.{stem}" if schema else stem)
+
+    def _names(self) -> dict[str, str]:
+        """The queries by every name that they have. A name that two could have is the first's."""
+        found = {name: name for name in self.queries}
+        for name in self.queries:
+            found.setdefault(self._schema.naming.snake(name), name)
+        for relation, query in self.relations.items():
+            found.setdefault(relation, query)
+        for relation, query in self.relations.items():
+            found.setdefault(relation.rpartition(".")[2], query)
+        for relation, query in self.relations.items():
+            schema, _, bare = relation.rpartition(".")
+            stem = PREFIX.sub("", bare, count=1)
+            found.setdefault(f"{schema}.{stem}", query)
+            found.setdefault(stem, query)
+        return found
+
+    def _root(self, query: str) -> GraphQLField:
+        root = self._schema.graphql.query_type
+        assert root is not None, "a schema has queries"
+        return root.fields[query]
 
 
 def shorthand(registry: SchemaRegistry) -> Shorthand | None:

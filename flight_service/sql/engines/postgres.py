@@ -36,6 +36,7 @@ from flight_service.sql.engines.postgres_types import (
     received,
     shown,
 )
+from flight_service.sql.engines.postgres_views import AllowedViews
 from flight_service.sql.recent import Recent
 from fraiseql_assets.settings import Settings
 
@@ -69,6 +70,7 @@ class FraiseqlCatalogue:
         )
         self._is_guarded = settings.is_guarded
         self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
+        self._views = AllowedViews(settings.views, self._database.ask)
         self._memory = {
             "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",
         }
@@ -79,7 +81,9 @@ class FraiseqlCatalogue:
         if held is None or monotonic() - held[0] > HELD_SECONDS:
             held = monotonic(), relations_of(self._graphql, principal)
             self._held.put(key, held)
-        return held[1]
+        known = {(one.schema_name, one.name) for one in held[1]}
+        views = self._views.relations(principal)
+        return [*held[1], *(one for one in views if (one.schema_name, one.name) not in known)]
 
     def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
         variables = self._graphql.registry.current().schema.compiled.session_variables

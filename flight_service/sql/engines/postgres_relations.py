@@ -24,9 +24,11 @@ from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.service import GraphQL, Request
 from flight_service.graphql.transport.shorthand import shorthand
-from flight_service.sql.catalogue import TABLE, VIEW, Relation
+from flight_service.sql.catalogue import TABLE, VIEW, Document, Relation
 
 DEFAULT_SCHEMA = "public"
+TABLES = ("tb_", "tv_", "ta_", "tf_")
+"""What the names of tables begin with."""
 _SETTING = re.compile(rf"current_setting\('{re.escape(SETTING)}(\d+)'\)")
 NATIVE = {
     pa.bool_(): "bool",
@@ -98,7 +100,7 @@ def _relation(
     request = Request(f"{{ {query} {{ {' '.join(fields)} }} }}")
     prepared = cast(PostgresPlan, graphql.prepare(request, principal).plan)
     [plan] = prepared.statements.statements
-    columns, parts = _columns(schema, plan)
+    columns, parts, keys = _columns(schema, plan)
     if not parts:
         return None
     prefix = f"{SETTING.rpartition('.')[0]}.r{number}_"
@@ -110,12 +112,13 @@ def _relation(
     return Relation(
         schema_name=schema_name or DEFAULT_SCHEMA,
         name=bare,
-        kind=TABLE if bare.startswith(("tb_", "tv_", "ta_", "tf_")) else VIEW,
+        kind=TABLE if bare.startswith(TABLES) else VIEW,
         columns=columns,
         select=select,
         values={f"{prefix}{n}": value for n, value in enumerate(plan.values, 1)},
         key=("id",) if "id" in columns.names and not columns.field("id").nullable else (),
         description=schema.types[schema.queries[query].return_type.name].description or "",
+        document=Document(query, dict(zip(columns.names, keys, strict=True))),
     )
 
 
@@ -142,9 +145,11 @@ def _is_scalar(schema: Schema, field: Field) -> bool:
     return name not in schema.types and not schema.is_abstract(name)
 
 
-def _columns(schema: Schema, plan: RootStatement) -> tuple[pa.Schema, Sequence[str]]:
+def _columns(schema: Schema, plan: RootStatement) -> tuple[pa.Schema, Sequence[str], Sequence[str]]:
+    """The columns, the SQL of each, and the field that each is of."""
     fields: list[pa.Field] = []
     parts: list[str] = []
+    keys: list[str] = []
     taken: set[str] = set()
     for member, held in zip(plan.rows.fields, plan.columns.fields, strict=True):
         match member.type, held:
@@ -164,6 +169,7 @@ def _columns(schema: Schema, plan: RootStatement) -> tuple[pa.Schema, Sequence[s
         snake = schema.naming.snake(member.key)
         name = snake if snake not in taken else member.key
         taken.add(name)
+        keys.append(member.key)
         parts.append(f"{sql} AS {quoted(name)}")
         fields.append(arrow_field(member).with_name(name).remove_metadata())
-    return pa.schema(fields), parts
+    return pa.schema(fields), parts, keys

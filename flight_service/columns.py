@@ -1,0 +1,74 @@
+"""Selects columns of a flight, for tickets of every type."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from flight_service.authentication import Principal
+from flight_service.cancellation import Cancellation
+from flight_service.errors import InvalidRequest
+from flight_service.flights import Extent, Flight, Resolver
+from flight_service.tickets import shown
+
+_SHOWN = 50
+
+
+def with_columns(resolve: Resolver) -> Resolver:
+    """A resolver whose flights have the columns that their tickets ask for."""
+
+    def resolve_columns(ticket: Any, principal: Principal) -> Flight:
+        flight = resolve(ticket, principal)
+        return flight if ticket.columns is None else selected(flight, ticket.columns)
+
+    return resolve_columns
+
+
+def selected(flight: Flight, columns: tuple[str, ...]) -> Flight:
+    """The flight with these columns alone, in this order. So are its endpoints.
+
+    Raises:
+        InvalidRequest: it lacks one, or one is named twice or none.
+    """
+    names = flight.schema.names
+    if tuple(names) == columns:
+        return flight
+    for name in columns:
+        if name not in names:
+            raise InvalidRequest(f"There is no column {shown(name)}. There are: {_some(names)}.")
+    if not columns or len(set(columns)) < len(columns):
+        raise InvalidRequest("The ticket's field columns names at least one column, and each once.")
+    schema = pa.schema([flight.schema.field(name) for name in columns], flight.schema.metadata)
+
+    def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
+        return _selected(flight.stream(cancellation), columns)
+
+    def extent() -> Extent:
+        found = flight.extent()
+        parts = tuple(
+            replace(part, ticket=msgspec.structs.replace(part.ticket, columns=columns))
+            for part in found.parts
+        )
+        return replace(found, parts=parts)
+
+    has_extent = flight.extent is not Extent
+    return replace(flight, schema=schema, stream=stream, extent=extent if has_extent else Extent)
+
+
+def _selected(
+    batches: Iterator[pa.RecordBatch], columns: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in batches:
+            yield batch.select(list(columns))
+    finally:
+        close = getattr(batches, "close", None)
+        if close:
+            close()
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN]) or 'none'}{more}"

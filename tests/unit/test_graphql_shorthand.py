@@ -1,0 +1,79 @@
+"""Names and variables of short tickets."""
+
+import json
+from typing import Any
+
+import pytest
+
+from flight_service.graphql.errors import QueryRefused
+from flight_service.graphql.schema.decoding import decode
+from flight_service.graphql.schema.graphql_schema import build_schema
+from flight_service.graphql.transport.shorthand import Shorthand
+
+AUTO = {"has_where": True, "has_order_by": True, "has_limit": True, "has_offset": True}
+
+
+def listing(name: str, source: str) -> dict[str, Any]:
+    shape = {"return_type": "Order", "returns_list": True, "nullable": False}
+    return {"name": name, "sql_source": source, "auto_params": AUTO, **shape}
+
+
+@pytest.fixture(scope="module")
+def names() -> Shorthand:
+    fields = [
+        {"name": "id", "field_type": "ID", "nullable": False},
+        {"name": "placedAt", "field_type": "DateTime", "nullable": True},
+    ]
+    compiled = {
+        "types": [{"name": "Order", "sql_source": "v_order", "fields": fields}],
+        "queries": [
+            listing("orders", "v_order"),
+            listing("ordersDaily", "analytics.va_orders_daily"),
+            listing("archive", "tv_archived_order"),
+        ],
+    }
+    return Shorthand(build_schema(decode(json.dumps(compiled).encode())))
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("orders", "orders"),
+        ("ordersDaily", "ordersDaily"),
+        ("orders_daily", "ordersDaily"),
+        ("va_orders_daily", "ordersDaily"),
+        ("ta_orders_daily", "ordersDaily"),
+        ("analytics.va_orders_daily", "ordersDaily"),
+        ("analytics.orders_daily", "ordersDaily"),
+        ("v_order", "orders"),
+        ("va_order", "orders"),
+        ("ta_order", "orders"),
+        ("order", "orders"),
+        ("tv_archived_order", "archive"),
+        ("archived_order", "archive"),
+        ("other.va_orders_daily", None),
+        ("va_", None),
+        ("nothing", None),
+    ],
+)
+def test_a_query_is_found_by_its_own_name_and_those_of_its_relations(
+    names: Shorthand, name: str, query: str | None
+) -> None:
+    assert names.query(name) == query
+
+
+def test_variables_are_named_as_arguments_are_or_in_snake_case(names: Shorthand) -> None:
+    given = names.arguments("orders_daily", {"order_by": [{"field": "id"}], "limit": 5})
+    assert given == {"orderBy": [{"field": "id"}], "limit": 5}
+    document = names.document("orders_daily", given)
+    assert document is not None
+    assert "orderBy: $orderBy, limit: $limit" in document
+
+
+def test_an_empty_object_for_a_number_is_no_value(names: Shorthand) -> None:
+    assert names.arguments("orders", {"limit": {}, "where": {}}) == {"where": {}}
+
+
+def test_an_argument_that_there_is_not_is_refused(names: Shorthand) -> None:
+    with pytest.raises(QueryRefused, match="orders has no argument 'day'"):
+        names.document("orders", names.arguments("orders", {"day": 1}))
