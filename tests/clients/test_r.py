@@ -36,7 +36,7 @@ def root() -> Path:
     found = Path(output(made))
     shutil.rmtree(found / PACKAGE, ignore_errors=True)
     shutil.copytree(FOLDER, found / PACKAGE)
-    output(run(["chroot", found, "R", "CMD", "INSTALL", f"/{PACKAGE}"], {}))
+    output(run(["/usr/sbin/chroot", found, "R", "CMD", "INSTALL", f"/{PACKAGE}"], {}))
     return found
 
 
@@ -53,7 +53,13 @@ def r(root: Path, served: Served) -> R:
             **changes,
         }
         return subprocess.run(
-            ["chroot", root, "Rscript", "-e", f"suppressMessages(library(fraiseql)); {program}"],
+            [
+                "/usr/sbin/chroot",
+                root,
+                "Rscript",
+                "-e",
+                f"suppressMessages(library(fraiseql)); {program}",
+            ],
             env=environment,
             capture_output=True,
             text=True,
@@ -120,8 +126,8 @@ def test_the_calls_of_fraiseqls_own_script_work(r: R, served: Served) -> None:
         ask <- function(ticket) flight_get(client, toJSON(ticket, auto_unbox = TRUE))
         query <- "{ orders(limit: 9) { id } }"
         rows <- ask(list(type = "GraphQLQuery", query = query, variables = NULL))
-        events <- ask(list(type = "ObserverEvents", entity_type = "Order", start_date = NULL,
-                           end_date = NULL, limit = 20))
+        events <- ask(list(type = "ObserverEvents", entity_type = "Order",
+                           start_date = "2026-01-01", limit = 20))
         cat(nrow(as.data.frame(rows)), nrow(as.data.frame(events)))
     """
     port = served.unguarded.settings.flight_url.rpartition(":")[2]

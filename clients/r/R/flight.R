@@ -80,8 +80,9 @@ search_events <- function(client, query = NULL, since = NULL, until = NULL, limi
 #' @return An Arrow table.
 read_ticket <- function(client, ticket, parallel = 4) {
   found <- said(client$connection$read(as_json(ticket), parallel))
-  check_rows(table <- reticulate::py_to_r(found[0]), reticulate::py_to_r(found[1]))
-  table
+  rows <- reticulate::py_to_r(found[0])
+  check_rows(rows, reticulate::py_to_r(found[1]))
+  rows
 }
 
 #' Follow the log: new events, as they are published
