@@ -8,6 +8,7 @@ everything, or needs a container engine) says why in a comment before it: `<!-- 
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -41,7 +42,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
         for name in values
         if hasattr(getattr(settings, name), "get_secret_value")
     }
-    return {variable(name): str(value) for name, value in {**values, **secret}.items()}
+    return {
+        variable(name): value if isinstance(value, str) else json.dumps(value)
+        for name, value in {**values, **secret}.items()
+    }
 
 
 @contextlib.contextmanager
