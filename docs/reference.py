@@ -44,7 +44,8 @@ ROUTES = {
     "/graphql": ("GET, POST", "a GraphQL request: JSON, or Arrow by `Accept`", "graphql.md"),
     "/search": ("GET", "search: JSON, or Arrow by `format` or `Accept`", "search.md"),
     "/assets": ("GET", "the list of assets", "flight.md"),
-    "/assets/{key:path}": ("GET", "the rows of an asset: JSON or Arrow", "flight.md"),
+    "/assets/{key:path}": ("GET", "the rows of an asset, in any format", "flight.md"),
+    "/query": ("GET, POST", "the rows of any flight, in any format", "flight.md"),
 }
 """The methods of each route, what it answers, and the page that explains it. A route that is
 missing here is an error."""
