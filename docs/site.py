@@ -28,7 +28,7 @@ CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 NAVIGATION: dict[str, list[str]] = {
     "Start here": ["start.md", "concepts.md", "own-project.md", "bridge.md", "demo.md"],
     "Migrate": ["migration.md", "comparison.md"],
-    "Clients": ["flight.md", "flight-sql.md", "graphql.md", "search.md"],
+    "Clients": ["flight.md", "writing.md", "flight-sql.md", "graphql.md", "search.md"],
     "Reference": ["reference.md", "settings.md", "schema-evolution.md"],
     "Operate": [
         "operations.md", "monitoring.md", "runbook.md", "tuning.md",
@@ -37,7 +37,7 @@ NAVIGATION: dict[str, list[str]] = {
     ],
     "Understand": [
         "architecture.md", "guarantees.md", "planes.md", "performance.md", "run-start.md",
-        "security.md",
+        "security.md", "identity.md",
     ],
 }  # fmt: skip
 """The pages of this folder, in the order of the site. A client's README joins its section."""
