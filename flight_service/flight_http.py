@@ -24,27 +24,22 @@ from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
 from flight_service.errors import (
     InvalidRequest,
-    ServiceError,
     Unauthenticated,
-    as_flight_error,
-    client_message,
-    sentence_of,
 )
 from flight_service.flights import Flight
 from flight_service.formats import ARROW, CSV, JSON, NDJSON
 from flight_service.graphql.transport.response import begun
 from flight_service.http_authentication import authenticated
+from flight_service.http_failures import NotAllowed, failure
 from flight_service.http_formats import chosen_format, entity_tag, matches, type_header
-from flight_service.http_streams import Streaming, ThreadsBusy
+from flight_service.http_streams import Streaming
 from flight_service.identity.signing import signing_key
 from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
 from flight_service.questions import Questions
 from flight_service.tickets import MAX_BYTES, Ticket, TicketReader, explained
 from fraiseql_assets.catalogue import BY_KEY
-from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import LogError
 
 QUERY = "/query"
 INFO = "info"
@@ -132,7 +127,7 @@ class _Endpoint:
                     lambda: self._answered(request, body, principal, cancellation)
                 )
             except Exception as error:
-                response = _failed(error)
+                response = _Response(*failure(error))
             sending = self._sending_endless if response.is_endless else self._sending
             try:
                 await sending.send(response.status, response.headers, response.pieces, send)
@@ -231,14 +226,6 @@ def _known(flight: Flight) -> dict[str, Any]:
     return {**flight.about, **extent.about, "parts": parts}
 
 
-class _NotAllowed(Exception):
-    """The method is not one of those that read."""
-
-    def __init__(self, allowed: str) -> None:
-        super().__init__(f"Send one of {allowed}.")
-        self.allowed = allowed
-
-
 class _TooLate(InvalidRequest):
     """The ticket did not arrive in time."""
 
@@ -246,7 +233,7 @@ class _TooLate(InvalidRequest):
 def _check_method(request: Request) -> None:
     allowed = ("GET", "HEAD", "POST") if request.url.path == QUERY else ("GET", "HEAD")
     if request.method not in allowed:
-        raise _NotAllowed(", ".join(allowed))
+        raise NotAllowed(", ".join(allowed))
 
 
 async def _body(request: Request) -> bytes:
@@ -268,27 +255,6 @@ def _decoded(text: str, name: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequest(f"The parameter {name} is no JSON: {error}.") from error
-
-
-def _failed(error: Exception) -> _Response:
-    headers: dict[str, str] = {}
-    match error:
-        case _NotAllowed():
-            status, message, headers = 405, str(error), {"allow": error.allowed}
-        case Unauthenticated():
-            status, message, headers = 401, str(error), {"www-authenticate": "Bearer"}
-        case ServiceError():
-            status, message = error.status.http, str(error)
-        case PlaneError() | LogError():
-            status, message = 503, client_message(error)
-        case ThreadsBusy():
-            status, message = 503, str(error)
-        case _:
-            status, message = 500, sentence_of(as_flight_error(error))
-    if status == 503:
-        headers = {"retry-after": "1"}
-    content = msgspec.json.encode({"errors": [{"message": message}]})
-    return _Response(status, [content], {**type_header(JSON), **headers})
 
 
 def _asset(key: str, parameters: dict[str, str]) -> Asset:

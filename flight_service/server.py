@@ -15,25 +15,24 @@ from pyarrow import flight
 from flight_service import actions
 from flight_service.addresses import Address, locations
 from flight_service.authentication import Authentication, Principal, principal_of
-from flight_service.cancellation import Cancellation, Cancellations
+from flight_service.cancellation import Cancellations
 from flight_service.compression import write_options
 from flight_service.errors import (
-    Stopping,
     Unimplemented,
     answered,
     answered_by_sentence,
-    as_flight_error,
 )
 from flight_service.exchange.replies import Writer
 from flight_service.flights import Extent, Flight, Part
 from flight_service.identity.handshake import HandshakeHandler, Handshakes
 from flight_service.limits import LimitedCalls, StreamLimits
-from flight_service.messages import messages, with_marks
+from flight_service.messages import with_marks
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
 from flight_service.probes import Probes
 from flight_service.registry import Registry
 from flight_service.sealed_tickets import SealedTickets
+from flight_service.sending import sent
 from flight_service.sql.actions import Call
 from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
@@ -167,8 +166,8 @@ class FlightServer(flight.FlightServerBase):
             self._limits.begin(context, principal)
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
-            sent = _sent(batches, found.schema, cancellation)
-            streamed = with_marks(counted(sent, call, cancellation))
+            whole = sent(batches, found.schema, cancellation)
+            streamed = with_marks(counted(whole, call, cancellation))
             return flight.GeneratorStream(found.schema, streamed, options)
 
     def do_action(
@@ -293,28 +292,3 @@ class FlightServer(flight.FlightServerBase):
             False,
             msgspec.json.encode({**found.about, **extent.about}),
         )
-
-
-def _sent(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, cancellation: Cancellation
-) -> Iterator[pa.RecordBatch]:
-    """The batches of a flight as messages, until the call is cancelled."""
-    try:
-        for batch in batches:
-            if cancellation.over:
-                break
-            if not batch.schema.equals(schema):
-                raise AssertionError(f"a batch of {batch.schema} in a flight of {schema}")
-            yield from messages(batch)
-        if cancellation.stopping:
-            raise Stopping
-    except Exception as error:
-        # Cancelled work fails in some way. A client that still waits gets the reason instead.
-        if cancellation.stopping:
-            raise as_flight_error(Stopping()) from None
-        if not cancellation.over:
-            raise as_flight_error(error) from None
-    finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()

@@ -1,0 +1,34 @@
+"""The batches of a flight on their way to the client."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from flight_service.cancellation import Cancellation
+from flight_service.errors import Stopping, as_flight_error
+from flight_service.messages import messages
+
+
+def sent(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, cancellation: Cancellation
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a flight as messages, until the call is cancelled."""
+    try:
+        for batch in batches:
+            if cancellation.over:
+                break
+            if not batch.schema.equals(schema):
+                raise AssertionError(f"a batch of {batch.schema} in a flight of {schema}")
+            yield from messages(batch)
+        if cancellation.stopping:
+            raise Stopping
+    except Exception as error:
+        # Cancelled work fails in some way. A client that still waits gets the reason instead.
+        if cancellation.stopping:
+            raise as_flight_error(Stopping()) from None
+        if not cancellation.over:
+            raise as_flight_error(error) from None
+    finally:
+        close = getattr(batches, "close", None)
+        if close:
+            close()
