@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import graphql_shop as shop
 import httpx
@@ -78,8 +79,16 @@ class Kind:
         return json.dumps(self.ticket or {"type": "GraphQLQuery", "query": self.query}).encode()
 
 
-def asset(key: str, **more: Any) -> Kind:
-    return Kind(f"Asset {key}", {"type": "Asset", "asset": key}, get=f"/assets/{key}", **more)
+def asset(key: str) -> Kind:
+    ticket = {"type": "Asset", "asset": key}
+    return Kind(f"Asset {key}", ticket, get=f"/assets/{key}", has_tenants=True)
+
+
+def asked(type: str, *, scope: bool = False, has_tenants: bool = False, **fields: Any) -> Kind:
+    """A ticket, which `/query` takes too."""
+    ticket = {"type": type, **fields}
+    get = f"/query?ticket={quote(json.dumps(ticket))}"
+    return Kind(type, ticket, get=get, scope=scope, has_tenants=has_tenants)
 
 
 def metadata(command: Message) -> Kind:
@@ -92,14 +101,19 @@ def of_dagster(name: str, **body: Any) -> Kind:
 
 
 AUTHORS = {"type": "GraphQLQuery", "query": "{ authors { name } }"}
-STATEMENT = protocol.CommandStatementQuery(query="SELECT event_id FROM fraiseql_events")
+SELECT = "SELECT event_id FROM fraiseql_events"
+STATEMENT = protocol.CommandStatementQuery(query=SELECT)
+EXPORT = {"type": "BulkExport", "format": "arrow"}
 KINDS = [
     asset("analytics/events"),
     asset("analytics/org_daily"),
     asset("analytics/events_hourly"),
     asset("operational/events"),
     asset("stream/events"),
-    Kind("ObserverEvents", {"type": "ObserverEvents", "start_date": "2020-01-01"}),
+    asked("ObserverEvents", start_date="2020-01-01", has_tenants=True),
+    asked("OptimizedView", view="v_author"),
+    asked("BatchedQueries", queries=[SELECT], scope=True, has_tenants=True),
+    Kind("BulkExport", {**EXPORT, "table": "analytics/events"}, has_tenants=True),
     Kind("Search", {"type": "Search"}, get="/search", has_tenants=True),
     Kind("GraphQL", query="{ authors { name } }"),
     Kind("GraphQL of a tenant", query="{ myAuthors { name } }", has_tenants=True),
@@ -156,6 +170,7 @@ def service(
             update={
                 "schema_path": schema,
                 "jwt_secret": SecretStr(SECRET),
+                "raw_sql": True,
                 "dagster_url": "http://127.0.0.1:9",
             }
         )
