@@ -136,8 +136,8 @@ class _Waiting:
                 if found:
                     self.last_range_at = now
                     return found
-            if now - quiet_since > self.limits.quiet_seconds:
-                return f"the log was quiet for {self.limits.quiet_seconds:.0f} s"
+                if now - quiet_since > self.limits.quiet_seconds:
+                    return f"the log was quiet for {self.limits.quiet_seconds:.0f} s"
             time.sleep(POLL_SECONDS)
 
     def _pending(self, most: int) -> SequenceRange | str | None:

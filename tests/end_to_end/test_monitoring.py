@@ -89,7 +89,7 @@ def test_the_state_of_the_log_and_the_planes_is_scraped(service: Service) -> Non
         assert found["fraiseql_plane_rows", (plane,)] == ROWS
         assert 0 < found["fraiseql_plane_freshness_seconds", (plane,)] < 600
     assert found["fraiseql_request_log_dropped_total", ()] == 0
-    assert found["fraiseql_db_pool_connections_limit", ("queries",)] == 8
+    assert found["fraiseql_db_pool_connections_limit", ("queries",)] == 16
 
 
 def test_calls_are_counted_and_logged(service: Service) -> None:

@@ -246,7 +246,7 @@ def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: lis
             for execution in evaluations["assetCheckExecutions"]
             if execution["evaluation"] and execution["evaluation"]["success"]
         }
-        assert passed >= {*days}, (path, check)
+        assert passed >= {f"{today() - timedelta(days=ago)}" for ago in range(3)}, (path, check)
 
 
 def test_a_partition_is_materialised_over_flight(served: Settings, planes: list[Plane]) -> None:

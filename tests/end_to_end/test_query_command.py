@@ -175,10 +175,12 @@ def test_arrow_and_parquet_hold_the_rows_in_their_types(service: Service, tmp_pa
     assert arrow.schema.field("balance").type == pa.decimal128(12, 2)
 
 
-def test_a_parquet_file_has_a_row_group_for_each_batch(service: Service, tmp_path: Path) -> None:
+def test_a_parquet_file_joins_small_batches_in_a_row_group(
+    service: Service, tmp_path: Path
+) -> None:
     path = tmp_path / "authors.parquet"
     written(service, AUTHORS, "-o", str(path))
-    assert pq.ParquetFile(path).num_row_groups == 2
+    assert pq.ParquetFile(path).num_row_groups == 1
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv", "arrow", "arrows"])

@@ -45,7 +45,7 @@ ORDER, NOTE, PLAIN, HIDDEN = (
     f"{SCHEMA}.{name}" for name in ("tb_Order", "tb_note", "tb_plain", "tb_secret")
 )
 UPLOADING = f"""SELECT pid FROM pg_stat_activity
-WHERE usename = '{ROLE}' AND xact_start IS NOT NULL"""
+WHERE usename = '{ROLE}' AND xact_start IS NOT NULL AND query ILIKE 'COPY%'"""
 IDS = [f"00000000-0000-0000-0000-{n:012}" for n in range(100)]
 
 
