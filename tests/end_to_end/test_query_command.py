@@ -175,9 +175,7 @@ def test_arrow_and_parquet_hold_the_rows_in_their_types(service: Service, tmp_pa
     assert arrow.schema.field("balance").type == pa.decimal128(12, 2)
 
 
-def test_a_parquet_file_joins_small_batches(
-    service: Service, tmp_path: Path
-) -> None:
+def test_a_parquet_file_joins_small_batches(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "authors.parquet"
     written(service, AUTHORS, "-o", str(path))
     assert pq.ParquetFile(path).num_row_groups == 1
