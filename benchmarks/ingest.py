@@ -17,8 +17,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,7 @@ from nats.js.api import ConsumerConfig
 from pydantic import SecretStr
 
 from fraiseql_assets.analytics.client import connect as connect_clickhouse
+from fraiseql_assets.analytics.client import database_of
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.events.decode import decode, decode_parts
@@ -68,19 +69,25 @@ def into_arrow(settings: Settings) -> float:
         return sum(each.rows for each in decoded)
 
 
-def into_tables(settings: Settings, work: Callable[[Settings, AnalyticsPlane], float]) -> float:
-    """The rate of some work in new tables. Creating and dropping them is not measured."""
+@contextmanager
+def new_tables(settings: Settings) -> Iterator[tuple[Settings, AnalyticsPlane]]:
+    """A plane in a new database, which is dropped after the block, and its settings."""
     base = settings.clickhouse_url.get_secret_value().rpartition("/")[0]
     name = f"benchmark_{secrets.token_hex(4)}"
     own = settings.model_copy(update={"clickhouse_url": SecretStr(f"{base}/{name}")})
     with closing(AnalyticsPlane(own)) as plane:
         plane.setup()
-        # Opens the connection before the measurement.
-        plane.describe()
-        measured = rate(lambda: work(own, plane))
+        yield own, plane
     with closing(connect_clickhouse(own, timeout=60, database="default")) as client:
         client.command(f"DROP DATABASE {name} SYNC")
-    return measured
+
+
+def into_tables(settings: Settings, work: Callable[[Settings, AnalyticsPlane], float]) -> float:
+    """The rate of some work in new tables. Creating and dropping them is not measured."""
+    with new_tables(settings) as (own, plane):
+        # Opens the connection before the measurement.
+        plane.describe()
+        return rate(lambda: work(own, plane))
 
 
 def ingest(settings: Settings, plane: AnalyticsPlane) -> float:
@@ -212,18 +219,14 @@ def into_engine(folder: Path) -> float:
 
 def table_statements(settings: Settings) -> list[str]:
     """The statements that create the plane's tables and views, as a server has them."""
-    base = settings.clickhouse_url.get_secret_value().rpartition("/")[0]
-    name = f"benchmark_{secrets.token_hex(4)}"
-    own = settings.model_copy(update={"clickhouse_url": SecretStr(f"{base}/{name}")})
-    with closing(AnalyticsPlane(own)) as plane:
-        plane.setup()
-    with closing(connect_clickhouse(own, timeout=60, database="default")) as client:
-        found = client.query(
-            "SELECT create_table_query FROM system.tables "
-            "WHERE database = {name:String} ORDER BY engine = 'View', engine = 'MaterializedView'",
-            parameters={"name": name},
-        ).result_rows
-        client.command(f"DROP DATABASE {name} SYNC")
+    with new_tables(settings) as (own, _):
+        name = database_of(own)
+        with closing(connect_clickhouse(own, timeout=60)) as client:
+            found = client.query(
+                "SELECT create_table_query FROM system.tables WHERE database = {name:String} "
+                "ORDER BY engine = 'View', engine = 'MaterializedView'",
+                parameters={"name": name},
+            ).result_rows
     return [str(row[0]).replace(f"{name}.", "default.") for row in found]
 
 
