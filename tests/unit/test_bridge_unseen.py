@@ -13,13 +13,13 @@ def activity(*writers: str, oldest: int = 100, next_id: int = 100) -> Activity:
     return Activity(frozenset(writers), oldest, next_id)
 
 
-def test_numbers_below_a_visible_one_are_a_gap() -> None:
+def test_missing_numbers_below_a_visible_one_are_a_gap() -> None:
     unseen = Unseen(0)
     unseen.see([2, 3, 7])
     assert (unseen.head, unseen.gaps) == (7, ((1, 1), (4, 6)))
 
 
-def test_a_late_row_is_looked_for_in_its_gap() -> None:
+def test_a_late_row_is_read_from_its_gap() -> None:
     unseen = Unseen(7, [(4, 6)])
     assert unseen.ranges(MOST) == ([4, 8], [6, LARGEST])
     unseen.see([5])
@@ -45,7 +45,7 @@ def test_a_gap_stays_while_a_transaction_id_of_its_time_is_in_use() -> None:
         assert unseen.settle(running, LARGEST) == dropped
 
 
-def test_a_gap_that_was_found_after_the_transactions_were_noted_stays() -> None:
+def test_a_gap_found_after_the_transactions_were_read_stays() -> None:
     unseen = Unseen(0)
     before = activity()
     unseen.observe(before)
@@ -53,7 +53,7 @@ def test_a_gap_that_was_found_after_the_transactions_were_noted_stays() -> None:
     assert unseen.settle(before, LARGEST) == 0
 
 
-def test_a_gap_beyond_the_rows_that_were_looked_at_stays() -> None:
+def test_a_gap_beyond_the_rows_that_were_read_stays() -> None:
     unseen = Unseen(9, [(2, 3), (5, 6)])
     idle = activity()
     unseen.observe(idle)
@@ -62,7 +62,7 @@ def test_a_gap_beyond_the_rows_that_were_looked_at_stays() -> None:
     assert unseen.gaps == ((5, 6),)
 
 
-def test_with_too_many_gaps_nothing_beyond_them_is_looked_at() -> None:
+def test_with_too_many_gaps_nothing_beyond_them_is_read() -> None:
     unseen = Unseen(9, [(1, 1), (3, 3), (5, 5)])
     assert unseen.ranges(2) == ([1, 3, 5], [1, 3, 5])
     assert unseen.ranges(3) == ([1, 3, 5, 10], [1, 3, 5, LARGEST])

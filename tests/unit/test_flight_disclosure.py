@@ -34,7 +34,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("text", "told"), TOLD.items())
-def test_addresses_are_left_out(text: str, told: str) -> None:
+def test_messages_have_no_addresses(text: str, told: str) -> None:
     assert without_addresses(text) == told
 
 
@@ -52,7 +52,7 @@ ASKED: dict[str, Callable[[Settings], Any]] = {
 
 @pytest.mark.parametrize("host", [HOST, "127.0.0.1"])
 @pytest.mark.parametrize("server", ASKED)
-def test_what_the_clients_of_the_servers_say_is_left_out(server: str, host: str) -> None:
+def test_messages_have_no_text_of_the_server_clients(server: str, host: str) -> None:
     urls = {
         "clickhouse_url": SecretStr(f"http://someone:password@{host}:1/x"),
         "elasticsearch_url": SecretStr(f"http://someone:password@{host}:1"),

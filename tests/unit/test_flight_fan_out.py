@@ -91,7 +91,7 @@ def take(sequences: Iterator[int], count: int) -> list[int]:
     return [next(sequences) for _ in range(count)]
 
 
-def test_many_clients_share_one_reading_of_the_log() -> None:
+def test_many_clients_share_one_reader_of_the_log() -> None:
     log = MadeUpLog()
     log.publish(5)
     events = FanOut(log.open, BATCHING)
@@ -119,7 +119,7 @@ def test_a_client_gets_what_is_published_after_it_began() -> None:
         assert take(first, 2) == [4, 5]
 
 
-def test_a_slow_client_holds_nobody_up_and_misses_nothing() -> None:
+def test_a_slow_client_delays_no_other_and_misses_nothing() -> None:
     log = MadeUpLog()
     # The first events fit whatever their size, and nothing beside them.
     events = FanOut(log.open, BATCHING, buffer_bytes=1)
@@ -143,7 +143,7 @@ def test_a_client_that_is_cancelled_is_not_waited_for() -> None:
     assert log.closed.wait(10)
 
 
-def test_a_log_that_is_down_is_an_error_for_all_and_followed_again_later() -> None:
+def test_a_log_that_is_down_is_an_error_and_is_followed_again_later() -> None:
     log = MadeUpLog()
     events = FanOut(log.open, BATCHING)
     with following(events) as one, following(events) as other:
@@ -159,7 +159,7 @@ def test_a_log_that_is_down_is_an_error_for_all_and_followed_again_later() -> No
         assert take(client, 1) == [1]
 
 
-def test_a_stream_that_is_made_anew_is_followed_from_its_beginning() -> None:
+def test_a_recreated_stream_is_followed_from_its_first_message() -> None:
     log = MadeUpLog()
     log.publish(20)
     with following(FanOut(log.open, BATCHING)) as client:
@@ -171,7 +171,7 @@ def test_a_stream_that_is_made_anew_is_followed_from_its_beginning() -> None:
         assert take(client, 1) == [4]
 
 
-def test_a_client_begins_at_a_sequence_and_goes_on_with_what_comes() -> None:
+def test_a_client_starts_at_a_sequence_and_continues_with_new_messages() -> None:
     log = MadeUpLog()
     log.publish(30)
     events = FanOut(log.open, BATCHING)
@@ -181,7 +181,7 @@ def test_a_client_begins_at_a_sequence_and_goes_on_with_what_comes() -> None:
         assert take(client, 5) == [*range(31, 36)]
 
 
-def test_a_client_that_joins_others_in_the_past_has_no_gap_and_no_double() -> None:
+def test_a_client_that_starts_in_the_past_gets_each_message_once() -> None:
     log = MadeUpLog()
     log.publish(30)
     events = FanOut(log.open, BATCHING)
@@ -194,7 +194,7 @@ def test_a_client_that_joins_others_in_the_past_has_no_gap_and_no_double() -> No
         assert take(now, 60) == [*range(31, 91)]
 
 
-def test_a_client_is_told_if_the_log_no_longer_holds_what_comes_next() -> None:
+def test_a_message_that_the_log_deleted_is_an_error_for_the_client() -> None:
     log = MadeUpLog()
     log.publish(30)
     log.first = 20
@@ -203,7 +203,7 @@ def test_a_client_is_told_if_the_log_no_longer_holds_what_comes_next() -> None:
         next(client)
 
 
-def test_a_client_is_asked_again_while_nothing_comes() -> None:
+def test_an_idle_client_gets_empty_ticks() -> None:
     log = MadeUpLog()
     batches = FanOut(log.open, BATCHING).follow(Cancellation(), tick_seconds=0.01)
     assert [next(batches) for _ in range(3)] == [[], [], []]

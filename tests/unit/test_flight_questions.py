@@ -53,7 +53,7 @@ def all_started(pool: ThreadPoolExecutor, work: Callable[[], int], count: int) -
     return calls
 
 
-def test_those_who_wait_share_one_later_question(many: ThreadPoolExecutor) -> None:
+def test_waiting_calls_share_one_later_request(many: ThreadPoolExecutor) -> None:
     server, questions = Server(), Questions[int]()
     first = many.submit(questions.ask, "key", server.answer)
     wait_until(lambda: server.asked == 1)
@@ -64,7 +64,7 @@ def test_those_who_wait_share_one_later_question(many: ThreadPoolExecutor) -> No
     assert all(other.result(60) >= 2 for other in others)
 
 
-def test_no_question_is_asked_twice_at_a_time(many: ThreadPoolExecutor) -> None:
+def test_one_key_has_one_request_at_a_time(many: ThreadPoolExecutor) -> None:
     server, questions = Server(), Questions[int]()
     calls = all_started(many, lambda: questions.ask("key", server.answer), 20)
     wait_until(lambda: server.asked == 1)
@@ -74,7 +74,7 @@ def test_no_question_is_asked_twice_at_a_time(many: ThreadPoolExecutor) -> None:
         call.result(60)
 
 
-def test_other_questions_do_not_wait(many: ThreadPoolExecutor) -> None:
+def test_requests_of_other_keys_do_not_wait(many: ThreadPoolExecutor) -> None:
     server, questions = Server(), Questions[int]()
     slow = many.submit(questions.ask, "slow", server.answer)
     assert questions.ask("other", lambda: 5) == 5
@@ -82,7 +82,7 @@ def test_other_questions_do_not_wait(many: ThreadPoolExecutor) -> None:
     slow.result(60)
 
 
-def test_all_who_wait_get_the_error(many: ThreadPoolExecutor) -> None:
+def test_all_waiting_calls_get_the_error(many: ThreadPoolExecutor) -> None:
     server, questions = Server(), Questions[int]()
     server.failure = LogUnavailable("down")
     calls = all_started(many, lambda: questions.ask("key", server.answer), 5)
@@ -93,7 +93,7 @@ def test_all_who_wait_get_the_error(many: ThreadPoolExecutor) -> None:
     assert questions.ask("key", lambda: 7) == 7
 
 
-def test_the_extent_of_one_flight_raises_its_error() -> None:
+def test_an_error_of_an_extent_is_raised() -> None:
     def fail() -> Extent:
         raise LogUnavailable("down")
 
@@ -123,7 +123,7 @@ class Connections:
             self.is_open -= 1
 
 
-def test_users_at_the_same_time_share_a_connection_that_the_last_closes() -> None:
+def test_concurrent_users_share_a_connection_that_the_last_closes() -> None:
     connections = Connections()
     shared = SharedLog(connections.open)
     with ExitStack() as users:
@@ -145,7 +145,7 @@ def test_a_connection_that_failed_is_not_given_to_new_users() -> None:
     assert connections.is_open == 0
 
 
-def test_a_log_that_cannot_be_opened_is_tried_again() -> None:
+def test_opening_the_log_is_retried_after_an_error() -> None:
     connections = Connections()
     shared = SharedLog(connections.open)
     connections.is_down = True

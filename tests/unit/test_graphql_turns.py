@@ -8,7 +8,7 @@ from flight_service.graphql.errors import Busy
 from flight_service.graphql.request.turns import Turns
 
 
-def test_one_key_has_one_turn_at_a_time() -> None:
+def test_one_key_runs_once_at_a_time() -> None:
     turns = Turns(0.001)
     refused: list[Busy] = []
 
@@ -29,13 +29,13 @@ def test_one_key_has_one_turn_at_a_time() -> None:
         pass
 
 
-def test_other_keys_and_those_without_one_do_not_wait() -> None:
+def test_other_keys_do_not_wait() -> None:
     turns = Turns(60)
     with turns.taken("a"), turns.taken("b"), turns.taken(None), turns.taken(None):
         pass
 
 
-def test_a_turn_ends_with_an_error() -> None:
+def test_an_error_ends_the_turn() -> None:
     turns = Turns(0.001)
     with pytest.raises(ValueError, match="x"), turns.taken("a"):
         raise ValueError("x")

@@ -45,7 +45,7 @@ def given(client: flight.FlightClient, options: flight.FlightCallOptions) -> fli
     return info.endpoints[0].ticket
 
 
-def test_who_asked_reads_the_endpoint(client: flight.FlightClient) -> None:
+def test_the_principal_of_an_endpoint_reads_it(client: flight.FlightClient) -> None:
     ticket = given(client, calling("ada"))
     assert client.do_get(ticket, calling("ada", other="claim")).read_all().num_rows == 1
     as_command = flight.FlightDescriptor.for_command(ticket.ticket)
@@ -61,14 +61,14 @@ def test_who_asked_reads_the_endpoint(client: flight.FlightClient) -> None:
         calling("ada", role="more"),
     ],
 )
-def test_another_principal_does_not(
+def test_another_principal_is_refused(
     client: flight.FlightClient, other: flight.FlightCallOptions
 ) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match=REFUSED):
         client.do_get(given(client, calling("ada")), other).read_all()
 
 
-def test_what_was_altered_is_refused(client: flight.FlightClient) -> None:
+def test_an_altered_ticket_is_refused(client: flight.FlightClient) -> None:
     ticket = given(client, calling("ada")).ticket
     signature = len(MARK)
     for altered in (
@@ -95,7 +95,7 @@ def test_a_ticket_that_a_client_writes_needs_no_signature(client: flight.FlightC
     assert read["text"].to_pylist() == ["eve None []"]
 
 
-def test_without_tokens_a_ticket_can_be_read() -> None:
+def test_without_tokens_tickets_are_not_signed() -> None:
     with start_server(Flights()) as served, flight.connect(str(served.address)) as client:
         assert given(client, flight.FlightCallOptions()).ticket == TICKET
 
@@ -110,7 +110,7 @@ def test_processes_with_one_secret_accept_each_others_tickets() -> None:
         SealedTickets(GUARDED).open(sealed, EVE)
 
 
-def test_a_statements_ticket_has_the_signature_of_its_handle_alone() -> None:
+def test_the_ticket_of_a_statement_is_signed_once() -> None:
     tickets = SealedTickets(GUARDED)
     statement = pack(protocol.TicketStatementQuery(statement_handle=b"h"))
     assert tickets.seal(SqlCommand(packed=statement), ADA) == statement
