@@ -39,7 +39,7 @@ def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Pla
     return plane
 
 
-def test_status_says_so_instead_of_that_nothing_is_missing(anew: Plane, settings: Settings) -> None:
+def test_status_reports_ranges_of_another_log(anew: Plane, settings: Settings) -> None:
     status = look(settings)
     [error] = [found.error for found in status.planes if found.plane == anew.name]
     assert error
@@ -47,7 +47,7 @@ def test_status_says_so_instead_of_that_nothing_is_missing(anew: Plane, settings
     assert not status.healthy
 
 
-def test_the_sensor_says_so_and_asks_for_nothing(
+def test_the_sensor_reports_ranges_of_another_log_and_requests_no_run(
     anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fraiseql_assets.resources.get_settings", lambda: settings)

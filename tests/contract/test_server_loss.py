@@ -84,7 +84,7 @@ def until_exact(plane: OperationalPlane, log: Log) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
+def test_a_run_does_not_commit_rows_that_the_server_lost(
     plane: OperationalPlane, server: ForgetfulServer, filled: Log, number: int
 ) -> None:
     place = filled.position_from(1)
@@ -107,7 +107,7 @@ def test_a_lost_range_is_written_again(
     until_exact(plane, filled)
 
 
-def test_a_rebuild_that_goes_on_after_the_loss_does_not_take_the_days_place(
+def test_a_rebuild_does_not_swap_in_rows_that_the_server_lost(
     plane: OperationalPlane, server: ForgetfulServer, filled: Log
 ) -> None:
     place = filled.position_from(1)
