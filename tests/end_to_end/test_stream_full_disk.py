@@ -87,7 +87,7 @@ def test_a_log_that_takes_no_writes_is_reported_and_a_healthy_one_is_not_changed
         assert (look(settings).log.error or "").startswith("NATS cannot write")
 
 
-def test_a_stream_that_denies_purges_is_no_full_disk(tmp_path: Path) -> None:
+def test_a_stream_that_denies_purges_is_not_a_full_disk(tmp_path: Path) -> None:
     with nats_server(tmp_path) as server:
         settings = settings_for(server.url)
         config = StreamConfig(name=settings.stream, subjects=settings.subjects, deny_purge=True)

@@ -70,7 +70,7 @@ def seal(settings: Settings, config: StreamConfig) -> None:
 
 
 @pytest.mark.parametrize(("config", "why"), UNFIT)
-def test_setup_doctor_and_readers_say_the_same(
+def test_setup_doctor_and_readers_report_the_same(
     settings: Settings, config: dict[str, Any], why: str
 ) -> None:
     make(settings, **config)
@@ -98,7 +98,7 @@ def test_setup_doctor_and_readers_say_the_same(
         ({"allow_msg_ttl": True}, "allow_msg_ttl: lets producers make messages that expire"),
     ],
 )
-def test_what_may_lose_messages_is_a_warning(
+def test_a_setting_that_may_lose_messages_is_a_warning(
     settings: Settings, config: dict[str, Any], why: str
 ) -> None:
     make(settings, **config)
