@@ -146,7 +146,9 @@ def varied(numbers: Sequence[int], **fields: Any) -> list[Row]:
     ]
 
 
-def test_aggregates_are_exact_after_retries_and_duplicates(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_are_exact_after_retries_and_duplicates(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     first, second = block(varied(range(1, 101))), block(varied(range(101, 151)))
     for written in (first, second, first, second):
         plane.write(written)
@@ -214,16 +216,16 @@ def test_aggregates_of_distant_dates_are_exact(plane: AnalyticsPlane, reader: As
     assert assert_equal_to_raw_rows(reader) == 4
 
 
-def test_sums_of_durations_may_exceed_64_bits(
-    plane: AnalyticsPlane, reader: AssetReader
-) -> None:
+def test_sums_of_durations_may_exceed_64_bits(plane: AnalyticsPlane, reader: AssetReader) -> None:
     plane.write(block([event(n, duration_ms=2**63 - 1, timestamp=MORNING) for n in (1, 2, 3)]))
     [row] = read(reader, "event_type_stats")
     assert row["mean_duration_ms"] == float(2**63 - 1)
     assert row["max_duration_ms"] == 2**63 - 1
 
 
-def test_an_empty_tenant_and_no_tenant_are_two_rows(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_an_empty_tenant_and_no_tenant_are_two_rows(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     tenants = ["", None, "", "acme"]
     plane.write(block([event(n, tenant_id=tenant) for n, tenant in enumerate(tenants, 1)]))
     assert assert_equal_to_raw_rows(reader) == 4
@@ -264,7 +266,9 @@ def without(column: str, statement: str) -> str:
     return "\n".join(lines).replace(f", {column}", "")
 
 
-def test_aggregates_are_exact_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_are_exact_after_replacements(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     plane.write(block(varied(range(1, 101))))
     for last in (80, 120):
         replacement = plane.replace(DAY)
@@ -278,7 +282,9 @@ def test_aggregates_are_exact_after_replacements(plane: AnalyticsPlane, reader: 
     assert assert_equal_to_raw_rows(reader) == 130
 
 
-def test_aggregates_are_empty_after_a_replacement_by_nothing(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_are_empty_after_a_replacement_by_nothing(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     plane.write(block(varied(range(1, 11))))
     plane.replace(DAY).swap(entry(1, 10, state="committed", kind="partition"))
     assert assert_equal_to_raw_rows(reader) == 0

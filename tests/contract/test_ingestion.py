@@ -66,7 +66,9 @@ def test_a_range_is_written_completely_and_committed(
     )  # fmt: skip
 
 
-def test_a_committed_range_is_not_written_again(plane: Plane, filled: Log, ingest: Materialise) -> None:
+def test_a_committed_range_is_not_written_again(
+    plane: Plane, filled: Log, ingest: Materialise
+) -> None:
     ingest(plane)
     before = plane.ledger(filled.stream)
     assert ingest(plane).already_committed

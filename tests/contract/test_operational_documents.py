@@ -304,9 +304,7 @@ def test_points_in_time_that_always_expire_are_an_unavailable_server(
         list(OperationalReader(settings).batches(EVENTS))
 
 
-def test_a_url_of_another_server_is_reported(
-    settings: Settings, nats_url: str
-) -> None:
+def test_a_url_of_another_server_is_reported(settings: Settings, nats_url: str) -> None:
     elsewhere = settings.model_copy(update={"elasticsearch_url": settings.clickhouse_url})
     plane = OperationalPlane(elsewhere)
     with pytest.raises(PlaneError, match="FRAISEQL_ELASTICSEARCH_URL"):

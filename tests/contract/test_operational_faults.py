@@ -107,11 +107,15 @@ ASKS: dict[str, Callable[[OperationalPlane], object]] = {
 class TestADayThatCannotBeUsed:
     """Closed or red, it is said to be so, at once and by its index."""
 
-    def test_a_closed_index_is_reported_with_its_name(self, plane: OperationalPlane, closed: str, ask: str) -> None:
+    def test_a_closed_index_is_reported_with_its_name(
+        self, plane: OperationalPlane, closed: str, ask: str
+    ) -> None:
         with pytest.raises(DayUnavailable, match=rf"{closed} is closed.*POST /{closed}/_open"):
             ASKS[ask](plane)
 
-    def test_a_red_index_is_reported_with_its_name(self, plane: OperationalPlane, red: str, ask: str) -> None:
+    def test_a_red_index_is_reported_with_its_name(
+        self, plane: OperationalPlane, red: str, ask: str
+    ) -> None:
         with pytest.raises(DayUnavailable, match=rf"not started the index {red}.*explain"):
             ASKS[ask](plane)
 
@@ -382,9 +386,7 @@ def _without_bytes(found: tuple[list[Any], list[Any], list[int]]) -> tuple[Any, 
     return [(stats.day, stats.rows, stats.materialised_at) for stats in partitions], *rest
 
 
-def test_filtered_batches_have_the_full_schema(
-    plane: OperationalPlane, settings: Settings
-) -> None:
+def test_filtered_batches_have_the_full_schema(plane: OperationalPlane, settings: Settings) -> None:
     reader = OperationalReader(settings)
     batches = list(reader.batches(EVENTS, entity_type="Order", limit=1))
     assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS))

@@ -163,9 +163,7 @@ def test_a_lasting_overload_is_unavailable_and_a_later_retry_succeeds(
     assert plane.count(DAY).rows == 20
 
 
-def test_events_that_are_always_refused_are_counted(
-    plane: OperationalPlane, proxy: Proxy
-) -> None:
+def test_events_that_are_always_refused_are_counted(plane: OperationalPlane, proxy: Proxy) -> None:
     proxy.faults += [too_many_requests_for_every_second] * writer.TRIES
     with pytest.raises(PlaneUnavailable, match=r"1 of 64 events now: es_rejected"):
         # Each try leaves every second event of those that are left.

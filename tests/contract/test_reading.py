@@ -94,7 +94,9 @@ class TestNarrowed:
             ([], range(0)),
         ],
     )
-    def test_events_are_read_by_day(self, reader: AssetReader, days: list[Any], expected: range) -> None:
+    def test_events_are_read_by_day(
+        self, reader: AssetReader, days: list[Any], expected: range
+    ) -> None:
         assert sequences(read(reader, days)) == list(expected)
 
     def test_events_are_read_by_entity_type(self, reader: AssetReader) -> None:

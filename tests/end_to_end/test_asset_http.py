@@ -135,7 +135,9 @@ def test_flight_selects_columns_in_every_endpoint(service: Service) -> None:
         ("/analytics/events?format=xml", 400, "one of json, arrow"),
     ],
 )
-def test_invalid_requests_are_refused_with_the_reason(service: Service, path: str, status: int, said: str) -> None:
+def test_invalid_requests_are_refused_with_the_reason(
+    service: Service, path: str, status: int, said: str
+) -> None:
     answer = get(service, path)
     assert answer.status_code == status
     assert said in answer.json()["errors"][0]["message"]

@@ -25,8 +25,6 @@ def books() -> Books:
 
 
 @pytest.mark.parametrize("seed", [236, 238])
-def test_both_planes_have_each_event_once_after_kills(
-    seed: int, hurt: Lab, books: Books
-) -> None:
+def test_both_planes_have_each_event_once_after_kills(seed: int, hurt: Lab, books: Books) -> None:
     outcome = carry_out(hurt, plan(seed), books)
     assert outcome.held, str(outcome)

@@ -256,9 +256,7 @@ def test_an_insert_reports_the_rows_it_wrote(pairs: Front) -> None:
         ("INSERT INTO pairs SELECT 1, 'x' UNION ALL SELECT 2, 'y'", ""),
     ],
 )
-def test_rows_may_be_in_the_url_or_the_body(
-    pairs: Front, statement: str, body: str
-) -> None:
+def test_rows_may_be_in_the_url_or_the_body(pairs: Front, statement: str, body: str) -> None:
     if body.startswith("SELECT"):
         statement, body = "", f"{statement} {body}"
     assert pairs.insert(statement, body).text == ""
@@ -632,7 +630,9 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("statement", OUTSIDE)
-def test_no_statement_reaches_files_or_other_servers(pairs: Front, tmp_path: Path, statement: str) -> None:
+def test_no_statement_reaches_files_or_other_servers(
+    pairs: Front, tmp_path: Path, statement: str
+) -> None:
     # Another user could not write into a test's own folder, and the engine is the same user.
     written = tmp_path / "written"
     answer = pairs.ask(statement.replace("{file}", str(written)).replace("{port}", str(pairs.port)))

@@ -267,7 +267,9 @@ def test_a_sample_query_equals_hand_written_sql(
     assert found == expected
 
 
-def test_members_of_a_union_have_the_values_of_their_tables(samples: Samples, select: Select) -> None:
+def test_members_of_a_union_have_the_values_of_their_tables(
+    samples: Samples, select: Select
+) -> None:
     own = {"Customer": "market_segment", "Supplier": "phone", "Part": "brand"}
     fields = {"Customer": "marketSegment", "Supplier": "phone", "Part": "brand"}
     hits = samples.rows("search_hits")
@@ -319,7 +321,9 @@ def test_the_fastest_source_that_covers_a_selection_is_chosen(
 
 
 @pytest.mark.parametrize("name", ["indebted_customers", "parts", "audited_orders"])
-def test_a_view_is_read_through_the_expressions_of_its_documents(samples: Samples, name: str) -> None:
+def test_a_view_is_read_through_the_expressions_of_its_documents(
+    samples: Samples, name: str
+) -> None:
     assert samples.source(name)[1] == "the expressions under its data"
 
 

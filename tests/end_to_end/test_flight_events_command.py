@@ -141,9 +141,7 @@ def test_following_ends_at_its_limit(service: Service, bearing: Settings) -> Non
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
 
 
-def test_following_starts_in_the_past_and_filters(
-    service: Service, bearing: Settings
-) -> None:
+def test_following_starts_in_the_past_and_filters(service: Service, bearing: Settings) -> None:
     asyncio.run(publish_generated(service.settings, count=100, shape="observer", seed=1))
     past = ("--follow", "--start", f"{datetime.now(UTC).date()}", "--limit", "3", "--json")
     lines = run(bearing, *past, "--where", "status = 'paid'").stdout.splitlines()

@@ -231,9 +231,7 @@ def test_a_bound_value_of_every_type_round_trips(
     "text",
     ["it's", "a\\b", "\\'", "\\\\'", "x\ny\t", "\\n", "‘’“”", "-- /* $$ ; {p:Int8}", "😀", "%\\%_"],
 )
-def test_a_literal_round_trips(
-    connection: flightsql.Connection, text: str
-) -> None:
+def test_a_literal_round_trips(connection: flightsql.Connection, text: str) -> None:
     doubled = text.replace("'", "''")
     assert only(connection, f"SELECT '{doubled}' AS x FROM {AUTHORS} LIMIT 1") == text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
@@ -250,7 +248,9 @@ def test_rows_of_parameters_are_executed_one_after_another(
         assert len(set(found["c"].to_pylist())) == 1
 
 
-def test_a_prepared_statement_has_the_schema_of_its_parameters(connection: flightsql.Connection) -> None:
+def test_a_prepared_statement_has_the_schema_of_its_parameters(
+    connection: flightsql.Connection,
+) -> None:
     sql = f"SELECT * FROM {AUTHORS} WHERE age > ? AND ? = name AND joined_at < ? LIMIT ?"
     with connection.cursor() as cursor:
         told = cursor.adbc_prepare(sql)

@@ -141,9 +141,7 @@ def test_a_plane_that_is_down_is_scraped_as_down(settings: Settings) -> None:
         ),
     ],
 )
-def test_metrics_need_permission(
-    guarded: Service, authorization: str | None, status: int
-) -> None:
+def test_metrics_need_permission(guarded: Service, authorization: str | None, status: int) -> None:
     headers = {"authorization": authorization} if authorization else {}
     answer = requests.get(f"{guarded.http_url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == status

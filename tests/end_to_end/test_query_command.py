@@ -222,7 +222,9 @@ def test_a_long_table_shows_the_number_of_further_rows(service: Service) -> None
     assert done.stderr.startswith("The first 100 of 110 rows are shown. -o FILE writes them all")
 
 
-def test_a_table_stops_reading_at_its_limit_and_says_so(endless: Service, database_url: str) -> None:
+def test_a_table_stops_reading_at_its_limit_and_says_so(
+    endless: Service, database_url: str
+) -> None:
     done = run(endless, ENDLESS)
     assert len(done.stdout.splitlines()) == 100 + 4
     assert done.stderr.startswith("The first 100 rows are shown, and reading stopped with them.")
@@ -254,9 +256,7 @@ def test_the_document_comes_from_standard_input_or_a_file(service: Service, tmp_
         (['mutation { rename(id: "x") { id } }'], "Only FraiseQL executes a mutation."),
     ],
 )
-def test_an_error_is_one_line(
-    service: Service, arguments: list[str], sentence: str
-) -> None:
+def test_an_error_is_one_line(service: Service, arguments: list[str], sentence: str) -> None:
     done = run(service, *arguments)
     assert done.exit_code == 1
     assert sentence in done.stderr

@@ -59,9 +59,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_read_continues_after_the_server_restarts(
-    server: NatsServer, settings: Settings
-) -> None:
+def test_a_read_continues_after_the_server_restarts(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
         batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
@@ -75,7 +73,9 @@ def test_a_read_continues_after_the_server_restarts(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_read_continues_after_the_server_was_frozen(server: NatsServer, settings: Settings) -> None:
+def test_a_read_continues_after_the_server_was_frozen(
+    server: NatsServer, settings: Settings
+) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
         batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
@@ -179,9 +179,7 @@ def test_a_frozen_server_is_reported(server: NatsServer) -> None:
         pass
 
 
-def test_a_lost_connection_is_reported(
-    server: NatsServer, settings: Settings
-) -> None:
+def test_a_lost_connection_is_reported(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests") as log:
         server.kill()
         with pytest.raises(LogUnavailable, match="did not tell the bounds of stream"):

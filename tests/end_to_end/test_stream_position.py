@@ -73,9 +73,7 @@ def test_a_day_is_one_range(settings: Settings, log: Log) -> None:
     assert ranges[0] is None
 
 
-def test_a_day_starts_at_its_first_remaining_message(
-    settings: Settings, log: Log
-) -> None:
+def test_a_day_starts_at_its_first_remaining_message(settings: Settings, log: Log) -> None:
     fill(settings, 20)
     delete(settings, [1, 2, 20])
     ranges = [log.day_range(datetime.now(UTC).date() + timedelta(days=n)) for n in (-1, 0)]

@@ -77,9 +77,7 @@ def there(first: int, last: int) -> list[int]:
         (2, 10_001),
     ],
 )
-def test_a_range_has_each_message_once_in_order(
-    full: Settings, first: int, last: int
-) -> None:
+def test_a_range_has_each_message_once_in_order(full: Settings, first: int, last: int) -> None:
     batches = read(full, first, last)
     assert sequences(batches) == there(first, last)
     assert payloads(batches) == [b"%d" % n for n in there(first, last)]

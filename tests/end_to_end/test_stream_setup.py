@@ -60,7 +60,9 @@ def test_the_log_has_the_limits_of_the_settings(nats_url: str) -> None:
         asyncio.run(drop(settings))
 
 
-def test_setup_adds_subjects_to_an_older_stream_and_keeps_its_limits_and_messages(settings: Settings) -> None:
+def test_setup_adds_subjects_to_an_older_stream_and_keeps_its_limits_and_messages(
+    settings: Settings,
+) -> None:
     own = settings.subject_prefix.replace(".mutation", "_own.>")
     limits = {"max_msgs": 1_000, "max_age": 3_600.0}
     add_stream(

@@ -95,7 +95,9 @@ def test_a_ticket_returns_every_row_of_the_tenant(shared: Shared, asset: str) ->
 
 @pytest.mark.parametrize("tenant", ["acme", "nobody"])
 @pytest.mark.parametrize("asset", COUNTS)
-def test_aggregates_count_only_events_of_the_tenant(shared: Shared, asset: str, tenant: str) -> None:
+def test_aggregates_count_only_events_of_the_tenant(
+    shared: Shared, asset: str, tenant: str
+) -> None:
     count = len(own(shared, tenant))
     assert sum(get(shared, asset, tenant_id=tenant)["event_count"].to_pylist()) == count
     rows = http(shared, f"/assets/{asset}", tenant_id=tenant).json()

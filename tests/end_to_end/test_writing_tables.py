@@ -148,9 +148,7 @@ def test_values_of_every_type_are_written(open_service: Service, database: Datab
     }  # fmt: skip
 
 
-def test_a_stream_is_one_transaction(
-    open_service: Service, database: Database
-) -> None:
+def test_a_stream_is_one_transaction(open_service: Service, database: Database) -> None:
     assert open_service.put(ORDER, [orders(n * 10, 10) for n in range(5)]).total["rows"] == 50
     again = [orders(50, 10), orders(0, 10)]
     with pytest.raises(pa.ArrowInvalid) as caught:
@@ -161,9 +159,7 @@ def test_a_stream_is_one_transaction(
     assert database.rows(f'SELECT count(*) AS n FROM {SCHEMA}."tb_Order"') == [{"n": 50}]
 
 
-def test_the_error_of_a_constraint_has_no_values(
-    open_service: Service, database: Database
-) -> None:
+def test_the_error_of_a_constraint_has_no_values(open_service: Service, database: Database) -> None:
     open_service.put(ORDER, [orders(0, 1, email=["ann@example.org"])])
     with pytest.raises(pa.ArrowInvalid) as caught:
         open_service.put(ORDER, [orders(1, 1, email=["ann@example.org"])])
@@ -250,9 +246,7 @@ time.sleep(60)
 """
 
 
-def test_a_killed_client_writes_nothing(
-    open_service: Service, database: Database
-) -> None:
+def test_a_killed_client_writes_nothing(open_service: Service, database: Database) -> None:
     client = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(open_service.server.address), PLAIN],
         stdout=subprocess.PIPE,
@@ -267,9 +261,7 @@ def test_a_killed_client_writes_nothing(
     assert database.rows(f"SELECT id FROM {PLAIN}") == []
 
 
-def test_an_idle_client_releases_its_connection(
-    settings: Settings, database: Database
-) -> None:
+def test_an_idle_client_releases_its_connection(settings: Settings, database: Database) -> None:
     batch = pa.RecordBatch.from_pydict({"id": pa.array([1])})
     descriptor = flight.FlightDescriptor.for_path(PLAIN)
     with writing_service(settings, graphql_stall_seconds=1) as impatient:
