@@ -38,7 +38,7 @@ MOST_GAPS = 10_000
 """With more gaps than this, the bridge waits for the transactions that they wait for."""
 RECONNECT_SECONDS = 10
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
-TELL_SECONDS = 10.0
+REPORT_SECONDS = 10.0
 
 
 class Bridge:
@@ -47,8 +47,8 @@ class Bridge:
     def __init__(self, settings: Settings, *, start: Start, once: bool = False) -> None:
         self._settings, self._start, self._once = settings, start, once
         self._wake, self._stop = asyncio.Event(), asyncio.Event()
-        self._told_at = time.monotonic()
-        self._told = 0
+        self._reported_at = time.monotonic()
+        self._reported = 0
         self._failures = 0
 
     def stop(self) -> None:
@@ -93,12 +93,12 @@ class Bridge:
                 return
             publisher = await _Publisher.begin(log, client, settings, self._start)
             await log.listen(settings.bridge_channel, self._wake.set)
-            self._tell(publisher, always=True)
+            self._report_progress(publisher, always=True)
             self._failures = 0
             while not self._stop.is_set():
                 self._wake.clear()
                 has_caught_up = await publisher.publish_page()
-                self._tell(publisher, always=self._once and has_caught_up)
+                self._report_progress(publisher, always=self._once and has_caught_up)
                 if has_caught_up:
                     if self._once:
                         return
@@ -123,11 +123,11 @@ class Bridge:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
-    def _tell(self, publisher: "_Publisher", *, always: bool) -> None:
-        published, waited = publisher.published, time.monotonic() - self._told_at
-        if always or (published != self._told and waited >= TELL_SECONDS):
+    def _report_progress(self, publisher: "_Publisher", *, always: bool) -> None:
+        published, waited = publisher.published, time.monotonic() - self._reported_at
+        if always or (published != self._reported and waited >= REPORT_SECONDS):
             logger.info("%s", publisher.describe())
-            self._told, self._told_at = published, time.monotonic()
+            self._reported, self._reported_at = published, time.monotonic()
 
 
 class _Publisher:

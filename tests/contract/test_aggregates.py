@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from event_tables import DAY, MORNING, block, entry, event
-from faults import Strike, Struck
+from faults import StepFailed, StepFailure
 
 from fraiseql_assets.analytics.client import connect, sql
 from fraiseql_assets.analytics.plane import AnalyticsPlane
@@ -303,7 +303,7 @@ def test_aggregates_are_exact_after_a_failed_run_and_a_failed_rebuild(
     asyncio.run(publish_generated(settings, count=250, shape="arrow", seed=3))
     asyncio.run(publish_generated(settings, count=100, shape="observer", seed=3))
     for materialise in (ingest, rebuild):
-        with pytest.raises(Struck):
-            materialise(Strike(step, after=True).on(plane))
+        with pytest.raises(StepFailed):
+            materialise(StepFailure(step, after=True).on(plane))
         materialise(plane)
         assert assert_equal_to_raw_rows(reader) == 250

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.cli.status import look
+from fraiseql_assets.cli.status import collect_status
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.resources import RESOURCES
@@ -40,7 +40,7 @@ def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Pla
 
 
 def test_status_reports_ranges_of_another_log(anew: Plane, settings: Settings) -> None:
-    status = look(settings)
+    status = collect_status(settings)
     [error] = [found.error for found in status.planes if found.plane == anew.name]
     assert error
     assert SAID in error

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from faults import Strike, Struck
+from faults import StepFailed, StepFailure
 
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.pipeline.job import Report
@@ -87,8 +87,8 @@ def test_consecutive_ranges_add_up(plane: Plane, filled: Log, ingest: Materialis
 def test_a_range_that_failed_at_any_step_is_exact_after_a_retry(
     plane: Plane, filled: Log, ingest: Materialise, step: int, after: bool
 ) -> None:
-    with pytest.raises(Struck):
-        ingest(Strike(step, after=after).on(plane))
+    with pytest.raises(StepFailed):
+        ingest(StepFailure(step, after=after).on(plane))
     report = ingest(plane)
     assert held(plane, filled) == (EVENTS, EVENTS)
     [entry] = plane.ledger(filled.stream)
@@ -107,8 +107,8 @@ def test_a_rebuild_that_failed_at_any_step_is_exact_after_a_retry(
     after: bool,
 ) -> None:
     ingest(plane, 1, 120)
-    with pytest.raises(Struck):
-        rebuild(Strike(step, after=after).on(plane))
+    with pytest.raises(StepFailed):
+        rebuild(StepFailure(step, after=after).on(plane))
     assert held(plane, filled) in [(120, 120), (EVENTS, EVENTS)]
     rebuild(plane)
     assert held(plane, filled) == (EVENTS, EVENTS)
@@ -120,19 +120,19 @@ def test_every_step_is_interrupted_by_the_tests(
     plane: Plane, filled: Log, ingest: Materialise, rebuild: Materialise
 ) -> None:
     def steps(materialise: Callable[[Any], Report]) -> int:
-        """How many steps it takes: the one after the last is never struck."""
+        """How many steps it takes: the one after the last is never has_failed."""
         for number in count(1):
-            strike = Strike(number, after=True)
+            failure = StepFailure(number, after=True)
             try:
-                materialise(strike.on(plane))
-            except Struck:
+                materialise(failure.on(plane))
+            except StepFailed:
                 continue
             return number - 1
         raise AssertionError
 
-    strike = Strike(10**6, after=True)
-    ingest(strike.on(plane))
-    assert 10**6 - strike.left == RANGE_STEPS
+    failure = StepFailure(10**6, after=True)
+    ingest(failure.on(plane))
+    assert 10**6 - failure.left == RANGE_STEPS
     assert steps(rebuild) == REBUILD_STEPS
 
 
@@ -190,8 +190,8 @@ def test_an_invalid_message_is_dead_lettered_once_and_its_neighbours_written(
         b'"data":{},"timestamp":"2026-01-01T00:00:00Z"}'
     )
     tell(settings, good % 1, b"", b"not JSON", good % 2, b"[]", b'{"id":"3"}', good % 4)
-    with pytest.raises(Struck):
-        ingest(Strike(2, after=True).on(plane))
+    with pytest.raises(StepFailed):
+        ingest(StepFailure(2, after=True).on(plane))
     report = ingest(plane)
     assert (report.rows, report.dead_letters) == (3, 4)
     rebuild(plane)

@@ -12,7 +12,7 @@ import test_ingestion
 from conftest import JOB
 from elasticsearch import Elasticsearch
 from event_tables import DAY, STREAM, block, entry, event
-from faults import Strike, Struck
+from faults import StepFailed, StepFailure
 from request_messages import publish_payloads, publish_requests
 from test_ingestion import (  # noqa: F401 - the contract of events, held by requests
     test_a_committed_range_is_left_alone,
@@ -157,8 +157,8 @@ def test_an_invalid_message_is_dead_lettered_once_and_replayed_after_a_fix(
 ) -> None:
     good = b'{"query":"{ a }","status":"ok","transport":"http","timestamp":"2026-01-01T00:00:00Z"}'
     publish_payloads(settings, good, b"not JSON", b"[]", good)
-    with pytest.raises(Struck):
-        ingest(Strike(2, after=True).on(plane))
+    with pytest.raises(StepFailed):
+        ingest(StepFailure(2, after=True).on(plane))
     report = ingest(plane)
     assert (report.rows, report.dead_letters) == (2, 2)
     dead_letters = list(read_dead_letters(settings))

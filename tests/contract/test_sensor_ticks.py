@@ -11,7 +11,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.test_utils import create_run_for_test
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.cli.status import PlaneStatus, look
+from fraiseql_assets.cli.status import PlaneStatus, collect_status
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.resources import RESOURCES
@@ -84,7 +84,7 @@ def purge(settings: Settings) -> None:
 
 
 def status_of(plane: Plane, settings: Settings) -> PlaneStatus:
-    [found] = [each for each in look(settings).planes if each.plane == plane.name]
+    [found] = [each for each in collect_status(settings).planes if each.plane == plane.name]
     return found
 
 

@@ -26,7 +26,7 @@ from fraiseql_assets.bridge.errors import (
     BridgeError,
     NumberingRestarted,
     PositionTaken,
-    UnfitTable,
+    UnreadableTable,
 )
 from fraiseql_assets.bridge.lag import lag_of
 from fraiseql_assets.bridge.position import Position
@@ -291,7 +291,7 @@ def test_the_bridge_needs_only_select_on_the_table(log: ChangeLogs) -> None:
             ALTER TABLE {log.table} ENABLE ROW LEVEL SECURITY;
             CREATE POLICY own ON {log.table} FOR SELECT USING (tenant_id IS NULL);
         """)
-        with pytest.raises(UnfitTable, match=f"row security hides rows .* from {role}"):
+        with pytest.raises(UnreadableTable, match=f"row security hides rows .* from {role}"):
             limited.publish()
         log.execute(f"CREATE POLICY bridge ON {log.table} FOR SELECT TO {role} USING (true)")
         log.commit("b")
@@ -311,7 +311,7 @@ UNFIT = {
 @pytest.mark.parametrize("change", UNFIT)
 def test_a_table_that_cannot_be_read_completely_is_refused(change: str, log: ChangeLogs) -> None:
     log.execute(change.format(table=log.table))
-    with pytest.raises(UnfitTable, match=UNFIT[change]):
+    with pytest.raises(UnreadableTable, match=UNFIT[change]):
         log.publish()
 
 

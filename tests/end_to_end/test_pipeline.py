@@ -18,7 +18,7 @@ import requests
 from pyarrow import flight
 from stacks import Stack, own_folder, wait_out_midnight, whole
 
-from fraiseql_assets.cli.status import Status, look
+from fraiseql_assets.cli.status import Status, collect_status
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
@@ -128,7 +128,7 @@ def rows_of(planes: list[Plane]) -> list[int]:
 def eventually(holds: Callable[[], bool], served: Settings) -> None:
     deadline = time.monotonic() + SECONDS_TO_CATCH_UP
     while not holds():
-        assert time.monotonic() < deadline, look(served)
+        assert time.monotonic() < deadline, collect_status(served)
         time.sleep(0.5)
 
 
@@ -137,7 +137,7 @@ def caught_up(served: Settings) -> Status:
     found: list[Status] = []
 
     def is_there() -> bool:
-        found[:] = [look(served)]
+        found[:] = [collect_status(served)]
         [status] = found
         return all(p.behind == 0 and not p.begun and not p.error for p in status.planes)
 
@@ -194,7 +194,7 @@ def test_an_invalid_message_is_dead_lettered_and_its_neighbours_are_ingested(
 ) -> None:
     caught_up(served)
     before = rows_of(planes)
-    letters = look(served).log.dead_letters
+    dead_letters = collect_status(served).log.dead_letters
     name = secrets.token_hex(8)
     good = [
         b'{"id":"%s-%d","event_type":"INSERT","entity_type":"Order","entity_id":"1","data":{},'
@@ -204,7 +204,7 @@ def test_an_invalid_message_is_dead_lettered_and_its_neighbours_are_ingested(
     publish_raw(served, good[0], b"", good[1], b"\xff\xfe", good[2], b"[1]", good[3])
     status = caught_up(served)
     assert rows_of(planes) == [n + 4 for n in before]
-    assert status.log.dead_letters == letters + 3
+    assert status.log.dead_letters == dead_letters + 3
 
 
 def test_a_republished_event_counts_once_in_both_planes(
@@ -373,7 +373,7 @@ def test_planes_are_exact_after_a_stack_killed_during_ingestion_restarts() -> No
     with own_folder() as folder:
         with whole(folder / "data") as first:
             publish_events(first.settings, 8_000, "observer")
-            eventually(lambda: bool(look(first.settings).runs), first.settings)
+            eventually(lambda: bool(collect_status(first.settings).runs), first.settings)
             first.kill()
         with whole(folder / "data") as second:
             status = caught_up(second.settings)
@@ -475,7 +475,7 @@ def test_a_backfill_of_all_assets_materialises_one_plane_while_the_other_hangs(
     served = stack.settings
     publish_events(served, 100, "observer")
     caught_up(served)
-    eventually(lambda: not look(served).runs, served)
+    eventually(lambda: not collect_status(served).runs, served)
     clickhouse = stack.process_of("local_stack.clickhouse")
     clickhouse.suspend()
     try:
@@ -502,7 +502,7 @@ def test_a_terminated_rebuild_ends_while_its_server_hangs_and_keeps_the_day(
     publish_events(served, 1_000, "arrow")
     caught_up(served)
     # A run under way would hold the plane, and hang as well.
-    eventually(lambda: not look(served).runs, served)
+    eventually(lambda: not collect_status(served).runs, served)
     before = rows_of(planes)
     server = stack.process_of(f"local_stack.{SERVERS[op]}")
     server.suspend()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import Deed
+from tests.chaos.faults import InjectedFault
 from tests.chaos.plan import CYCLE, plan
 from tests.chaos.steps import STEPS
 from tests.chaos.summary import (
@@ -30,9 +30,9 @@ def outcome(seed: int, *differences: str, killed: bool = True) -> Outcome:
         messages=600,
         step=str(plan(seed).step),
         killed_at_step=killed,
-        deeds=[
-            Deed("freeze nats 2.5 s", 1.0, happened=True),
-            Deed("kill run", 2.0, happened=False),
+        injected=[
+            InjectedFault("freeze nats 2.5 s", 1.0, happened=True),
+            InjectedFault("kill run", 2.0, happened=False),
         ],
         recovered_seconds=8.0,
         seconds=20.0,

@@ -19,7 +19,7 @@ from fraiseql_assets.stream.position import Bounds
 BATCHING = Batching(10, 2**20, 10, 2**20)
 
 
-class MadeUpLog:
+class FakeLog:
     """A log in memory, and how it was used."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def take(sequences: Iterator[int], count: int) -> list[int]:
 
 
 def test_many_clients_share_one_reader_of_the_log() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     log.publish(5)
     events = FanOut(log.open, BATCHING)
     before = threading.active_count()
@@ -108,7 +108,7 @@ def test_many_clients_share_one_reader_of_the_log() -> None:
 
 
 def test_a_client_gets_what_is_published_after_it_began() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     events = FanOut(log.open, BATCHING)
     with following(events) as first:
         log.publish(3)
@@ -120,7 +120,7 @@ def test_a_client_gets_what_is_published_after_it_began() -> None:
 
 
 def test_a_slow_client_delays_no_other_and_misses_nothing() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     # The first events fit whatever their size, and nothing beside them.
     events = FanOut(log.open, BATCHING, buffer_bytes=1)
     with following(events) as slow, following(events) as fast:
@@ -135,7 +135,7 @@ def test_a_slow_client_delays_no_other_and_misses_nothing() -> None:
 
 
 def test_a_client_that_is_cancelled_is_not_waited_for() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     cancellation = Cancellation()
     with following(FanOut(log.open, BATCHING), cancellation) as client:
         threading.Timer(0.05, cancellation.cancel).start()
@@ -144,7 +144,7 @@ def test_a_client_that_is_cancelled_is_not_waited_for() -> None:
 
 
 def test_a_log_that_is_down_is_an_error_and_is_followed_again_later() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     events = FanOut(log.open, BATCHING)
     with following(events) as one, following(events) as other:
         log.is_down = True
@@ -160,7 +160,7 @@ def test_a_log_that_is_down_is_an_error_and_is_followed_again_later() -> None:
 
 
 def test_a_recreated_stream_is_followed_from_its_first_message() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     log.publish(20)
     with following(FanOut(log.open, BATCHING)) as client:
         log.publish(1)
@@ -172,7 +172,7 @@ def test_a_recreated_stream_is_followed_from_its_first_message() -> None:
 
 
 def test_a_client_starts_at_a_sequence_and_continues_with_new_messages() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     log.publish(30)
     events = FanOut(log.open, BATCHING)
     with following(events, first=12) as client:
@@ -182,7 +182,7 @@ def test_a_client_starts_at_a_sequence_and_continues_with_new_messages() -> None
 
 
 def test_a_client_that_starts_in_the_past_gets_each_message_once() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     log.publish(30)
     events = FanOut(log.open, BATCHING)
     with following(events) as now:
@@ -195,7 +195,7 @@ def test_a_client_that_starts_in_the_past_gets_each_message_once() -> None:
 
 
 def test_a_message_that_the_log_deleted_is_an_error_for_the_client() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     log.publish(30)
     log.first = 20
     gone = pytest.raises(EventsGone, match="no longer holds sequence 12: it begins at 20")
@@ -204,7 +204,7 @@ def test_a_message_that_the_log_deleted_is_an_error_for_the_client() -> None:
 
 
 def test_an_idle_client_gets_empty_ticks() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     batches = FanOut(log.open, BATCHING).follow(Cancellation(), tick_seconds=0.01)
     assert [next(batches) for _ in range(3)] == [[], [], []]
     batches.close()

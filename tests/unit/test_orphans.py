@@ -20,9 +20,9 @@ BY_A_CODE_SERVER = {CODE_SERVER_TAG: "{}"}
 
 
 def record(
-    status: dg.DagsterRunStatus, tags: dict[str, str], *, heard_of: float, started: float | None
+    status: dg.DagsterRunStatus, tags: dict[str, str], *, last_update: float, started: float | None
 ) -> dg.RunRecord:
-    moment = datetime.fromtimestamp(heard_of, UTC).replace(tzinfo=None)
+    moment = datetime.fromtimestamp(last_update, UTC).replace(tzinfo=None)
     return dg.RunRecord(
         storage_id=1,
         dagster_run=dg.DagsterRun("job", run_id=RUN, status=status, tags=tags),
@@ -32,12 +32,12 @@ def record(
     )
 
 
-def starting(tags: dict[str, str], *, heard_of: float) -> dg.RunRecord:
-    return record(dg.DagsterRunStatus.STARTING, tags, heard_of=heard_of, started=None)
+def starting(tags: dict[str, str], *, last_update: float) -> dg.RunRecord:
+    return record(dg.DagsterRunStatus.STARTING, tags, last_update=last_update, started=None)
 
 
 def started(tags: dict[str, str], *, at: float) -> dg.RunRecord:
-    return record(dg.DagsterRunStatus.STARTED, tags, heard_of=at, started=at)
+    return record(dg.DagsterRunStatus.STARTED, tags, last_update=at, started=at)
 
 
 def worker(process: int, *, run: str = RUN, host: str = "") -> dict[str, str]:
@@ -57,7 +57,7 @@ def test_a_run_records_its_process() -> None:
 
 @pytest.mark.parametrize(
     "run",
-    [starting(BY_A_CODE_SERVER, heard_of=EARLIER), started(BY_A_CODE_SERVER, at=EARLIER)],
+    [starting(BY_A_CODE_SERVER, last_update=EARLIER), started(BY_A_CODE_SERVER, at=EARLIER)],
     ids=["starting", "started"],
 )
 def test_a_run_of_a_previous_code_server_is_an_orphan(run: dg.RunRecord) -> None:
@@ -66,7 +66,7 @@ def test_a_run_of_a_previous_code_server_is_an_orphan(run: dg.RunRecord) -> None
 
 @pytest.mark.parametrize(
     "run",
-    [starting(BY_A_CODE_SERVER, heard_of=LATER), started(BY_A_CODE_SERVER, at=LATER)],
+    [starting(BY_A_CODE_SERVER, last_update=LATER), started(BY_A_CODE_SERVER, at=LATER)],
     ids=["starting", "started"],
 )
 def test_a_run_of_this_code_server_is_not_an_orphan(run: dg.RunRecord) -> None:
@@ -93,7 +93,7 @@ def test_a_run_whose_process_has_ended_is_an_orphan() -> None:
 
 def test_a_retry_with_copied_tags_is_not_an_orphan() -> None:
     inherited = {**BY_A_CODE_SERVER, **worker(ended_process(), run=BEFORE_IT)}
-    assert not is_orphan(starting(inherited, heard_of=LATER), now=NOW, served_since=EARLIER)
+    assert not is_orphan(starting(inherited, last_update=LATER), now=NOW, served_since=EARLIER)
     assert not is_orphan(started(inherited, at=LATER), now=NOW, served_since=EARLIER)
 
 

@@ -18,7 +18,7 @@ from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from fraiseql_assets.stream.connection import LogUnavailable
-from tests.unit.test_flight_fan_out import BATCHING, MadeUpLog
+from tests.unit.test_flight_fan_out import BATCHING, FakeLog
 
 SCHEMA = """{
     "types": [
@@ -223,7 +223,7 @@ class WatchedCache(ResultCache):
 
 
 def test_the_log_is_followed_from_the_first_use() -> None:
-    log, cache, reads = MadeUpLog(), WatchedCache(), Reads()
+    log, cache, reads = FakeLog(), WatchedCache(), Reads()
     ChangedEntities(FanOut(log.open, BATCHING), cache)
     assert log.opened == 0
     read(cache, reads)
@@ -242,7 +242,7 @@ def test_results_are_cached_while_the_log_cannot_be_followed() -> None:
     def open_log() -> Iterator[FollowedLog]:
         asked.set()
         raise LogUnavailable("NATS does not answer.")
-        yield MadeUpLog()
+        yield FakeLog()
 
     cache, reads = ResultCache(100_000), Reads()
     ChangedEntities(FanOut(open_log, BATCHING), cache)

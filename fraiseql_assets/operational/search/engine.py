@@ -17,7 +17,7 @@ from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
 from fraiseql_assets.operational.search.missing import NotAllSearched, not_searched, not_started
-from fraiseql_assets.operational.search.query import like_request, place_of, query_of, sort_of
+from fraiseql_assets.operational.search.query import like_request, query_of, sort_of, sort_values
 from fraiseql_assets.operational.search.request import (
     Counts,
     Kinds,
@@ -86,7 +86,7 @@ class Search:
                 missing = self._require_named(request, missing, found)
         hits, point = found["hits"]["hits"], found.get("pit_id", "")
         more = len(hits) == request.limit
-        cursor = write_cursor(request, point, place_of(request, hits[-1])) if more else None
+        cursor = write_cursor(request, point, sort_values(request, hits[-1])) if more else None
         if not more and point:
             with translated(self._settings):
                 close_point(self._client, point)

@@ -1,4 +1,4 @@
-"""Search through its three doors, the command line, HTTP and Flight: one answer."""
+"""Search on the command line, over HTTP and over Flight: the same results."""
 
 import json
 import subprocess
