@@ -25,8 +25,8 @@ from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search
-from fraiseql_assets.operational.search.missing import NotAllSearched
 from fraiseql_assets.operational.search.request import Counts, SearchRequest
+from fraiseql_assets.operational.search.unavailable_days import NotAllSearched
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from local_stack import servers

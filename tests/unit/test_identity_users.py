@@ -11,9 +11,9 @@ import pytest
 
 from flight_service.authentication import authenticate
 from flight_service.errors import ServiceError, SettingError, Unauthenticated
-from flight_service.identity.attempts import MOST_FAILURES, Attempts, TooManyAttempts
 from flight_service.identity.basic import credentials_of
 from flight_service.identity.checks import check_identities
+from flight_service.identity.login_attempts import MOST_FAILURES, Attempts, TooManyAttempts
 from flight_service.identity.passwords import PasswordError, check_stored, hashed, matches
 from flight_service.identity.users import User, UsersError, UsersFile, read_users, write_users
 from flight_service.identity.waiting import MustWait

@@ -189,16 +189,16 @@ def test_a_string_is_bound_with_the_type_of_the_parameter(catalogues: list[Made]
 def test_a_handle_belongs_to_one_principal_and_cannot_be_altered() -> None:
     signer, handle = Handles(), Handle("1", text="SELECT 1")
     someone = Principal(subject="someone", tenant="acme")
-    sealed = signer.seal(handle, someone)
-    assert signer.open(sealed, someone) == handle
+    signed = signer.sign(handle, someone)
+    assert signer.verify(signed, someone) == handle
     for other in (ANYONE, Principal(subject="someone"), Principal(subject="else", tenant="acme")):
         with pytest.raises(InvalidRequest):
-            signer.open(sealed, other)
-    for altered in (sealed[:-1], sealed + b"x", b"x" + sealed, b"", bytes(40)):
+            signer.verify(signed, other)
+    for altered in (signed[:-1], signed + b"x", b"x" + signed, b"", bytes(40)):
         with pytest.raises(InvalidRequest):
-            signer.open(altered, someone)
+            signer.verify(altered, someone)
     with pytest.raises(InvalidRequest):
-        Handles().open(sealed, someone)
+        Handles().verify(signed, someone)
 
 
 def test_the_least_recently_used_entry_is_dropped() -> None:

@@ -9,8 +9,8 @@ import pytest
 from fraiseql_assets.endpoints import NAME, published
 from local_stack import postgresql
 from local_stack.access import LOOPBACK, authorization
+from local_stack.data_folder import make_private
 from local_stack.elasticsearch.guard import refusal
-from local_stack.folder import make_private
 from local_stack.passwords import password_of
 from local_stack.stack import data_folder, layers
 

@@ -85,7 +85,7 @@ def search(
 ) -> None:
     """Search events and requests in the operational plane."""
     from fraiseql_assets.cli.flight_client import FlightProblem, stream
-    from fraiseql_assets.operational.search.missing import not_searched
+    from fraiseql_assets.operational.search.unavailable_days import not_searched
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from flight_service.disclosure import without_addresses
+from flight_service.address_redaction import without_addresses
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.planes import PlaneError

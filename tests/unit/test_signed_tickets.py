@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden
-from flight_service.sealed_tickets import MARK, SealedTickets
 from flight_service.server import FlightServer
+from flight_service.signed_tickets import MARK, SignedTickets
 from flight_service.sql.commands import SqlCommand, pack
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from fraiseql_assets.settings import Settings
@@ -101,18 +101,18 @@ def test_without_tokens_tickets_are_not_signed() -> None:
 
 
 def test_processes_with_one_secret_accept_each_others_tickets() -> None:
-    sealed = SealedTickets(GUARDED).seal(Made(kind="rows"), ADA)
-    assert SealedTickets(GUARDED).open(sealed, ADA) == Made(kind="rows").encode()
+    signed = SignedTickets(GUARDED).sign(Made(kind="rows"), ADA)
+    assert SignedTickets(GUARDED).verify(signed, ADA) == Made(kind="rows").encode()
     other = GUARDED.model_copy(update={"session_secret": SecretStr("another secret " * 3)})
     with pytest.raises(Forbidden, match=REFUSED):
-        SealedTickets(other).open(sealed, ADA)
+        SignedTickets(other).verify(signed, ADA)
     with pytest.raises(Forbidden, match=REFUSED):
-        SealedTickets(GUARDED).open(sealed, EVE)
+        SignedTickets(GUARDED).verify(signed, EVE)
 
 
 def test_the_ticket_of_a_statement_is_signed_once() -> None:
-    tickets = SealedTickets(GUARDED)
+    tickets = SignedTickets(GUARDED)
     statement = pack(protocol.TicketStatementQuery(statement_handle=b"h"))
-    assert tickets.seal(SqlCommand(packed=statement), ADA) == statement
+    assert tickets.sign(SqlCommand(packed=statement), ADA) == statement
     tables = pack(protocol.CommandGetTables())
-    assert tickets.seal(SqlCommand(packed=tables), ADA).startswith(MARK)
+    assert tickets.sign(SqlCommand(packed=tables), ADA).startswith(MARK)

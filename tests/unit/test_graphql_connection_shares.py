@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from stacks import wait_until
 
-from flight_service.graphql.postgres.shares import WAITING, Shares, Use
+from flight_service.graphql.postgres.connection_shares import WAITING, Shares, Use
 
 ANN, BOB, CY = (Use(large=True, reader=name) for name in ("ann", "bob", "cy"))
 UNKNOWN, SMALL = Use(large=True), Use()
