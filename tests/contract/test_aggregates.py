@@ -1,4 +1,7 @@
-"""Every aggregate equals the one computed from the raw rows, after whatever happened to them."""
+"""Aggregates equal those that are computed from the raw rows, after every kind of write.
+
+All tests share the comparison with the raw rows, so the file is longer than others.
+"""
 
 import asyncio
 from collections import defaultdict

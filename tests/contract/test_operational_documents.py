@@ -1,4 +1,7 @@
-"""The operational plane as its users see it: indices by day, aliases, documents to be found."""
+"""The operational plane in the server: indices by day, aliases, documents.
+
+All tests share the helpers that read the server, so the file is longer than others.
+"""
 
 import itertools
 import threading

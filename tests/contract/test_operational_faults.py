@@ -1,4 +1,7 @@
-"""What a real search server does to a day: closed, not started, too small for a request."""
+"""Faults of a real search server: closed indices, shards that do not start, small limits.
+
+All tests share the fixtures that break an index, so the file is longer than others.
+"""
 
 import asyncio
 import subprocess

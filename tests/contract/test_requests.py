@@ -1,4 +1,7 @@
-"""GraphQL requests in the operational plane: as exact as events, by the same code."""
+"""GraphQL requests in the operational plane: written, replayed, rebuilt and read like events.
+
+It covers for requests what several files cover for events, so it is longer than others.
+"""
 
 import asyncio
 import json

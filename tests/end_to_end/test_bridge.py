@@ -1,5 +1,8 @@
 """Every committed row of a change log becomes one event, whenever it is committed and whatever is
-killed meanwhile."""
+killed meanwhile.
+
+All tests share one PostgreSQL and one NATS server, so the file is longer than others.
+"""
 
 import asyncio
 import json

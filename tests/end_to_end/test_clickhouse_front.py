@@ -1,4 +1,7 @@
-"""The ClickHouse front as clickhouse-connect, curl and a bare socket meet it."""
+"""The ClickHouse front with clickhouse-connect, curl and a plain socket.
+
+All tests share one server, which takes seconds to start, so the file is longer than others.
+"""
 
 import gzip
 import json

@@ -1,4 +1,7 @@
-"""Each sample query, planned and executed over the demo's database, against SQL written by hand."""
+"""Each sample query, planned and executed over the demo's database, against SQL written by hand.
+
+It has one hand-written statement for each sample query, so it is longer than others.
+"""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""The Flight service when something is down, cut short, taken or told to end."""
+"""The Flight service during outages, disconnects, port conflicts and shutdown.
+
+All tests share one start of the service, so the file is longer than others.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""Flight SQL as its stock client meets it: ADBC, over the service in its own process."""
+"""Flight SQL with its standard client ADBC, over the service in its own process.
+
+All tests share one service over two engines, so the file is longer than others.
+"""
 
 import datetime as dt
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Views, batches, exports and `/query` over real engines: rows, types, and who sees what."""
+"""Views, batches, exports and `/query` over real engines: rows, types, and who sees what.
+
+All tests share one service over three servers, so the file is longer than others.
+"""
 
 import io
 import json

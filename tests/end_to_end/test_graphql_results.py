@@ -1,4 +1,7 @@
-"""Results of queries on a real database: every source, every type, every kind of error."""
+"""Results of queries on a real database: every source, every type, every kind of error.
+
+All tests share one database and its schema, so the file is longer than others.
+"""
 
 import json
 import threading

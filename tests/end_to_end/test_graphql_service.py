@@ -1,4 +1,7 @@
-"""GraphQL for clients, over Flight and HTTP, from one service and a real database."""
+"""GraphQL for clients, over Flight and HTTP, from one service and a real database.
+
+All tests share one service and database, so the file is longer than others.
+"""
 
 import hashlib
 import json

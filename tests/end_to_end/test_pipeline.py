@@ -1,4 +1,7 @@
-"""Events from the log into both planes, by a running stack alone: sensors, runs, backfills."""
+"""A running stack moves events from the log into both planes: sensors, runs, backfills.
+
+All tests share one stack, which takes half a minute to start, so the file is longer than others.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""What `docker/` configures, on the real servers: NATS, PostgreSQL, and Dagster on PostgreSQL."""
+"""What `docker/` configures, on the real servers: NATS, PostgreSQL, and Dagster on PostgreSQL.
+
+All tests share the production servers, so the file is longer than others.
+"""
 
 import asyncio
 import base64

@@ -1,4 +1,7 @@
-"""`fraiseql-assets query`, against a Flight service over a real database."""
+"""`fraiseql-assets query`, against a Flight service over a real database.
+
+All tests share one service and database, so the file is longer than others.
+"""
 
 import csv
 import io

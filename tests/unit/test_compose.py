@@ -1,4 +1,7 @@
-"""docker-compose.yml: valid by the Compose Specification, and at one with the settings."""
+"""docker-compose.yml: valid by the Compose Specification, and consistent with the settings.
+
+One file is tested, so its tests stay together in a file that is longer than others.
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""DoExchange on flights that are made up: several requests on one stream, and their ends."""
+"""DoExchange with fake flights: several requests on one stream, and how each ends.
+
+The fake flights and the client are part of it, so the file is longer than others.
+"""
 
 import contextlib
 import json

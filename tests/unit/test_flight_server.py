@@ -1,4 +1,7 @@
-"""The server's own promises, on flights that are made up: no plane is asked."""
+"""The Flight server with fake flights, without planes.
+
+The fake flights are part of it, so the file is longer than others.
+"""
 
 import json
 import time

@@ -1,4 +1,7 @@
-"""The gate of Flight SQL: what passes reads relations and computes; nothing else passes."""
+"""The grammar of Flight SQL: accepted statements only read relations and compute.
+
+Accepted and refused statements are listed, so the file is longer than others.
+"""
 # ruff: noqa: E501 [statements stay on one line]
 
 import pytest

@@ -1,4 +1,7 @@
-"""Every RPC of Flight SQL over the real server, with a catalogue that is made up."""
+"""Every RPC of Flight SQL over the real server, with a fake catalogue.
+
+The fake catalogue is part of it, so the file is longer than others.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
