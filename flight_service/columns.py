@@ -12,6 +12,7 @@ from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Resolver
 from flight_service.tickets import shown
+from fraiseql_assets.iterators import close_iterator
 
 _SHOWN = 50
 
@@ -64,9 +65,7 @@ def _selected(
         for batch in batches:
             yield batch.select(list(columns))
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)
 
 
 def _some(names: list[str]) -> str:

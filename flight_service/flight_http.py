@@ -39,6 +39,7 @@ from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
 from flight_service.tickets import MAX_BYTES, Ticket, TicketReader, explained
 from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings
 
 QUERY = "/query"
@@ -276,6 +277,4 @@ def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 call.count_rows(batch.num_rows)
             yield batch
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)

@@ -23,6 +23,7 @@ from flight_service.graphql.arrow.result_types import (
     result_fields,
 )
 from flight_service.graphql.arrow.to_json import column_text, rows_text
+from fraiseql_assets.iterators import close_iterator
 
 ROW_GROUP_ROWS = 2**17
 ROW_GROUP_BYTES = 32 * 2**20
@@ -177,9 +178,7 @@ def _guarded(name: str, pieces: Callable[..., Pieces]) -> Callable[..., Pieces]:
                 f"{name} cannot hold this result: {error}. Choose another format."
             ) from error
         finally:
-            close = getattr(batches, "close", None)
-            if close:
-                close()
+            close_iterator(batches)
 
     return made
 
