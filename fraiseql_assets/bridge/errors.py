@@ -9,7 +9,7 @@ PositionTaken           another bridge has saved a position: the bridge starts o
 
 
 class BridgeError(Exception):
-    """The bridge cannot go on until somebody acts; the message says what to do."""
+    """The bridge cannot continue until somebody acts; the message says what to do."""
 
 
 class UnreadableTable(BridgeError):
