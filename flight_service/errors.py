@@ -2,11 +2,14 @@
 
 The service raises these classes:
 
-ServiceError ├── Refused                the client must change the call │   ├── InvalidRequest
-INVALID_ARGUMENT: an invalid ticket, descriptor or action │   │   └── UnknownName    NOT_FOUND: an
-unknown name │   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid │   └──
-Forbidden          PERMISSION_DENIED: the principal may not see it ├── Stopping UNAVAILABLE: the
-service is being stopped └── GraphQLFailure         see `flight_service.graphql.errors`
+ServiceError
+├── Refused                the client must change the call
+│   ├── InvalidRequest     INVALID_ARGUMENT: an invalid ticket, descriptor or action
+│   │   └── UnknownName    NOT_FOUND: an unknown name
+│   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
+│   └── Forbidden          PERMISSION_DENIED: the principal may not see it
+├── Stopping               UNAVAILABLE: the service is being stopped
+└── GraphQLFailure         see `flight_service.graphql.errors`
 
 If a plane or the log fails, the client gets UNAVAILABLE and the plane's message without addresses.
 All other errors are INTERNAL: the traceback goes to the service's log under a number, and the

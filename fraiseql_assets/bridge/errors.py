@@ -1,7 +1,7 @@
 """Errors of the bridge.
 
 BridgeError             a person has to act: the bridge ends
-├── UnreadableTable          the change log cannot be read completely
+├── UnreadableTable     the change log cannot be read completely
 └── NumberingRestarted  the change log is not the one that the position belongs to
 DatabaseUnavailable     PostgreSQL does not answer: the bridge tries again
 PositionTaken           another bridge has saved a position: the bridge starts over from it
