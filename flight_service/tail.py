@@ -100,8 +100,8 @@ class TailFlights:
         """The first sequence, None for new events only.
 
         Raises:
-            EventsGone: the log no longer holds it. InvalidRequest: the log has assigned neither it
-            nor its predecessor.
+            EventsGone: the log no longer holds it.
+            InvalidRequest: the log has assigned neither it nor its predecessor.
         """
         if start is not None:
             with self._open_log() as log:

@@ -67,8 +67,8 @@ class KeySet:
         """The keys for verifying a token; none if the issuer has no such key.
 
         Raises:
-            KeysUnavailable: the key is unknown, and the issuer does not answer. MustWait: a request
-            to the issuer is needed, and the call may not wait.
+            KeysUnavailable: the key is unknown, and the issuer does not answer.
+            MustWait: a request to the issuer is needed, and the call may not wait.
         """
         if found := self._known(kid, algorithm):
             if self._is_older_than(FRESH_SECONDS):

@@ -46,9 +46,9 @@ def claims_of(token: str, rules: TokenRules, *, may_wait: bool) -> dict[str, Any
     """The claims of a valid token.
 
     Raises:
-        Unauthenticated: the token is not valid; the message says why. KeysUnavailable: the keys
-        that verify it cannot be read. MustWait: a request to the issuer is needed, and the call may
-        not wait.
+        Unauthenticated: the token is not valid; the message says why.
+        KeysUnavailable: the keys that verify it cannot be read.
+        MustWait: a request to the issuer is needed, and the call may not wait.
     """
     try:
         header = jwt.get_unverified_header(token)

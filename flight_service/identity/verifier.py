@@ -85,8 +85,9 @@ class Verifier:
         """The principal of a header. `ANYONE` if no tokens are checked.
 
         Raises:
-            Unauthenticated: the header is missing or invalid. ServiceError: checking is not
-            possible at the moment. MustWait: checking takes time, and the call may not wait.
+            Unauthenticated: the header is missing or invalid.
+            ServiceError: checking is not possible at the moment.
+            MustWait: checking takes time, and the call may not wait.
         """
         if not self._is_guarded:
             forwarded = authorization if authorization != f"Bearer {OPEN_TOKEN}" else None

@@ -37,8 +37,9 @@ def find_target(dagster: Dagster, key: str) -> Target:
     """The asset of a key.
 
     Raises:
-        UnknownName: there is no such asset. InvalidRequest: it is a log, which cannot be
-        materialised. DagsterFailed: Dagster cannot be asked.
+        UnknownName: there is no such asset.
+        InvalidRequest: it is a log, which cannot be materialised.
+        DagsterFailed: Dagster cannot be asked.
     """
     filled = [asset.key for asset in BY_KEY.values() if asset.plane != "stream"]
     asset = BY_KEY.get(key)
