@@ -68,7 +68,7 @@ def test_a_killed_server_is_restarted_and_reported(running: Stack, title: str) -
         return next(line for line in reversed(lines) if title in line)
 
     wait_until(lambda: f"{title} was ended by SIGKILL; it is started again" in report())
-    wait_until(lambda: takes_writes(running.settings, title), running.printed)
+    wait_until(lambda: accepts_writes(running.settings, title), running.printed)
     assert running.process_of(*PROCESSES[title]) != killed
 
 
@@ -79,7 +79,7 @@ def test_every_server_refuses_requests_without_the_password(running: Stack) -> N
 
     names = ["nats_url", "clickhouse_url", "elasticsearch_url", "database_url"]
     anybody = running.settings.model_copy(update={name: without_password(name) for name in names})
-    assert [title for title in PROCESSES if takes_writes(anybody, title)] == []
+    assert [title for title in PROCESSES if accepts_writes(anybody, title)] == []
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ READS: dict[str, Callable[[Settings], int]] = {
 }
 
 
-def takes_writes(settings: Settings, title: str) -> bool:
+def accepts_writes(settings: Settings, title: str) -> bool:
     try:
         WRITES[title](settings)
     except (LogError, requests.RequestException, dbapi.Error):
