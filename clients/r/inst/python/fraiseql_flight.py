@@ -98,8 +98,7 @@ class Tail:
                     raise error
             else:
                 silent_since = time.monotonic()
-                following = json.loads(chunk.app_metadata.to_pybytes())["next"]
-                self.position = f"{following['start_sequence']}:{following['start_row'] - 1}"
+                self.position = _behind(chunk) or self.position
                 if chunk.data.num_rows:
                     return pa.Table.from_batches([chunk.data])
 
@@ -128,6 +127,16 @@ class Tail:
         if row == LAST_ROW or sequence == 0:
             return {**self._ticket, "start_sequence": sequence + 1}
         return {**self._ticket, "start_sequence": sequence, "start_row": row + 1}
+
+
+def _behind(chunk: flight.FlightStreamChunk) -> str:
+    """The position up to which the service has looked, or that of the last event, where a large
+    batch was divided; empty if it is unknown."""
+    if chunk.app_metadata is not None:
+        following = json.loads(chunk.app_metadata.to_pybytes())["next"]
+        return f"{following['start_sequence']}:{following['start_row'] - 1}"
+    rows = chunk.data
+    return f"{rows['stream_seq'][-1]}:{rows['stream_row'][-1]}" if rows.num_rows else ""
 
 
 class _Sentence:
