@@ -3,11 +3,11 @@
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sysconfig
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,18 +89,10 @@ class Served:
         assert (len(found), found[-1]["stream_seq"]) == (count, self.head())
         return found
 
-    def publish(self, count: int, seed: int) -> None:
-        """Publishes events, each in a message of its own."""
+    def publish(self, count: int) -> None:
+        """Publishes events that nobody has published before, each in a message of its own."""
+        seed = secrets.randbits(32)
         asyncio.run(publish_generated(self.settings, count=count, shape="observer", seed=seed))
-
-    def publish_until(self, count: int, client: subprocess.Popen[str], seed: int) -> None:
-        """Publishes so many events again and again, until the client that follows them has ended:
-        it says that it follows a moment before the service sends it anything."""
-        deadline = time.monotonic() + SECONDS
-        while client.poll() is None and time.monotonic() < deadline:
-            self.publish(count, seed)
-            seed += 1
-            time.sleep(0.5)
 
 
 def fill_planes(settings: Settings) -> None:

@@ -93,9 +93,9 @@ def test_writing_without_the_scope_is_refused(following: Command, served: Served
 def test_new_events_are_followed_and_missed_ones_read(following: Command, served: Served) -> None:
     with running([*following, "follow", "5"], served.environment) as (process, lines):
         assert lines == ["following"]
-        served.publish(5, seed=31)
+        served.publish(5)
     assert (process.returncode, followed(lines)) == (0, 5), lines
-    served.publish(4, seed=32)
+    served.publish(4)
     after = positions(lines)[-1]
     missed = output(run([*following, "follow", "4", after], served.environment)).splitlines()
     assert followed(missed) == 4
@@ -106,9 +106,9 @@ def test_following_goes_on_when_the_connection_breaks(following: Command, served
     with Cut(served.settings.flight_url) as cut:
         environment = {**served.environment, "FRAISEQL_FLIGHT_URL": cut.url}
         with running([*following, "follow", "9"], environment) as (process, lines):
-            served.publish(3, seed=41)
+            served.publish(3)
             cut.after(lambda: followed(lines) == 3)
-            served.publish(6, seed=42)
+            served.publish(6)
     assert (process.returncode, followed(lines)) == (0, 9), lines
     assert positions(lines)[-1] == f"{served.head()}:0"
 

@@ -130,7 +130,7 @@ def test_search_goes_on_at_a_cursor(client: fraiseql.Client) -> None:
 def test_new_events_are_followed(client: fraiseql.Client, served: Served) -> None:
     with client.follow() as tail:
         events = iter(tail)
-        served.publish(10, seed=11)
+        served.publish(10)
         followed = [next(events) for _ in range(10)]
     positions = [event.position for event in followed]
     assert positions == sorted(set(positions))
@@ -140,14 +140,14 @@ def test_new_events_are_followed(client: fraiseql.Client, served: Served) -> Non
 def test_following_goes_on_after_a_position(client: fraiseql.Client, served: Served) -> None:
     with client.follow() as tail:
         events = iter(tail)
-        served.publish(4, seed=12)
+        served.publish(4)
         first = [next(events) for _ in range(2)]
         after = str(tail.position)
-    served.publish(3, seed=13)
+    served.publish(3)
     with client.follow(after=after) as tail:
         events = iter(tail)
         missed = [next(events) for _ in range(5)]
-        served.publish(1, seed=14)
+        served.publish(1)
         missed.append(next(events))
     positions = [event.position.sequence for event in (*first, *missed)]
     assert positions == list(range(positions[0], positions[0] + 8))
@@ -173,10 +173,10 @@ def test_following_goes_on_when_the_connection_breaks(served: Served) -> None:
     ):
         begun = served.head()
         events = iter(tail)
-        served.publish(3, seed=15)
+        served.publish(3)
         followed = [next(events) for _ in range(3)]
         cut.now()
-        served.publish(4, seed=16)
+        served.publish(4)
         followed += [next(events) for _ in range(4)]
     sequences = [event.position.sequence for event in followed]
     assert sequences == list(range(begun + 1, begun + 8))

@@ -159,16 +159,16 @@ def test_the_log_is_followed_over_a_break_and_later_behind_a_position(
     follow = FOLLOW.format(count=9, after=f"'{before}:0'" if before else "'0:0'")
     with Cut(served.settings.flight_url) as cut:
         own = {**environment(served), "FRAISEQL_FLIGHT_URL": cut.url}
-        served.publish(3, seed=51)
+        served.publish(3)
         with running(command(root, follow), own) as (process, lines):
             assert lines == ["3 events"]
             cut.now()
-            served.publish(6, seed=52)
+            served.publish(6)
     assert process.returncode == 0, lines
     events = sum(int(line.split()[0]) for line in lines if line.strip().endswith("events"))
     assert (events, lines[-1].split()[-1]) == (9, f"{served.head()}:0")
     after = lines[-1].split()[-1]
-    served.publish(4, seed=53)
+    served.publish(4)
     later = output(r(FOLLOW.format(count=4, after=f"'{after}'")))
     assert later.endswith(f"up to {served.head()}:0")
 
