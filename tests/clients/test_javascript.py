@@ -31,7 +31,7 @@ def page(javascript: Command, served: Served) -> Iterator[str]:
     process.stdout.close()
 
 
-def test_a_browser_draws_the_chart(page: str, served: Served, tmp_path: Path) -> None:
+def test_a_browser_renders_the_chart(page: str, served: Served, tmp_path: Path) -> None:
     tool("chromium")
     picture = tmp_path / "chart.png"
     seen = json.loads(
@@ -47,7 +47,7 @@ def test_a_browser_draws_the_chart(page: str, served: Served, tmp_path: Path) ->
     assert picture.stat().st_size > 10_000
 
 
-def test_a_page_says_that_it_needs_a_token(page: str, served: Served) -> None:
+def test_a_page_without_a_token_asks_for_one(page: str, served: Served) -> None:
     nobody = {**served.environment, "FRAISEQL_FLIGHT_TOKEN": ""}
     seen = json.loads(output(run([NODE, "look.mjs", page], nobody, cwd=FOLDER)))
     assert "Give a token" in seen["said"]

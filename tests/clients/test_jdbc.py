@@ -12,7 +12,7 @@ def test_all_rows_of_a_statement_are_read(jdbc: Command, served: Served) -> None
     assert f"{ALL_ROWS} rows of {ALL_ROWS} announced" in printed
 
 
-def test_errors_have_the_services_sentence(jdbc: Command, served: Served) -> None:
+def test_errors_have_the_message_of_the_service(jdbc: Command, served: Served) -> None:
     unknown = run([*jdbc, "SELECT * FROM nothing"], served.environment)
     assert unknown.returncode == 1
     assert "There is no relation nothing" in unknown.stderr

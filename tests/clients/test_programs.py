@@ -56,7 +56,7 @@ def test_fewer_rows_than_announced_are_an_error(reading: Command, served: Served
     assert "3 of 5" in short.stderr
 
 
-def test_errors_have_the_services_sentence(reading: Command, served: Served) -> None:
+def test_errors_have_the_message_of_the_service(reading: Command, served: Served) -> None:
     unknown = run([*reading, "read", "analytics/nothing"], served.environment)
     assert unknown.returncode == 1
     assert "There are: " in unknown.stderr
@@ -66,7 +66,7 @@ def test_errors_have_the_services_sentence(reading: Command, served: Served) -> 
     assert "token" in stranger.stderr.lower()
 
 
-def test_a_service_that_is_not_there_is_named(reading: Command, served: Served) -> None:
+def test_an_unreachable_service_is_named(reading: Command, served: Served) -> None:
     urls = {"FRAISEQL_FLIGHT_URL": "grpc://127.0.0.1:1", "FRAISEQL_HTTP_URL": "http://127.0.0.1:1"}
     silent = run([*reading, "read", "analytics/events"], {**served.environment, **urls})
     assert silent.returncode == 1
@@ -90,7 +90,7 @@ def test_writing_without_the_scope_is_refused(following: Command, served: Served
     assert "scope" in refused.stderr
 
 
-def test_new_events_are_followed_and_missed_ones_read(following: Command, served: Served) -> None:
+def test_new_events_are_followed_after_the_missed_ones(following: Command, served: Served) -> None:
     with running([*following, "follow", "5"], served.environment) as (process, lines):
         assert lines == ["following"]
         served.publish(5)

@@ -8,7 +8,7 @@ from tests.clients.programs import Command
 ALL_ROWS = ROWS * len(DAYS)
 
 
-def test_the_crates_own_tests_pass(rust_examples: Path) -> None:
+def test_the_tests_of_the_crate_pass(rust_examples: Path) -> None:
     test = [tool("cargo"), "test", "--quiet", "--lib", "--features", "datafusion"]
     done = run(test, {}, cwd=CLIENTS / "rust", seconds=SECONDS_TO_BUILD)
     assert "0 failed" in output(done)
