@@ -204,8 +204,6 @@ class RootResolver:
         for name, injected in query.inject_params.items():
             if injected.source != "jwt" and self._looks_up_principals:
                 continue
-            if injected.source != "jwt" and self._looks_up_principals:
-                continue
             if injected.source != "jwt":
                 raise QueryRefused(
                     f"{name} comes from what FraiseQL looks up of a principal. Only a FraiseQL "
