@@ -9,7 +9,6 @@ from pyarrow import flight
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest, Unimplemented
-from flight_service.expansion import check, expanded_bytes
 from flight_service.sql.commands import decode, expected, pack, parsed
 from flight_service.sql.prepared import MOST_BYTES, MOST_ROWS, described
 from flight_service.sql.protocol import Flight_pb2 as base
@@ -174,11 +173,10 @@ def _read(reader: flight.MetadataRecordBatchReader) -> pa.Table:
     for chunk in reader:
         if chunk.data is None:
             continue
-        rows, size = rows + chunk.data.num_rows, size + expanded_bytes(chunk.data)
+        batches.append(chunk.data)
+        rows, size = rows + chunk.data.num_rows, size + chunk.data.nbytes
         if rows > MOST_ROWS or size > MOST_BYTES:
             raise InvalidRequest(
                 f"At most {MOST_ROWS:,} rows of values, and {MOST_BYTES:,} bytes, can be bound."
             )
-        check(chunk.data)
-        batches.append(chunk.data)
     return pa.Table.from_batches(batches, reader.schema)

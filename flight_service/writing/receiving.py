@@ -17,7 +17,6 @@ from flight_service.errors import (
     Status,
     client_message,
 )
-from flight_service.expansion import expanded_bytes
 from flight_service.writing.sink import BATCH_BYTES, Receipt, Sink
 from fraiseql_assets.stream.connection import LogError
 
@@ -70,11 +69,10 @@ def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Re
     number: int | None = 0
     try:
         for batch in batches:
-            size = expanded_bytes(batch)
-            if size > BATCH_BYTES:
+            if batch.nbytes > BATCH_BYTES:
                 raise InvalidRequest(
-                    f"It has {size:,} bytes as plain values, and a batch may have "
-                    f"{BATCH_BYTES:,}. Send smaller ones."
+                    f"It has {batch.nbytes:,} bytes, and a batch may have {BATCH_BYTES:,}. Send "
+                    "smaller ones."
                 )
             sink.write(batch)
             stream.count(batch.num_rows, batch.nbytes)

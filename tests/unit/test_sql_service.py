@@ -207,20 +207,6 @@ def test_a_prepared_statement_is_bound_executed_and_closed(client: flight.Flight
         client.get_flight_info(described(command))
 
 
-def test_values_that_would_take_too_much_memory_are_not_bound(client: flight.FlightClient) -> None:
-    made = prepare(client, "SELECT * FROM orders WHERE id = ?")
-    command = protocol.CommandPreparedStatementQuery(
-        prepared_statement_handle=made.prepared_statement_handle
-    )
-    indices, values = pa.array([0] * 9000, pa.int8()), pa.array(["x" * 10_000])
-    batch = pa.record_batch([pa.DictionaryArray.from_arrays(indices, values)], ["x"])
-    assert batch.nbytes < 100_000
-    writer, _ = client.do_put(described(command), batch.schema)
-    writer.write_batch(batch)
-    with pytest.raises(pa.ArrowInvalid, match="16,777,216 bytes, can be bound"):
-        writer.close()
-
-
 @pytest.mark.parametrize(
     "command",
     [
