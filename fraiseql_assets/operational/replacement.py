@@ -1,5 +1,6 @@
 """Rebuilding a day of the operational plane beside the live one, and swapping it in."""
 
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -40,6 +41,10 @@ class DayReplacement:
 
     def write(self, block: Block) -> Written:
         return self._writer.write(block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        for block in blocks:
+            yield self.write(block)
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
