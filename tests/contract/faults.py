@@ -14,19 +14,19 @@ STEPS = frozenset({"record", "write", "replace", "swap"})
 """The methods that count as steps."""
 
 
-class Struck(PlaneUnavailable):
+class StepFailed(PlaneUnavailable):
     """The failure that the test requested."""
 
 
 class Failing:
     """Wraps a plane, and the replacements that it begins, and counts their steps."""
 
-    def __init__(self, target: Any, strike: "Strike") -> None:
-        self._target, self._strike = target, strike
+    def __init__(self, target: Any, failure: "StepFailure") -> None:
+        self._target, self._failure = target, failure
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)
-        return self._strike.over(found, name) if name in STEPS else found
+        return self._failure.over(found, name) if name in STEPS else found
 
     def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
         """Each block is a step, and others may be in flight when one of them fails."""
@@ -34,17 +34,17 @@ class Failing:
 
         def counted() -> Iterator[Block]:
             for block in blocks:
-                chosen.append(self._strike.begin("write"))
+                chosen.append(self._failure.begin("write"))
                 yield block
 
         with closing(self._target.write_all(counted())) as results:
             for written in results:
                 if chosen.popleft():
-                    raise Struck("after write")
+                    raise StepFailed("after write")
                 yield written
 
 
-class Strike:
+class StepFailure:
     """A failure at the step `number`, counted from 1, before or after the step."""
 
     def __init__(self, number: int, *, after: bool) -> None:
@@ -58,7 +58,7 @@ class Strike:
         after this step."""
         self.left -= 1
         if self.left == 0 and not self.after:
-            raise Struck(f"before {name}")
+            raise StepFailed(f"before {name}")
         return self.left == 0
 
     def over(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -66,7 +66,7 @@ class Strike:
             is_chosen = self.begin(name)
             done = step(*args, **named)
             if is_chosen:
-                raise Struck(f"after {name}")
+                raise StepFailed(f"after {name}")
             return Failing(done, self) if name == "replace" else done
 
         return stepping
