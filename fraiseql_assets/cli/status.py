@@ -45,7 +45,7 @@ class DatasetStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Overview:
     """The complete overview."""
 
     at: str
@@ -61,7 +61,7 @@ class Status:
         return asdict(self)
 
 
-def collect_status(settings: Settings) -> Status:
+def collect_status(settings: Settings) -> Overview:
     """Queries all components in parallel. A component that does not answer is reported in its own
     entry."""
     with ThreadPoolExecutor(len(DATASETS) + 1) as pool:
@@ -70,7 +70,7 @@ def collect_status(settings: Settings) -> Status:
             lambda dataset: _dataset_status(dataset, settings), (EVENTS, REQUESTS)
         )
     under_way, dagster_error = runs.result()
-    return Status(
+    return Overview(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         healthy=events.healthy and of_requests.healthy and not dagster_error,
         log=events.log,

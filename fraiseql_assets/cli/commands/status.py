@@ -11,7 +11,7 @@ from rich.table import Table
 from fraiseql_assets.cli.console import exit_on, out, read_settings
 
 if TYPE_CHECKING:
-    from fraiseql_assets.cli.status import LogStatus, PlaneStatus, Status
+    from fraiseql_assets.cli.status import LogStatus, Overview, PlaneStatus
 
 
 def status(
@@ -33,7 +33,7 @@ def status(
     raise typer.Exit(0 if found.healthy else 1)
 
 
-def _show(found: "Status") -> None:
+def _show(found: "Overview") -> None:
     _show_log(found.log)
     _show_log(found.requests.log)
     table = Table("asset", "position", "behind", "rows", "begun", "last commit", "health")
