@@ -20,7 +20,7 @@ from flight_service.actions import AnyAction
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden, ServiceError, SettingError
 from flight_service.flights import Flight, Listed, Listing, Resolver
-from flight_service.http_authentication import authenticated
+from flight_service.http_authentication import authenticated, refusal
 from flight_service.sql.commands import SqlCommand
 from flight_service.tickets import Ticket
 from fraiseql_assets.settings import Settings, variable
@@ -96,7 +96,7 @@ class RequiredScopes:
         return replace(action, run=checked)
 
     def route(self, route: BaseRoute) -> BaseRoute:
-        """The route with the check. The route itself refuses a client that is not authenticated."""
+        """The route with the check."""
         assert isinstance(route, Route), "every route has a path"
         assert route.path in KIND_OF_ROUTE, f"{route.path} is in KIND_OF_ROUTE"
         kind = KIND_OF_ROUTE[route.path]
@@ -123,12 +123,12 @@ class _Checked:
         given = Request(scope).headers.get("authorization")
         try:
             self._check(await authenticated(given, self._settings))
-        except Forbidden as error:
+        except ServiceError as error:
+            # The route would authenticate once more, perhaps with success, and check no scope.
+            status, headers = refusal(error)
             content = {"errors": [{"message": str(error)}]}
-            await JSONResponse(content, error.status.http)(scope, receive, send)
+            await JSONResponse(content, status, headers)(scope, receive, send)
             return
-        except ServiceError:
-            pass
         await self._app(scope, receive, send)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 
 from flight_service.errors import Unauthenticated
+from flight_service.identity.tokens import expiry_in
 
 TYPE = "fraiseql-session+jwt"
 """The type in the header of session tokens. Tokens of issuers have other types."""
@@ -21,7 +22,7 @@ def session_token(claims: Mapping[str, Any], key: bytes, seconds: float) -> str:
     """A token that is valid for `seconds`, or until the original token expires."""
     now = time.time()
     expires = now + seconds
-    if isinstance(until := claims.get("exp"), int | float):
+    if (until := expiry_in(claims)) is not None:
         expires = min(expires, until)
     body = {"claims": dict(claims), "iat": int(now), "exp": int(expires)}
     return jwt.encode(body, key, _ALGORITHM, headers={"typ": TYPE})

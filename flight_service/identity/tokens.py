@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +42,26 @@ def type_of(token: str) -> str | None:
         return str(jwt.get_unverified_header(token).get("typ"))
     except jwt.InvalidTokenError:
         return None
+
+
+def expiry_of(token: str) -> int | None:
+    """When a token that was verified expires, in seconds since 1970; None if it does not."""
+    return expiry_in(jwt.decode(token, options={"verify_signature": False}))
+
+
+def expiry_in(claims: Mapping[str, Any]) -> int | None:
+    """The same from the claims of a token that was verified. A text of digits is a number, too."""
+    return None if claims.get("exp") is None else int(claims["exp"])
+
+
+def check_expiry(expires: int | None) -> None:
+    """Returns if a token that was valid still is.
+
+    Raises:
+        Unauthenticated: it has expired.
+    """
+    if expires is not None and time.time() >= expires:
+        raise Unauthenticated("The token has expired. Get a new one.")
 
 
 def claims_of(token: str, rules: TokenRules, *, may_wait: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from flight_service.identity.passwords import hashed, matches
 from flight_service.identity.principal import ANYONE, Principal, principal_from
 from flight_service.identity.sessions import TYPE, claims_of_session, session_token
 from flight_service.identity.signing import signing_key
-from flight_service.identity.tokens import TokenRules, claims_of, type_of
+from flight_service.identity.tokens import TokenRules, claims_of, expiry_of, type_of
 from flight_service.identity.users import User, UsersError, UsersFile
 from flight_service.identity.waiting import MustWait
 from fraiseql_assets.settings import Settings
@@ -93,14 +93,15 @@ class Verifier:
             forwarded = authorization if authorization != f"Bearer {OPEN_TOKEN}" else None
             return replace(ANYONE, authorization=forwarded) if forwarded else ANYONE
         scheme, _, value = (authorization or "").strip().partition(" ")
-        value = value.strip()
+        value, expires = value.strip(), None
         if scheme.lower() == BEARER and value:
             claims = self._claims(value, may_wait=may_wait)
+            expires = expiry_of(value)
         elif scheme.lower() == BASIC and value and self._users:
             claims = self._claims_of_user(credentials_of(value), self._users, may_wait=may_wait)
         else:
             raise Unauthenticated(self._wanted())
-        return replace(principal_from(claims), authorization=authorization)
+        return replace(principal_from(claims), authorization=authorization, expires=expires)
 
     def session(self, principal: Principal) -> str:
         """A session token for a principal, or the one that it sent."""

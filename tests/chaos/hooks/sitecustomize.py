@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,22 @@ class Plane(Watched):
         if entry.state == "begun" and Plane.ranges == 2:
             reach_step(self._plane, "next-begun")
 
-    def write(self, block: Any) -> Any:
-        if block.number == 1:
-            reach_step(self._plane, "block-written")
-        return self._inner.write(block)
+    def write_all(self, blocks: Iterable[Any]) -> Iterator[Any]:
+        taken = written = 0
+
+        def counted() -> Iterator[Any]:
+            nonlocal taken
+            for block in blocks:
+                taken += 1
+                if taken > 1 and written:
+                    reach_step(self._plane, "block-written")
+                yield block
+
+        for result in self._inner.write_all(counted()):
+            written += 1
+            if taken > written:
+                reach_step(self._plane, "block-written")
+            yield result
 
     def replace(self, *arguments: Any) -> "Replacement":
         return Replacement(self._inner.replace(*arguments), self._plane)
