@@ -42,12 +42,12 @@ from flight_service.writing.service import Writing
 from fraiseql_assets.iterators import close_iterator
 
 EMPTY_MESSAGES = 16
-"""After so many messages without content in a row a stream counts as ended. pyarrow reports its end
-in the same way."""
+"""After this number of consecutive messages without content, a stream counts as ended. pyarrow
+reports the end in the same way."""
 
 
 class RequestCancelled(ServiceError):
-    """The client has ended the request."""
+    """The client has cancelled the request."""
 
     status = CANCELLED
 
@@ -56,7 +56,7 @@ class RequestCancelled(ServiceError):
 
 
 class Exchange:
-    """Answers the requests of streams."""
+    """Handles the requests of streams."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Exchange:
         limits: StreamLimits,
         requests: int,
     ) -> None:
-        """`requests` is how many of a stream run at once."""
+        """`requests` is the number of concurrent requests of a stream."""
         self._resolvers, self._named = resolvers, named
         self._writing, self._limits = writing, limits
         self._requests = requests
@@ -78,7 +78,8 @@ class Exchange:
         principal: Principal,
         cancellation: Cancellation,
     ) -> None:
-        """Answers every request of a stream, until the client has sent all and all are answered.
+        """Handles every request of a stream, until the client closes its side and all requests have
+        ended.
 
         Raises:
             InvalidRequest: what the client sends is no Arrow stream.
@@ -128,7 +129,7 @@ class _Stream:
         self.running = running
 
     def take(self, chunk: flight.FlightStreamChunk) -> bool:
-        """Starts the request of a message, or answers with an error. Returns whether the client
+        """Starts the request of a message, or responds with an error. Returns whether the client
         sends more."""
         data = chunk.app_metadata.to_pybytes() if chunk.app_metadata else b""
         try:
@@ -174,7 +175,7 @@ class _Stream:
     def _read(
         self, correlation_id: str, asked: Query | Subscribe, cancellation: Cancellation
     ) -> Callable[[], None]:
-        """Sends the rows of a result. Returns what sends the last answer."""
+        """Sends the rows of a result. Returns a function that sends the last response."""
         end = self._exchange._limits.begin(self._principal)
         try:
             found = self._exchange.resolve(asked, self._principal)
@@ -206,7 +207,7 @@ class _Stream:
         batch: pa.RecordBatch | None,
         cancellation: Cancellation,
     ) -> Callable[[], None]:
-        """Writes rows. Returns what sends the answer."""
+        """Writes rows. Returns a function that sends the response."""
         sink = self._exchange._writing.open(
             asked.table, self._principal, lambda receipt: None, cancellation
         )
@@ -216,13 +217,13 @@ class _Stream:
         return partial(self._replies.text, correlation_id, f"Inserted {receipt.rows} rows", about)
 
     def _fail(self, correlation_id: str, error: Exception) -> None:
-        # A client that has gone is not answered.
+        # A client that has disconnected gets no response.
         with suppress(ClientGone):
             self._replies.failed(correlation_id, sentence_of(as_flight_error(error)))
 
 
 def _reason(error: Exception, cancellation: Cancellation) -> Exception:
-    """Why a request failed. Cancelled work fails in some way."""
+    """Why a request failed. Cancelled work raises some error."""
     if cancellation.stopping:
         return Stopping()
     return RequestCancelled() if cancellation.over else error
