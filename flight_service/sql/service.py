@@ -1,4 +1,4 @@
-"""Flight SQL: commands become flights, and actions and bound values their answers."""
+"""Flight SQL: the flights of commands, and the handlers of actions and bound values."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from flight_service.sql.sessions import Sessions
 from fraiseql_assets.tracing import span
 
 MOST_EXECUTIONS = 1000
-"""How many executions are remembered between GetFlightInfo and DoGet."""
+"""How many executions are stored between GetFlightInfo and DoGet."""
 BATCH_ROWS = 8192
 
 
@@ -38,8 +38,9 @@ class FlightSql:
     def __init__(
         self, catalogues: Sequence[Catalogue], *, is_guarded: bool, key: bytes | None = None
     ) -> None:
-        """With `is_guarded`, principals are known by tokens, and need the scope for SQL. Handles of
-        statements are signed with `key`; without one, they are valid as long as this object."""
+        """With `is_guarded`, principals are identified by tokens and need the scope for SQL.
+        Handles of statements are signed with `key`; without it, they are valid as long as this
+        object exists."""
         self._catalogues = catalogues
         self._is_guarded = is_guarded
         self._metadata = Metadata(catalogues)
@@ -50,12 +51,12 @@ class FlightSql:
         self.sessions = Sessions(tuple(one.name for one in catalogues))
 
     def check(self, principal: Principal) -> None:
-        """Refuses who may not send SQL; see `flight_service.access`."""
+        """Refuses principals that may not send SQL; see `flight_service.access`."""
         check_scope(principal, SQL, "Flight SQL", is_guarded=self._is_guarded)
 
     def resolve(self, ticket: SqlCommand, principal: Principal) -> Flight:
-        """The flight of a command; see `flight_service.flights.Resolver`. Of a statement, its
-        engine is asked for the schema."""
+        """The flight of a command; see `flight_service.flights.Resolver`. The schema of a statement
+        is requested from its engine."""
         self.check(principal)
         command = decode(ticket.packed)
         match command:
@@ -98,7 +99,7 @@ class FlightSql:
         """The handle in a statement's ticket.
 
         Raises:
-            InvalidRequest: it is no statement's ticket, or of another principal.
+            InvalidRequest: it is not the ticket of a statement, or belongs to another principal.
         """
         command = decode(ticket)
         if not isinstance(command, protocol.TicketStatementQuery):
@@ -108,7 +109,7 @@ class FlightSql:
     def _announced(
         self, handle: Handle, execution: Execution, size: int, principal: Principal
     ) -> Flight:
-        """What GetFlightInfo says of an execution, and what its ticket then stands for."""
+        """The content of GetFlightInfo for an execution, and its ticket."""
         signed = self._handles.sign(handle, principal)
         ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
 
@@ -135,7 +136,7 @@ class FlightSql:
 
 
 def refusal(command: Message) -> Exception:
-    """Why a message is not answered that the protocol has."""
+    """The error for a message of the protocol that is not supported."""
     name = command.DESCRIPTOR.name
     if "Substrait" in name:
         return Unimplemented("This service takes SQL, and no Substrait plans")
@@ -147,12 +148,12 @@ def refusal(command: Message) -> Exception:
 
 
 def text_of(name: bytes) -> str:
-    """A handle of a prepared statement as text; what is none stands for no statement."""
+    """A handle of a prepared statement as text; an invalid one matches no statement."""
     return name.decode("ascii", errors="replace")
 
 
 def _held(schema: pa.Schema, table: Any, ticket: SqlCommand) -> Flight:
-    """A flight of a table that is made when it is read."""
+    """A flight of a table that is computed when it is read."""
 
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         yield from table().to_batches(max_chunksize=BATCH_ROWS)

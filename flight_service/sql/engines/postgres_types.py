@@ -1,4 +1,4 @@
-"""PostgreSQL's types in Arrow: what a result announces, and how a parameter is bound."""
+"""PostgreSQL's types in Arrow: the types of results, and how parameters are bound."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pyarrow as pa
 from flight_service.errors import InvalidRequest
 
 DIGITS, SCALE = 38, 10
-"""Of a decimal whose own precision and scale PostgreSQL does not tell."""
+"""Precision and scale of decimals for which PostgreSQL reports none."""
 
 AS_THEY_ARE: dict[str, pa.DataType] = {
     "int2": pa.int16(),
@@ -29,21 +29,21 @@ AS_THEY_ARE: dict[str, pa.DataType] = {
     "timestamptz": pa.timestamp("us", "UTC"),
     "interval": pa.month_day_nano_interval(),
 }
-"""The types that the driver sends as Arrow has them."""
+"""The types that the driver sends in a suitable Arrow type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a column of some type is shown."""
+    """How a column of a type is returned."""
 
     type: pa.DataType
     convert: str | None = None
-    """The SQL that makes it so, the column written as `{}`; None where it is so already."""
+    """The SQL that converts it, with `{}` for the column; None if no conversion is needed."""
 
 
 def shown(field: pa.Field) -> Shown:
-    """How a column is shown, by the field with which the driver describes it: exactly where Arrow
-    has the type, else as text."""
+    """How a column is returned, by its field in the driver's schema: exactly if Arrow has the type,
+    else as text."""
     name, modifier = _told(field)
     if name == "numeric":
         precision, scale = _decimal(modifier)
@@ -60,7 +60,7 @@ def shown(field: pa.Field) -> Shown:
 
 
 def received(kind: pa.DataType) -> pa.DataType:
-    """The type in which a shown column arrives from the driver."""
+    """The type of a returned column in the driver's batches."""
     return pa.string() if pa.types.is_decimal(kind) else kind
 
 
@@ -109,7 +109,7 @@ def bound_type(kind: pa.DataType) -> str:
     """PostgreSQL's type of a parameter.
 
     Raises:
-        InvalidRequest: it has none for it.
+        InvalidRequest: there is no such type.
     """
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"{bound_type(kind.value_type)}[]"
@@ -139,7 +139,7 @@ def bound_text(kind: pa.DataType, value: Any) -> str:
 
 
 def read_setting(name: str, kind: pa.DataType) -> str:
-    """The SQL that reads a setting as a value of the type."""
+    """The SQL that converts a setting to a value of the type."""
     sql_type = bound_type(kind)
     read = f"current_setting('{name}')"
     if sql_type.endswith("[]"):
