@@ -30,7 +30,7 @@ from flight_service.exchange.envelope import (
     Upload,
 )
 from flight_service.exchange.replies import ClientGone, Replies, Writer
-from flight_service.exchange.running import Running
+from flight_service.exchange.running_requests import RunningRequests
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.transport.flight import GraphQLQuery
 from flight_service.identity.tokens import check_expiry
@@ -87,7 +87,7 @@ class Exchange:
         """
         # A stream takes a thread, also while nothing is asked.
         end = self._limits.begin(principal)
-        stream = _Stream(self, principal, Replies(writer), Running(self._requests), writer)
+        stream = _Stream(self, principal, Replies(writer), RunningRequests(self._requests), writer)
         cancellation.then(lambda: stream.running.cancel_all(stopping=cancellation.stopping))
         try:
             for chunk in _chunks(reader):
@@ -121,7 +121,7 @@ class _Stream:
         exchange: Exchange,
         principal: Principal,
         replies: Replies,
-        running: Running,
+        running: RunningRequests,
         writer: Writer,
     ) -> None:
         self._exchange, self._principal = exchange, principal

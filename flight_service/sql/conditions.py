@@ -94,7 +94,7 @@ def _parsed(text: str, kind: type[exp.Expr], name: str, dialect: Dialect) -> lis
     try:
         found = engine.parser().parse_into(kind, engine.tokenize(text), text)
     except SqlglotError as error:
-        raise InvalidRequest(f"The field {name} does not parse: {_said(error)}.") from error
+        raise InvalidRequest(f"The field {name} does not parse: {_reason(error)}.") from error
     except (RecursionError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
         raise InvalidRequest(f"The field {name} cannot be parsed.") from error
     if len(found) != 1 or not isinstance(found[0], exp.Expr):
@@ -233,7 +233,7 @@ def _text(node: exp.Expr) -> str:
         return type(node).__name__
 
 
-def _said(error: SqlglotError) -> str:
+def _reason(error: SqlglotError) -> str:
     errors: Sequence[dict[str, Any]] = getattr(error, "errors", None) or ()
     if errors:
         first = errors[0]

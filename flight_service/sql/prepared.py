@@ -11,7 +11,7 @@ from flight_service.identity.signing import fingerprint
 from flight_service.sql.catalogue import NO_VALUES, Binding, Execution
 from flight_service.sql.parameters import bound, example, parameter_schema
 from flight_service.sql.planning import Planned
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 
 MOST_PREPARED = 1000
 MOST_ROWS = 10_000
@@ -53,7 +53,7 @@ class PreparedStatements:
     """The prepared statements of all clients: the last thousand, if they fit. Thread-safe."""
 
     def __init__(self) -> None:
-        self._held: Recent[Prepared] = Recent(MOST_PREPARED, 16 * MOST_BYTES)
+        self._held: RecentlyUsed[Prepared] = RecentlyUsed(MOST_PREPARED, 16 * MOST_BYTES)
 
     def add(self, planned: Planned, principal: Principal) -> str:
         """Stores a statement. Returns its handle."""

@@ -22,8 +22,8 @@ from flight_service.sql.metadata import Metadata
 from flight_service.sql.planning import Defaults, Planned, plan
 from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
-from flight_service.sql.recent import Recent
-from flight_service.sql.running import Running
+from flight_service.sql.recently_used import RecentlyUsed
+from flight_service.sql.running_statements import RunningStatements
 from flight_service.sql.sessions import Sessions
 from fraiseql_assets.tracing import span
 
@@ -45,9 +45,9 @@ class FlightSql:
         self._is_guarded = is_guarded
         self._metadata = Metadata(catalogues)
         self._handles = Handles(key)
-        self._executions: Recent[Execution] = Recent(MOST_EXECUTIONS)
+        self._executions: RecentlyUsed[Execution] = RecentlyUsed(MOST_EXECUTIONS)
         self.prepared = PreparedStatements()
-        self.running = Running()
+        self.running = RunningStatements()
         self.sessions = Sessions(tuple(one.name for one in catalogues))
 
     def check(self, principal: Principal) -> None:

@@ -16,7 +16,7 @@ from flight_service.errors import InvalidRequest
 from flight_service.identity.signing import fingerprint
 from flight_service.sql.planning import Defaults
 from flight_service.sql.protocol import Flight_pb2 as protocol
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 
 COOKIE = "arrow_flight_session_id"
 OPTIONS = ("catalog", "schema")
@@ -66,7 +66,7 @@ class Sessions:
 
     def __init__(self, catalogues: tuple[str, ...]) -> None:
         self._catalogues = catalogues
-        self._held: Recent[Defaults] = Recent(MOST_SESSIONS)
+        self._held: RecentlyUsed[Defaults] = RecentlyUsed(MOST_SESSIONS)
 
     def defaults(self, session: str, principal: Principal) -> Defaults:
         """The options of a session of the principal."""

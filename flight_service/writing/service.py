@@ -11,7 +11,7 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, Unimplemented, UnknownName
 from flight_service.tickets import Ticket, TicketReader, shown
-from flight_service.writing.answers import Answers
+from flight_service.writing.acknowledgements import Acknowledgements
 from flight_service.writing.receiving import Stream, chunks, receive
 from flight_service.writing.sink import Sink, Stored
 from fraiseql_assets.settings import Settings
@@ -94,9 +94,9 @@ class Writing:
         def send(answer: bytes) -> None:
             writer.write(pa.py_buffer(answer))
 
-        with Answers(send) as answers:
-            sink = self.open(table, principal, answers.put, stream.cancellation)
-            answers.put(receive(sink, chunks(reader, sink), stream))
+        with Acknowledgements(send) as acknowledgements:
+            sink = self.open(table, principal, acknowledgements.put, stream.cancellation)
+            acknowledgements.put(receive(sink, chunks(reader, sink), stream))
 
 
 def _named(name: str, variables: Mapping[str, Any]) -> Upload:

@@ -18,7 +18,7 @@ from local_stack.clickhouse.errors import QueryError, refusal
 from local_stack.clickhouse.formats import content_type
 from local_stack.clickhouse.front import Answer, Front
 from local_stack.clickhouse.request import presented, query_id_of, read_request
-from local_stack.clickhouse.running import PeerGone
+from local_stack.clickhouse.running_query import PeerGone
 from local_stack.request_guard import LOOPBACK, refused_host, refused_origin
 
 IDLE_SECONDS = 600

@@ -37,7 +37,7 @@ from flight_service.sql.engines.postgres_types import (
     shown,
 )
 from flight_service.sql.engines.postgres_views import AllowedViews
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 from fraiseql_assets.settings import Settings
 
 PARAMETER = "fraiseql.s"
@@ -69,7 +69,7 @@ class FraiseqlCatalogue:
             stall_seconds=settings.graphql_stall_seconds,
         )
         self._is_guarded = settings.is_guarded
-        self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
+        self._held: RecentlyUsed[tuple[float, Sequence[Relation]]] = RecentlyUsed(MOST_HELD)
         self._views = AllowedViews(settings.views, self._database.ask)
         self._memory = {
             "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",

@@ -44,7 +44,7 @@ class Shown:
 def shown(field: pa.Field) -> Shown:
     """How a column is returned, by its field in the driver's schema: exactly if Arrow has the type,
     else as text."""
-    name, modifier = _told(field)
+    name, modifier = _postgres_type(field)
     if name == "numeric":
         precision, scale = _decimal(modifier)
         converted = f"round({{}}, {scale})::text"
@@ -64,14 +64,14 @@ def received(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_decimal(kind) else kind
 
 
-def _told(field: pa.Field) -> tuple[str, int]:
-    told = field.metadata or {}
-    name = told.get(b"POSTGRESQL:type", b"").decode()
-    modifier = int(told.get(b"POSTGRESQL:typmod", b"-1").decode().strip("'"))
+def _postgres_type(field: pa.Field) -> tuple[str, int]:
+    metadata = field.metadata or {}
+    name = metadata.get(b"POSTGRESQL:type", b"").decode()
+    modifier = int(metadata.get(b"POSTGRESQL:typmod", b"-1").decode().strip("'"))
     if name:
         return name, modifier
     if pa.types.is_list(field.type):
-        inner, _ = _told(field.type.value_field)
+        inner, _ = _postgres_type(field.type.value_field)
         return f"_{inner}", -1
     return _BY_ARROW.get(field.type, ""), -1
 

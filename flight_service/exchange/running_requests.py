@@ -11,7 +11,7 @@ Work = Callable[[Cancellation, Callable[[], None]], None]
 may reuse the correlation id."""
 
 
-class Running:
+class RunningRequests:
     """Runs requests, with limits for finite requests and for subscriptions. Thread-safe."""
 
     def __init__(self, most: int) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from flight_service.cancellation import Cancellation
 from flight_service.errors import CANCELLED, ServiceError
 from flight_service.sql.catalogue import Execution, close_batches
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 
 MOST_REMEMBERED = 10_000
 
@@ -22,13 +22,13 @@ class StatementCancelled(ServiceError):
         return "The statement was cancelled. Send it again for its result."
 
 
-class Running:
+class RunningStatements:
     """The running executions, by the ids of their handles. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, set[Cancellation]] = {}
-        self._cancelled: Recent[bool] = Recent(MOST_REMEMBERED)
+        self._cancelled: RecentlyUsed[bool] = RecentlyUsed(MOST_REMEMBERED)
 
     def batches(
         self, id: str, execution: Execution, call: Cancellation

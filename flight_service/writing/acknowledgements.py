@@ -15,7 +15,7 @@ MOST_WAITING = 1000
 merged."""
 
 
-class Answers:
+class Acknowledgements:
     """Sends receipts in order. Thread-safe. Use as a context manager: its end waits until all are
     sent, or the client has disconnected."""
 
@@ -28,7 +28,7 @@ class Answers:
         self._has_ended = False
         self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
 
-    def __enter__(self) -> "Answers":
+    def __enter__(self) -> "Acknowledgements":
         self._thread.start()
         return self
 

@@ -18,7 +18,7 @@ class _Entry(Generic[Value]):
     owner: Hashable
 
 
-class Recent(Generic[Value]):
+class RecentlyUsed(Generic[Value]):
     """The most recently used values, by id. Thread-safe.
 
     Where there are too many, the oldest value of the owner with the most bytes goes, so that nobody
