@@ -11,6 +11,7 @@ from flight_service.flights import Extent, Flight
 from flight_service.questions import Questions
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
+from fraiseql_assets.tracing import in_thread
 
 
 class Probes:
@@ -51,7 +52,7 @@ class Probes:
             if key in self._running:
                 return self._running[key]
             answer = self._running[key] = Future()
-        threading.Thread(target=self._ask, args=(key, flight, answer), daemon=True).start()
+        in_thread(self._ask, key, flight, answer)
         return answer
 
     def _ask(self, key: Hashable, flight: Flight, answer: Future[Extent]) -> None:
