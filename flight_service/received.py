@@ -2,7 +2,7 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Record batches that clients send, which nothing has checked yet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -38,8 +38,16 @@ def check_undamaged(batch: pa.RecordBatch) -> None:
     """
     try:
         batch.validate(full=True)
+        _read_names(batch.schema)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The batch is damaged: {_one_line(error)}.") from error
+
+
+def _read_names(fields: Iterable[pa.Field]) -> None:
+    """Reads every name, since one that is no UTF-8 cannot be read."""
+    for field in fields:
+        assert field.name is not None
+        _read_names(field.type.field(n) for n in range(field.type.num_fields))
 
 
 def whole_bytes(batch: pa.RecordBatch) -> int:

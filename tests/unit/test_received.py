@@ -32,6 +32,14 @@ def test_text_that_is_no_utf8_is_damage() -> None:
         check_undamaged(batch(texts(b"\xff", 0, 1)))
 
 
+def test_a_name_that_is_no_utf8_is_damage() -> None:
+    stream = batch(pa.array([{"name": 1}])).serialize()
+    schema = batch(pa.array([{"name": 1}])).schema.serialize().to_pybytes()
+    broken = pa.ipc.read_schema(pa.py_buffer(schema.replace(b"name", b"na\xffe")))
+    with pytest.raises(InvalidRequest, match="The batch is damaged: "):
+        check_undamaged(pa.ipc.read_record_batch(stream, broken))
+
+
 @pytest.mark.parametrize(
     ("column", "size"),
     [
