@@ -20,6 +20,7 @@ BENCHMARKS = {
     "flight": "N1: the Flight service against a bare Flight server",
     "flight_sql": "N9: Flight SQL by ADBC against a bare Flight server",
     "writing": "N17: events by DoPut, against publishing them straight to NATS",
+    "tls": "N17: DoGet over TLS, against DoGet without",
     "graphql_speed": "N2, N3: GraphQL as Arrow, against JSON and against COPY",
     "graphql_limits": "N4, N10: memory of a large result; time to plan and to cancel a query",
     "ingest": "N5, N6, N7: events from the log into Arrow and into ClickHouse",

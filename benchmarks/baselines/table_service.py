@@ -18,6 +18,7 @@ from flight_service.sql.actions import SqlActions
 from flight_service.sql.commands import SqlCommand
 from flight_service.sql.service import FlightSql
 from flight_service.tickets import Ticket
+from flight_service.tls import tls_of
 from fraiseql_assets.settings import get_settings
 
 
@@ -40,12 +41,8 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     configure(settings.log_format)
     observer = Observer()
-    server = FlightServer(
-        Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc"),
-        settings,
-        registry,
-        observer,
-    )
+    address = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tls")
+    server = FlightServer(address, settings, registry, observer, tls_of(settings, address))
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
     web = HttpServer(http.listen(), application((), settings))
     stopped.wait()
