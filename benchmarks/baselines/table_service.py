@@ -26,8 +26,8 @@ class Table(Ticket, frozen=True):
 
 
 def serve() -> None:
-    """Serves until SIGTERM."""
-    settings, sent = get_settings(), batches()
+    """Serves the table until SIGTERM."""
+    sent = batches()
     found = Flight(sent[0].schema, lambda _: iter(sent))
     sql = FlightSql([Memory(sent)], is_guarded=False)
     registry = Registry(
@@ -36,7 +36,12 @@ def serve() -> None:
         (),
         sql=SqlActions(sql),
     )
-    stopped = threading.Event()
+    run(registry)
+
+
+def run(registry: Registry) -> None:
+    """Serves until SIGTERM, over Flight and HTTP."""
+    settings, stopped = get_settings(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     configure(settings.log_format)
     observer = Observer()
@@ -47,7 +52,7 @@ def serve() -> None:
         observer,
     )
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
-    web = HttpServer(http.listen(), application((), settings))
+    web = HttpServer(http.listen(), application(registry.routes, settings))
     stopped.wait()
     web.stop(5)
     server.stop(5)
