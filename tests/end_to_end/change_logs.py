@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from adbc_driver_postgresql import dbapi
@@ -138,13 +138,15 @@ class ChangeLogs:
                 running.result(SECONDS)
                 loop.close()
 
-    def command(self, *options: str) -> subprocess.Popen[str]:
+    def command(
+        self, *options: str, stderr: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """The command line's bridge, in a process of its own."""
         return subprocess.Popen(
             [f"{sysconfig.get_path('scripts')}/fraiseql-assets", "bridge", *options],
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
