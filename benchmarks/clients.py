@@ -6,10 +6,12 @@ The machine needs the tool chains of the clients: `.ci/clients` installs them.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +60,8 @@ def needed(program: str) -> str:
     Raises:
         SystemExit: it is not installed.
     """
-    found = shutil.which(program)
+    places = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]
+    found = shutil.which(program, path=os.pathsep.join(places))
     if found is None:
         raise SystemExit(f"{program} is missing: .ci/clients installs or names what is needed.")
     return found
