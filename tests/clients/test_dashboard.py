@@ -87,16 +87,14 @@ def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert program, "Prometheus is missing: .ci/clients installs it."
     folder = tmp_path_factory.mktemp("prometheus")
     [port] = distinct_free_ports(1)
-    process = subprocess.Popen(
-        [
-            program,
-            f"--config.file={configuration(served, folder)}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=(folder / "log").open("w"),
-        stderr=subprocess.STDOUT,
-    )
+    command = [
+        program,
+        f"--config.file={configuration(served, folder)}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     running = Prometheus(f"http://127.0.0.1:{port}")
     try:
         wait_until(lambda: running.is_ready() or process.poll() is not None, folder / "log")

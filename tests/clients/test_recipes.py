@@ -40,7 +40,7 @@ HOLDS = {
     """,
     "DuckDB": f"""
         assert sum(row[1] for row in busiest) == {ALL_ROWS}
-        assert stored.sql("SELECT count(*) FROM events").fetchone() == ({ALL_ROWS},)
+        assert stored.sql("SELECT count(*) FROM events").fetchall() == [({ALL_ROWS},)]
         assert sum(row[1] for row in totals) == {ORDERS}
     """,
     "Ibis": f"""
@@ -96,6 +96,8 @@ def test_the_recipes_of_a_section_read_every_row(
         **served.environment,
         "FRAISEQL_CLICKHOUSE_URL": clickhouse,
         "CLICKHOUSE_PORT": f"{plane.port}",
+        "CLICKHOUSE_USER": plane.username or "default",
+        "CLICKHOUSE_PASSWORD": plane.password or "",
         "CLICKHOUSE_DATABASE": plane.path.strip("/"),
         "PATH": f"{python.parent}:{os.environ['PATH']}",
     }
