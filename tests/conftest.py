@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
 SECONDS_TO_END = 10
+
+# A search engine of the tests lives for seconds to minutes. Java's optimising compiler takes more
+# processor time than it saves in them: without it a start takes half.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # Every run uses the same examples.
 # `pytest --hypothesis-profile=explore` looks for new ones.

@@ -20,7 +20,7 @@ from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.pool import PoolUsage
 from flight_service.graphql.request.cache import ByteCache, CacheUsage
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
-from flight_service.graphql.request.turns import Turns
+from flight_service.graphql.request.principal_locks import PrincipalLocks
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.backend import FraiseqlBackend
@@ -31,9 +31,6 @@ from fraiseql_assets.tracing import span
 
 VOLATILE = frozenset(("exp", "iat", "jti", "nbf"))
 """Claims that say when and how often a token was issued, not for whom."""
-BYTES_PER_CHARACTER = 300
-"""About how much memory one character of a query takes at most when it is planned: its syntax tree,
-its types and its checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class GraphQL:
         )
         self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
         self._planned_version = (0, 0)
-        self._turns = Turns(settings.graphql_wait_seconds)
+        self._planning_locks = PrincipalLocks(settings.graphql_wait_seconds)
         self.results = ResultCache(0 if self.forwards else settings.graphql_result_cache_bytes)
         """The results of queries with `cache_ttl_seconds`. A FraiseQL server caches its own."""
 
@@ -115,14 +112,14 @@ class GraphQL:
         found = self._plans.get(key)
         if found is None:
             with (
-                self._turns.taken(reader_of(principal, is_guarded=self.is_guarded)),
+                self._planning_locks.hold(reader_of(principal, is_guarded=self.is_guarded)),
                 span("plan GraphQL"),
             ):
                 # Another thread may have planned it meanwhile.
                 found = self._plans.get(key) or self._planned(loaded, request, principal)
                 operation, plan = found
                 if not any(root.name.startswith("__") for root in operation.roots):
-                    self._plans.put(key, found, _size(request, plan))
+                    self._plans.put(key, found, operation.size + plan.size)
         lifetime = lifetime_of(loaded.schema, found[0]) if self.results.is_on else None
         if lifetime is None:
             return Prepared(*found, principal, loaded)
@@ -241,12 +238,6 @@ class GraphQL:
             variables,
             access_of(loaded.schema, principal),
         )
-
-
-def _size(request: Request, plan: Plan) -> int:
-    """About how many bytes a planned query takes."""
-    variables = len(msgspec.json.encode(dict(request.variables)))
-    return 10_000 + len(request.query) * BYTES_PER_CHARACTER + plan.size + 8 * variables
 
 
 def _identity(principal: Principal) -> bytes:

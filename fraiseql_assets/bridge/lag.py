@@ -1,10 +1,10 @@
-"""How far a bridge is behind its change log."""
+"""The lag of a bridge behind its change log."""
 
 from dataclasses import dataclass
 
 from fraiseql_assets.bridge.change_log import open_change_log
+from fraiseql_assets.bridge.gaps import GapTracker
 from fraiseql_assets.bridge.positions import has_position, open_positions
-from fraiseql_assets.bridge.unseen import Unseen
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 
@@ -20,11 +20,11 @@ class Lag:
     head: int = 0
     saved_at: str = ""
     rows: int = 0
-    """Rows that are visible and not published, counted up to a million."""
+    """Visible rows that are not published, counted up to a million."""
     seconds: float = 0.0
-    """Since when the first of them waits."""
+    """The age of the first of them."""
     open_numbers: int = 0
-    """Numbers whose rows may still come."""
+    """Row numbers without a row, which may still be committed."""
 
     def __str__(self) -> str:
         if not self.started:
@@ -49,10 +49,10 @@ async def lag_of(settings: Settings) -> Lag:
     ):
         position = await (await open_positions(client, settings)).load()
         if position is None:
-            rows, seconds = await log.behind(Unseen(0).ranges(0))
+            rows, seconds = await log.behind(GapTracker(0).ranges(0))
             return Lag(settings.bridge_name, False, rows=rows, seconds=seconds)
-        unseen = Unseen(position.head, position.gaps)
-        rows, seconds = await log.behind(unseen.ranges(len(position.gaps)))
+        tracker = GapTracker(position.head, position.gaps)
+        rows, seconds = await log.behind(tracker.ranges(len(position.gaps)))
         return Lag(
             name=settings.bridge_name,
             started=True,

@@ -18,7 +18,7 @@ from fraiseql_assets.events.shapes import KNOWN_TYPES, WireEvent, as_observer_ev
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-"""What ClickHouse's DateTime64(6) can hold."""
+"""The range of ClickHouse's DateTime64(6)."""
 EARLIEST_US, LATEST_US = (int(pa.scalar(t, TIMESTAMP).value) for t in (EARLIEST, LATEST))
 
 
@@ -28,8 +28,8 @@ LEAP_SECOND = re.compile(r"(?<=[0-9]:[0-5][0-9]:)60")
 NO_CHANGES = pa.array(["", "null"])
 
 
-class Unfit(ValueError):
-    """A message that cannot become an event; the text says why."""
+class InvalidValues(ValueError):
+    """A message cannot become an event; the text says why."""
 
 
 def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
@@ -38,7 +38,7 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     The events must have been checked to be UTF-8.
 
     Raises:
-        Unfit: an event lacks a required field, or holds a value that its column cannot.
+        InvalidValues: an event lacks a required field, or holds a value that its column cannot.
     """
     ids, kinds, entities = _identities(events)
     if not _are_plain(ids, kinds, entities):
@@ -67,14 +67,16 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
             stored_at(messages.times),
         ]
     except UnicodeEncodeError as error:
-        raise Unfit("a text holds half of a surrogate pair, which is no character") from error
+        raise InvalidValues(
+            "a text holds half of a surrogate pair, which is no character"
+        ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
 def _identities(
     events: Sequence[WireEvent],
 ) -> tuple[list[str | int | None], list[str | None], list[str | int | None]]:
-    """The columns that tell the shapes apart: ids, types of event, types of entity."""
+    """The columns that depend on the shape: ids, event types, entity types."""
     return (
         [event.id for event in events],
         [event.event_type for event in events],
@@ -85,7 +87,7 @@ def _identities(
 def _are_plain(
     ids: list[str | int | None], kinds: list[str | None], entities: list[str | int | None]
 ) -> bool:
-    """Whether all are observer events as newer producers write them."""
+    """Whether all are observer events in the form of newer producers."""
     return (
         None not in ids
         and None not in kinds
@@ -102,15 +104,15 @@ def stored_at(nanoseconds: Sequence[int]) -> pa.Array:
 def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
     array = _optional(values)
     if array.null_count:
-        raise Unfit(_missing(events[array.is_null().index(True).as_py()], field))
+        raise InvalidValues(_missing(events[array.is_null().index(True).as_py()], field))
     return array
 
 
 def _name(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
-    """A text that identifies an event or its kind, and may not be empty."""
+    """A string that identifies an event or its type, and must not be empty."""
     array = _text(field, values, events)
     if array.index("").as_py() >= 0:
-        raise Unfit(f"the field {field} is empty")
+        raise InvalidValues(f"the field {field} is empty")
     return array
 
 
@@ -144,10 +146,10 @@ def _joined(values: list[msgspec.Raw]) -> pa.Array:
 
 
 def _whole(field: str, values: list[int | float | str | None]) -> pa.Array:
-    """Whole numbers; digits in quotes are read too, and fractions are truncated.
+    """Integers; digits in quotes are accepted, and fractions are truncated.
 
     Raises:
-        Unfit: a text holds no whole number of 64 bits.
+        InvalidValues: a string is not an integer of 64 bits.
     """
     try:
         return pa.array(values, pa.int64())
@@ -160,30 +162,32 @@ def _one_whole(field: str, value: int | float | str | None) -> int | None:
         return None if value is None else int(value)
     number = int(value) if WHOLE.fullmatch(value) else None
     if number is None or not -(2**63) <= number < 2**63:
-        raise Unfit(f"the field {field} holds {value[:60]!r}, which is no whole number of 64 bits")
+        raise InvalidValues(
+            f"the field {field} holds {value[:60]!r}, which is no whole number of 64 bits"
+        )
     return number
 
 
 def timestamps(values: Sequence[str | None]) -> pa.Array:
-    """RFC 3339 times as microseconds UTC: in one cast if all are alike, else one by one.
+    """RFC 3339 times as microseconds UTC, in one cast if all have the same form, else one by one.
 
     Raises:
-        Unfit: one is missing, unreadable or outside the years that the planes can hold.
+        InvalidValues: one is missing, unreadable or outside the years that the planes can hold.
     """
     try:
         array = pa.array(values, pa.utf8()).cast(TIMESTAMP)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         array = pa.array([_one_time(value) for value in values], TIMESTAMP)
     if array.null_count:
-        raise Unfit("the field timestamp (in a CDC event: commit_time) is missing")
+        raise InvalidValues("the field timestamp (in a CDC event: commit_time) is missing")
     wrong = outside_range(array)
     if wrong is not None:
-        raise Unfit(outside(values[array.cast(pa.int64()).index(wrong).as_py()] or ""))
+        raise InvalidValues(outside(values[array.cast(pa.int64()).index(wrong).as_py()] or ""))
     return array
 
 
 def outside_range(array: pa.Array | pa.ChunkedArray) -> int | None:
-    """A time in microseconds that lies outside what the planes can hold, if there is one."""
+    """A time in microseconds that the planes cannot store, if there is one."""
     found = pc.min_max(array.cast(pa.int64())).as_py()
     if found["min"] is None or (found["min"] >= EARLIEST_US and found["max"] <= LATEST_US):
         return None
@@ -191,7 +195,7 @@ def outside_range(array: pa.Array | pa.ChunkedArray) -> int | None:
 
 
 def _one_time(value: str | None) -> datetime | None:
-    """A time in any form of ISO 8601; without an offset it is taken for UTC."""
+    """Parses a time in any form of ISO 8601; a time without an offset is UTC."""
     if value is None:
         return None
     # A leap second is the second that follows it, as POSIX and the planes count.
@@ -200,15 +204,15 @@ def _one_time(value: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text) + timedelta(seconds=leap_seconds)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError as error:
-        raise Unfit(outside(value)) from error
+        raise InvalidValues(outside(value)) from error
     except ValueError as error:
-        raise Unfit(
+        raise InvalidValues(
             f"timestamp {value[:60]!r} is no RFC 3339 time, such as 2026-01-01T00:00:00.123456Z"
         ) from error
 
 
 def outside(value: str) -> str:
-    """What is wrong with a time that the planes cannot hold."""
+    """The message for a time that the planes cannot store."""
     return f"timestamp {value[:60]} lies outside {EARLIEST.year} to {LATEST.year}"
 
 

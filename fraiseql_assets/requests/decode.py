@@ -1,4 +1,4 @@
-"""Decoding request logs (shape E): messages in, one schema out, each bad message a reject."""
+"""Decodes request logs (shape E) into one schema. An invalid message is a reject."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from fraiseql_assets.events.columns import Unfit, stored_at, timestamps
+from fraiseql_assets.events.columns import InvalidValues, stored_at, timestamps
 from fraiseql_assets.events.messages import Decoded, Messages, Reject
 from fraiseql_assets.events.shapes import NOTHING, Number, Text, Whole, explain
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 
 
 class WireError(msgspec.Struct, gc=False):
-    """An error as it is written."""
+    """An error in a message."""
 
     message: str = ""
     code: str | None = None
@@ -53,7 +53,7 @@ def decode_parts(messages: Messages) -> Iterator[Decoded]:
     for number, payload in enumerate(messages.payloads):
         try:
             row = _row(payload, messages, number)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, Unfit) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, InvalidValues) as error:
             rejects.append(messages.reject(number, _explained(payload, error)))
             continue
         for column, value in zip(columns, row, strict=True):
@@ -98,7 +98,7 @@ def _row(payload: bytes, messages: Messages, number: int) -> list[Any]:
         stored,
     ]
     for text in (wire.query, wire.operation_name, wire.trace_id, *row[11], *row[12]):
-        # Half of a surrogate pair is no character.
+        # Half of a surrogate pair is not a character.
         (text or "").encode()
     return row
 

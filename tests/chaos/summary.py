@@ -22,7 +22,7 @@ def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) 
     """What the campaign did, how long it took, and every broken guarantee."""
     faults, killed = Counter[str](), Counter[str]()
     for outcome in outcomes:
-        faults.update(LENGTH.sub("", deed.what) for deed in outcome.deeds if deed.happened)
+        faults.update(LENGTH.sub("", fault.what) for fault in outcome.injected if fault.happened)
         killed.update([outcome.step] if outcome.killed_at_step else [])
     return {
         "began": began.isoformat(timespec="seconds"),
@@ -43,7 +43,7 @@ def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) 
     }
 
 
-def steps_passed_over(summary: dict[str, Any]) -> list[str]:
+def unused_steps(summary: dict[str, Any]) -> list[str]:
     """The steps at which no run was killed. Empty if the campaign was too short for all steps."""
     if len(summary["seeds"]) < len(CYCLE):
         return []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.broken import short_http
 from tests.clients.harness import CLIENTS, DAYS, ROWS, SECONDS, Served, output
 
 FOLDER = CLIENTS / "clickhouse"
@@ -20,9 +21,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def statements(served: Served, tmp_path: Path) -> Run:
     """Runs files and statements in one session, with the service's real address."""
 
-    def run(*texts: str, token: str = served.token) -> subprocess.CompletedProcess[str]:
+    def run(
+        *texts: str, token: str = served.token, url: str = served.settings.http_url
+    ) -> subprocess.CompletedProcess[str]:
         given = [(FOLDER / text).read_text() if text.endswith(".sql") else text for text in texts]
-        sql = ";\n".join(given).replace("http://127.0.0.1:8080", served.settings.http_url)
+        sql = ";\n".join(given).replace("http://127.0.0.1:8080", url)
         return subprocess.run(
             [sys.executable, PROGRAM, tmp_path, FOLDER / "named_collection.xml"],
             input=sql.replace("TOKEN", served.token),
@@ -45,7 +48,13 @@ def test_the_rows_are_compared_with_the_announced_total(statements: Run) -> None
     assert output(statements("compare_rows.sql")) == f"{ALL_ROWS}\t{ALL_ROWS}\t0"
 
 
-def test_a_collection_made_by_a_statement_has_the_token(statements: Run) -> None:
+def test_fewer_rows_than_announced_are_an_error(statements: Run) -> None:
+    with short_http() as url:
+        short = statements("compare_rows.sql", url=url)
+    assert (short.returncode, "Fewer rows arrived" in short.stderr) == (1, True), short.stderr
+
+
+def test_a_named_collection_created_by_sql_has_the_token(statements: Run) -> None:
     address = "http://127.0.0.1:8080/assets/analytics/events?format=arrow&columns=event_id"
     count = f"SELECT count() FROM url(fraiseql_by_statement, url = '{address}')"
     assert output(statements("named_collection.sql", count)) == f"{ALL_ROWS}"
@@ -71,7 +80,7 @@ def test_search_hits_are_read(statements: Run) -> None:
     assert {line.split("\t")[3] for line in lines} == {"Order"}
 
 
-def test_a_token_that_is_not_valid_is_refused(statements: Run) -> None:
+def test_an_invalid_token_is_refused(statements: Run) -> None:
     refused = statements("read_asset.sql", token="nonsense")
     assert refused.returncode == 1
     assert "401" in refused.stderr

@@ -1,4 +1,4 @@
-"""A stream that was made anew gives sequences out again that the ledger holds as done."""
+"""A stream that was made recreated_log gives sequences out again that the ledger holds as done."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.cli.status import look
+from fraiseql_assets.cli.status import collect_status
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.resources import RESOURCES
@@ -24,38 +24,38 @@ SAID = f"holds {AFTER + 1}-{BEFORE} of"
 
 
 @pytest.fixture
-def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Plane:
-    """A plane that holds more sequences than the stream has given out since it was made anew."""
+def recreated_log(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Plane:
+    """A plane with more sequences than the stream has assigned since it was recreated."""
 
-    async def make_anew() -> None:
+    async def recreate_stream() -> None:
         async with connect(settings, name="tests") as client:
             await client.jetstream().delete_stream(settings.stream)
         await setup_streams(settings)
 
     asyncio.run(publish_generated(settings, count=BEFORE, shape="observer", seed=1))
     ingest(plane)
-    asyncio.run(make_anew())
+    asyncio.run(recreate_stream())
     asyncio.run(publish_generated(settings, count=AFTER, shape="observer", seed=2))
     return plane
 
 
-def test_status_says_so_instead_of_that_nothing_is_missing(anew: Plane, settings: Settings) -> None:
-    status = look(settings)
-    [error] = [found.error for found in status.planes if found.plane == anew.name]
+def test_status_reports_ranges_of_another_log(recreated_log: Plane, settings: Settings) -> None:
+    status = collect_status(settings)
+    [error] = [found.error for found in status.planes if found.plane == recreated_log.name]
     assert error
     assert SAID in error
     assert not status.healthy
 
 
-def test_the_sensor_says_so_and_asks_for_nothing(
-    anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_the_sensor_reports_ranges_of_another_log_and_requests_no_run(
+    recreated_log: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fraiseql_assets.resources.get_settings", lambda: settings)
     sensor = events_sensor(
-        ASSETS[anew.name],
+        ASSETS[recreated_log.name],
         "op",
         "job",
-        lambda _: anew,
+        lambda _: recreated_log,
         first_day=date(2026, 1, 1),
         status=dg.DefaultSensorStatus.RUNNING,
     )

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from flight_service.assets import Asset
 from flight_service.authentication import ANYONE, Principal
 from flight_service.errors import Forbidden, SettingError
+from flight_service.identity.verifier import PasswordsBusy
 from flight_service.registry import Registry, registry
 from flight_service.scopes import KIND_OF_ROUTE
 from flight_service.search import Search
@@ -47,7 +48,7 @@ def test_a_ticket_needs_the_scope_of_its_type() -> None:
         resolve(Asset(asset="analytics/events"), NOBODY)
 
 
-def test_what_the_setting_does_not_name_needs_no_scope() -> None:
+def test_types_outside_the_setting_need_no_scope() -> None:
     assert served().resolvers[Tail](Tail(), NOBODY).schema
     assert served(required_scopes={}).resolvers[Search](Search(), NOBODY).schema
 
@@ -65,7 +66,7 @@ def test_an_action_needs_the_scope_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(("principal", "count"), [(READER, 8), (NOBODY, 0)])
-def test_flights_are_listed_for_those_who_may_read_them(principal: Principal, count: int) -> None:
+def test_only_readable_flights_are_listed(principal: Principal, count: int) -> None:
     listed = [one for listing in served().listings for one in listing(principal)]
     assert len(listed) == count
 
@@ -80,12 +81,23 @@ def test_a_route_needs_the_scope_of_its_ticket_type(path: str, scope: str) -> No
     assert get(path, "nonsense").status_code == 401
 
 
+def test_a_principal_that_cannot_be_told_now_is_not_let_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def busy(authorization: str | None, settings: Settings) -> Principal:
+        raise PasswordsBusy
+
+    monkeypatch.setattr("flight_service.scopes.authenticated", busy)
+    answer = get("/assets", signed(SECRET))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
 def test_a_route_with_the_scope_answers() -> None:
     answer = get("/assets", signed(SECRET, scope="read"))
     assert (answer.status_code, len(answer.json())) == (200, 8)
 
 
-def test_a_name_that_nothing_has_is_refused() -> None:
+def test_an_unknown_name_in_the_setting_is_refused() -> None:
     with pytest.raises(
         SettingError, match=r"FRAISEQL_REQUIRED_SCOPES names 'Assets'\. It may name:"
     ):
@@ -97,7 +109,7 @@ def test_every_route_has_a_ticket_type() -> None:
     assert paths == set(KIND_OF_ROUTE)
 
 
-def test_the_page_names_every_ticket_type_and_action() -> None:
+def test_the_identity_page_lists_every_ticket_type_and_action() -> None:
     _, _, table = IDENTITY.read_text().partition("## Scopes\n")
     kinds = [kind.__name__ for kind in served().resolvers] + [one.name for one in served().actions]
     hidden = {"GraphQLPart", "SqlCommand"}

@@ -1,12 +1,13 @@
 """`fraiseql-assets events`."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, printable, read_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +81,7 @@ def events(
             "newest": True,
         }
     shown = 0
-    with said_plainly(FlightProblem):
+    with exit_on(FlightProblem):
         try:
             for rows in _some(read(settings, ticket), limit):
                 if not as_json and not shown:
@@ -120,7 +121,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _cell(value: Any, width: int | None) -> str:
-    text = f"{value:%Y-%m-%d %H:%M:%S.%f}" if hasattr(value, "strftime") else str(value or "–")
+    text = f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else str(value or "–")
     text = printable(text)
     return text if width is None else _cut(text, width).ljust(width)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, read_settings
 from fraiseql_assets.cli.timeline import counted, line_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def search(
 ) -> None:
     """Search events and requests in the operational plane."""
     from fraiseql_assets.cli.flight_client import FlightProblem, stream
-    from fraiseql_assets.operational.search.missing import not_searched
+    from fraiseql_assets.operational.search.unavailable_days import not_searched
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
@@ -109,7 +109,7 @@ def search(
         "partial": not complete,
     }
     settings = read_settings()
-    with said_plainly(FlightProblem):
+    with exit_on(FlightProblem):
         schema, received = stream(settings, ticket)
         batches = list(received)
     missing = next((m for each in batches for m in each["missing"].to_pylist() if m), None)

@@ -13,7 +13,7 @@ _ORDER = (
     ("stream_row", "long"),
     ("request_id", "keyword"),
 )
-"""What hits are sorted by. A position of the log has one event, and one request."""
+"""The sort keys of hits. A log position has one event or one request."""
 
 
 def query_of(
@@ -91,7 +91,7 @@ def filters_of(request: SearchRequest) -> list[dict[str, Any]]:
 
 
 def _mentioned(text: str) -> dict[str, Any]:
-    """Requests whose text contains this one."""
+    """Requests whose text contains this text."""
     return {
         "bool": {"filter": [{"exists": {"field": "request_id"}}, {"match_phrase": {"text": text}}]}
     }
@@ -115,6 +115,6 @@ def sort_of(request: SearchRequest) -> list[Any]:
     return [{"_score": "desc"}, *by_time] if request.similar else by_time
 
 
-def place_of(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
+def sort_values(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
     """A hit's sort values, without the one that the server adds for its point in time."""
     return hit["sort"][: len(sort_of(request))]

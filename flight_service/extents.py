@@ -1,4 +1,4 @@
-"""Extents of flights, of one or of many at once. No server is asked the same twice at a time."""
+"""Extents of flights. Concurrent callers share one request to a server."""
 
 import threading
 import time
@@ -6,37 +6,38 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 
+from flight_service.coalescing import CoalescedRequests
 from flight_service.errors import as_flight_error, client_message
 from flight_service.flights import Extent, Flight
-from flight_service.questions import Questions
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
 
-class Probes:
-    """Extents of flights. Thread-safe.
+class Extents:
+    """Reads the extents of flights. Thread-safe.
 
-    Clients that ask for the same extent at the same time share one request, so the number of
+    Clients that need the same extent at the same time share one request, so the number of
     threads depends on the number of flights, not of clients.
     """
 
     def __init__(self, seconds: float) -> None:
-        """An extent that is not there after `seconds` is unknown. Its server, if it neither answers
-        nor refuses, keeps one thread for as long as its own timeout."""
+        """An extent that is not available after `seconds` is unknown. A server that does not answer
+        occupies one thread until its own timeout."""
         self._seconds = seconds
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Extent]] = {}
-        self._questions: Questions[Extent] = Questions()
+        self._requests: CoalescedRequests[Extent] = CoalescedRequests()
 
     def extent(self, flight: Flight) -> Extent:
-        """The extent of one flight, asked for by this thread or shared with others; see
-        `Questions.ask`. Raises what `Flight.extent` raises."""
+        """The extent of one flight; see `CoalescedRequests.run`. Raises the errors of
+        `Flight.extent`."""
         if flight.extent_key is None:
             return flight.extent()
-        return self._questions.ask(flight.extent_key, flight.extent)
+        return self._requests.run(flight.extent_key, flight.extent)
 
     def extents(self, flights: Sequence[Flight]) -> list[Extent]:
-        """The extents, asked for at once; one that fails or is late is unknown, with the reason."""
+        """The extents, requested concurrently. One that fails or is late is unknown, with the
+        reason."""
         answers = [self._asked(flight) for flight in flights]
         deadline = time.monotonic() + self._seconds
         return [self._answer(one, deadline) for one in answers]
