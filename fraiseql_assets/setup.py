@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.planes import LedgerEntry, Plane, PlaneOff
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import PLANES, Settings
 from fraiseql_assets.stream.setup import setup_streams
-
-PLANES: tuple[Literal["analytics", "operational"], ...] = ("analytics", "operational")
 
 
 def open_plane(name: str, settings: Settings, dataset: Dataset = EVENTS) -> Plane:
