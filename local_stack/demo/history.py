@@ -129,9 +129,10 @@ def read_history(folder: Path, seed: int) -> History:
     for name in FILES:
         with (folder / f"{name}.arrow").open("rb") as file:
             files.append(mmap(file.fileno(), 0, access=ACCESS_READ))
-    tables = [pa.ipc.open_file(pa.py_buffer(file)).read_all() for file in files]
-    *of_shop, index = tables
-    return History(Shop(*of_shop, seed), index, tuple(files))
+    customers, orders, lines, index = (
+        pa.ipc.open_file(pa.py_buffer(file)).read_all() for file in files
+    )
+    return History(Shop(customers, orders, lines, seed), index, tuple(files))
 
 
 def _of_kind(kind: str, shop: Shop, index: pa.Table, later: int) -> pa.Table:

@@ -64,9 +64,7 @@ def test_a_history_in_files_gives_the_same_events(history: History, tmp_path: Pa
     write_history(history, tmp_path)
     from_files = read_history(tmp_path, history.shop.seed)
     from_files.release()
-    assert in_own_time(from_files, 5_000, 8_000).equals(
-        in_own_time(history, 5_000, 8_000)
-    )
+    assert in_own_time(from_files, 5_000, 8_000).equals(in_own_time(history, 5_000, 8_000))
 
 
 def test_another_seed_gives_other_events(tables: dict[str, pa.Table], history: History) -> None:
