@@ -26,7 +26,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pyarrow import flight
 
-from flight_service.disclosure import without_addresses
+from flight_service.address_redaction import without_addresses
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 

@@ -21,6 +21,7 @@ from flight_service.assets import Asset, AssetFlights
 from flight_service.authentication import Principal
 from flight_service.bulk_export import BulkExport, file_format
 from flight_service.cancellation import Cancellation
+from flight_service.coalescing import CoalescedRequests
 from flight_service.compression import HEADER, write_options
 from flight_service.errors import (
     InvalidRequest,
@@ -36,7 +37,6 @@ from flight_service.http_streams import Streaming
 from flight_service.identity.signing import signing_key
 from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
-from flight_service.questions import Questions
 from flight_service.tickets import MAX_BYTES, Ticket, TicketReader, explained
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.settings import Settings
@@ -96,7 +96,7 @@ class _Endpoint:
         self._assets, self._settings, self._limits = assets, settings, limits
         self._resolve, self._reader = resolve, reader
         self._tag_key = signing_key(settings, "entity tags")
-        self._versions: Questions[str | None] = Questions()
+        self._versions: CoalescedRequests[str | None] = CoalescedRequests()
         self._sending, self._sending_endless = (
             Streaming(
                 wait_seconds=settings.graphql_wait_seconds,
@@ -183,7 +183,7 @@ class _Endpoint:
         return _Response(200, begun(pieces), headers)
 
     def _version(self, asset: str) -> str | None:
-        return self._versions.ask(asset, lambda: version_of(asset, self._settings))
+        return self._versions.run(asset, lambda: version_of(asset, self._settings))
 
     def _ticket(self, body: bytes, parameters: dict[str, str], warnings: list[str]) -> Ticket:
         """The ticket of a request to `/query`: its body, its parameter `ticket`, or its other

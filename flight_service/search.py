@@ -20,7 +20,6 @@ from flight_service.http_authentication import authenticated
 from flight_service.limits import StreamLimits, TooManyStreams
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
-from fraiseql_assets.operational.search.missing import not_searched
 from fraiseql_assets.operational.search.request import (
     Counts,
     Kinds,
@@ -29,6 +28,7 @@ from fraiseql_assets.operational.search.request import (
     moment,
 )
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA
+from fraiseql_assets.operational.search.unavailable_days import not_searched
 from fraiseql_assets.operational.search.values import QueryMistake
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings

@@ -23,16 +23,16 @@ from flight_service.errors import (
     answered_by_sentence,
 )
 from flight_service.exchange.replies import Writer
+from flight_service.extents import Extents
 from flight_service.flights import Extent, Flight, Part
 from flight_service.identity.handshake import HandshakeHandler, Handshakes
 from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import with_marks
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
-from flight_service.probes import Probes
 from flight_service.registry import Registry
-from flight_service.sealed_tickets import SealedTickets
 from flight_service.sending import sent
+from flight_service.signed_tickets import SignedTickets
 from flight_service.sql.actions import Call
 from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
@@ -66,12 +66,12 @@ class FlightServer(flight.FlightServerBase):
             [kind for kind in registry.resolvers if kind is not SqlCommand], registry.named
         )
         # A second more than a probe takes to give up and say why.
-        self._probes = Probes(settings.probe_timeout_seconds + 1)
+        self._extents = Extents(settings.probe_timeout_seconds + 1)
         # Arrow's own error for a taken port names neither the port nor the setting.
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
         self._locations = locations(self.address)
-        self._sealed = SealedTickets(settings)
+        self._signed = SignedTickets(settings)
         handshakes = Handshakes()
         super().__init__(
             str(self.address),
@@ -117,7 +117,7 @@ class FlightServer(flight.FlightServerBase):
                 if item.name.startswith(wanted)
             ]
             flights = [item.flight or self._resolve(item.ticket, principal) for _, item in listed]
-            extents = self._probes.extents(flights)
+            extents = self._extents.extents(flights)
             return iter(
                 [
                     self._info(descriptor, item.ticket, found, extent, principal)
@@ -134,10 +134,10 @@ class FlightServer(flight.FlightServerBase):
         call, warnings = call_of(context), list[str]()
         with answered(), within(call.span):
             ticket = self._described(context, descriptor, warnings)
-            call.asks(ticket)
+            call.has_ticket(ticket)
             principal = principal_of(context)
             found = self._resolve(ticket, principal)
-            extent = self._probes.extent(found)
+            extent = self._extents.extent(found)
             if warnings:
                 extent = replace(extent, about={**extent.about, "warnings": warnings})
             return self._info(descriptor, ticket, found, extent, principal)
@@ -149,7 +149,7 @@ class FlightServer(flight.FlightServerBase):
         call = call_of(context)
         with answered_by_sentence(), within(call.span):
             ticket = self._described(context, descriptor)
-            call.asks(ticket)
+            call.has_ticket(ticket)
             return flight.SchemaResult(self._resolve(ticket, principal_of(context)).schema)
 
     def do_get(
@@ -159,7 +159,7 @@ class FlightServer(flight.FlightServerBase):
         call, principal = call_of(context), principal_of(context)
         with answered(), within(call.span):
             asked = self._ticket(context, ticket.ticket)
-            call.asks(asked)
+            call.has_ticket(asked)
             self._observer.open_stream(call)
             options = write_options(call.compression)
             found = self._resolve(asked, principal)
@@ -208,7 +208,7 @@ class FlightServer(flight.FlightServerBase):
             if writing is None:
                 raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
             call, ticket = call_of(context), writing.ticket(descriptor)
-            call.asks(ticket)
+            call.has_ticket(ticket)
             self._limits.begin(context, principal)
             cancellation = self._calls.watch(context)
             stream = Stream(
@@ -255,7 +255,7 @@ class FlightServer(flight.FlightServerBase):
         data: bytes,
         warnings: list[str] | None = None,
     ) -> Ticket:
-        data = self._sealed.open(data, principal_of(context))
+        data = self._signed.verify(data, principal_of(context))
         if not is_command(data):
             return self._reader.read(data, warnings)
         if self._registry.sql is None:
@@ -276,7 +276,7 @@ class FlightServer(flight.FlightServerBase):
         parts = () if ticket.endpoints == 1 else extent.parts
         endpoints = [
             flight.FlightEndpoint(
-                self._sealed.seal(part.ticket, principal),
+                self._signed.sign(part.ticket, principal),
                 self._locations,
                 part.expires and pa.scalar(part.expires, pa.timestamp("us", "UTC")),
                 msgspec.json.encode(part.about),

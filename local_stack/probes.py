@@ -20,7 +20,7 @@ def accepts(port: int) -> bool:
         return False
 
 
-def greets(port: int, greeting: bytes) -> bool:
+def sends_greeting(port: int, greeting: bytes) -> bool:
     """Whether the first bytes that the server sends are the greeting."""
     try:
         with socket.create_connection((HOST, port), timeout=SECONDS) as connection:

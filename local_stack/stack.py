@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fraiseql_assets.settings import PLANES, Settings, variable
 from local_stack import servers, services
+from local_stack.data_folder import FolderInUse, hold_folder, make_private, private_files
 from local_stack.elasticsearch.engines import ELASTICSEARCH, Engine
 from local_stack.elasticsearch.jars import EngineMissing, ensure_home, home_of
-from local_stack.folder import FolderInUse, hold_folder, make_private, private_files
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, StackError, describe_error
 

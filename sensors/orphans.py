@@ -69,9 +69,9 @@ def is_orphan(record: dg.RunRecord, *, now: float, served_since: float) -> bool:
     started = record.start_time or now
     if run_id != record.dagster_run.run_id:
         # Runs end with their code server: one without updates since this start had another server.
-        heard_of = record.update_timestamp.replace(tzinfo=UTC).timestamp()
-        is_forsaken = CODE_SERVER_TAG in tags and heard_of < served_since
-        return is_forsaken or now - started > UNTAGGED_SECONDS
+        last_update = record.update_timestamp.replace(tzinfo=UTC).timestamp()
+        is_abandoned = CODE_SERVER_TAG in tags and last_update < served_since
+        return is_abandoned or now - started > UNTAGGED_SECONDS
     host, _, pid = worker.rpartition(":")
     return host == socket.gethostname() and not _works(int(pid), started)
 

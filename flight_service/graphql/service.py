@@ -20,7 +20,7 @@ from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.pool import PoolUsage
 from flight_service.graphql.request.cache import ByteCache, CacheUsage
 from flight_service.graphql.request.operation import Limits, Operation, read_operation
-from flight_service.graphql.request.turns import Turns
+from flight_service.graphql.request.principal_locks import PrincipalLocks
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.backend import FraiseqlBackend
@@ -96,7 +96,7 @@ class GraphQL:
         )
         self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
         self._planned_version = (0, 0)
-        self._turns = Turns(settings.graphql_wait_seconds)
+        self._planning_locks = PrincipalLocks(settings.graphql_wait_seconds)
         self.results = ResultCache(0 if self.forwards else settings.graphql_result_cache_bytes)
         """The results of queries with `cache_ttl_seconds`. A FraiseQL server caches its own."""
 
@@ -115,7 +115,7 @@ class GraphQL:
         found = self._plans.get(key)
         if found is None:
             with (
-                self._turns.taken(reader_of(principal, is_guarded=self.is_guarded)),
+                self._planning_locks.hold(reader_of(principal, is_guarded=self.is_guarded)),
                 span("plan GraphQL"),
             ):
                 # Another thread may have planned it meanwhile.

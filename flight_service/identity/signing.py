@@ -31,13 +31,13 @@ class Signer:
         """Without a key, it has one of its own that nothing else has."""
         self._key = key or secrets.token_bytes(32)
 
-    def seal(self, body: bytes, principal: Principal) -> bytes:
+    def sign(self, body: bytes, principal: Principal) -> bytes:
         """The signature, and the body behind it."""
         return self._signature(body, principal) + body
 
-    def open(self, sealed: bytes, principal: Principal) -> bytes | None:
-        """The body that was sealed for the principal; None if it was not, or was altered."""
-        signature, body = sealed[:SIGNATURE_BYTES], sealed[SIGNATURE_BYTES:]
+    def verify(self, signed: bytes, principal: Principal) -> bytes | None:
+        """The body that was signed for the principal; None if it was not, or was altered."""
+        signature, body = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
         is_right = hmac.compare_digest(signature, self._signature(body, principal))
         return body if is_right else None
 

@@ -10,9 +10,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from flight_service.errors import UNAVAILABLE, ServiceError, Unauthenticated
-from flight_service.identity.attempts import Attempts
 from flight_service.identity.basic import BASIC, BEARER, Credentials, credentials_of
 from flight_service.identity.jwks import KeySet, reading_from
+from flight_service.identity.login_attempts import Attempts
 from flight_service.identity.passwords import hashed, matches
 from flight_service.identity.principal import ANYONE, Principal, principal_from
 from flight_service.identity.sessions import TYPE, claims_of_session, session_token

@@ -72,7 +72,7 @@ class Call:
     """Its span, if calls are traced."""
     started: float = field(default_factory=time.monotonic)
 
-    def asks(self, ticket: Ticket) -> None:
+    def has_ticket(self, ticket: Ticket) -> None:
         """Says which ticket the call has."""
         self.kind = type(ticket).__name__
         names = (getattr(ticket, name, None) for name in _NAMED_BY)

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from flight_service.disclosure import without_addresses
+from flight_service.address_redaction import without_addresses
 from flight_service.errors import UNAVAILABLE, ServiceError
 from fraiseql_assets.settings import Settings
 

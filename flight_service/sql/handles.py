@@ -24,17 +24,17 @@ class Handles:
         """Without a key, they are valid as long as this object."""
         self._signer = Signer(key)
 
-    def seal(self, handle: Handle, principal: Principal) -> bytes:
+    def sign(self, handle: Handle, principal: Principal) -> bytes:
         """The handle as it travels, for that principal alone."""
-        return self._signer.seal(msgspec.msgpack.encode(handle), principal)
+        return self._signer.sign(msgspec.msgpack.encode(handle), principal)
 
-    def open(self, sealed: bytes, principal: Principal) -> Handle:
-        """The handle that was sealed for the principal.
+    def verify(self, signed: bytes, principal: Principal) -> Handle:
+        """The handle that was signed for the principal.
 
         Raises:
             InvalidRequest: it was not, or it was altered.
         """
-        body = self._signer.open(sealed, principal)
+        body = self._signer.verify(signed, principal)
         if body is None:
             raise InvalidRequest(
                 "The handle is not of this service, or not of this principal. Ask for a new one "

@@ -72,8 +72,8 @@ class FlightSql:
                 prepared = self.prepared.get(text_of(name), principal)
                 handle = Handle(secrets.token_hex(16), prepared=text_of(name))
                 return self._announced(handle, prepared.execution(principal), principal)
-            case protocol.TicketStatementQuery(statement_handle=sealed):
-                return self._flight(self._handles.open(sealed, principal), principal)
+            case protocol.TicketStatementQuery(statement_handle=signed):
+                return self._flight(self._handles.verify(signed, principal), principal)
             case protocol.CommandGetSqlInfo(info=wanted):
                 return _held(info.SCHEMA, partial(info.sql_info, list(wanted)), ticket)
             case protocol.CommandGetXdbcTypeInfo():
@@ -98,12 +98,12 @@ class FlightSql:
         command = decode(ticket)
         if not isinstance(command, protocol.TicketStatementQuery):
             raise InvalidRequest("Only statements can be cancelled; this is a metadata command.")
-        return self._handles.open(command.statement_handle, principal)
+        return self._handles.verify(command.statement_handle, principal)
 
     def _announced(self, handle: Handle, execution: Execution, principal: Principal) -> Flight:
         """What GetFlightInfo says of an execution, and what its ticket then stands for."""
-        sealed = self._handles.seal(handle, principal)
-        ticket = pack(protocol.TicketStatementQuery(statement_handle=sealed))
+        signed = self._handles.sign(handle, principal)
+        ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
 
         def extent() -> Extent:
             self._executions.put(handle.id, execution)

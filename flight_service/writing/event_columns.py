@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from flight_service.errors import Forbidden, InvalidRequest
 from flight_service.tickets import shown
 from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA, producer_table
-from fraiseql_assets.events.columns import Unfit
+from fraiseql_assets.events.columns import InvalidValues
 from fraiseql_assets.events.schema import STREAM_COLUMNS
 
 TENANT = "tenant_id"
@@ -38,7 +38,7 @@ class EventColumns:
             # Offsets and indices come from the client unchecked.
             table.validate(full=True)
             fitted = producer_table(table, truncates_times=False)
-        except Unfit as error:
+        except InvalidValues as error:
             raise InvalidRequest(f"{_capital(str(error))}. {self._advice(str(error))}") from error
         except (pa.ArrowException, UnicodeDecodeError) as error:
             raise InvalidRequest(f"The batch is damaged: {' '.join(str(error).split())}") from error

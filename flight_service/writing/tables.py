@@ -25,6 +25,7 @@ from flight_service.errors import (
 )
 from flight_service.graphql.errors import StreamStalled
 from flight_service.graphql.execution.session import session_settings
+from flight_service.graphql.postgres.connection_shares import Use
 from flight_service.graphql.postgres.database import SET_VALUES
 from flight_service.graphql.postgres.driver import (
     DriverError,
@@ -36,8 +37,7 @@ from flight_service.graphql.postgres.driver import (
     table,
 )
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits
-from flight_service.graphql.postgres.shares import Use
-from flight_service.graphql.postgres.stalls import Pause, Stalls
+from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
 from flight_service.graphql.schema.security import SessionVariables
 from flight_service.graphql.service import GraphQL
 from flight_service.writing.sink import Receipt, Stored

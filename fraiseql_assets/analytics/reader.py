@@ -1,10 +1,9 @@
 """Reads the analytics assets from ClickHouse as Arrow streams, for single days or all days."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -25,33 +24,17 @@ from fraiseql_assets.analytics.tenants import (
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tenant_reader import TenantReader
 
 BY_ASSET = {f"analytics/{aggregate.name}": aggregate for aggregate in AGGREGATES}
 
 
-class AnalyticsReader:
+class AnalyticsReader(TenantReader[Client]):
     """The analytics plane's reading side; see `fraiseql_assets.planes.AssetReader`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        tenant: str | None = None,
-        connected: Callable[[], Client] | None = None,
-    ) -> None:
-        """With a tenant, its rows alone are read. `connected` gives the client of another reader
-        of the same settings."""
-        self._settings, self._tenant = settings, tenant
-        self._connected = connected or cache(
-            lambda: connect(settings, timeout=settings.request_timeout_seconds)
-        )
-
-    def of_tenant(self, tenant: str | None) -> Self:
-        return type(self)(self._settings, tenant=tenant, connected=self._connected)
-
-    @property
-    def _client(self) -> Client:
-        return self._connected()
+    @staticmethod
+    def _connect(settings: Settings) -> Client:
+        return connect(settings, timeout=settings.request_timeout_seconds)
 
     def assets(self) -> Sequence[str]:
         return tuple(SCHEMAS)

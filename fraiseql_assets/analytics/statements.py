@@ -70,7 +70,7 @@ class AnalyticsStatements:
             StatementRefused: the statement is not valid.
             PlaneError: the server cannot be reached.
         """
-        with _told(), translated(self._settings):
+        with _statement_errors(), translated(self._settings):
             rows = self._client.query(
                 f"DESCRIBE TABLE ({statement})",
                 parameters=dict(values),
@@ -88,7 +88,7 @@ class AnalyticsStatements:
             StatementLimited: it exceeds a limit.
             PlaneError: the server cannot be reached, or aborted the result.
         """
-        with _told():
+        with _statement_errors():
             yield from stream_result(
                 self._client,
                 self._settings,
@@ -106,7 +106,7 @@ class AnalyticsStatements:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _statement_errors() -> Iterator[None]:
     """Distinguishes errors of a statement from errors of the server."""
     try:
         yield

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from fraiseql_assets.bridge.change_log import RECENT_NUMBERS, ChangeLog, Page, open_change_log
 from fraiseql_assets.bridge.errors import BridgeError, DatabaseUnavailable, PositionTaken
+from fraiseql_assets.bridge.gaps import LARGEST, Activity, GapTracker
 from fraiseql_assets.bridge.position import Position
 from fraiseql_assets.bridge.positions import (
     Positions,
@@ -25,7 +26,6 @@ from fraiseql_assets.bridge.positions import (
 from fraiseql_assets.bridge.recovery import published_since
 from fraiseql_assets.bridge.rows import event_id, message_of
 from fraiseql_assets.bridge.start import Start
-from fraiseql_assets.bridge.unseen import LARGEST, Activity, Unseen
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing, connect
 from fraiseql_assets.stream.publish import publish
@@ -38,7 +38,7 @@ MOST_GAPS = 10_000
 """With more gaps than this, the bridge waits for the transactions that they wait for."""
 RECONNECT_SECONDS = 10
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
-TELL_SECONDS = 10.0
+REPORT_SECONDS = 10.0
 
 
 class Bridge:
@@ -47,8 +47,8 @@ class Bridge:
     def __init__(self, settings: Settings, *, start: Start, once: bool = False) -> None:
         self._settings, self._start, self._once = settings, start, once
         self._wake, self._stop = asyncio.Event(), asyncio.Event()
-        self._told_at = time.monotonic()
-        self._told = 0
+        self._reported_at = time.monotonic()
+        self._reported = 0
         self._failures = 0
 
     def stop(self) -> None:
@@ -93,12 +93,12 @@ class Bridge:
                 return
             publisher = await _Publisher.begin(log, client, settings, self._start)
             await log.listen(settings.bridge_channel, self._wake.set)
-            self._tell(publisher, always=True)
+            self._report_progress(publisher, always=True)
             self._failures = 0
             while not self._stop.is_set():
                 self._wake.clear()
                 has_caught_up = await publisher.publish_page()
-                self._tell(publisher, always=self._once and has_caught_up)
+                self._report_progress(publisher, always=self._once and has_caught_up)
                 if has_caught_up:
                     if self._once:
                         return
@@ -123,11 +123,11 @@ class Bridge:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
-    def _tell(self, publisher: "_Publisher", *, always: bool) -> None:
-        published, waited = publisher.published, time.monotonic() - self._told_at
-        if always or (published != self._told and waited >= TELL_SECONDS):
+    def _report_progress(self, publisher: "_Publisher", *, always: bool) -> None:
+        published, waited = publisher.published, time.monotonic() - self._reported_at
+        if always or (published != self._reported and waited >= REPORT_SECONDS):
             logger.info("%s", publisher.describe())
-            self._told, self._told_at = published, time.monotonic()
+            self._reported, self._reported_at = published, time.monotonic()
 
 
 class _Publisher:
@@ -144,7 +144,7 @@ class _Publisher:
     ) -> None:
         self._log, self._client, self._positions = log, client, positions
         self._settings, self._position = settings, position
-        self._unseen = Unseen(position.head, position.gaps)
+        self._tracker = GapTracker(position.head, position.gaps)
         self._known = known
 
     @classmethod
@@ -181,31 +181,31 @@ class _Publisher:
 
     def describe(self) -> str:
         """One line: what was published, and what is waited for."""
-        open_numbers = sum(last - first + 1 for first, last in self._unseen.gaps)
+        open_numbers = sum(last - first + 1 for first, last in self._tracker.gaps)
         waits = f", {open_numbers:,} numbers without a row yet" if open_numbers else ""
-        return f"{self.published:,} events published, up to row {self._unseen.head:,}{waits}"
+        return f"{self.published:,} events published, up to row {self._tracker.head:,}{waits}"
 
     async def publish_page(self) -> bool:
         """Publishes the next rows. Returns whether no more were visible."""
         activity = await self._observed()
-        looks_beyond = self._unseen.count <= MOST_GAPS
+        looks_beyond = self._tracker.count <= MOST_GAPS
         page = await self._log.page(
-            self._unseen.ranges(MOST_GAPS), rows=self._settings.bridge_rows, size=PAGE_BYTES
+            self._tracker.ranges(MOST_GAPS), rows=self._settings.bridge_rows, size=PAGE_BYTES
         )
         if not page.rows:
             await self._log.check_numbering(self._position)
         published = await self._publish(page)
-        self._unseen.see(page.numbers)
+        self._tracker.see(page.numbers)
         dropped = 0
         if activity is not None:
-            dropped = self._unseen.settle(activity, LARGEST if page.is_last else page.numbers[-1])
+            dropped = self._tracker.settle(activity, LARGEST if page.is_last else page.numbers[-1])
         if page.rows or dropped:
             await self._save(page, published)
         if not looks_beyond and page.is_last:
             logger.warning(
                 "%s gaps between rows wait for transactions that have not ended: no further rows "
                 "are published until one does",
-                f"{self._unseen.count:,}",
+                f"{self._tracker.count:,}",
             )
         elif page.is_last:
             # Rows of events that the log had were visible then, and have been passed by now.
@@ -214,10 +214,10 @@ class _Publisher:
 
     async def _observed(self) -> Activity | None:
         """Which transactions run, if that is of interest: before rows are looked for."""
-        if not self._unseen.gaps:
+        if not self._tracker.gaps:
             return None
         activity = await self._log.activity()
-        self._unseen.observe(activity)
+        self._tracker.observe(activity)
         return activity
 
     async def _publish(self, page: Page) -> int:
@@ -237,13 +237,13 @@ class _Publisher:
 
     async def _save(self, page: Page, published: int) -> None:
         head_id = self._position.head_id
-        if page.rows and page.numbers[-1] == self._unseen.head:
+        if page.rows and page.numbers[-1] == self._tracker.head:
             own = page.rows[-1]["id"]
             head_id = None if own is None else str(own)
         self._position = Position(
-            head=self._unseen.head,
+            head=self._tracker.head,
             head_id=head_id,
-            gaps=self._unseen.gaps,
+            gaps=self._tracker.gaps,
             stream_seq=await last_sequence(self._client, self._settings),
             published=self._position.published + published,
             saved_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -261,7 +261,7 @@ async def first_position(log: ChangeLog, start: Start, last: int) -> Position:
     if not numbers:
         return Position(head=0, stream_seq=last)
     is_whole = len(numbers) < RECENT_NUMBERS
-    unseen = Unseen(min(0, numbers[0] - 1) if is_whole else numbers[0] - 1)
-    unseen.see(numbers)
-    head_id = await log.id_of(unseen.head)
-    return Position(head=unseen.head, head_id=head_id, gaps=unseen.gaps, stream_seq=last)
+    tracker = GapTracker(min(0, numbers[0] - 1) if is_whole else numbers[0] - 1)
+    tracker.see(numbers)
+    head_id = await log.id_of(tracker.head)
+    return Position(head=tracker.head, head_id=head_id, gaps=tracker.gaps, stream_seq=last)

@@ -10,9 +10,9 @@ import asyncpg
 from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.bridge.database import sql, translated
 from fraiseql_assets.bridge.errors import BridgeError, NumberingRestarted
+from fraiseql_assets.bridge.gaps import Activity
 from fraiseql_assets.bridge.position import Position
 from fraiseql_assets.bridge.table import Table, check_table
-from fraiseql_assets.bridge.unseen import Activity
 from fraiseql_assets.settings import Settings
 
 STATEMENT_SECONDS = 60.0

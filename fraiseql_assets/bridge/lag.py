@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from fraiseql_assets.bridge.change_log import open_change_log
+from fraiseql_assets.bridge.gaps import GapTracker
 from fraiseql_assets.bridge.positions import open_positions
-from fraiseql_assets.bridge.unseen import Unseen
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 
@@ -49,10 +49,10 @@ async def lag_of(settings: Settings) -> Lag:
     ):
         position = await (await open_positions(client, settings)).load()
         if position is None:
-            rows, seconds = await log.behind(Unseen(0).ranges(0))
+            rows, seconds = await log.behind(GapTracker(0).ranges(0))
             return Lag(settings.bridge_name, False, rows=rows, seconds=seconds)
-        unseen = Unseen(position.head, position.gaps)
-        rows, seconds = await log.behind(unseen.ranges(len(position.gaps)))
+        tracker = GapTracker(position.head, position.gaps)
+        rows, seconds = await log.behind(tracker.ranges(len(position.gaps)))
         return Lag(
             name=settings.bridge_name,
             started=True,

@@ -143,7 +143,7 @@ async def check_log(client: Client, settings: Settings) -> None:
 
     Raises:
         StreamMissing: there is no log.
-        StreamUnfit: its configuration is unsuitable.
+        UnsuitableStream: its configuration is unsuitable.
         BridgeError: it does not capture the subjects of events.
         LogUnavailable: NATS does not answer.
     """

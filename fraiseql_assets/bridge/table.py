@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from fraiseql_assets.bridge.database import sql, translated
-from fraiseql_assets.bridge.errors import UnfitTable
+from fraiseql_assets.bridge.errors import UnreadableTable
 from fraiseql_assets.bridge.rows import COLUMNS, REQUIRED, SIZED
 
 
@@ -37,35 +37,35 @@ async def check_table(connection: asyncpg.Connection, name: str, where: str) -> 
     """The table of this name.
 
     Raises:
-        UnfitTable: it does not exist, or its rows cannot all be read.
+        UnreadableTable: it does not exist, or its rows cannot all be read.
         DatabaseUnavailable: PostgreSQL does not answer.
     """
     with translated(where):
         found = await connection.fetchrow(sql("check_table"), name)
     if found is None:
-        raise UnfitTable(
+        raise UnreadableTable(
             f"the database at {where} has no table {name}. `fraiseql setup` creates it; "
             "FRAISEQL_BRIDGE_TABLE names another one."
         )
     columns = frozenset(found["columns"])
     missing = [column for column in REQUIRED if column not in columns]
     if found["is_standby"]:
-        raise UnfitTable(
+        raise UnreadableTable(
             f"PostgreSQL at {where} is a standby, which does not know what runs on its primary: "
             "name the primary in FRAISEQL_DATABASE_URL."
         )
     if missing:
-        raise UnfitTable(f"{name} is no change log: it has no column {', '.join(missing)}.")
+        raise UnreadableTable(f"{name} is no change log: it has no column {', '.join(missing)}.")
     if not found["is_readable"]:
-        raise UnfitTable(f"{found['user']} may not read {name}: {_grant(name, found['user'])}")
+        raise UnreadableTable(f"{found['user']} may not read {name}: {_grant(name, found['user'])}")
     if found["hides_rows"]:
-        raise UnfitTable(
+        raise UnreadableTable(
             f"row security hides rows of {name} from {found['user']}, and the bridge publishes "
             f"those of all tenants: ALTER ROLE {found['user']} BYPASSRLS, or CREATE POLICY bridge "
             f"ON {name} FOR SELECT TO {found['user']} USING (true)."
         )
     if (found["cached_numbers"] or 1) > 1:
-        raise UnfitTable(
+        raise UnreadableTable(
             f"sessions keep numbers of {name} for later (CACHE {found['cached_numbers']}), so a "
             "row could come after the bridge has given its number up: ALTER TABLE "
             f"{name} ALTER COLUMN pk_entity_change_log SET CACHE 1."

@@ -33,7 +33,7 @@ def read_settings() -> Settings:
 
 
 @contextmanager
-def said_plainly(*errors: type[Exception]) -> Iterator[None]:
+def exit_on(*errors: type[Exception]) -> Iterator[None]:
     """Ends the command with the message of an error instead of a traceback."""
     try:
         yield

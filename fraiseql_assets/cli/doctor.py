@@ -112,9 +112,9 @@ def _stream(settings: Settings, dataset: Dataset) -> Iterator[Finding]:
     what = f"stream {dataset.stream(settings)}"
     try:
         with Log(settings, name="fraiseql-assets doctor", dataset=dataset) as log:
-            for misfit in log.misfits():
-                if not misfit.fatal:
-                    yield Finding(what, "warning", str(misfit))
+            for setting in log.unsuitable_settings():
+                if not setting.fatal:
+                    yield Finding(what, "warning", str(setting))
             yield Finding(what, "ok", f"{log.bounds().messages:,} messages")
     except LogError as error:
         yield Finding(what, "wrong", str(error))

@@ -61,13 +61,13 @@ class Status:
         return asdict(self)
 
 
-def look(settings: Settings) -> Status:
+def collect_status(settings: Settings) -> Status:
     """Queries all components in parallel. A component that does not answer is reported in its own
     entry."""
     with ThreadPoolExecutor(len(DATASETS) + 1) as pool:
-        runs = pool.submit(_look_at_runs, settings)
+        runs = pool.submit(_active_runs, settings)
         events, of_requests = pool.map(
-            lambda dataset: _look_at_dataset(dataset, settings), (EVENTS, REQUESTS)
+            lambda dataset: _dataset_status(dataset, settings), (EVENTS, REQUESTS)
         )
     under_way, dagster_error = runs.result()
     return Status(
@@ -81,7 +81,7 @@ def look(settings: Settings) -> Status:
     )
 
 
-def _look_at_dataset(dataset: Dataset, settings: Settings) -> DatasetStatus:
+def _dataset_status(dataset: Dataset, settings: Settings) -> DatasetStatus:
     planes = open_planes(settings, dataset)
     log = log_status(dataset, settings, writes=True)
     with ThreadPoolExecutor(max(1, len(planes))) as pool:
@@ -90,7 +90,7 @@ def _look_at_dataset(dataset: Dataset, settings: Settings) -> DatasetStatus:
     return DatasetStatus(log, (*found, *off))
 
 
-def _look_at_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:
+def _active_runs(settings: Settings) -> tuple[tuple[RunStatus, ...], str | None]:
     url, where = f"{settings.dagster_url}/graphql", without_credentials(settings.dagster_url)
     try:
         answer = requests.post(

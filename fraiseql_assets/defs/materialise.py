@@ -143,12 +143,12 @@ class _Progress:
     def __init__(self, context: dg.AssetExecutionContext, plane: str) -> None:
         self._context, self._plane = context, plane
         self._rows = self._ranges = 0
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
 
     def add(self, report: "Report") -> None:
         self._rows, self._ranges = self._rows + report.rows, self._ranges + 1
-        if time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
+            self._reported_at = time.monotonic()
             self._context.log.info(
                 f"{self._plane}: {self._rows:,} rows of {self._ranges} ranges so far, up to "
                 f"sequence {report.range.last if report.range else 0:,}"

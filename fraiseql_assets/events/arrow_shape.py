@@ -8,7 +8,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraiseql_assets.events.columns import Unfit, outside, outside_range, stored_at
+from fraiseql_assets.events.columns import InvalidValues, outside, outside_range, stored_at
 from fraiseql_assets.events.messages import Messages, header
 from fraiseql_assets.events.schema import EVENT_SCHEMA, STREAM_COLUMNS
 
@@ -44,12 +44,12 @@ def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:
     objects.
 
     Raises:
-        Unfit: the payload holds anything but Arrow streams, or values that no event has.
+        InvalidValues: the payload holds anything but Arrow streams, or values that no event has.
     """
     tables = [producer_table(table) for table in _streams(messages.payloads[number])]
     table = pa.concat_tables(tables)
     if not table.num_rows:
-        raise Unfit("the Arrow stream holds no rows")
+        raise InvalidValues("the Arrow stream holds no rows")
     [batch] = table.combine_chunks().to_batches()
     rows = batch.num_rows
     position = {
@@ -67,7 +67,7 @@ def _streams(payload: bytes) -> Iterator[pa.Table]:
     """The streams that follow each other in a payload.
 
     Raises:
-        Unfit: the payload, or what follows a stream, is no Arrow stream.
+        InvalidValues: the payload, or what follows a stream, is no Arrow stream.
     """
     source = pa.BufferReader(payload)
     while not (start := source.tell()) or start < len(payload):
@@ -79,11 +79,11 @@ def _streams(payload: bytes) -> Iterator[pa.Table]:
             _ = table.column_names
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if start:
-                raise Unfit(
+                raise InvalidValues(
                     f"{len(payload) - start:,} bytes behind the Arrow stream are no Arrow stream: "
                     f"{_one_line(error)}"
                 ) from error
-            raise Unfit(f"no Arrow IPC stream: {_one_line(error)}") from error
+            raise InvalidValues(f"no Arrow IPC stream: {_one_line(error)}") from error
         yield table
 
 
@@ -102,24 +102,24 @@ def producer_table(table: pa.Table, *, truncates_times: bool = True) -> pa.Table
     Times that are finer than a microsecond are truncated, or refused without `truncates_times`.
 
     Raises:
-        Unfit: a column is missing, is there twice, or holds values that no event has.
+        InvalidValues: a column is missing, is there twice, or holds values that no event has.
     """
     names = table.column_names
     columns: list[pa.ChunkedArray] = []
     for field in PRODUCER_SCHEMA:
         if names.count(field.name) > 1:
-            raise Unfit(f"the column {field.name} is there twice")
+            raise InvalidValues(f"the column {field.name} is there twice")
         column = _column(table, field.name)
         if column is not None:
             columns.append(_cast(column, field, truncates_times))
         elif field.nullable:
             columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)]))
         else:
-            raise Unfit(f"the column {field.name} is missing")
+            raise InvalidValues(f"the column {field.name} is missing")
     fitted = pa.table(columns, schema=PRODUCER_SCHEMA)
     wrong = outside_range(fitted["timestamp"])
     if wrong is not None:
-        raise Unfit(outside(f"{wrong} µs from 1970"))
+        raise InvalidValues(outside(f"{wrong} µs from 1970"))
     return fitted
 
 
@@ -134,11 +134,13 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray | None:
 
 def _cast(column: pa.ChunkedArray, field: pa.Field, truncates_times: bool) -> pa.ChunkedArray:
     if column.null_count and not field.nullable:
-        raise Unfit(f"the column {field.name} holds {column.null_count} nulls and may hold none")
+        raise InvalidValues(
+            f"the column {field.name} holds {column.null_count} nulls and may hold none"
+        )
     if column.type != field.type:
         column = _converted(column, field, truncates_times)
     if field.name in NAMES and column.index("").as_py() >= 0:
-        raise Unfit(f"the column {field.name} holds an empty text")
+        raise InvalidValues(f"the column {field.name} holds an empty text")
     return column
 
 
@@ -149,7 +151,7 @@ def _converted(column: pa.ChunkedArray, field: pa.Field, truncates_times: bool) 
             return pa.chunked_array([[value and str(value) for value in column.to_pylist()]])
         return column.cast(options=options)
     except pa.ArrowException as error:
-        raise Unfit(
+        raise InvalidValues(
             f"the column {field.name} is {column.type} and cannot become {field.type}: "
             f"{_one_line(error)}"
         ) from error

@@ -28,7 +28,7 @@ LEAP_SECOND = re.compile(r"(?<=[0-9]:[0-5][0-9]:)60")
 NO_CHANGES = pa.array(["", "null"])
 
 
-class Unfit(ValueError):
+class InvalidValues(ValueError):
     """A message that cannot become an event; the text says why."""
 
 
@@ -38,7 +38,7 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
     The events must have been checked to be UTF-8.
 
     Raises:
-        Unfit: an event lacks a required field, or holds a value that its column cannot.
+        InvalidValues: an event lacks a required field, or holds a value that its column cannot.
     """
     ids, kinds, entities = _identities(events)
     if not _are_plain(ids, kinds, entities):
@@ -67,7 +67,9 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
             stored_at(messages.times),
         ]
     except UnicodeEncodeError as error:
-        raise Unfit("a text holds half of a surrogate pair, which is no character") from error
+        raise InvalidValues(
+            "a text holds half of a surrogate pair, which is no character"
+        ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
@@ -102,7 +104,7 @@ def stored_at(nanoseconds: Sequence[int]) -> pa.Array:
 def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
     array = _optional(values)
     if array.null_count:
-        raise Unfit(_missing(events[array.is_null().index(True).as_py()], field))
+        raise InvalidValues(_missing(events[array.is_null().index(True).as_py()], field))
     return array
 
 
@@ -110,7 +112,7 @@ def _name(field: str, values: list[str | int | None], events: Sequence[WireEvent
     """A text that identifies an event or its kind, and may not be empty."""
     array = _text(field, values, events)
     if array.index("").as_py() >= 0:
-        raise Unfit(f"the field {field} is empty")
+        raise InvalidValues(f"the field {field} is empty")
     return array
 
 
@@ -147,7 +149,7 @@ def _whole(field: str, values: list[int | float | str | None]) -> pa.Array:
     """Whole numbers; digits in quotes are read too, and fractions are truncated.
 
     Raises:
-        Unfit: a text holds no whole number of 64 bits.
+        InvalidValues: a text holds no whole number of 64 bits.
     """
     try:
         return pa.array(values, pa.int64())
@@ -160,7 +162,9 @@ def _one_whole(field: str, value: int | float | str | None) -> int | None:
         return None if value is None else int(value)
     number = int(value) if WHOLE.fullmatch(value) else None
     if number is None or not -(2**63) <= number < 2**63:
-        raise Unfit(f"the field {field} holds {value[:60]!r}, which is no whole number of 64 bits")
+        raise InvalidValues(
+            f"the field {field} holds {value[:60]!r}, which is no whole number of 64 bits"
+        )
     return number
 
 
@@ -168,17 +172,17 @@ def timestamps(values: Sequence[str | None]) -> pa.Array:
     """RFC 3339 times as microseconds UTC: in one cast if all are alike, else one by one.
 
     Raises:
-        Unfit: one is missing, unreadable or outside the years that the planes can hold.
+        InvalidValues: one is missing, unreadable or outside the years that the planes can hold.
     """
     try:
         array = pa.array(values, pa.utf8()).cast(TIMESTAMP)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         array = pa.array([_one_time(value) for value in values], TIMESTAMP)
     if array.null_count:
-        raise Unfit("the field timestamp (in a CDC event: commit_time) is missing")
+        raise InvalidValues("the field timestamp (in a CDC event: commit_time) is missing")
     wrong = outside_range(array)
     if wrong is not None:
-        raise Unfit(outside(values[array.cast(pa.int64()).index(wrong).as_py()] or ""))
+        raise InvalidValues(outside(values[array.cast(pa.int64()).index(wrong).as_py()] or ""))
     return array
 
 
@@ -200,9 +204,9 @@ def _one_time(value: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text) + timedelta(seconds=leap_seconds)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError as error:
-        raise Unfit(outside(value)) from error
+        raise InvalidValues(outside(value)) from error
     except ValueError as error:
-        raise Unfit(
+        raise InvalidValues(
             f"timestamp {value[:60]!r} is no RFC 3339 time, such as 2026-01-01T00:00:00.123456Z"
         ) from error
 

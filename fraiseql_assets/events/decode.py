@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from fraiseql_assets.events.arrow_shape import is_arrow, may_be_arrow, rows_of
-from fraiseql_assets.events.columns import Unfit, to_batch
+from fraiseql_assets.events.columns import InvalidValues, to_batch
 from fraiseql_assets.events.messages import Decoded, Messages
 from fraiseql_assets.events.shapes import BYTE_ORDER_MARK, WireEvent, explain, of_its_shape
 
@@ -59,7 +59,7 @@ def _by_kind(messages: Messages) -> Iterator[tuple[bool, Messages]]:
 def _decode_arrow(messages: Messages, number: int) -> Decoded:
     try:
         return Decoded(rows_of(messages, number), [])
-    except Unfit as unfit:
+    except InvalidValues as unfit:
         return Decoded([], [messages.reject(number, str(unfit))])
 
 
@@ -74,7 +74,7 @@ def _decode_halves(messages: Messages) -> Decoded:
     """All messages together. Where that fails, each half, down to the messages at fault."""
     try:
         return Decoded([to_batch(_events_of(messages.payloads), messages)], [])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unfit) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValues) as error:
         if len(messages) == 1:
             return Decoded([], [messages.reject(0, explain(messages.payloads[0], error))])
     middle = len(messages) // 2

@@ -2,10 +2,9 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Reading the operational assets: streamed from Elasticsearch as Arrow, a day or all of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from functools import cache
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,34 +22,18 @@ from fraiseql_assets.operational.ledger import committed_at, committed_rows
 from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tenant_reader import TenantReader
 from fraiseql_assets.tenants import COLUMN, rows_of
 
 ASSETS = (OPERATIONAL_EVENTS.key, OPERATIONAL_REQUESTS.key)
 
 
-class OperationalReader:
+class OperationalReader(TenantReader[Elasticsearch]):
     """The operational plane's reading side; see `fraiseql_assets.planes.AssetReader`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        tenant: str | None = None,
-        connected: Callable[[], Elasticsearch] | None = None,
-    ) -> None:
-        """With a tenant, its rows alone are read. `connected` gives the client of another reader
-        of the same settings."""
-        self._settings, self._tenant = settings, tenant
-        self._connected = connected or cache(
-            lambda: connect(settings, timeout=settings.request_timeout_seconds)
-        )
-
-    def of_tenant(self, tenant: str | None) -> Self:
-        return type(self)(self._settings, tenant=tenant, connected=self._connected)
-
-    @property
-    def _client(self) -> Elasticsearch:
-        return self._connected()
+    @staticmethod
+    def _connect(settings: Settings) -> Elasticsearch:
+        return connect(settings, timeout=settings.request_timeout_seconds)
 
     def assets(self) -> Sequence[str]:
         return ASSETS

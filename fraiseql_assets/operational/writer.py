@@ -24,7 +24,7 @@ from fraiseql_assets.operational.availability import (
     closed_day,
 )
 from fraiseql_assets.operational.bodies import Body, bodies, document_ids
-from fraiseql_assets.operational.bulk_answers import (
+from fraiseql_assets.operational.bulk_responses import (
     ANSWER,
     CLOSED,
     INDEX_GONE,

@@ -15,7 +15,7 @@ class IngestError(Exception):
     """A range or day cannot be materialised as requested; a retry would not help."""
 
 
-def go_on() -> None:
+def never_stop() -> None:
     """The checkpoint of a job that is never stopped."""
 
 
@@ -28,7 +28,7 @@ class Job:
     batching: Batching
     ahead: int
     """The most batches that are queued between two stages."""
-    checkpoint: Callable[[], None] = go_on
+    checkpoint: Callable[[], None] = never_stop
     """Called before every block. It raises an error if the work must stop."""
 
 

@@ -68,14 +68,14 @@ def verify_day(plane: Plane, log: Log, day: date, *, distinct: bool = True) -> V
         before, entries = entries, plane.ledger(log.stream, day)
         # A commit between counting and reading the ledger would make the two disagree.
         if before == entries:
-            return _judge(log, day, entries, counts)
+            return _verdict(log, day, entries, counts)
     raise PlaneError(
         f"the {plane.name} plane commits to {day} faster than it can be counted. "
         "Check again when it has caught up."
     )
 
 
-def _judge(log: Log, day: date, entries: Iterable[LedgerEntry], counts: DayCounts) -> Verdict:
+def _verdict(log: Log, day: date, entries: Iterable[LedgerEntry], counts: DayCounts) -> Verdict:
     committed = [entry for entry in entries if entry.state == "committed"]
     in_log = log.day_range(day)
     reached = max((entry.range.last for entry in committed), default=0)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from fraiseql_assets.events.columns import Unfit, stored_at, timestamps
+from fraiseql_assets.events.columns import InvalidValues, stored_at, timestamps
 from fraiseql_assets.events.messages import Decoded, Messages, Reject
 from fraiseql_assets.events.shapes import NOTHING, Number, Text, Whole, explain
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
@@ -53,7 +53,7 @@ def decode_parts(messages: Messages) -> Iterator[Decoded]:
     for number, payload in enumerate(messages.payloads):
         try:
             row = _row(payload, messages, number)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, Unfit) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, InvalidValues) as error:
             rejects.append(messages.reject(number, _explained(payload, error)))
             continue
         for column, value in zip(columns, row, strict=True):

@@ -38,7 +38,7 @@ from fraiseql_assets.stream.connection import (
 from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
 from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
-from fraiseql_assets.stream.requirements import Misfit, misfits, require_log
+from fraiseql_assets.stream.requirements import UnsuitableSetting, require_log, unsuitable_settings
 from fraiseql_assets.stream.wire import NO_SUBJECT, PURGE_FAILED
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Log:
         """The first and last sequence, and the amount of data.
 
         Raises:
-            StreamUnfit: the stream's configuration is unsuitable for a log.
+            UnsuitableStream: the stream's configuration is unsuitable for a log.
         """
         info = self._info(self.stream)
         require_log(info.config)
@@ -116,9 +116,9 @@ class Log:
         """The bounds of another stream on the same server, such as the dead-letter stream."""
         return _bounds(self._info(stream))
 
-    def misfits(self) -> list[Misfit]:
+    def unsuitable_settings(self) -> list[UnsuitableSetting]:
         """The settings of the stream that are unsuitable for a log."""
-        return misfits(self._info(self.stream).config)
+        return unsuitable_settings(self._info(self.stream).config)
 
     def position_from(self, sequence: int) -> LogPosition | None:
         """The first message at or after a sequence, None when there is none."""

@@ -57,7 +57,7 @@ def read_range(
 
     Raises:
         StreamMissing: the server has no such stream.
-        StreamUnfit: the stream's configuration is unsuitable for a log.
+        UnsuitableStream: the stream's configuration is unsuitable for a log.
         LogUnavailable: nothing arrived for a minute although messages remain.
     """
     batch, size = Messages(), 0

@@ -16,7 +16,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, connect, without_jetstream
-from fraiseql_assets.stream.requirements import misfits, require_log
+from fraiseql_assets.stream.requirements import require_log, unsuitable_settings
 
 DUPLICATE_WINDOW_SECONDS = 120.0
 
@@ -82,7 +82,7 @@ async def setup_streams(settings: Settings) -> list[str]:
     An existing stream keeps its limits and subjects. Missing subjects and direct gets are added.
 
     Raises:
-        StreamUnfit: an existing stream is unsuitable for a log.
+        UnsuitableStream: an existing stream is unsuitable for a log.
         LogError: the server refuses, for example because another stream captures a subject.
     """
     async with connect(settings, name="fraiseql-assets setup") as client:
@@ -104,10 +104,10 @@ async def _ensure(client: Client, config: StreamConfig) -> list[str]:
             await jetstream.add_stream(config)
             return [f"stream {name}: created"]
         require_log(info.config)
-        warnings = [] if config.discard_new_per_subject else misfits(info.config)
+        warnings = [] if config.discard_new_per_subject else unsuitable_settings(info.config)
         return [
             await _widen(jetstream, info, config),
-            *(f"stream {name}: warning, {misfit}" for misfit in warnings),
+            *(f"stream {name}: warning, {setting}" for setting in warnings),
         ]
     except ServiceUnavailableError as error:
         raise without_jetstream() from error

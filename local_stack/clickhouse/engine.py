@@ -18,14 +18,14 @@ from typing import IO
 from chdb import ChdbError, engine_version
 from chdb.session import Session
 
-from local_stack.clickhouse.confinement import (
+from local_stack.clickhouse.errors import QueryError, refusal
+from local_stack.clickhouse.formats import DEFAULT_FORMAT
+from local_stack.clickhouse.sandbox import (
     check_functions,
     checked_values,
     separate_databases,
     write_configuration,
 )
-from local_stack.clickhouse.errors import QueryError, refusal
-from local_stack.clickhouse.formats import DEFAULT_FORMAT
 from local_stack.clickhouse.statement import Statement
 
 VERSION = engine_version

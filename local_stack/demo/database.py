@@ -55,7 +55,7 @@ def load(
             _mark(cursor, *wanted)
             connection.commit()
     except dbapi.Error as error:
-        raise DemoError(f"the demo cannot be loaded into PostgreSQL: {_said(error)}") from error
+        raise DemoError(f"the demo cannot be loaded into PostgreSQL: {_reason(error)}") from error
     logger.info("the demo's database is loaded in %.1f s", time.monotonic() - started)
     return True
 
@@ -117,7 +117,7 @@ def _version() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _said(error: dbapi.Error) -> str:
+def _reason(error: dbapi.Error) -> str:
     """PostgreSQL's error message, without the statement that the driver adds."""
     text = str(error).partition("ERROR:")[2] or str(error).rpartition("[libpq]")[2]
     return (text.strip().splitlines() or [type(error).__name__])[0]

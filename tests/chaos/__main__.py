@@ -54,7 +54,7 @@ def main(
                 outcomes.append(outcome)
                 written.write(json.dumps(outcome.as_dict()) + "\n")
                 written.flush()
-                _tell(outcome, len(outcomes), trials, place)
+                _report(outcome, len(outcomes), trials, place)
     except KeyboardInterrupt:
         out.print("Interrupted.")
     finally:
@@ -64,7 +64,7 @@ def main(
     raise typer.Exit(1 if summary["failures"] or steps_passed_over(summary) else 0)
 
 
-def _tell(outcome: Outcome, number: int, trials: int, place: Path) -> None:
+def _report(outcome: Outcome, number: int, trials: int, place: Path) -> None:
     load = os.getloadavg()[0]
     out.print(f"{number}/{trials}  {outcome}  (load {load:.1f})")
     if not outcome.held:

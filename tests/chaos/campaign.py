@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.chaos.books import Books
+from tests.chaos.comparison import PublishedEvents
 from tests.chaos.lab import lab
 from tests.chaos.plan import plan
-from tests.chaos.trial import Outcome, carry_out
+from tests.chaos.trial import Outcome, run_trial
 
 TRIALS_PER_STACK = 10
 """A rebuild reads the whole day, so a trial takes longer the more trials its stack has had."""
@@ -25,9 +25,9 @@ def campaign(seeds: Sequence[int], folder: Path) -> Iterator[tuple[Outcome, Path
         place = folder / f"stack-{number}"
         held = True
         with lab(place) as stack:
-            books = Books()
+            published = PublishedEvents()
             for seed in seeds[done : done + TRIALS_PER_STACK]:
-                outcome = carry_out(stack, plan(seed), books)
+                outcome = run_trial(stack, plan(seed), published)
                 done, held = done + 1, outcome.held
                 yield outcome, place
                 if not held:

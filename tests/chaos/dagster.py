@@ -44,7 +44,7 @@ TERMINATE = """
 mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }
 """
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
-PATIENCE = 60.0
+PROCESS_SECONDS = 60.0
 
 
 def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> None:
@@ -54,7 +54,7 @@ def ask_for_rebuild(settings: Settings, plane: str, day: date, trial: str) -> No
         AssertionError: Dagster did not accept the request within a minute.
     """
     tags = [{"key": "dagster/partition", "value": f"{day}"}, {"key": TAG, "value": trial}]
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PROCESS_SECONDS
     while True:
         try:
             answer = _post(settings, LAUNCH, {"job": JOBS[plane], "tags": tags})["launchRun"]

@@ -19,12 +19,12 @@ from tests.chaos.lab import Lab
 from tests.chaos.plan import Fault
 from tests.chaos.proxy import Cut
 
-PATIENCE = 15.0
+PROCESS_SECONDS = 15.0
 """Seconds to wait for the process that a fault targets."""
 
 
 @dataclass(slots=True)
-class Deed:
+class InjectedFault:
     """A fault that was injected or attempted."""
 
     what: str
@@ -58,22 +58,22 @@ def delete_one(lab: Lab) -> bool:
     return True
 
 
-def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
+def inject(lab: Lab, fault: Fault, started: float) -> InjectedFault:
     """Injects one fault. Resumes a frozen process afterwards."""
     happened = True
     if fault.what == "cut":
         lab.proxies[fault.target].arm(Cut(fault.direction, fault.least_bytes))
         at = time.monotonic() - started
-        return Deed(str(fault), at, happened)
+        return InjectedFault(str(fault), at, happened)
     if fault.what in ("terminate", "delete"):
         happened = terminate_run(lab.settings) if fault.what == "terminate" else delete_one(lab)
-        return Deed(str(fault), time.monotonic() - started, happened)
+        return InjectedFault(str(fault), time.monotonic() - started, happened)
     if fault.what == "fill":
         at = time.monotonic() - started
         if lab.has_small_disk:
             fill(lab.log_folder, fault.seconds)
-        return Deed(str(fault), at, lab.has_small_disk)
-    process = lab.find(fault.target, patience=PATIENCE)
+        return InjectedFault(str(fault), at, lab.has_small_disk)
+    process = lab.find(fault.target, timeout=PROCESS_SECONDS)
     if process is not None and fault.target == "run":
         # At a random moment of the run, which takes at least half a second.
         time.sleep(random.Random(fault.at).uniform(0.0, 1.5))
@@ -91,4 +91,4 @@ def hurt(lab: Lab, fault: Fault, started: float) -> Deed:
                 process.send_signal(signal.SIGCONT)
     except psutil.NoSuchProcess:
         happened = False
-    return Deed(str(fault), at, happened)
+    return InjectedFault(str(fault), at, happened)

@@ -64,9 +64,9 @@ class Lab:
     def settings(self) -> Settings:
         return self.stack.settings
 
-    def find(self, target: str, *, patience: float) -> psutil.Process | None:
+    def find(self, target: str, *, timeout: float) -> psutil.Process | None:
         """The process of a target. Waits while it is being started or requested."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             found = [p for p in self._processes() if self._is(target, p)]
             if found:

@@ -23,7 +23,7 @@ class Fault:
     """One fault to inject into the stack."""
 
     at: float
-    """Seconds from the first event. What is to be hurt is waited for."""
+    """Seconds from the first event. Injecting waits for its target."""
     what: Literal["kill", "freeze", "cut", "terminate", "delete", "fill"]
     target: str
     seconds: float = 0.0

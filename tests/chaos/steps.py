@@ -56,21 +56,21 @@ class Traps:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._armed, self._sprung = folder / "armed", folder / "sprung"
-        for path in (self._armed, self._sprung):
+        self._armed, self._fired = folder / "armed", folder / "fired"
+        for path in (self._armed, self._fired):
             path.mkdir(parents=True, exist_ok=True)
 
     def set(self, step: Step) -> None:
-        """Sets a trap, even if it has sprung before."""
+        """Sets a trap, even if it has fired before."""
         name = f"{step.plane}.{step.name}"
-        (self._sprung / name).unlink(missing_ok=True)
+        (self._fired / name).unlink(missing_ok=True)
         (self._armed / name).touch()
 
-    def has_sprung(self, step: Step) -> bool:
+    def has_fired(self, step: Step) -> bool:
         """Whether the trap has killed a run."""
-        return (self._sprung / f"{step.plane}.{step.name}").exists()
+        return (self._fired / f"{step.plane}.{step.name}").exists()
 
     def clear(self) -> None:
-        """Removes all traps that have not sprung."""
+        """Removes all traps that have not fired."""
         for path in self._armed.iterdir():
             path.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) 
     """What the campaign did, how long it took, and every broken guarantee."""
     faults, killed = Counter[str](), Counter[str]()
     for outcome in outcomes:
-        faults.update(LENGTH.sub("", deed.what) for deed in outcome.deeds if deed.happened)
+        faults.update(LENGTH.sub("", fault.what) for fault in outcome.injected if fault.happened)
         killed.update([outcome.step] if outcome.killed_at_step else [])
     return {
         "began": began.isoformat(timespec="seconds"),

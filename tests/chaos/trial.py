@@ -10,18 +10,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fraiseql_assets.cli.status import Status, look
+from fraiseql_assets.cli.status import Status, collect_status
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.connection import LogError, connect
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish
-from tests.chaos.books import Books
+from tests.chaos.comparison import PublishedEvents
 from tests.chaos.dagster import ask_for_rebuild, has_ended
-from tests.chaos.faults import Deed, hurt
+from tests.chaos.dead_letters import last_dead_letter, wrong_dead_letters
+from tests.chaos.faults import InjectedFault, inject
 from tests.chaos.lab import Lab
-from tests.chaos.letters import last_letter, wrong_letters
 from tests.chaos.plan import Fault, Plan
 from tests.chaos.steps import END_STEPS
 from tests.chaos.traffic import Traffic, traffic
@@ -49,7 +49,7 @@ class Outcome:
     step: str
     killed_at_step: bool
     """Whether a run reached the step and was killed there."""
-    deeds: list[Deed]
+    injected: list[InjectedFault]
     recovered_seconds: float
     """From the last event or fault, whichever was later, until both planes were up to date."""
     seconds: float
@@ -61,7 +61,7 @@ class Outcome:
 
     def __str__(self) -> str:
         step = f"kill {self.step}{'' if self.killed_at_step else ' (did not happen)'}"
-        done = "; ".join([step, *map(str, self.deeds)])
+        done = "; ".join([step, *map(str, self.injected)])
         wrong = "; ".join(self.differences[:SHOWN])
         more = f" and {len(self.differences) - SHOWN} more" if len(self.differences) > SHOWN else ""
         return (
@@ -74,12 +74,12 @@ class Outcome:
         return {**asdict(self), "held": self.held}
 
 
-def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
+def run_trial(lab: Lab, plan: Plan, published: PublishedEvents) -> Outcome:
     """Executes a plan. The outcome lists everything that failed; nothing is raised."""
     wait_out_midnight(LONGEST)
     began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
-    letters = last_letter(lab.settings)
+    last_known = last_dead_letter(lab.settings)
     lab.traps.set(plan.step)
     differences: list[str] = []
     with ExitStack() as held:
@@ -87,21 +87,21 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
         publishing = _aside(lambda: _publish(lab, told, plan.rate))
         rebuilding = _aside(lambda: _rebuild(lab, plan)) if plan.step.rebuilds else None
         started = time.monotonic()
-        deeds = [_do(lab, fault, started) for fault in plan.faults]
+        injected = [_do(lab, fault, started) for fault in plan.faults]
         for work in filter(None, (publishing, rebuilding)):
             differences += _failure(work)
-        books.ids |= told.ids
+        published.ids |= told.ids
         over = time.monotonic()
-        differences += _await_head(lab, plan, since, deeds, started)
+        differences += _await_head(lab, plan, since, injected, started)
         recovered = time.monotonic() - over
         if watcher and "kill elasticsearch" not in map(str, plan.faults):
             differences += watcher.shrunk
-    killed = lab.traps.has_sprung(plan.step)
+    killed = lab.traps.has_fired(plan.step)
     lab.traps.clear()
-    _take_back_cuts(lab, deeds)
+    _take_back_cuts(lab, injected)
     try:
-        differences += books.differences(lab.settings)
-        differences += wrong_letters(lab.settings, letters, told.malformed)
+        differences += published.differences(lab.settings)
+        differences += wrong_dead_letters(lab.settings, last_known, told.malformed)
         differences += _checks(lab)
     except Exception as error:
         # A server that still does not answer fails the trial, not the campaign.
@@ -112,7 +112,7 @@ def carry_out(lab: Lab, plan: Plan, books: Books) -> Outcome:
         messages=len(told.messages),
         step=str(plan.step),
         killed_at_step=killed,
-        deeds=deeds,
+        injected=injected,
         recovered_seconds=round(recovered, 1),
         seconds=round(time.monotonic() - began, 1),
         differences=differences,
@@ -123,19 +123,19 @@ def _aside(work: Callable[[], None]) -> Future[None]:
     """Runs work in a daemon thread. An interrupted trial does not wait for it, unlike a pool."""
     done: Future[None] = Future()
 
-    def carry_out() -> None:
+    def run_trial() -> None:
         try:
             done.set_result(work())
         except Exception as error:
             done.set_exception(error)
 
-    threading.Thread(target=carry_out, daemon=True).start()
+    threading.Thread(target=run_trial, daemon=True).start()
     return done
 
 
-def _do(lab: Lab, fault: Fault, started: float) -> Deed:
+def _do(lab: Lab, fault: Fault, started: float) -> InjectedFault:
     time.sleep(max(0.0, started + fault.at - time.monotonic()))
-    return hurt(lab, fault, started)
+    return inject(lab, fault, started)
 
 
 def _publish(lab: Lab, told: Traffic, rate: float) -> None:
@@ -167,7 +167,7 @@ def _failure(work: Future[None]) -> Iterator[str]:
 
 
 def _await_head(
-    lab: Lab, plan: Plan, since: datetime, deeds: list[Deed], started: float
+    lab: Lab, plan: Plan, since: datetime, injected: list[InjectedFault], started: float
 ) -> Iterator[str]:
     """Waits until both planes are up to date. Yields what is stuck if they are not.
 
@@ -177,7 +177,7 @@ def _await_head(
     """
     deadline, rebuilt, lost_at = time.monotonic() + BOUND_SECONDS, False, 0.0
     while time.monotonic() < deadline:
-        status = look(lab.settings)
+        status = collect_status(lab.settings)
         rebuilt = not plan.step.rebuilds or _is_rebuilt(lab, plan, since)
         if rebuilt and _is_up(status) and not (_awaits_end(lab, plan) and status.runs):
             return
@@ -185,16 +185,17 @@ def _await_head(
         lost_at = (lost_at or time.monotonic()) if is_lost else 0.0
         if is_lost and time.monotonic() - lost_at > LOST_SECONDS:
             _rebuild(lab, plan)
-            deeds.append(Deed(ASKED_AGAIN, time.monotonic() - started, happened=True))
+            injected.append(InjectedFault(ASKED_AGAIN, time.monotonic() - started, happened=True))
             lost_at = 0.0
         time.sleep(1.0)
     rebuild = "" if rebuilt else "the day has not been rebuilt, "
-    yield f"not up to date after {BOUND_SECONDS:.0f} s: {rebuild}{_stuck(look(lab.settings))}"
+    stuck = _stuck(collect_status(lab.settings))
+    yield f"not up to date after {BOUND_SECONDS:.0f} s: {rebuild}{stuck}"
 
 
 def _awaits_end(lab: Lab, plan: Plan) -> bool:
     """Whether the step comes at the end of a run and has not come yet."""
-    return plan.step.name in END_STEPS and not lab.traps.has_sprung(plan.step)
+    return plan.step.name in END_STEPS and not lab.traps.has_fired(plan.step)
 
 
 def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:
@@ -224,11 +225,11 @@ def _stuck(status: Status) -> str:
     return f"{planes}; {runs}; {status.log.error or ''} {status.dagster_error or ''}".strip()
 
 
-def _take_back_cuts(lab: Lab, deeds: list[Deed]) -> None:
-    for deed in deeds:
-        word, _, rest = deed.what.partition(" ")
+def _take_back_cuts(lab: Lab, injected: list[InjectedFault]) -> None:
+    for fault in injected:
+        word, _, rest = fault.what.partition(" ")
         if word == "cut":
-            deed.happened = lab.proxies[rest.split()[0]].take_back()
+            fault.happened = lab.proxies[rest.split()[0]].take_back()
 
 
 def _checks(lab: Lab) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Self
 import requests
 
 from fraiseql_assets.settings import Settings
-from tests.chaos.books import AGGREGATES, rows
+from tests.chaos.comparison import AGGREGATES, rows
 
 PAUSE_SECONDS = 0.3
 ANALYTICS = (

@@ -45,7 +45,7 @@ def test_the_rows_are_compared_with_the_announced_total(statements: Run) -> None
     assert output(statements("compare_rows.sql")) == f"{ALL_ROWS}\t{ALL_ROWS}\t0"
 
 
-def test_a_collection_made_by_a_statement_has_the_token(statements: Run) -> None:
+def test_a_named_collection_created_by_sql_has_the_token(statements: Run) -> None:
     address = "http://127.0.0.1:8080/assets/analytics/events?format=arrow&columns=event_id"
     count = f"SELECT count() FROM url(fraiseql_by_statement, url = '{address}')"
     assert output(statements("named_collection.sql", count)) == f"{ALL_ROWS}"
@@ -71,7 +71,7 @@ def test_search_hits_are_read(statements: Run) -> None:
     assert {line.split("\t")[3] for line in lines} == {"Order"}
 
 
-def test_a_token_that_is_not_valid_is_refused(statements: Run) -> None:
+def test_an_invalid_token_is_refused(statements: Run) -> None:
     refused = statements("read_asset.sql", token="nonsense")
     assert refused.returncode == 1
     assert "401" in refused.stderr

@@ -54,7 +54,7 @@ def test_new_events_are_followed(program: Path, served: Served) -> None:
     assert sum(int(line.split()[0]) for line in lines[1:]) >= 5
 
 
-def test_errors_have_the_services_sentence(program: Path, served: Served) -> None:
+def test_errors_have_the_message_of_the_service(program: Path, served: Served) -> None:
     unknown = run([program, "read", "analytics/nothing"], served.environment)
     assert unknown.returncode == 1
     assert "There are: " in unknown.stderr

@@ -77,7 +77,7 @@ def test_a_query_and_a_search_are_read(installed: None, served: Served) -> None:
     assert output(found) == "100 hits"
 
 
-def test_errors_have_the_services_sentence(installed: None, served: Served) -> None:
+def test_errors_have_the_message_of_the_service(installed: None, served: Served) -> None:
     unknown = ran("read.mjs", "read", "analytics/nothing", environment=served.environment)
     assert (unknown.returncode, "There are: " in unknown.stderr) == (1, True)
     nobody = {**served.environment, "FRAISEQL_FLIGHT_TOKEN": ""}
@@ -85,7 +85,7 @@ def test_errors_have_the_services_sentence(installed: None, served: Served) -> N
     assert "Give a token" in stranger.stderr
 
 
-def test_a_browser_draws_the_chart(page: str, served: Served, tmp_path: Path) -> None:
+def test_a_browser_renders_the_chart(page: str, served: Served, tmp_path: Path) -> None:
     assert shutil.which("chromium"), "Chromium is missing: .ci/clients installs it."
     picture = tmp_path / "chart.png"
     looked = ran("look.mjs", page, str(picture), environment=served.environment)
@@ -100,7 +100,7 @@ def test_a_browser_draws_the_chart(page: str, served: Served, tmp_path: Path) ->
     assert picture.stat().st_size > 10_000
 
 
-def test_a_page_says_that_it_needs_a_token(page: str, served: Served) -> None:
+def test_a_page_without_a_token_asks_for_one(page: str, served: Served) -> None:
     nobody = {**served.environment, "FRAISEQL_FLIGHT_TOKEN": ""}
     seen = json.loads(output(ran("look.mjs", page, environment=nobody)))
     assert "Give a token" in seen["said"]

@@ -24,7 +24,7 @@ def test_all_rows_of_a_statement_are_read(command: list[str | Path], served: Ser
     assert f"{ALL_ROWS} rows of {ALL_ROWS} announced" in printed
 
 
-def test_errors_have_the_services_sentence(command: list[str | Path], served: Served) -> None:
+def test_errors_have_the_message_of_the_service(command: list[str | Path], served: Served) -> None:
     unknown = run([*command, "SELECT * FROM nothing"], served.environment)
     assert unknown.returncode == 1
     assert "There is no relation nothing" in unknown.stderr

@@ -35,19 +35,19 @@ def test_an_asset_is_read_from_all_endpoints(client: fraiseql.Client, asset: str
     assert (table.num_rows, table.schema) == (ALL_ROWS, result.schema)
 
 
-def test_an_aggregate_has_the_announced_rows(client: fraiseql.Client) -> None:
+def test_an_aggregate_has_the_announced_number_of_rows(client: fraiseql.Client) -> None:
     result = client.read_asset("analytics/events_hourly")
     assert result.to_polars().height == result.rows
 
 
-def test_days_and_columns_limit_an_asset(client: fraiseql.Client) -> None:
+def test_an_asset_is_narrowed_by_days_and_columns(client: fraiseql.Client) -> None:
     one = client.read_asset("analytics/events", partition=DAYS[0], columns=["event_id"])
     assert one.to_polars().shape == (ROWS, 1)
     later = client.read_asset("analytics/events", start=DAYS[1])
     assert later.to_arrow().num_rows == 2 * ROWS
 
 
-def test_rows_come_in_the_endpoints_order_however_they_are_read(client: fraiseql.Client) -> None:
+def test_rows_are_in_the_order_of_the_endpoints(client: fraiseql.Client) -> None:
     result = client.read_asset("analytics/events", columns=["event_id", "stream_seq"])
     streamed = pa.Table.from_batches(result.batches())
     assert streamed.num_rows == ALL_ROWS
@@ -68,7 +68,7 @@ def test_a_query_takes_variables(client: fraiseql.Client) -> None:
     assert client.query(query, {"most": 7}).to_arrow().num_rows == 7
 
 
-def test_a_lazy_frame_reads_only_what_it_needs(client: fraiseql.Client) -> None:
+def test_a_lazy_frame_reads_only_the_needed_columns_and_days(client: fraiseql.Client) -> None:
     lazy = client.read_asset("analytics/events").lazy()
     busy = lazy.filter(pl.col("entity_type") == "Order").select("entity_id", "seq")
     orders = client.events("Order").to_polars()
@@ -84,7 +84,7 @@ def test_a_lazy_query_filters_and_projects(client: fraiseql.Client) -> None:
     assert 0 < shipped.height < ORDERS
 
 
-def test_progress_ends_at_the_announced_rows(client: fraiseql.Client) -> None:
+def test_progress_ends_at_the_announced_number_of_rows(client: fraiseql.Client) -> None:
     told: list[tuple[int, int | None]] = []
     client.read_asset("analytics/events").to_arrow(progress=lambda *rows: told.append(rows))
     assert told[-1] == (ALL_ROWS, ALL_ROWS)
@@ -105,7 +105,7 @@ def test_search_finds_events(client: fraiseql.Client) -> None:
     assert counts["count"].sum() == client.events("Order").to_arrow().num_rows
 
 
-def test_search_goes_on_at_a_cursor(client: fraiseql.Client) -> None:
+def test_search_continues_at_a_cursor(client: fraiseql.Client) -> None:
     first = client.search("entity_type:Order", kinds="events", limit=5).to_polars()
     second = client.search(
         "entity_type:Order", kinds="events", limit=5, cursor=first["cursor"][-1]
@@ -123,7 +123,7 @@ def test_new_events_are_followed(client: fraiseql.Client, served: Served) -> Non
     assert tail.position == positions[-1]
 
 
-def test_following_goes_on_after_a_position(client: fraiseql.Client, served: Served) -> None:
+def test_following_continues_after_a_position(client: fraiseql.Client, served: Served) -> None:
     with client.follow() as tail:
         events = iter(tail)
         served.publish(4, seed=12)
@@ -139,7 +139,7 @@ def test_following_goes_on_after_a_position(client: fraiseql.Client, served: Ser
     assert positions == list(range(positions[0], positions[0] + 8))
 
 
-def test_following_from_the_beginning_has_every_event_of_the_log(
+def test_following_from_the_start_has_every_event_of_the_log(
     client: fraiseql.Client,
 ) -> None:
     rows = 0
@@ -151,14 +151,14 @@ def test_following_from_the_beginning_has_every_event_of_the_log(
     assert rows >= PUBLISHED
 
 
-def test_what_is_offered_is_listed(client: fraiseql.Client) -> None:
+def test_flights_are_listed(client: fraiseql.Client) -> None:
     assets = {asset.name: asset for asset in client.assets()}
     events = assets["analytics/events"]
     assert (events.rows, events.partitions) == (ALL_ROWS, len(DAYS))
     assert client.health()["status"] == "healthy"
 
 
-def test_a_notebook_shows_the_first_rows_and_their_number(client: fraiseql.Client) -> None:
+def test_a_notebook_shows_the_first_rows_and_the_row_count(client: fraiseql.Client) -> None:
     shown = client.read_asset("analytics/events")._repr_html_()
     assert f"analytics/events: {ALL_ROWS:,} rows" in shown
     assert shown.count("<tr>") == 11
@@ -170,7 +170,7 @@ def test_a_notebook_shows_the_first_rows_and_their_number(client: fraiseql.Clien
     ("token", "kind", "says"),
     [(None, fraiseql.Unauthenticated, "token="), ("nonsense", fraiseql.Unauthenticated, "token=")],
 )
-def test_a_token_that_is_not_valid_is_refused(
+def test_an_invalid_token_is_refused(
     served: Served, token: str | None, kind: type[Exception], says: str
 ) -> None:
     with (
@@ -180,13 +180,13 @@ def test_a_token_that_is_not_valid_is_refused(
         stranger.read_asset("analytics/events").to_arrow()
 
 
-def test_a_token_can_be_made_for_each_request(served: Served) -> None:
+def test_a_token_can_be_created_for_each_request(served: Served) -> None:
     made = iter([served.token, served.token])
     with fraiseql.connect(served.settings.flight_url, token=lambda: next(made)) as client:
         assert client.read_asset("analytics/org_daily").to_arrow().num_rows
 
 
-def test_errors_have_the_services_sentence(client: fraiseql.Client) -> None:
+def test_errors_have_the_message_of_the_service(client: fraiseql.Client) -> None:
     with pytest.raises(fraiseql.NotFound, match="There are: "):
         client.read_asset("analytics/nothing").to_arrow()
     with pytest.raises(fraiseql.InvalidRequest, match="no column"):
@@ -195,7 +195,7 @@ def test_errors_have_the_services_sentence(client: fraiseql.Client) -> None:
         client.query("{ nothing { id } }").to_arrow()
 
 
-def test_a_service_that_is_not_there_is_named() -> None:
+def test_an_unreachable_service_is_named() -> None:
     with (
         fraiseql.connect("grpc://127.0.0.1:1") as client,
         pytest.raises(fraiseql.Unavailable, match="No service answers at grpc:"),
@@ -203,7 +203,7 @@ def test_a_service_that_is_not_there_is_named() -> None:
         client.health()
 
 
-def test_the_package_installs_alone(served: Served, tmp_path: Path) -> None:
+def test_the_package_installs_by_itself(served: Served, tmp_path: Path) -> None:
     # The libraries are this environment's; the package is not.
     venv.create(tmp_path / "venv", system_site_packages=False, with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"

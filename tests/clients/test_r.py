@@ -75,7 +75,7 @@ def test_an_asset_is_read_from_all_endpoints(r: R, asset: str) -> None:
     assert output(r(f"cat(nrow(read_asset(fraiseql_connect(), '{asset}')))")) == f"{ALL_ROWS}"
 
 
-def test_days_and_columns_limit_an_asset(r: R) -> None:
+def test_an_asset_is_narrowed_by_days_and_columns(r: R) -> None:
     program = (
         "some <- read_asset(fraiseql_connect(), 'analytics/events', "
         f"start = as.Date('{DAYS[1]}'), columns = 'event_id'); cat(dim(some))"
@@ -95,7 +95,7 @@ def test_queries_events_and_search_are_read(r: R) -> None:
     assert output(r(program)) == f"{ORDERS} 7 20 5"
 
 
-def test_the_same_is_read_over_http_without_python(r: R) -> None:
+def test_rows_over_http_need_no_python(r: R) -> None:
     program = """
         http <- fraiseql_http()
         cat(nrow(read_asset_http(http, "analytics/events")), "")
@@ -108,7 +108,7 @@ def test_the_same_is_read_over_http_without_python(r: R) -> None:
     assert output(r(program)) == f"{ALL_ROWS} {ORDERS} 5 TRUE"
 
 
-def test_errors_have_the_services_sentence(r: R) -> None:
+def test_errors_have_the_message_of_the_service(r: R) -> None:
     for program in (
         "read_asset(fraiseql_connect(), 'analytics/nothing')",
         "read_asset_http(fraiseql_http(), 'analytics/nothing')",
@@ -119,7 +119,7 @@ def test_errors_have_the_services_sentence(r: R) -> None:
         assert "set FRAISEQL_FLIGHT_TOKEN" in stranger.stderr
 
 
-def test_the_calls_of_fraiseqls_own_script_work(r: R, served: Served) -> None:
+def test_the_calls_of_the_fraiseql_script_work(r: R, served: Served) -> None:
     program = """
         suppressMessages({library(arrow); library(jsonlite)})
         client <- flight_connect(host = "127.0.0.1", port = %s)

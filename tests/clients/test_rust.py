@@ -35,7 +35,7 @@ def program(examples: Path) -> Path:
     return examples / "fraiseql"
 
 
-def test_the_crates_own_tests_pass(examples: Path) -> None:
+def test_the_tests_of_the_crate_pass(examples: Path) -> None:
     test = ["cargo", "test", "--quiet", "--lib", "--features", "datafusion"]
     assert "0 failed" in output(run(test, {}, cwd=FOLDER, seconds=SECONDS_TO_BUILD))
 
@@ -67,7 +67,7 @@ def test_search_finds_events(program: Path, served: Served) -> None:
     assert printed == "100 hits"
 
 
-def test_new_events_are_followed_and_missed_ones_read(program: Path, served: Served) -> None:
+def test_new_events_are_followed_after_the_missed_ones(program: Path, served: Served) -> None:
     with running([program, "follow", "5"], served.environment) as (process, lines):
         assert lines == ["following"]
         served.publish_until(5, process, seed=31)
@@ -78,7 +78,7 @@ def test_new_events_are_followed_and_missed_ones_read(program: Path, served: Ser
     assert sum(int(line.split()[0]) for line in missed[1:]) == 4
 
 
-def test_errors_have_the_services_sentence(program: Path, served: Served) -> None:
+def test_errors_have_the_message_of_the_service(program: Path, served: Served) -> None:
     unknown = run([program, "read", "analytics/nothing"], served.environment)
     assert unknown.returncode == 1
     assert "There are: " in unknown.stderr

@@ -1,4 +1,7 @@
-"""Every aggregate equals the one computed from the raw rows, after whatever happened to them."""
+"""Aggregates equal those that are computed from the raw rows, after every kind of write.
+
+All tests share the comparison with the raw rows, so the file is longer than others.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from event_tables import DAY, MORNING, block, entry, event
-from faults import Strike, Struck
+from faults import StepFailed, StepFailure
 
 from fraiseql_assets.analytics.client import connect, sql
 from fraiseql_assets.analytics.plane import AnalyticsPlane
@@ -146,7 +149,9 @@ def varied(numbers: Sequence[int], **fields: Any) -> list[Row]:
     ]
 
 
-def test_after_retries_and_duplicates(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_are_exact_after_retries_and_duplicates(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     first, second = block(varied(range(1, 101))), block(varied(range(101, 151)))
     for written in (first, second, first, second):
         plane.write(written)
@@ -159,7 +164,7 @@ def test_after_retries_and_duplicates(plane: AnalyticsPlane, reader: AssetReader
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_partition_is_of_the_events_that_were_stored_on_its_day(
+def test_a_partition_has_the_events_stored_on_its_day(
     name: str, plane: AnalyticsPlane, reader: AssetReader
 ) -> None:
     # Both have events of the same hours, so that rows of the partitions are merged in the whole.
@@ -182,7 +187,7 @@ def test_a_partition_is_of_the_events_that_were_stored_on_its_day(
 
 @pytest.mark.parametrize("tenant", ["acme", "nobody"])
 @pytest.mark.parametrize("name", EXPECTED)
-def test_of_one_tenant_an_aggregate_is_what_its_own_events_give(
+def test_aggregates_of_a_tenant_count_its_own_events(
     name: str, tenant: str, plane: AnalyticsPlane, reader: AssetReader
 ) -> None:
     plane.write(block(varied(range(1, 101))))
@@ -203,7 +208,7 @@ def test_of_one_tenant_an_aggregate_is_what_its_own_events_give(
         assert own.rows(f"analytics/{name}", days) == len(expected(events))
 
 
-def test_before_1970_and_far_ahead(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_of_distant_dates_are_exact(plane: AnalyticsPlane, reader: AssetReader) -> None:
     times = [
         datetime(1900, 1, 1, tzinfo=UTC),
         datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC),
@@ -214,16 +219,16 @@ def test_before_1970_and_far_ahead(plane: AnalyticsPlane, reader: AssetReader) -
     assert assert_equal_to_raw_rows(reader) == 4
 
 
-def test_durations_that_overflow_64_bits_together(
-    plane: AnalyticsPlane, reader: AssetReader
-) -> None:
+def test_sums_of_durations_may_exceed_64_bits(plane: AnalyticsPlane, reader: AssetReader) -> None:
     plane.write(block([event(n, duration_ms=2**63 - 1, timestamp=MORNING) for n in (1, 2, 3)]))
     [row] = read(reader, "event_type_stats")
     assert row["mean_duration_ms"] == float(2**63 - 1)
     assert row["max_duration_ms"] == 2**63 - 1
 
 
-def test_an_empty_tenant_and_none_are_two_rows(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_an_empty_tenant_and_no_tenant_are_two_rows(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     tenants = ["", None, "", "acme"]
     plane.write(block([event(n, tenant_id=tenant) for n, tenant in enumerate(tenants, 1)]))
     assert assert_equal_to_raw_rows(reader) == 4
@@ -231,7 +236,7 @@ def test_an_empty_tenant_and_none_are_two_rows(plane: AnalyticsPlane, reader: As
     assert counts == {"": 2, None: 1, "acme": 1}
 
 
-def test_aggregates_of_an_older_release_go_on(
+def test_aggregates_of_an_older_release_are_kept_up_to_date(
     settings: Settings, plane_name: str, open_plane: Callable[..., AnalyticsPlane]
 ) -> None:
     plane = open_plane()
@@ -264,7 +269,9 @@ def without(column: str, statement: str) -> str:
     return "\n".join(lines).replace(f", {column}", "")
 
 
-def test_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_are_exact_after_replacements(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     plane.write(block(varied(range(1, 101))))
     for last in (80, 120):
         replacement = plane.replace(DAY)
@@ -278,14 +285,16 @@ def test_after_replacements(plane: AnalyticsPlane, reader: AssetReader) -> None:
     assert assert_equal_to_raw_rows(reader) == 130
 
 
-def test_after_a_replacement_by_nothing(plane: AnalyticsPlane, reader: AssetReader) -> None:
+def test_aggregates_are_empty_after_a_replacement_by_nothing(
+    plane: AnalyticsPlane, reader: AssetReader
+) -> None:
     plane.write(block(varied(range(1, 11))))
     plane.replace(DAY).swap(entry(1, 10, state="committed", kind="partition"))
     assert assert_equal_to_raw_rows(reader) == 0
 
 
 @pytest.mark.parametrize("step", [2, 3, 4, 5])
-def test_after_a_run_that_failed_and_a_rebuild_that_failed(
+def test_aggregates_are_exact_after_a_failed_run_and_a_failed_rebuild(
     plane: AnalyticsPlane,
     reader: AssetReader,
     log: Log,
@@ -297,7 +306,7 @@ def test_after_a_run_that_failed_and_a_rebuild_that_failed(
     asyncio.run(publish_generated(settings, count=250, shape="arrow", seed=3))
     asyncio.run(publish_generated(settings, count=100, shape="observer", seed=3))
     for materialise in (ingest, rebuild):
-        with pytest.raises(Struck):
-            materialise(Strike(step, after=True).on(plane))
+        with pytest.raises(StepFailed):
+            materialise(StepFailure(step, after=True).on(plane))
         materialise(plane)
         assert assert_equal_to_raw_rows(reader) == 250

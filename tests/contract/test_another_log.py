@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.cli.status import look
+from fraiseql_assets.cli.status import collect_status
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.resources import RESOURCES
@@ -39,15 +39,15 @@ def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Pla
     return plane
 
 
-def test_status_says_so_instead_of_that_nothing_is_missing(anew: Plane, settings: Settings) -> None:
-    status = look(settings)
+def test_status_reports_ranges_of_another_log(anew: Plane, settings: Settings) -> None:
+    status = collect_status(settings)
     [error] = [found.error for found in status.planes if found.plane == anew.name]
     assert error
     assert SAID in error
     assert not status.healthy
 
 
-def test_the_sensor_says_so_and_asks_for_nothing(
+def test_the_sensor_reports_ranges_of_another_log_and_requests_no_run(
     anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fraiseql_assets.resources.get_settings", lambda: settings)

@@ -23,7 +23,7 @@ def stored(log: Log, sequence: int) -> Messages:
     return messages
 
 
-def test_a_refused_event_is_written_into_its_plane_once(
+def test_a_replayed_event_is_written_to_its_plane_once(
     plane: Plane, other: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     asyncio.run(publish_generated(settings, count=3, shape="observer", seed=1))
@@ -45,7 +45,7 @@ def test_a_refused_event_is_written_into_its_plane_once(
     assert event in found
 
 
-def test_what_cannot_be_replayed_is_listed_and_keeps_nothing_else_back(
+def test_an_event_that_cannot_be_replayed_is_listed_and_blocks_no_other(
     plane: Plane, log: Log, settings: Settings
 ) -> None:
     asyncio.run(publish_generated(settings, count=1, shape="observer", seed=1))

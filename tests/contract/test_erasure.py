@@ -37,7 +37,7 @@ def events(plane: Plane, day: date) -> list[dict[str, str]]:
     return [row for batch in plane.events(day, 2**62) for row in batch.to_pylist()]
 
 
-def test_an_erased_event_is_gone_and_stays_gone(
+def test_an_erased_event_stays_erased_after_a_rebuild(
     plane: Plane, other: Plane, log: Log, day: date, rebuild: Materialise, settings: Settings
 ) -> None:
     erased = events(plane, day)[20]["event_id"]
@@ -50,7 +50,7 @@ def test_an_erased_event_is_gone_and_stays_gone(
     assert list(erase(settings, event_id=erased)) == []
 
 
-def test_all_events_of_an_erased_entity_are_gone(
+def test_all_events_of_an_erased_entity_are_removed(
     plane: Plane, day: date, settings: Settings
 ) -> None:
     held = events(plane, day)
@@ -62,7 +62,7 @@ def test_all_events_of_an_erased_entity_are_gone(
         assert set(plane.compare_aggregates(day).values()) == {len(others)}
 
 
-def test_an_event_erased_before_it_was_read_is_never_written(
+def test_an_event_erased_before_ingestion_is_never_written(
     plane: Plane, day: date, ingest: Materialise, settings: Settings
 ) -> None:
     erased = events(plane, day)[0]
@@ -73,7 +73,7 @@ def test_an_event_erased_before_it_was_read_is_never_written(
     assert (erased["entity_type"], erased["entity_id"]) not in entities
 
 
-def test_the_command_asks_first_and_says_what_it_removed(
+def test_the_command_confirms_and_reports_what_it_removed(
     plane: Plane, other: Plane, day: date, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "read_settings", lambda: settings)
@@ -111,7 +111,7 @@ def test_the_command_erases_an_entity(
         ["--request-id", "r", "--requests-of", "ada"],
     ],
 )
-def test_the_command_wants_one_thing_to_erase(arguments: list[str]) -> None:
+def test_the_command_requires_exactly_one_target(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["erase", *arguments, "--yes"])
     assert done.exit_code == 2
     assert "--event-id" in done.output

@@ -60,7 +60,7 @@ def run(plane: Plane, log: Log, day: date) -> Run:
     return run_it
 
 
-def test_it_takes_all_there_is_and_ends_when_the_log_is_quiet(
+def test_a_run_ingests_all_events_and_ends_when_the_log_is_quiet(
     plane: Plane, log: Log, day: date, run: Run
 ) -> None:
     followed = run()
@@ -70,7 +70,7 @@ def test_it_takes_all_there_is_and_ends_when_the_log_is_quiet(
     assert plane.count(day).rows == EVENTS
 
 
-def test_without_a_range_it_takes_what_the_plane_lacks(
+def test_a_run_without_a_range_ingests_what_the_plane_lacks(
     plane: Plane, day: date, run: Run, settings: Settings
 ) -> None:
     run()
@@ -82,7 +82,7 @@ def test_without_a_range_it_takes_what_the_plane_lacks(
     assert (nothing.report.range, nothing.ranges, nothing.count) == (None, (), 0)
 
 
-def test_its_ranges_become_one_entry_of_the_ledger(plane: Plane, log: Log, run: Run) -> None:
+def test_the_ranges_of_a_run_become_one_ledger_entry(plane: Plane, log: Log, run: Run) -> None:
     run()
     [entry] = plane.ledger(log.stream)
     assert (entry.state, entry.kind, entry.range) == (
@@ -93,7 +93,7 @@ def test_its_ranges_become_one_entry_of_the_ledger(plane: Plane, log: Log, run: 
     assert (entry.rows, entry.messages) == (EVENTS, EVENTS)
 
 
-def test_it_takes_what_comes_meanwhile(
+def test_a_run_ingests_events_published_meanwhile(
     plane: Plane, day: date, run: Run, settings: Settings
 ) -> None:
     seen: list[Report] = []
@@ -107,19 +107,19 @@ def test_it_takes_what_comes_meanwhile(
     assert followed.report.rows == plane.count(day).rows == EVENTS + 30
 
 
-def test_it_makes_room_between_two_ranges(plane: Plane, log: Log, run: Run) -> None:
+def test_a_run_ends_between_ranges_for_a_waiting_run(plane: Plane, log: Log, run: Run) -> None:
     followed = run(reason=lambda: "another run waits")
     assert (followed.count, followed.ended) == (1, "another run waits")
     assert [entry.state for entry in plane.ledger(log.stream)] == ["committed"]
 
 
-def test_it_ends_after_its_time(run: Run) -> None:
+def test_a_run_ends_after_its_maximum_time(run: Run) -> None:
     followed = run(limits=replace(QUIET, seconds=0.0001))
     assert followed.count == 1
     assert "it has run for" in followed.ended
 
 
-def test_one_that_is_stopped_before_a_block_leaves_its_range_to_the_next(
+def test_a_run_stopped_before_a_block_leaves_its_range_to_the_next(
     plane: Plane, log: Log, day: date, run: Run
 ) -> None:
     calls: list[None] = []

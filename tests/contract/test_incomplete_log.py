@@ -57,7 +57,7 @@ def test_a_wiped_plane_is_rebuilt_from_the_log(
     assert (report.source, report.rows, rows(plane, day)) == ("log", EVENTS, (EVENTS, EVENTS))
 
 
-def test_a_day_that_the_log_has_forgotten_comes_from_the_other_plane(
+def test_a_day_deleted_from_the_log_is_rebuilt_from_the_other_plane(
     plane: Plane,
     other: Plane,
     day: date,
@@ -72,7 +72,7 @@ def test_a_day_that_the_log_has_forgotten_comes_from_the_other_plane(
     assert contents(plane, day) == contents(other, day)
 
 
-def test_a_day_that_the_log_has_half_forgotten_comes_from_both(
+def test_a_day_partly_deleted_from_the_log_is_rebuilt_from_log_and_plane(
     plane: Plane,
     other: Plane,
     log: Log,
@@ -88,7 +88,7 @@ def test_a_day_that_the_log_has_half_forgotten_comes_from_both(
     assert rows(plane, day) == (EVENTS, EVENTS)
 
 
-def test_a_rebuilt_day_that_the_log_has_forgotten_is_whole(
+def test_a_day_rebuilt_from_the_other_plane_is_complete(
     plane: Plane,
     other: Plane,
     log: Log,
@@ -103,7 +103,7 @@ def test_a_rebuilt_day_that_the_log_has_forgotten_is_whole(
     assert verify_day(plane, log, day).is_complete
 
 
-def test_a_day_that_nobody_else_holds_stays_as_it_is(
+def test_a_day_without_another_source_is_unchanged(
     plane: Plane, log: Log, day: date, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     ingest(plane)
@@ -113,7 +113,7 @@ def test_a_day_that_nobody_else_holds_stays_as_it_is(
     assert rows(plane, day) == (EVENTS, EVENTS)
 
 
-def test_what_the_log_dropped_before_it_was_read_is_said_with_its_range(
+def test_a_loss_before_ingestion_is_reported_with_its_range(
     plane: Plane, log: Log, day: date, ingest: Materialise, settings: Settings
 ) -> None:
     ingest(plane, 1, 10)
@@ -131,7 +131,7 @@ def test_what_the_log_dropped_before_it_was_read_is_said_with_its_range(
     assert rows(plane, day) == (EVENTS - 15, EVENTS - 15)
 
 
-def test_what_was_passed_over_is_a_gap(
+def test_a_range_that_was_not_ingested_is_a_gap(
     plane: Plane, log: Log, day: date, ingest: Materialise
 ) -> None:
     ingest(plane, 1, 10)
@@ -139,7 +139,7 @@ def test_what_was_passed_over_is_a_gap(
     assert verify_day(plane, log, day).gaps == (SequenceRange(11, 30),)
 
 
-def test_an_event_and_the_change_record_of_the_same_id_count_once(
+def test_an_event_and_a_change_record_with_one_id_count_once(
     plane: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     observed = (
@@ -176,7 +176,7 @@ def delete(settings: Settings, *sequences: int) -> None:
     asyncio.run(delete_them())
 
 
-def test_an_event_that_the_log_lost_in_the_middle_comes_from_the_other_plane(
+def test_an_event_deleted_within_a_day_is_rebuilt_from_the_other_plane(
     plane: Plane,
     other: Plane,
     log: Log,
@@ -195,7 +195,7 @@ def test_an_event_that_the_log_lost_in_the_middle_comes_from_the_other_plane(
     assert verify_day(plane, log, day).is_complete
 
 
-def test_a_rebuild_that_would_lose_an_event_of_the_middle_is_refused(
+def test_a_rebuild_that_would_lose_an_event_is_refused(
     plane: Plane, log: Log, day: date, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     ingest(plane)
@@ -207,7 +207,7 @@ def test_a_rebuild_that_would_lose_an_event_of_the_middle_is_refused(
     assert plane.ledger(log.stream) == ledger
 
 
-def test_a_wiped_plane_is_filled_where_the_log_lost_messages_in_the_middle(
+def test_a_wiped_plane_is_rebuilt_from_a_log_with_deleted_messages(
     plane: Plane,
     other: Plane,
     day: date,

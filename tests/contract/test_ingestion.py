@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from faults import Strike, Struck
+from faults import StepFailed, StepFailure
 
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.pipeline.job import Report
@@ -54,7 +54,7 @@ def held(plane: Plane, log: Log) -> tuple[int, int]:
     return counts.rows, counts.distinct_ids
 
 
-def test_a_range_arrives_whole_and_is_committed(
+def test_a_range_is_written_completely_and_committed(
     plane: Plane, filled: Log, ingest: Materialise
 ) -> None:
     report = ingest(plane)
@@ -66,14 +66,16 @@ def test_a_range_arrives_whole_and_is_committed(
     )  # fmt: skip
 
 
-def test_a_committed_range_is_left_alone(plane: Plane, filled: Log, ingest: Materialise) -> None:
+def test_a_committed_range_is_not_written_again(
+    plane: Plane, filled: Log, ingest: Materialise
+) -> None:
     ingest(plane)
     before = plane.ledger(filled.stream)
     assert ingest(plane).already_committed
     assert plane.ledger(filled.stream) == before
 
 
-def test_ranges_one_after_the_other_add_up(plane: Plane, filled: Log, ingest: Materialise) -> None:
+def test_consecutive_ranges_add_up(plane: Plane, filled: Log, ingest: Materialise) -> None:
     for first, last in ((1, 80), (81, 81), (82, EVENTS)):
         ingest(plane, first, last)
     assert held(plane, filled) == (EVENTS, EVENTS)
@@ -82,11 +84,11 @@ def test_ranges_one_after_the_other_add_up(plane: Plane, filled: Log, ingest: Ma
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", range(1, RANGE_STEPS + 1))
-def test_a_range_that_fails_at_a_step_and_is_asked_for_again_is_exact(
+def test_a_range_that_failed_at_any_step_is_exact_after_a_retry(
     plane: Plane, filled: Log, ingest: Materialise, step: int, after: bool
 ) -> None:
-    with pytest.raises(Struck):
-        ingest(Strike(step, after=after).on(plane))
+    with pytest.raises(StepFailed):
+        ingest(StepFailure(step, after=after).on(plane))
     report = ingest(plane)
     assert held(plane, filled) == (EVENTS, EVENTS)
     [entry] = plane.ledger(filled.stream)
@@ -96,7 +98,7 @@ def test_a_range_that_fails_at_a_step_and_is_asked_for_again_is_exact(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", range(1, REBUILD_STEPS + 1))
-def test_a_rebuild_that_fails_at_a_step_and_is_asked_for_again_is_exact(
+def test_a_rebuild_that_failed_at_any_step_is_exact_after_a_retry(
     plane: Plane,
     filled: Log,
     ingest: Materialise,
@@ -105,8 +107,8 @@ def test_a_rebuild_that_fails_at_a_step_and_is_asked_for_again_is_exact(
     after: bool,
 ) -> None:
     ingest(plane, 1, 120)
-    with pytest.raises(Struck):
-        rebuild(Strike(step, after=after).on(plane))
+    with pytest.raises(StepFailed):
+        rebuild(StepFailure(step, after=after).on(plane))
     assert held(plane, filled) in [(120, 120), (EVENTS, EVENTS)]
     rebuild(plane)
     assert held(plane, filled) == (EVENTS, EVENTS)
@@ -114,23 +116,23 @@ def test_a_rebuild_that_fails_at_a_step_and_is_asked_for_again_is_exact(
     assert (entry.state, entry.kind, entry.rows) == ("committed", "partition", EVENTS)
 
 
-def test_as_many_steps_are_struck_as_there_are(
+def test_every_step_is_interrupted_by_the_tests(
     plane: Plane, filled: Log, ingest: Materialise, rebuild: Materialise
 ) -> None:
     def steps(materialise: Callable[[Any], Report]) -> int:
-        """How many steps it takes: the one after the last is never struck."""
+        """How many steps it takes: the one after the last is never has_failed."""
         for number in count(1):
-            strike = Strike(number, after=True)
+            failure = StepFailure(number, after=True)
             try:
-                materialise(strike.on(plane))
-            except Struck:
+                materialise(failure.on(plane))
+            except StepFailed:
                 continue
             return number - 1
         raise AssertionError
 
-    strike = Strike(10**6, after=True)
-    ingest(strike.on(plane))
-    assert 10**6 - strike.left == RANGE_STEPS
+    failure = StepFailure(10**6, after=True)
+    ingest(failure.on(plane))
+    assert 10**6 - failure.left == RANGE_STEPS
     assert steps(rebuild) == REBUILD_STEPS
 
 
@@ -151,7 +153,7 @@ class Interrupted:
 
 
 @pytest.mark.parametrize("with_the_range", [True, False])
-def test_a_range_whose_day_is_replaced_while_it_is_written_arrives_whole(
+def test_a_range_written_during_a_replacement_of_its_day_is_complete(
     plane: Plane,
     filled: Log,
     ingest: Materialise,
@@ -180,7 +182,7 @@ def test_a_range_whose_day_is_replaced_while_it_is_written_arrives_whole(
     assert sum(entry.rows for entry in plane.ledger(filled.stream)) == 2 * EVENTS
 
 
-def test_what_is_no_event_is_a_dead_letter_once_and_its_neighbours_arrive(
+def test_an_invalid_message_is_dead_lettered_once_and_its_neighbours_written(
     plane: Plane, log: Log, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     good = (
@@ -188,8 +190,8 @@ def test_what_is_no_event_is_a_dead_letter_once_and_its_neighbours_arrive(
         b'"data":{},"timestamp":"2026-01-01T00:00:00Z"}'
     )
     tell(settings, good % 1, b"", b"not JSON", good % 2, b"[]", b'{"id":"3"}', good % 4)
-    with pytest.raises(Struck):
-        ingest(Strike(2, after=True).on(plane))
+    with pytest.raises(StepFailed):
+        ingest(StepFailure(2, after=True).on(plane))
     report = ingest(plane)
     assert (report.rows, report.dead_letters) == (3, 4)
     rebuild(plane)
@@ -199,7 +201,7 @@ def test_what_is_no_event_is_a_dead_letter_once_and_its_neighbours_arrive(
     assert (entry.rows, entry.dead_letters) == (3, 4)
 
 
-def test_an_event_published_again_counts_once_and_is_counted_as_a_duplicate(
+def test_a_republished_event_is_stored_once_and_counted_as_a_duplicate(
     plane: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     observed = (

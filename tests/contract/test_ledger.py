@@ -12,11 +12,11 @@ from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 
 
-def test_it_is_empty_at_first(plane: Plane) -> None:
+def test_a_new_ledger_is_empty(plane: Plane) -> None:
     assert plane.ledger(STREAM) == []
 
 
-def test_what_is_recorded_is_read_back_exactly(plane: Plane) -> None:
+def test_an_entry_round_trips(plane: Plane) -> None:
     recorded = entry(
         *(3, 2**53 + 1),
         attempt=4,
@@ -43,13 +43,13 @@ def test_a_range_is_begun_and_then_committed(plane: Plane) -> None:
     assert plane.ledger(STREAM) == [committed]
 
 
-def test_entries_come_by_first_sequence(plane: Plane) -> None:
+def test_entries_are_ordered_by_first_sequence(plane: Plane) -> None:
     for first in (900, 1, 10_000, 50):
         plane.record(entry(first, first + 9))
     assert [found.range.first for found in plane.ledger(STREAM)] == [1, 50, 900, 10_000]
 
 
-def test_streams_and_days_are_told_apart(plane: Plane) -> None:
+def test_entries_of_streams_and_days_are_separate(plane: Plane) -> None:
     tomorrow = DAY + timedelta(days=1)
     first, second = entry(1, 5), entry(6, 9, day=tomorrow)
     elsewhere = entry(1, 5, stream="another")
@@ -69,7 +69,7 @@ def test_another_connection_sees_an_entry_at_once(
     assert open_plane().ledger(STREAM) == [recorded]
 
 
-def test_what_a_recorded_replacement_could_not_forget_any_more_is_void(plane: Plane) -> None:
+def test_entries_within_a_recorded_replacement_are_ignored(plane: Plane) -> None:
     plane.record(entry(1, 60, state="committed"))
     plane.record(entry(61, 90))
     replacement = entry(1, 120, state="committed", kind="partition")
@@ -116,23 +116,21 @@ def test_a_compacted_day_is_not_compacted_again(plane: Plane) -> None:
     assert compact_day(plane, STREAM, DAY, "run-3") == 0
 
 
-def test_a_day_of_which_a_range_is_begun_is_not_compacted(plane: Plane) -> None:
+def test_a_day_with_a_begun_range_is_not_compacted(plane: Plane) -> None:
     entries = [*committed_day(plane), entry(10, 12)]
     plane.record(entries[-1])
     assert compact_day(plane, STREAM, DAY, "run-2") == 0
     assert plane.ledger(STREAM) == entries
 
 
-def test_what_a_killed_compaction_left_behind_counts_for_nothing(plane: Plane) -> None:
+def test_remains_of_a_killed_compaction_are_ignored(plane: Plane) -> None:
     committed_day(plane)
     whole = entry(1, 9, state="committed", kind="partition", messages=9, rows=7)
     plane.record(whole)
     assert plane.ledger(STREAM) == [whole]
 
 
-def test_entries_of_days_past_their_retention_are_forgotten(
-    plane: Plane, settings: Settings
-) -> None:
+def test_entries_of_days_past_their_retention_are_deleted(plane: Plane, settings: Settings) -> None:
     kept = settings.retention_raw_days
     days = [DAY - timedelta(days=back) for back in (0, kept - 1, kept, kept + 7)]
     for number, day in enumerate(days, 1):
@@ -142,14 +140,14 @@ def test_entries_of_days_past_their_retention_are_forgotten(
     assert plane.enforce_retention(DAY) == []
 
 
-def test_ranges_that_a_killed_run_had_put_together_count_once(plane: Plane) -> None:
+def test_ranges_combined_by_a_killed_run_count_once(plane: Plane) -> None:
     entries = committed_day(plane)
     together = entry(1, 4, state="committed", messages=4, rows=2, duplicates=1, dead_letters=1)
     plane.record(together)
     assert plane.ledger(STREAM) == [together, entries[2]]
 
 
-def test_ranges_that_follow_each_other_are_put_together(plane: Plane) -> None:
+def test_adjacent_ranges_are_combined(plane: Plane) -> None:
     entries = committed_day(plane)
     apart = entry(20, 20, state="committed", messages=1, dead_letters=1)
     plane.record(apart)

@@ -75,7 +75,7 @@ def day(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Day]:
         yield Day(dataset, plane, server, Names.of(settings, dataset))
 
 
-def test_values_that_contradict_each_other_at_one_path_are_all_kept(day: Day) -> None:
+def test_values_of_conflicting_types_at_one_path_are_all_kept(day: Day) -> None:
     assert day.write(*VALUES) == Written(len(VALUES), 0, [])
     assert day.texts() == list(VALUES)
 
@@ -87,7 +87,7 @@ def test_values_never_change_the_mapping(day: Day) -> None:
     assert day.mapping()["dynamic"] == "false"
 
 
-def test_what_has_no_field_in_an_index_of_an_older_release_is_kept(day: Day) -> None:
+def test_values_without_a_field_in_an_older_index_are_kept(day: Day) -> None:
     # With `dynamic: strict` the server would refuse these rows.
     older = copy.deepcopy(index_definition(day.server, day.dataset)["mappings"])
     for name in ("tenant_id", "duration_ms", "text"):

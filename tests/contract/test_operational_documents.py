@@ -1,4 +1,7 @@
-"""The operational plane as its users see it: indices by day, aliases, documents to be found."""
+"""The operational plane in the server: indices by day, aliases, documents.
+
+All tests share the helpers that read the server, so the file is longer than others.
+"""
 
 import itertools
 import threading
@@ -51,7 +54,7 @@ def found(server: Elasticsearch, alias: str, **query: Any) -> list[str]:
     return sorted(hit["_source"]["event_id"] for hit in hits)
 
 
-def test_a_day_is_an_index_under_its_own_alias_and_the_one_of_all(
+def test_a_day_is_an_index_with_an_alias_for_the_day_and_for_all_days(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     plane.write(block([event(1)]))
@@ -63,7 +66,7 @@ def test_a_day_is_an_index_under_its_own_alias_and_the_one_of_all(
     assert list(server.indices.get_alias(name=today)) == [f"{today}-000001"]
 
 
-def test_after_a_replacement_the_aliases_name_the_new_index_alone_and_the_old_one_is_gone(
+def test_a_replacement_moves_the_aliases_and_deletes_the_old_index(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     plane.write(block([event(1)]))
@@ -79,7 +82,7 @@ def test_after_a_replacement_the_aliases_name_the_new_index_alone_and_the_old_on
 @pytest.mark.parametrize(
     "words", ['"e-7"', "Refund", '"o-7"', "globex", "user-3", "paid", "Zoë", "paid Zoë globex"]
 )
-def test_a_person_finds_an_event_by_any_words_of_it(
+def test_an_event_is_found_by_any_of_its_words(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str], words: str
 ) -> None:
     sought = event(
@@ -96,7 +99,7 @@ def test_a_person_finds_an_event_by_any_words_of_it(
     assert found(server, names[0], simple_query_string=query) == ["e-7"]
 
 
-def test_the_fields_of_data_and_changes_are_found_exactly(
+def test_fields_of_data_and_changes_are_found_by_exact_value(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     changes = '{"status":{"old":"new","new":"paid"}}'
@@ -105,7 +108,7 @@ def test_the_fields_of_data_and_changes_are_found_exactly(
     assert found(server, names[0], term={"changes.status.new": "paid"}) == ["e-2"]
 
 
-def test_data_that_the_server_cannot_index_is_stored_without_being_indexed(
+def test_data_that_cannot_be_indexed_is_stored(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     huge = '{"status":"odd","number":' + "9" * 400 + "}"
@@ -114,7 +117,7 @@ def test_data_that_the_server_cannot_index_is_stored_without_being_indexed(
     assert found(server, names[0], match={"text": "odd"}) == ["e-2"]
 
 
-def test_of_a_block_two_requests_are_sent_at_a_time(
+def test_a_block_is_sent_in_two_concurrent_requests(
     open_plane: Callable[..., OperationalPlane], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = open_plane(bulk_bytes=10_000)
@@ -133,7 +136,7 @@ def test_of_a_block_two_requests_are_sent_at_a_time(
     assert plane.write(block(events)) == Written(300, 0, [])
 
 
-def test_of_equal_ids_in_a_block_the_first_is_kept(
+def test_the_first_of_equal_ids_in_a_block_is_kept(
     open_plane: Callable[..., OperationalPlane], server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     plane = open_plane(bulk_bytes=10_000)
@@ -157,7 +160,7 @@ def picky_day(plane: OperationalPlane, server: Elasticsearch, names: tuple[str, 
 
 
 @pytest.mark.usefixtures("picky_day")
-def test_what_the_server_will_never_take_is_refused_with_its_reason_and_the_rest_arrives(
+def test_documents_that_the_server_rejects_are_reported_and_the_rest_written(
     plane: OperationalPlane,
 ) -> None:
     events = [event(n, entity_id="12" if n % 2 else "twelve", stream_row=n) for n in range(1, 6)]
@@ -171,7 +174,7 @@ def test_what_the_server_will_never_take_is_refused_with_its_reason_and_the_rest
     assert plane.write(block(events)).rows == 3
 
 
-def test_rows_that_are_not_there_any_more_are_not_committed(
+def test_a_range_with_lost_rows_is_not_committed(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     begun = entry(1, 3)
@@ -199,7 +202,7 @@ def test_a_new_day_that_lost_rows_is_not_swapped_in(
     assert list(server.indices.get_alias(name=names[1])) == [f"{names[1]}-000001"]
 
 
-def test_a_day_whose_index_was_dropped_by_hand_is_made_anew(
+def test_a_day_with_a_deleted_index_gets_a_new_one(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     plane.write(block([event(1)]))
@@ -209,7 +212,7 @@ def test_a_day_whose_index_was_dropped_by_hand_is_made_anew(
     assert plane.count(DAY).rows == 2
 
 
-def test_a_day_of_two_live_indices_is_not_written_to(
+def test_a_day_with_two_live_indices_is_not_written(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     for number in (1, 2):
@@ -218,7 +221,7 @@ def test_a_day_of_two_live_indices_is_not_written_to(
         plane.write(block([event(1)]))
 
 
-def test_setting_up_widens_the_indices_of_an_older_plane(
+def test_setup_adds_fields_to_older_indices(
     plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str], settings: Settings
 ) -> None:
     older = f"{names[1]}-000001"
@@ -235,7 +238,7 @@ def test_setting_up_widens_the_indices_of_an_older_plane(
     assert kept["mappings"]["properties"]["event_id"]["ignore_above"] == 100
 
 
-def test_an_index_of_another_kind_is_refused_by_setting_up(
+def test_setup_refuses_an_index_with_other_mappings(
     plane: OperationalPlane, server: Elasticsearch, settings: Settings
 ) -> None:
     ledger = f"{settings.index_prefix}-ledger"
@@ -245,7 +248,7 @@ def test_an_index_of_another_kind_is_refused_by_setting_up(
         plane.setup()
 
 
-def test_days_past_their_retention_are_dropped_with_their_entries(
+def test_days_past_their_retention_are_deleted_with_their_entries(
     plane: OperationalPlane, settings: Settings
 ) -> None:
     kept = settings.retention_raw_days
@@ -260,7 +263,7 @@ def test_days_past_their_retention_are_dropped_with_their_entries(
     assert plane.enforce_retention(DAY) == []
 
 
-def test_reading_goes_on_where_it_was_when_a_point_in_time_expires(
+def test_reading_continues_after_a_point_in_time_expires(
     plane: OperationalPlane,
     server: Elasticsearch,
     settings: Settings,
@@ -286,7 +289,7 @@ def test_reading_goes_on_where_it_was_when_a_point_in_time_expires(
     assert len(points) == 2
 
 
-def test_a_server_whose_points_in_time_expire_at_once_is_unavailable(
+def test_points_in_time_that_always_expire_are_an_unavailable_server(
     plane: OperationalPlane,
     server: Elasticsearch,
     settings: Settings,
@@ -304,9 +307,7 @@ def test_a_server_whose_points_in_time_expire_at_once_is_unavailable(
         list(OperationalReader(settings).batches(EVENTS))
 
 
-def test_an_address_that_is_no_elasticsearch_is_said_to_be_none(
-    settings: Settings, nats_url: str
-) -> None:
+def test_a_url_of_another_server_is_reported(settings: Settings, nats_url: str) -> None:
     elsewhere = settings.model_copy(update={"elasticsearch_url": settings.clickhouse_url})
     plane = OperationalPlane(elsewhere)
     with pytest.raises(PlaneError, match="FRAISEQL_ELASTICSEARCH_URL"):

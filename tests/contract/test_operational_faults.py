@@ -1,4 +1,7 @@
-"""What a real search server does to a day: closed, not started, too small for a request."""
+"""Faults of a real search server: closed indices, shards that do not start, small limits.
+
+All tests share the fixtures that break an index, so the file is longer than others.
+"""
 
 import asyncio
 import subprocess
@@ -25,8 +28,8 @@ from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search
-from fraiseql_assets.operational.search.missing import NotAllSearched
 from fraiseql_assets.operational.search.request import Counts, SearchRequest
+from fraiseql_assets.operational.search.unavailable_days import NotAllSearched
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from local_stack import servers
@@ -107,11 +110,15 @@ ASKS: dict[str, Callable[[OperationalPlane], object]] = {
 class TestADayThatCannotBeUsed:
     """Closed or red, it is said to be so, at once and by its index."""
 
-    def test_closed(self, plane: OperationalPlane, closed: str, ask: str) -> None:
+    def test_a_closed_index_is_reported_with_its_name(
+        self, plane: OperationalPlane, closed: str, ask: str
+    ) -> None:
         with pytest.raises(DayUnavailable, match=rf"{closed} is closed.*POST /{closed}/_open"):
             ASKS[ask](plane)
 
-    def test_red(self, plane: OperationalPlane, red: str, ask: str) -> None:
+    def test_a_red_index_is_reported_with_its_name(
+        self, plane: OperationalPlane, red: str, ask: str
+    ) -> None:
         with pytest.raises(DayUnavailable, match=rf"not started the index {red}.*explain"):
             ASKS[ask](plane)
 
@@ -127,7 +134,7 @@ def test_a_closed_day_leaves_the_others_readable(
         read(reader, DAY)
 
 
-def test_a_closed_day_is_there_again_when_it_is_opened(
+def test_a_closed_day_is_readable_after_it_is_opened(
     plane: OperationalPlane, server: Elasticsearch, closed: str, settings: Settings
 ) -> None:
     server.indices.open(index=closed)
@@ -135,7 +142,7 @@ def test_a_closed_day_is_there_again_when_it_is_opened(
     assert read(OperationalReader(settings), DAY) == [1, 2, 3, 9]
 
 
-def test_a_red_day_is_listed_with_what_the_ledger_knows(
+def test_a_red_day_is_listed_with_the_counts_of_the_ledger(
     plane: OperationalPlane, red: str, settings: Settings
 ) -> None:
     reader = OperationalReader(settings)
@@ -143,7 +150,7 @@ def test_a_red_day_is_listed_with_what_the_ledger_knows(
     assert found == [(DAY, 3), (TOMORROW, 3)]
 
 
-def test_a_red_day_is_never_read_as_if_it_were_empty(
+def test_a_red_day_is_never_read_as_empty(
     plane: OperationalPlane, red: str, settings: Settings
 ) -> None:
     reader = OperationalReader(settings)
@@ -167,7 +174,7 @@ def test_a_search_over_a_red_day_names_it(
 
 
 @pytest.mark.parametrize("ask", SEARCHES)
-def test_a_partial_search_answers_from_the_other_days_and_names_the_red_one(
+def test_a_partial_search_returns_the_other_days_and_names_the_red_one(
     plane: OperationalPlane, red: str, settings: Settings, ask: str
 ) -> None:
     found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
@@ -212,7 +219,7 @@ def test_a_search_of_closed_days_alone_is_an_error(
 
 
 @pytest.mark.parametrize("ask", SEARCHES)
-def test_a_partial_search_that_finds_nothing_is_an_error(
+def test_a_partial_search_without_hits_is_an_error(
     plane: OperationalPlane, red: str, settings: Settings, ask: str
 ) -> None:
     request = SearchRequest(query="nowhere", partial=True)
@@ -220,7 +227,7 @@ def test_a_partial_search_that_finds_nothing_is_an_error(
         SEARCHES[ask](Search(settings), request)
 
 
-def test_the_pages_of_a_partial_search_follow_each_other(
+def test_pages_of_a_partial_search_are_consecutive(
     plane: OperationalPlane, server: Elasticsearch, red: str, settings: Settings
 ) -> None:
     search, request = Search(settings), SearchRequest(partial=True, limit=1, oldest_first=True)
@@ -233,14 +240,14 @@ def test_the_pages_of_a_partial_search_follow_each_other(
 
 
 @pytest.mark.parametrize("ask", SEARCHES)
-def test_a_search_that_may_be_partial_and_is_not_says_nothing(
+def test_a_complete_search_has_no_warning(
     plane: OperationalPlane, settings: Settings, ask: str
 ) -> None:
     found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
     assert found["missing"].null_count == found.num_rows > 0
 
 
-def test_http_says_first_that_its_answer_is_partial(
+def test_http_announces_a_partial_result_in_a_header(
     plane: OperationalPlane, red: str, settings: Settings
 ) -> None:
     route = search_route(Search(settings), settings, StreamLimits(settings))
@@ -265,7 +272,7 @@ def test_http_says_first_that_its_answer_is_partial(
 
 
 @pytest.mark.parametrize("state", ["closed", "red"])
-def test_a_day_that_cannot_be_used_is_replaced_all_the_same(
+def test_an_unavailable_day_can_be_replaced(
     plane: OperationalPlane, settings: Settings, state: str, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(state)
@@ -276,14 +283,14 @@ def test_a_day_that_cannot_be_used_is_replaced_all_the_same(
     assert read(OperationalReader(settings)) == [1, 2, 3, 4, 5, 6]
 
 
-def test_entries_are_deleted_without_deleting_by_a_query(plane: OperationalPlane) -> None:
+def test_ledger_entries_are_deleted_without_delete_by_query(plane: OperationalPlane) -> None:
     later = TOMORROW + timedelta(days=1000)
     assert any("2 entries" in line for line in plane.enforce_retention(later))
     assert plane.ledger(STREAM) == []
 
 
 @pytest.mark.parametrize("year", [1, 37, 999])
-def test_events_are_read_from_a_year_before_the_thousandth(
+def test_events_of_years_before_1000_are_read(
     plane: OperationalPlane, settings: Settings, year: int
 ) -> None:
     old = event(7, timestamp=datetime(year, 6, 1, tzinfo=UTC))
@@ -300,7 +307,7 @@ def test_events_are_read_from_a_year_before_the_thousandth(
 
 
 @pytest.mark.parametrize("length", [8191, 8192, 20_000])
-def test_an_entity_type_too_long_to_be_indexed_is_found_by_its_filter(
+def test_an_entity_type_too_long_for_the_index_is_found_by_its_filter(
     plane: OperationalPlane, settings: Settings, length: int
 ) -> None:
     sought, other = ("é" * (length - 1) + last for last in "ab")
@@ -309,12 +316,12 @@ def test_an_entity_type_too_long_to_be_indexed_is_found_by_its_filter(
     assert [n for batch in batches for n in batch["stream_seq"].to_pylist()] == [7]
 
 
-def test_a_prefix_too_long_for_an_index_is_refused_before_anything_is_set_up() -> None:
+def test_an_index_prefix_that_is_too_long_is_refused_before_setup() -> None:
     with pytest.raises(ValidationError, match="index_prefix"):
         Settings(index_prefix="x" * 201)
 
 
-def test_the_longest_prefix_gives_names_that_the_server_takes(settings: Settings) -> None:
+def test_the_longest_index_prefix_gives_valid_names(settings: Settings) -> None:
     longest = settings.index_prefix + "x" * (200 - len(settings.index_prefix))
     with closing(OperationalPlane(settings.model_copy(update={"index_prefix": longest}))) as plane:
         plane.setup()
@@ -334,7 +341,7 @@ def small_server(request: pytest.FixtureRequest) -> Iterator[str]:
             yield server.url
 
 
-def test_a_request_larger_than_the_server_takes_is_sent_in_halves(
+def test_a_request_above_the_server_limit_is_sent_in_halves(
     small_server: str, settings: Settings
 ) -> None:
     small = settings.model_copy(
@@ -348,7 +355,7 @@ def test_a_request_larger_than_the_server_takes_is_sent_in_halves(
         assert plane.count(DAY).rows == len(events)
 
 
-def test_an_event_larger_than_the_server_ever_takes_names_the_setting(
+def test_an_event_above_the_server_limit_names_the_setting(
     small_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fraiseql_assets.operational.writer.FIRST_WAIT_SECONDS", 0.01)
@@ -390,7 +397,7 @@ class Restartable:
         self.kill()
 
 
-def test_a_plane_is_whole_when_its_server_is_ended_or_killed_and_started_again(
+def test_a_plane_is_complete_after_its_server_restarts(
     settings: Settings, request: pytest.FixtureRequest
 ) -> None:
     with own_folder() as folder, Restartable(request, folder) as server:
@@ -415,15 +422,13 @@ def _without_bytes(found: tuple[list[Any], list[Any], list[int]]) -> tuple[Any, 
     return [(stats.day, stats.rows, stats.materialised_at) for stats in partitions], *rest
 
 
-def test_a_batch_of_a_narrowed_reading_has_the_schema_of_all(
-    plane: OperationalPlane, settings: Settings
-) -> None:
+def test_filtered_batches_have_the_full_schema(plane: OperationalPlane, settings: Settings) -> None:
     reader = OperationalReader(settings)
     batches = list(reader.batches(EVENTS, entity_type="Order", limit=1))
     assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS))
 
 
-def test_the_embedded_server_refuses_no_request_because_of_its_garbage(
+def test_the_memory_limit_of_the_embedded_server_ignores_garbage(
     server: Elasticsearch,
 ) -> None:
     """Its limit is then a share of the heap, 70 %; by the memory in use it would be 95 %."""

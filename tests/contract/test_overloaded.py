@@ -145,14 +145,14 @@ def plane(
     ],
     ids=["too many requests", "no shard", "no room", "every second event", "answer lost"],
 )
-def test_what_passes_by_is_waited_for(plane: OperationalPlane, proxy: Proxy, fault: Fault) -> None:
+def test_a_transient_error_is_retried(plane: OperationalPlane, proxy: Proxy, fault: Fault) -> None:
     proxy.faults += [fault, fault]
     assert plane.write(block(EVENTS)) == Written(rows=20, duplicates=0, refused=[])
     assert plane.count(DAY).rows == 20
     assert not proxy.faults
 
 
-def test_what_does_not_pass_by_is_unavailable_and_written_later(
+def test_a_lasting_overload_is_unavailable_and_a_later_retry_succeeds(
     plane: OperationalPlane, proxy: Proxy
 ) -> None:
     proxy.faults += [refused_whole(429, "es_rejected_execution_exception")] * writer.TRIES
@@ -163,9 +163,7 @@ def test_what_does_not_pass_by_is_unavailable_and_written_later(
     assert plane.count(DAY).rows == 20
 
 
-def test_events_that_are_never_taken_are_named_by_their_number(
-    plane: OperationalPlane, proxy: Proxy
-) -> None:
+def test_events_that_are_always_refused_are_counted(plane: OperationalPlane, proxy: Proxy) -> None:
     proxy.faults += [too_many_requests_for_every_second] * writer.TRIES
     with pytest.raises(PlaneUnavailable, match=r"1 of 64 events now: es_rejected"):
         # Each try leaves every second event of those that are left.
@@ -173,7 +171,7 @@ def test_events_that_are_never_taken_are_named_by_their_number(
     assert plane.count(DAY).rows == 63
 
 
-def test_a_request_that_is_too_large_says_which_setting_to_lower(
+def test_a_request_that_is_too_large_names_the_setting(
     plane: OperationalPlane, proxy: Proxy
 ) -> None:
     proxy.faults.append(refused_whole(413, "content_too_long_exception"))
@@ -185,7 +183,7 @@ def test_a_request_that_is_too_large_says_which_setting_to_lower(
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, "security_exception"), (403, "security_exception")]
 )
-def test_refused_credentials_are_said_to_be_the_credentials(
+def test_refused_credentials_are_reported_as_such(
     plane: OperationalPlane, proxy: Proxy, status: int, kind: str
 ) -> None:
     proxy.faults += [refused_whole(status, kind)] * writer.TRIES

@@ -37,7 +37,7 @@ def numbers_of(tenant: str | None, first: int = 1, last: int = 120) -> list[int]
 
 @pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize("tenant", ["acme", "", LONG, "nobody", "' OR 1 = 1 --", "*"])
-def test_only_the_tenants_rows_are_read_and_counted(reader: AssetReader, tenant: str) -> None:
+def test_only_rows_of_the_tenant_are_read_and_counted(reader: AssetReader, tenant: str) -> None:
     own = reader.of_tenant(tenant)
     [asset] = [key for key in reader.assets() if key.endswith("/events")]
     assert sequences(read(own)) == numbers_of(tenant)

@@ -35,7 +35,7 @@ def sequences(found: pa.Table) -> list[int]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(events=extreme_events())
-def test_whatever_a_column_can_hold_comes_back_identical(
+def test_every_value_of_a_column_round_trips(
     plane: Plane, reader: AssetReader, events: list[dict[str, Any]]
 ) -> None:
     replacement = plane.replace(DAY)
@@ -47,12 +47,12 @@ def test_whatever_a_column_can_hold_comes_back_identical(
     assert pa.Table.from_batches(plane.events(DAY, last), EVENT_SCHEMA).equals(table(events))
 
 
-def test_the_schema_of_events_is_the_one_of_all_events(reader: AssetReader) -> None:
+def test_the_schema_of_rows_is_that_of_the_asset(reader: AssetReader) -> None:
     [asset] = [key for key in reader.assets() if key.endswith("/events")]
     assert reader.schema(asset).equals(EVENT_SCHEMA)
 
 
-def test_nothing_is_read_of_an_empty_plane(reader: AssetReader) -> None:
+def test_an_empty_plane_has_no_rows(reader: AssetReader) -> None:
     for asset in reader.assets():
         assert list(reader.batches(asset)) == []
         assert list(reader.batches(asset, [DAY])) == []
@@ -81,7 +81,7 @@ def two_days(plane: Plane) -> None:
 class TestNarrowed:
     """The two days, narrowed."""
 
-    def test_all_of_them(self, reader: AssetReader) -> None:
+    def test_all_events_are_read(self, reader: AssetReader) -> None:
         assert sequences(read(reader)) == list(range(1, 401))
 
     @pytest.mark.parametrize(
@@ -94,39 +94,41 @@ class TestNarrowed:
             ([], range(0)),
         ],
     )
-    def test_by_day(self, reader: AssetReader, days: list[Any], expected: range) -> None:
+    def test_events_are_read_by_day(
+        self, reader: AssetReader, days: list[Any], expected: range
+    ) -> None:
         assert sequences(read(reader, days)) == list(expected)
 
-    def test_by_entity_type(self, reader: AssetReader) -> None:
+    def test_events_are_read_by_entity_type(self, reader: AssetReader) -> None:
         assert sequences(read(reader, entity_type="Refund")) == list(range(10, 401, 10))
 
-    def test_by_time_the_start_included_and_the_end_not(self, reader: AssetReader) -> None:
+    def test_events_are_read_by_time_without_the_end(self, reader: AssetReader) -> None:
         start, end = (MORNING + timedelta(seconds=number) for number in (20, 30))
         assert sequences(read(reader, start=start, end=end)) == list(range(20, 30))
 
-    def test_by_time_to_the_microsecond(self, reader: AssetReader) -> None:
+    def test_events_are_read_by_time_to_the_microsecond(self, reader: AssetReader) -> None:
         moment, tick = MORNING + timedelta(seconds=20), timedelta(microseconds=1)
         assert sequences(read(reader, start=moment, end=moment + tick)) == [20]
         assert sequences(read(reader, start=moment + tick, end=moment + 2 * tick)) == []
         assert sequences(read(reader, start=moment - tick, end=moment)) == []
 
     @pytest.mark.parametrize("limit", [1, 150, 350, 1_000])
-    def test_by_number(self, reader: AssetReader, limit: int) -> None:
+    def test_the_number_of_events_is_limited(self, reader: AssetReader, limit: int) -> None:
         assert read(reader, limit=limit).num_rows == min(limit, 400)
 
-    def test_by_all_of_it_together(self, reader: AssetReader) -> None:
+    def test_filters_are_combined(self, reader: AssetReader) -> None:
         found = read(
             reader, [DAY], entity_type="Refund", start=MORNING + timedelta(seconds=50), limit=3
         )
         assert sequences(found) == [50, 60, 70]
 
-    def test_up_to_a_sequence_in_the_logs_order(self, plane: Plane) -> None:
+    def test_events_are_read_up_to_a_sequence_in_order_of_the_log(self, plane: Plane) -> None:
         batches = list(plane.events(DAY, 250))
         assert [n for batch in batches for n in batch["stream_seq"].to_pylist()] == list(
             range(1, 251)
         )
 
-    def test_closing_half_way_leaves_the_plane_in_order(
+    def test_a_reader_closed_early_leaves_the_plane_usable(
         self, plane: Plane, reader: AssetReader
     ) -> None:
         [asset] = [key for key in reader.assets() if key.endswith("/events")]
@@ -135,7 +137,7 @@ class TestNarrowed:
         batches.close()
         assert plane.count(DAY).rows == 300
 
-    def test_the_partitions_say_what_they_hold(self, plane: Plane, reader: AssetReader) -> None:
+    def test_partitions_are_listed_with_their_rows(self, plane: Plane, reader: AssetReader) -> None:
         [asset] = [key for key in reader.assets() if key.endswith("/events")]
         found = reader.partitions(asset)
         assert [(stats.day, stats.rows) for stats in found] == [(DAY, 300), (TOMORROW, 100)]

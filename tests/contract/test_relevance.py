@@ -77,7 +77,7 @@ def filled(elasticsearch_url: str) -> Iterator[Settings]:
 
 
 @pytest.mark.parametrize("query", CORPUS["queries"], ids=lambda query: query["asked"])
-def test_all_that_is_relevant_is_on_the_first_page(query: dict[str, Any], filled: Settings) -> None:
+def test_every_relevant_hit_is_on_the_first_page(query: dict[str, Any], filled: Settings) -> None:
     page = Search(filled).hits(SearchRequest(query=query["asked"], limit=PAGE), tenant=None)
     assert set(query["relevant"]) <= set(page["id"].to_pylist())
     for fragments in page["highlights"].to_pylist():
@@ -106,7 +106,7 @@ def text_of(settings: Settings, kind: str, name: str) -> str:
         ),
     ],
 )
-def test_a_text_has_names_first_then_ids_then_values(
+def test_search_text_has_names_then_ids_then_values(
     kind: str, name: str, order: tuple[str, ...], filled: Settings
 ) -> None:
     text = text_of(filled, kind, name)

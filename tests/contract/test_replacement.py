@@ -26,7 +26,7 @@ def partition(last: int, rows: int, **fields: Any) -> Any:
     return entry(1, last, state="committed", kind="partition", rows=rows, messages=rows, **fields)
 
 
-def test_the_new_day_takes_the_old_ones_place_in_rows_and_ledger(filled: Plane) -> None:
+def test_a_swap_replaces_rows_and_ledger_entries(filled: Plane) -> None:
     replacement = filled.replace(DAY)
     assert replacement.write(block(AFTER)).rows == 300
     assert filled.count(DAY).rows == 200
@@ -36,7 +36,7 @@ def test_the_new_day_takes_the_old_ones_place_in_rows_and_ledger(filled: Plane) 
     assert filled.ledger(STREAM) == [swapped]
 
 
-def test_what_was_in_the_old_day_alone_is_gone(filled: Plane) -> None:
+def test_rows_of_only_the_old_day_are_removed(filled: Plane) -> None:
     filled.write(block([event(150, event_id="stray", stream_row=1)]))
     replacement = filled.replace(DAY)
     replacement.write(block(BEFORE))
@@ -44,7 +44,7 @@ def test_what_was_in_the_old_day_alone_is_gone(filled: Plane) -> None:
     assert filled.count(DAY).rows == 200
 
 
-def test_an_abandoned_replacement_leaves_the_old_day(filled: Plane) -> None:
+def test_an_abandoned_replacement_keeps_the_old_day(filled: Plane) -> None:
     before = filled.ledger(STREAM)
     replacement = filled.replace(DAY)
     replacement.write(block(AFTER))
@@ -53,7 +53,7 @@ def test_an_abandoned_replacement_leaves_the_old_day(filled: Plane) -> None:
     assert filled.ledger(STREAM) == before
 
 
-def test_what_a_killed_replacement_left_behind_is_dropped_by_the_next(filled: Plane) -> None:
+def test_remains_of_a_killed_replacement_are_dropped_by_the_next(filled: Plane) -> None:
     filled.replace(DAY).write(block([event(number) for number in range(400, 500)]))
     replacement = filled.replace(DAY)
     replacement.write(block(AFTER))
@@ -61,7 +61,7 @@ def test_what_a_killed_replacement_left_behind_is_dropped_by_the_next(filled: Pl
     assert filled.count(DAY).rows == 300
 
 
-def test_a_replacement_whose_place_another_has_taken_is_not_swapped_in(filled: Plane) -> None:
+def test_a_superseded_replacement_is_not_swapped(filled: Plane) -> None:
     first = filled.replace(DAY)
     first.write(block(AFTER[:150]))
     filled.replace(DAY)
@@ -71,7 +71,7 @@ def test_a_replacement_whose_place_another_has_taken_is_not_swapped_in(filled: P
     assert filled.count(DAY).rows == 200
 
 
-def test_a_day_that_was_not_there_is_there_at_once(plane: Plane) -> None:
+def test_a_new_day_appears_at_once(plane: Plane) -> None:
     replacement = plane.replace(DAY)
     replacement.write(block(BEFORE))
     assert plane.count(DAY).rows == 0
@@ -93,7 +93,7 @@ def test_events_written_after_the_swap_join_the_new_day(filled: Plane) -> None:
     assert filled.count(DAY).rows == 302
 
 
-def test_a_range_that_came_meanwhile_is_not_lost(filled: Plane) -> None:
+def test_a_range_written_during_a_replacement_is_not_lost(filled: Plane) -> None:
     replacement = filled.replace(DAY)
     replacement.write(block(BEFORE))
     filled.record(entry(201, 202))
@@ -104,7 +104,7 @@ def test_a_range_that_came_meanwhile_is_not_lost(filled: Plane) -> None:
     assert filled.count(DAY).rows == 202
 
 
-def test_a_block_whose_rows_went_with_the_old_day_is_written_anew(filled: Plane) -> None:
+def test_a_block_removed_by_a_replacement_can_be_written_again(filled: Plane) -> None:
     late = block([event(201), event(202)])
     filled.record(entry(201, 202))
     filled.write(late)
@@ -116,7 +116,7 @@ def test_a_block_whose_rows_went_with_the_old_day_is_written_anew(filled: Plane)
     assert filled.count(DAY).rows == 202
 
 
-def test_other_days_and_streams_are_left_alone(filled: Plane) -> None:
+def test_other_days_and_streams_are_unchanged(filled: Plane) -> None:
     tomorrow = DAY + timedelta(days=1)
     other = [event(201, stream_time=AFTER[0]["stream_time"] + timedelta(days=1))]
     filled.write(block(other, day=tomorrow))
@@ -131,9 +131,7 @@ def test_other_days_and_streams_are_left_alone(filled: Plane) -> None:
     assert filled.ledger("another") == kept[1:]
 
 
-def test_a_reader_never_sees_a_unfinished_replacements_or_empty_day(
-    filled: Plane, reader: AssetReader
-) -> None:
+def test_a_reader_never_sees_a_partial_or_empty_day(filled: Plane, reader: AssetReader) -> None:
     [asset] = [key for key in reader.assets() if key.endswith("/events")]
     seen: set[int] = set()
     failed: list[Exception] = []

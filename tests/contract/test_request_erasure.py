@@ -31,7 +31,7 @@ from fraiseql_assets.stream.log import Log
 Materialise = Callable[..., Report]
 
 
-def test_an_erased_request_is_gone_and_stays_gone(
+def test_an_erased_request_stays_erased_after_a_rebuild(
     plane: Plane, filled: Log, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     ingest(plane)
@@ -44,7 +44,7 @@ def test_an_erased_request_is_gone_and_stays_gone(
     assert list(erase_requests(settings, request_id="r-20")) == []
 
 
-def test_all_requests_of_a_user_are_erased_those_not_yet_read_too(
+def test_all_requests_of_a_user_are_erased_before_and_after_ingestion(
     plane: Plane, filled: Log, ingest: Materialise, settings: Settings
 ) -> None:
     head = b'"query":"{ a }","status":"ok","transport":"http","timestamp":"2026-01-01T00:00:00Z"'
@@ -56,7 +56,7 @@ def test_all_requests_of_a_user_are_erased_those_not_yet_read_too(
     assert contents(plane, day_of(filled))["request_id"].to_pylist() == ["other", "nobody"]
 
 
-def test_a_refused_request_that_was_erased_is_not_written_by_a_replay(
+def test_a_replay_does_not_write_an_erased_request(
     plane: Plane, filled: Log, ingest: Materialise, settings: Settings
 ) -> None:
     ingest(plane, 1, COUNT - 1)

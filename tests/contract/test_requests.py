@@ -1,4 +1,7 @@
-"""GraphQL requests in the operational plane: as exact as events, by the same code."""
+"""GraphQL requests in the operational plane: written, replayed, rebuilt and read like events.
+
+It covers for requests what several files cover for events, so it is longer than others.
+"""
 
 import asyncio
 import json
@@ -12,7 +15,7 @@ import test_ingestion
 from conftest import JOB
 from elasticsearch import Elasticsearch
 from event_tables import DAY, STREAM, block, entry, event
-from faults import Strike, Struck
+from faults import StepFailed, StepFailure
 from request_messages import publish_payloads, publish_requests
 from test_ingestion import (  # noqa: F401 - the contract of events, held by requests
     test_a_committed_range_is_left_alone,
@@ -113,7 +116,7 @@ def contents(plane: Plane, day: date) -> pa.Table:
     return pa.Table.from_batches(plane.events(day, 2**62), REQUEST_SCHEMA)
 
 
-def test_every_column_is_read_back_as_the_log_holds_it(
+def test_every_column_round_trips(
     plane: Plane, filled: Log, ingest: Materialise, settings: Settings
 ) -> None:
     ingest(plane)
@@ -127,7 +130,7 @@ def test_every_column_is_read_back_as_the_log_holds_it(
     assert reader.partitions(OPERATIONAL_EVENTS.key) == []
 
 
-def test_variables_that_the_server_refuses_as_an_object_are_kept_as_text(
+def test_variables_that_cannot_be_indexed_are_kept_as_text(
     plane: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     variables = ('{"deep":' * 60 + "1" + "}" * 60, '{"a":1,"a":2}', "[1]", '{"": "", ".": 1}')
@@ -142,7 +145,7 @@ def test_variables_that_the_server_refuses_as_an_object_are_kept_as_text(
     assert held["variables"].to_pylist() == list(variables)
 
 
-def test_a_request_published_again_counts_once(
+def test_a_republished_request_counts_once(
     plane: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     head = b'"query":"{ a }","status":"ok","transport":"http","timestamp":"2026-01-01T00:00:00Z"'
@@ -152,13 +155,13 @@ def test_a_request_published_again_counts_once(
     assert plane.count(day_of(log)).rows == 2
 
 
-def test_what_is_no_request_is_a_dead_letter_once_and_is_replayed_after_a_fix(
+def test_an_invalid_message_is_dead_lettered_once_and_replayed_after_a_fix(
     plane: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     good = b'{"query":"{ a }","status":"ok","transport":"http","timestamp":"2026-01-01T00:00:00Z"}'
     publish_payloads(settings, good, b"not JSON", b"[]", good)
-    with pytest.raises(Struck):
-        ingest(Strike(2, after=True).on(plane))
+    with pytest.raises(StepFailed):
+        ingest(StepFailure(2, after=True).on(plane))
     report = ingest(plane)
     assert (report.rows, report.dead_letters) == (2, 2)
     dead_letters = list(read_dead_letters(settings))
@@ -170,7 +173,7 @@ def test_what_is_no_request_is_a_dead_letter_once_and_is_replayed_after_a_fix(
     assert ingest(plane, 5, 6).dead_letters == 2
 
 
-def test_a_replay_that_broke_off_publishes_no_request_twice(
+def test_an_interrupted_replay_publishes_no_request_twice(
     plane: Plane, log: Log, ingest: Materialise, settings: Settings
 ) -> None:
     publish_payloads(settings, b"not JSON")
@@ -188,7 +191,7 @@ def test_a_replay_that_broke_off_publishes_no_request_twice(
     assert log.bounds().last == 2
 
 
-def test_a_refused_request_is_written_into_the_plane_once(
+def test_a_replayed_request_is_written_to_the_plane_once(
     plane: Plane, filled: Log, ingest: Materialise, settings: Settings
 ) -> None:
     ingest(plane, 1, COUNT - 1)
@@ -202,7 +205,7 @@ def test_a_refused_request_is_written_into_the_plane_once(
     assert sum(held.rows for held in plane.ledger(filled.stream)) == COUNT
 
 
-def test_a_row_is_published_again_as_it_was(plane: Plane, filled: Log) -> None:
+def test_a_row_is_republished_unchanged(plane: Plane, filled: Log) -> None:
     rows = decoded(filled)
     [batch] = rows.combine_chunks().to_batches()
     payloads = [message.payload for message in REQUESTS.encode(batch, "again")]
@@ -212,7 +215,7 @@ def test_a_row_is_published_again_as_it_was(plane: Plane, filled: Log) -> None:
     assert pa.Table.from_batches([again]).equals(rows)
 
 
-def test_a_day_that_the_log_has_half_forgotten_keeps_what_the_plane_holds(
+def test_a_day_partly_deleted_from_the_log_keeps_the_rows_of_the_plane(
     plane: Plane, filled: Log, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     ingest(plane, 1, 200)
@@ -224,7 +227,7 @@ def test_a_day_that_the_log_has_half_forgotten_keeps_what_the_plane_holds(
     assert verify_day(plane, filled, day).is_complete
 
 
-def test_a_day_that_the_log_has_forgotten_comes_from_the_plane_itself(
+def test_a_day_deleted_from_the_log_is_rebuilt_from_the_plane(
     plane: Plane, filled: Log, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     ingest(plane)
@@ -264,7 +267,7 @@ def test_a_run_follows_the_log_of_requests(plane: Plane, filled: Log) -> None:
     assert verify_day(plane, filled, day_of(filled)).is_complete
 
 
-def test_events_and_requests_of_a_plane_leave_each_other_alone(
+def test_events_and_requests_of_a_plane_are_independent(
     plane: Plane, filled: Log, ingest: Materialise, rebuild: Materialise, settings: Settings
 ) -> None:
     with closing(OperationalPlane(settings)) as events:
@@ -283,7 +286,7 @@ def test_events_and_requests_of_a_plane_leave_each_other_alone(
         assert of_events.materialised_at != of_requests.materialised_at
 
 
-def test_requests_are_kept_for_as_long_as_their_own_setting_says(
+def test_requests_have_their_own_retention(
     plane: Plane, server: Elasticsearch, settings: Settings
 ) -> None:
     own = settings.model_copy(update={"retention_request_days": 3, "retention_raw_days": 40})
@@ -309,7 +312,7 @@ def test_requests_are_kept_for_as_long_as_their_own_setting_says(
         assert held["index_template"]["index_patterns"] == [f"{template}-*"]
 
 
-def test_an_installation_of_events_alone_goes_on_and_is_widened_by_setup(
+def test_setup_adds_requests_to_an_installation_of_events(
     settings: Settings, server: Elasticsearch
 ) -> None:
     """As a release left it that knew no requests: entries that name no dataset, one template."""

@@ -93,13 +93,13 @@ def test_filters_on_fields_and_paths(filled: Settings) -> None:
     assert found(filled, event_type="UPDATE") == ["e-2"]
 
 
-def test_what_happened_to_an_id_in_the_order_of_time(filled: Settings) -> None:
+def test_the_timeline_of_an_id_is_in_order_of_time(filled: Settings) -> None:
     assert found(filled, id=ORDER, oldest_first=True) == ["e-1", "e-2", "r-70"]
     assert found(filled, entity=ORDER) == ["r-70", "e-2", "e-1"]
     assert found(filled, id="4bf92f3577b34da6a3ce929d0e0e4736") == ["r-70"]
 
 
-def test_failed_requests_and_those_like_one(filled: Settings) -> None:
+def test_failed_requests_and_similar_ones_are_found(filled: Settings) -> None:
     assert found(filled, failed=True) == ["r-73", "r-72", "r-71", "r-70"]
     like = found(filled, similar="r-70")
     assert set(like) == {"r-71", "r-73"}
@@ -107,7 +107,7 @@ def test_failed_requests_and_those_like_one(filled: Settings) -> None:
         found(filled, similar="r-999")
 
 
-def test_kinds_and_times(filled: Settings) -> None:
+def test_hits_are_filtered_by_kind_and_time(filled: Settings) -> None:
     assert found(filled, kinds=Kinds.requests, query="o-74") == ["r-74"]
     assert found(filled, kinds=Kinds.events, query="deadlock") == []
     at = MORNING + timedelta(minutes=71)
@@ -129,13 +129,13 @@ def test_hits_are_counted(filled: Settings) -> None:
     assert sum(counted(Counts.hour).values()) == len(EVENTS) + len(REQUESTS)
 
 
-def test_highlights_show_the_words(filled: Settings) -> None:
+def test_highlights_mark_the_search_words(filled: Settings) -> None:
     page = Search(filled).hits(SearchRequest(query="deadlock tb_order"), tenant=None)
     [fragments] = page["highlights"].to_pylist()
     assert "<em>deadlock</em>" in fragments[0]
 
 
-def test_pages_follow_each_other_without_gap_or_repetition(filled: Settings) -> None:
+def test_pages_have_every_hit_once(filled: Settings) -> None:
     request = SearchRequest(limit=7)
     search = Search(filled)
     ids = [name for page in search.pages(request, tenant=None) for name in page["id"].to_pylist()]
@@ -148,7 +148,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(filled: Settings) -> 
         search.hits(SearchRequest(query="deadlock", cursor=cursor), tenant=None)
 
 
-def test_a_page_goes_on_after_its_point_in_time_is_gone(filled: Settings) -> None:
+def test_pages_continue_after_the_point_in_time_expired(filled: Settings) -> None:
     search = Search(filled)
     request = SearchRequest(limit=7)
     whole = found(filled, limit=21)
@@ -160,7 +160,7 @@ def test_a_page_goes_on_after_its_point_in_time_is_gone(filled: Settings) -> Non
     assert again["id"].to_pylist() == whole[7:14]
 
 
-def test_a_tenant_sees_its_own_rows_whatever_it_asks_for(filled: Settings) -> None:
+def test_a_tenant_finds_only_its_own_rows(filled: Settings) -> None:
     own = {"e-3", "r-73"}
     for query in (
         "",
@@ -182,14 +182,14 @@ def test_a_tenant_sees_its_own_rows_whatever_it_asks_for(filled: Settings) -> No
     assert counts["count"].to_pylist() == [1]
 
 
-def test_every_field_can_be_asked_for(filled: Settings) -> None:
+def test_every_field_can_be_searched(filled: Settings) -> None:
     values = {"date": "2026-01-01", "long": "1", "double": "1", "flattened": "x"}
     for name, kind in FIELDS.items():
         found(filled, query=f"{name}:{values.get(kind, 'x')}")
         found(filled, query=f"_exists_:{name}")
 
 
-def test_right_queries_of_every_form_are_answered(filled: Settings) -> None:
+def test_valid_queries_of_every_form_are_answered(filled: Settings) -> None:
     for query in (
         '"deadlock detected"~2',
         "deadlok~1",
@@ -217,6 +217,6 @@ def test_a_plane_without_events_has_no_hits(settings: Settings) -> None:
     assert Search(settings).counts(SearchRequest(), Counts.hour, tenant=None).num_rows == 0
 
 
-def test_a_server_without_the_plane_is_said_to_need_setting_up(settings: Settings) -> None:
+def test_a_server_without_the_plane_needs_setup(settings: Settings) -> None:
     with pytest.raises(PlaneNotSetUp, match="fraiseql-assets setup"):
         found(settings)

@@ -11,7 +11,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.test_utils import create_run_for_test
 
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, OPERATIONAL_EVENTS
-from fraiseql_assets.cli.status import PlaneStatus, look
+from fraiseql_assets.cli.status import PlaneStatus, collect_status
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.resources import RESOURCES
@@ -84,7 +84,7 @@ def purge(settings: Settings) -> None:
 
 
 def status_of(plane: Plane, settings: Settings) -> PlaneStatus:
-    [found] = [each for each in look(settings).planes if each.plane == plane.name]
+    [found] = [each for each in collect_status(settings).planes if each.plane == plane.name]
     return found
 
 
@@ -100,7 +100,7 @@ def test_the_oldest_range_is_requested_with_a_lower_priority_than_a_run_by_hand(
     assert int(request.tags[PRIORITY_TAG]) < 0
 
 
-def test_a_plane_with_all_of_the_log_is_up_to_date(
+def test_a_plane_with_the_whole_log_is_up_to_date(
     tick: Tick, day: date, plane: Plane, ingest: Materialise, settings: Settings
 ) -> None:
     ingest(plane)
@@ -109,7 +109,7 @@ def test_a_plane_with_all_of_the_log_is_up_to_date(
     assert (found.position, found.behind, found.lost) == (EVENTS, 0, None)
 
 
-def test_sensor_and_status_report_what_a_purge_deleted_unread_in_the_same_words(
+def test_sensor_and_status_report_a_loss_in_the_same_words(
     tick: Tick, day: date, plane: Plane, ingest: Materialise, settings: Settings
 ) -> None:
     ingest(plane, 1, 10)
@@ -143,7 +143,7 @@ def test_a_second_instance_that_feeds_the_plane_is_reported(
     assert "a second one feeds the same plane" in str(tick())
 
 
-def test_a_run_that_has_worked_for_long_enough_gets_a_successor(
+def test_a_run_at_its_maximum_time_gets_a_successor(
     tick: Tick, day: date, plane: Plane, settings: Settings
 ) -> None:
     own = {PLANE_TAG: plane.name, STREAM_TAG: settings.stream}
@@ -161,5 +161,5 @@ def test_a_run_that_rebuilds_gets_no_successor(
     assert "A run is under way" in str(reason)
 
 
-def test_a_run_that_a_person_has_asked_for_comes_first(tick: Tick, day: date, plane: Plane) -> None:
+def test_a_run_started_by_hand_comes_first(tick: Tick, day: date, plane: Plane) -> None:
     assert "comes first" in str(tick(**{PLANE_TAG: plane.name}))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from forgetful import ForgetfulServer
+from lossy_server import LossyServer
 
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.pipeline.ingest import ingest_range
@@ -36,9 +36,9 @@ def plane(settings: Settings) -> Iterator[OperationalPlane]:
 
 
 @pytest.fixture
-def server(plane: OperationalPlane, settings: Settings) -> Iterator[ForgetfulServer]:
+def server(plane: OperationalPlane, settings: Settings) -> Iterator[LossyServer]:
     """The server, which has kept that the plane is set up."""
-    with ForgetfulServer(settings) as server:
+    with LossyServer(settings) as server:
         yield server
 
 
@@ -84,8 +84,8 @@ def until_exact(plane: OperationalPlane, log: Log) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
-    plane: OperationalPlane, server: ForgetfulServer, filled: Log, number: int
+def test_a_run_does_not_commit_rows_that_the_server_lost(
+    plane: OperationalPlane, server: LossyServer, filled: Log, number: int
 ) -> None:
     place = filled.position_from(1)
     assert place is not None
@@ -97,7 +97,7 @@ def test_a_run_that_goes_on_after_the_loss_does_not_commit_what_is_not_there(
 
 
 def test_a_lost_range_is_written_again(
-    plane: OperationalPlane, server: ForgetfulServer, filled: Log
+    plane: OperationalPlane, server: LossyServer, filled: Log
 ) -> None:
     place = filled.position_from(1)
     assert place is not None
@@ -107,8 +107,8 @@ def test_a_lost_range_is_written_again(
     until_exact(plane, filled)
 
 
-def test_a_rebuild_that_goes_on_after_the_loss_does_not_take_the_days_place(
-    plane: OperationalPlane, server: ForgetfulServer, filled: Log
+def test_a_rebuild_does_not_swap_in_rows_that_the_server_lost(
+    plane: OperationalPlane, server: LossyServer, filled: Log
 ) -> None:
     place = filled.position_from(1)
     assert place is not None

@@ -23,7 +23,7 @@ NOBODY_IS_THERE = SecretStr("http://127.0.0.1:1/")
 OpenPlane = Callable[..., Plane]
 
 
-def test_setting_up_again_changes_nothing(plane: Plane) -> None:
+def test_a_second_setup_changes_nothing(plane: Plane) -> None:
     plane.write(block([event(1)]))
     said = plane.setup()
     assert said
@@ -31,12 +31,12 @@ def test_setting_up_again_changes_nothing(plane: Plane) -> None:
     assert plane.count(DAY).rows == 1
 
 
-def test_a_plane_that_is_set_up_answers(plane: Plane) -> None:
+def test_a_plane_answers_after_setup(plane: Plane) -> None:
     plane.ping()
 
 
 @pytest.mark.parametrize("ask", [PING, LEDGER])
-def test_a_plane_that_is_not_set_up_says_so(
+def test_a_plane_without_setup_is_reported(
     open_plane: OpenPlane, ask: Callable[[Plane], object]
 ) -> None:
     plane = open_plane()
@@ -44,7 +44,7 @@ def test_a_plane_that_is_not_set_up_says_so(
         ask(plane)
 
 
-def test_it_is_described_by_its_server_and_address_without_credentials(plane: Plane) -> None:
+def test_the_description_of_a_plane_has_no_credentials(plane: Plane) -> None:
     servers = {"analytics": ("ClickHouse ",), "operational": ("Elasticsearch ", "OpenSearch ")}
     assert plane.describe().startswith(servers[plane.name])
     assert " at http://127.0.0.1:" in plane.describe()
@@ -52,7 +52,7 @@ def test_it_is_described_by_its_server_and_address_without_credentials(plane: Pl
 
 
 @pytest.mark.parametrize("ask", [PING, LEDGER, methodcaller("describe"), methodcaller("setup")])
-def test_a_server_out_of_reach_is_unavailable_and_named(
+def test_an_unreachable_server_is_unavailable_and_named(
     open_plane: OpenPlane, plane_name: str, ask: Callable[[Plane], object]
 ) -> None:
     plane = open_plane(**{ADDRESS[plane_name]: NOBODY_IS_THERE})
@@ -61,7 +61,7 @@ def test_a_server_out_of_reach_is_unavailable_and_named(
 
 
 @pytest.mark.parametrize("ask", [PING, LEDGER])
-def test_wrong_credentials_are_said_to_be_the_credentials(
+def test_wrong_credentials_are_reported_as_such(
     open_plane: OpenPlane, plane_name: str, settings: Settings, ask: Callable[[Plane], object]
 ) -> None:
     setting = ADDRESS[plane_name]
@@ -82,17 +82,17 @@ def older(settings: Settings) -> Iterator[AnalyticsPlane]:
         yield plane
 
 
-def test_writing_into_a_table_of_an_older_release_says_to_set_up(older: AnalyticsPlane) -> None:
+def test_writing_to_a_table_of_an_older_release_asks_for_setup(older: AnalyticsPlane) -> None:
     with pytest.raises(PlaneNotSetUp, match="fraiseql-assets setup"):
         older.write(block([event(2)]))
 
 
-def test_a_table_of_an_older_release_is_widened_in_place(older: AnalyticsPlane) -> None:
+def test_setup_adds_columns_to_an_older_table(older: AnalyticsPlane) -> None:
     assert "table fraiseql_events: column event_hash added" in older.setup()
     assert older.count(DAY).rows == 1
 
 
-def test_an_event_in_a_widened_table_counts_once(older: AnalyticsPlane) -> None:
+def test_an_event_counts_once_after_columns_were_added(older: AnalyticsPlane) -> None:
     older.setup()
     again = {**event(1), "stream_seq": 2}
     assert older.write(block([again])).duplicates == 1

@@ -68,7 +68,7 @@ def rebuild(plane: Plane) -> None:
 
 
 @pytest.mark.usefixtures("kill")
-def test_a_swap_that_is_killed_leaves_a_whole_day_and_the_next_ends_right(
+def test_a_killed_swap_leaves_a_complete_day_and_the_next_succeeds(
     plane: Plane, reader: AssetReader
 ) -> None:
     def read() -> int:

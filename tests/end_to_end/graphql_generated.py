@@ -1,6 +1,8 @@
 """Generated databases with compiled schemas, queries, and what each query returns.
 
 The expected result is computed from the rows in plain Python, with none of the code under test.
+
+One model of a schema generates and evaluates, so the file is longer than others.
 """
 
 import json

@@ -71,7 +71,7 @@ def test_the_assets_are_listed_with_their_columns(service: Service) -> None:
 
 
 @pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
-def test_the_rows_of_an_asset_are_announced_by_partition(service: Service, asset: str) -> None:
+def test_rows_of_an_asset_are_listed_by_partition(service: Service, asset: str) -> None:
     about = get(service, f"/{asset}?format=info").json()
     assert (about["asset"], about["rows"]) == (asset, len(DAYS) * ROWS)
     parts = [(part["partition"], part["rows"]) for part in about["parts"]]
@@ -80,14 +80,14 @@ def test_the_rows_of_an_asset_are_announced_by_partition(service: Service, asset
     assert first["rows"] == ROWS
 
 
-def test_head_tells_no_length_since_it_is_not_known(service: Service) -> None:
+def test_head_has_no_content_length(service: Service) -> None:
     answer = requests.head(f"{service.http_url}/assets/analytics/events?format=arrow", timeout=60)
     assert (answer.status_code, answer.headers["content-type"]) == (200, ARROW)
     assert "content-length" not in answer.headers
 
 
 @pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
-def test_json_and_arrow_have_the_rows_that_flight_has(service: Service, asset: str) -> None:
+def test_json_and_arrow_have_the_rows_of_flight(service: Service, asset: str) -> None:
     over_flight = service.client.do_get(flight.Ticket(asset.encode())).read_all()
     over_http = table(get(service, f"/{asset}", accept=ARROW))
     assert over_http.schema == over_flight.schema
@@ -98,7 +98,7 @@ def test_json_and_arrow_have_the_rows_that_flight_has(service: Service, asset: s
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_arrow_is_compressed_as_it_is_asked_for(service: Service, compression: str) -> None:
+def test_arrow_has_the_requested_compression(service: Service, compression: str) -> None:
     plain = get(service, "/analytics/events?format=arrow", accept_encoding="identity")
     headers = {"x_arrow_compression": compression, "accept_encoding": "identity"}
     small = get(service, "/analytics/events?format=arrow", **headers)
@@ -135,19 +135,21 @@ def test_flight_selects_columns_in_every_endpoint(service: Service) -> None:
         ("/analytics/events?format=xml", 400, "one of json, arrow"),
     ],
 )
-def test_what_is_wrong_is_said(service: Service, path: str, status: int, said: str) -> None:
+def test_invalid_requests_are_refused_with_the_reason(
+    service: Service, path: str, status: int, said: str
+) -> None:
     answer = get(service, path)
     assert answer.status_code == status
     assert said in answer.json()["errors"][0]["message"]
 
 
-def test_nothing_but_reading_is_allowed(service: Service) -> None:
+def test_only_get_and_head_are_allowed(service: Service) -> None:
     answer = requests.post(f"{service.http_url}/assets/analytics/events", timeout=60)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("asset", ["analytics/events", "operational/events", "stream/events"])
-def test_an_asset_that_has_not_changed_is_not_sent_again(service: Service, asset: str) -> None:
+def test_an_unchanged_asset_is_answered_with_304(service: Service, asset: str) -> None:
     first = get(service, f"/{asset}")
     again = get(service, f"/{asset}", if_none_match=first.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
@@ -159,7 +161,7 @@ def test_an_asset_that_has_not_changed_is_not_sent_again(service: Service, asset
     assert other.headers["etag"] != first.headers["etag"]
 
 
-def test_a_committed_range_changes_the_tag(service: Service, settings: Settings) -> None:
+def test_a_committed_range_changes_the_entity_tag(service: Service, settings: Settings) -> None:
     tag = get(service, "/analytics/events").headers["etag"]
     plane = AnalyticsPlane(settings)
     day = TODAY - timedelta(days=2)
@@ -171,7 +173,7 @@ def test_a_committed_range_changes_the_tag(service: Service, settings: Settings)
     assert changed.headers["etag"] != tag
 
 
-def test_a_token_is_needed_and_tags_are_a_principal_s_own(settings: Settings) -> None:
+def test_entity_tags_belong_to_one_principal(settings: Settings) -> None:
     with serving(settings, jwt_secret=SecretStr(SECRET)) as guarded:
         assert get(guarded, "").status_code == 401
         assert get(guarded, "/analytics/events").status_code == 401

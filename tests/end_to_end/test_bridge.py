@@ -1,5 +1,8 @@
 """Every committed row of a change log becomes one event, whenever it is committed and whatever is
-killed meanwhile."""
+killed meanwhile.
+
+All tests share one PostgreSQL and one NATS server, so the file is longer than others.
+"""
 
 import asyncio
 import json
@@ -26,7 +29,7 @@ from fraiseql_assets.bridge.errors import (
     BridgeError,
     NumberingRestarted,
     PositionTaken,
-    UnfitTable,
+    UnreadableTable,
 )
 from fraiseql_assets.bridge.lag import lag_of
 from fraiseql_assets.bridge.position import Position
@@ -57,7 +60,7 @@ def position(log: ChangeLogs) -> Position:
     return found
 
 
-def test_rows_become_events_in_their_order(log: ChangeLogs) -> None:
+def test_rows_become_events_in_order(log: ChangeLogs) -> None:
     log.commit("a", "b", "c")
     log.publish()
     log.commit("d")
@@ -65,7 +68,7 @@ def test_rows_become_events_in_their_order(log: ChangeLogs) -> None:
     assert log.published() == ["a", "b", "c", "d"]
 
 
-def test_a_row_that_is_committed_after_larger_ones_is_published(log: ChangeLogs) -> None:
+def test_a_row_committed_after_larger_numbers_is_published(log: ChangeLogs) -> None:
     with closing(log.connect()) as late:
         log.write(late, "late")
         log.commit("early")
@@ -90,7 +93,7 @@ def test_a_late_row_of_a_transaction_that_is_older_than_the_bridge_is_published(
     assert log.published() == ["late", "new"]
 
 
-def test_numbers_that_were_rolled_back_are_not_waited_for(log: ChangeLogs) -> None:
+def test_the_bridge_does_not_wait_for_rolled_back_numbers(log: ChangeLogs) -> None:
     with closing(log.connect()) as undone:
         log.write(undone, "x", "y")
         log.commit("a")
@@ -126,7 +129,7 @@ def run_script(log: ChangeLogs, script: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_a_large_backlog_takes_little_memory(log: ChangeLogs) -> None:
+def test_memory_does_not_grow_with_the_backlog(log: ChangeLogs) -> None:
     # Some 160 MiB, and more as text and as messages.
     log.fill(rows=20_000, size=8_192)
     done = run_script(log, MEASURED)
@@ -171,7 +174,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_bridge_that_was_killed_is_followed_by_one_that_publishes_the_rest(
+def test_a_bridge_continues_after_one_that_was_killed(
     step: str, database_url: str, nats_url: str
 ) -> None:
     with change_log(database_url, nats_url, bridge_rows=10) as log:
@@ -221,7 +224,7 @@ def test_a_notification_wakes_the_bridge(database_url: str, nats_url: str) -> No
             wait_until(lambda: log.execute(f"NOTIFY {never.bridge_channel}") or "b" in log.count())
 
 
-def test_a_bridge_goes_on_when_postgresql_has_ended_its_connection(log: ChangeLogs) -> None:
+def test_a_bridge_continues_after_postgresql_ends_its_connection(log: ChangeLogs) -> None:
     log.commit("a")
     with log.publishing():
         wait_until(lambda: log.published() == ["a"])
@@ -233,7 +236,7 @@ def test_a_bridge_goes_on_when_postgresql_has_ended_its_connection(log: ChangeLo
         wait_until(lambda: log.published() == ["a", "b"])
 
 
-def test_a_bridge_goes_on_when_nats_was_killed(
+def test_a_bridge_continues_after_nats_was_killed(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "ACK_SECONDS", 1.0)
@@ -259,7 +262,7 @@ def test_a_second_bridge_of_a_name_stands_by(log: ChangeLogs) -> None:
             log.publish()
 
 
-def test_a_position_is_not_saved_over_a_newer_one(log: ChangeLogs) -> None:
+def test_an_older_position_does_not_replace_a_newer_one(log: ChangeLogs) -> None:
     async def both() -> None:
         async with connect(log.settings, name="tests") as client:
             first, second = [await open_positions(client, log.settings) for _ in range(2)]
@@ -272,7 +275,7 @@ def test_a_position_is_not_saved_over_a_newer_one(log: ChangeLogs) -> None:
     assert position(log).head == 2
 
 
-def test_select_on_the_table_is_enough(log: ChangeLogs) -> None:
+def test_the_bridge_needs_only_select_on_the_table(log: ChangeLogs) -> None:
     role = log.settings.bridge_name
     schema = log.table.partition(".")[0]
     log.execute(f"""
@@ -291,7 +294,7 @@ def test_select_on_the_table_is_enough(log: ChangeLogs) -> None:
             ALTER TABLE {log.table} ENABLE ROW LEVEL SECURITY;
             CREATE POLICY own ON {log.table} FOR SELECT USING (tenant_id IS NULL);
         """)
-        with pytest.raises(UnfitTable, match=f"row security hides rows .* from {role}"):
+        with pytest.raises(UnreadableTable, match=f"row security hides rows .* from {role}"):
             limited.publish()
         log.execute(f"CREATE POLICY bridge ON {log.table} FOR SELECT TO {role} USING (true)")
         log.commit("b")
@@ -311,7 +314,7 @@ UNFIT = {
 @pytest.mark.parametrize("change", UNFIT)
 def test_a_table_that_cannot_be_read_completely_is_refused(change: str, log: ChangeLogs) -> None:
     log.execute(change.format(table=log.table))
-    with pytest.raises(UnfitTable, match=UNFIT[change]):
+    with pytest.raises(UnreadableTable, match=UNFIT[change]):
         log.publish()
 
 
@@ -323,7 +326,7 @@ def test_an_older_table_without_most_columns_is_published(log: ChangeLogs) -> No
     assert log.published() == ["1", "2", "3"]
 
 
-def test_a_table_whose_numbers_start_again_is_not_passed_over(log: ChangeLogs) -> None:
+def test_a_table_with_restarted_numbers_is_published(log: ChangeLogs) -> None:
     log.commit("a", "b", "c")
     log.publish()
     log.execute(f"TRUNCATE {log.table} RESTART IDENTITY")
@@ -342,13 +345,13 @@ def test_a_prefix_that_the_log_does_not_capture_is_refused(log: ChangeLogs) -> N
         replace(log, settings=changed).publish()
 
 
-def test_a_row_that_no_message_can_hold_stops_the_bridge(log: ChangeLogs) -> None:
+def test_a_row_too_large_for_a_message_stops_the_bridge(log: ChangeLogs) -> None:
     log.commit("large", text="x" * 9_000_000)
     with pytest.raises(LogError, match=r"has 9,000,\d+ bytes; the server takes 8,388,608"):
         log.publish()
 
 
-def test_the_command_tells_the_lag_and_ends_on_ctrl_c(log: ChangeLogs) -> None:
+def test_the_command_prints_the_lag_and_ends_on_ctrl_c(log: ChangeLogs) -> None:
     def command(*options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [f"{sysconfig.get_path('scripts')}/fraiseql-assets", "bridge", *options],

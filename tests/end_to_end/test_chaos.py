@@ -5,28 +5,28 @@ from collections.abc import Iterator
 import pytest
 from stacks import own_folder
 
-from tests.chaos.books import Books
+from tests.chaos.comparison import PublishedEvents
 from tests.chaos.lab import Lab, lab
 from tests.chaos.plan import plan
-from tests.chaos.trial import carry_out
+from tests.chaos.trial import run_trial
 
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def hurt() -> Iterator[Lab]:
-    with own_folder() as folder, lab(folder) as stack:
-        yield stack
+def stack() -> Iterator[Lab]:
+    with own_folder() as folder, lab(folder) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def books() -> Books:
-    return Books()
+def published() -> PublishedEvents:
+    return PublishedEvents()
 
 
 @pytest.mark.parametrize("seed", [236, 238])
-def test_both_planes_hold_each_event_once_whatever_is_killed(
-    seed: int, hurt: Lab, books: Books
+def test_both_planes_have_each_event_once_after_kills(
+    seed: int, stack: Lab, published: PublishedEvents
 ) -> None:
-    outcome = carry_out(hurt, plan(seed), books)
+    outcome = run_trial(stack, plan(seed), published)
     assert outcome.held, str(outcome)

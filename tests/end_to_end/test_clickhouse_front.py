@@ -1,4 +1,7 @@
-"""The ClickHouse front as clickhouse-connect, curl and a bare socket meet it."""
+"""The ClickHouse front with clickhouse-connect, curl and a plain socket.
+
+All tests share one server, which takes seconds to start, so the file is longer than others.
+"""
 
 import gzip
 import json
@@ -140,12 +143,12 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("path", ["ping", "replicas_status", ""])
-def test_it_says_that_it_is_there(front: Front, path: str) -> None:
+def test_ping_is_answered(front: Front, path: str) -> None:
     answer = requests.get(front.url + path, timeout=10)
     assert (answer.status_code, answer.text) == (200, "Ok.\n")
 
 
-def test_it_listens_on_loopback_alone(front: Front) -> None:
+def test_the_server_listens_only_on_loopback(front: Front) -> None:
     listening = [
         found.laddr.ip
         for found in psutil.net_connections("tcp")
@@ -154,24 +157,24 @@ def test_it_listens_on_loopback_alone(front: Front) -> None:
     assert listening == ["127.0.0.1"]
 
 
-def test_curl_asks_by_get_and_by_post(front: Front) -> None:
+def test_curl_queries_by_get_and_post(front: Front) -> None:
     assert front.curl(f"{front.url}?query=SELECT+1").stdout == b"1\n"
     assert front.curl(front.url, "--data-binary", "SELECT 2").stdout == b"2\n"
     assert front.curl(front.url, "--data-binary", "@-", given=b"SELECT 3").stdout == b"3\n"
 
 
-def test_a_query_may_begin_in_the_address_and_end_in_the_body(front: Front) -> None:
+def test_a_query_may_be_split_between_url_and_body(front: Front) -> None:
     assert front.text("FORMAT CSV", query="SELECT 'x'") == '"x"'
 
 
-def test_get_only_reads(pairs: Front) -> None:
+def test_get_requests_are_read_only(pairs: Front) -> None:
     query = {"query": "INSERT INTO pairs VALUES (1, 'x')", "database": pairs.database}
     answer = requests.get(pairs.url, params=query, auth=pairs.login, timeout=10)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "164")
     assert pairs.text("SELECT count() FROM pairs") == "0"
 
 
-def test_a_result_has_the_format_of_the_query_or_else_the_default(front: Front) -> None:
+def test_a_result_has_the_format_of_the_query_or_the_default(front: Front) -> None:
     assert front.text("SELECT 1 AS a FORMAT JSONEachRow") == '{"a":1}'
     assert front.text("SELECT 1 AS a", default_format="JSONEachRow") == '{"a":1}'
     assert front.text("SELECT 1 AS a FORMAT CSVWithNames", default_format="JSON") == '"a"\n1'
@@ -180,7 +183,7 @@ def test_a_result_has_the_format_of_the_query_or_else_the_default(front: Front) 
     assert answer.headers["Content-Type"] == "text/tab-separated-values; charset=UTF-8"
 
 
-def test_a_document_that_is_streamed_is_one_document(front: Front) -> None:
+def test_a_streamed_json_result_is_one_document(front: Front) -> None:
     rows = json.loads(front.text("SELECT number FROM numbers(300000) FORMAT JSON"))
     assert rows["rows"] == len(rows["data"]) == 300_000
 
@@ -209,7 +212,7 @@ def test_a_document_that_is_streamed_is_one_document(front: Front) -> None:
         ("SELECT 1", {"session_id": "absent", "session_check": 1}, 372, 404, "SESSION_NOT_FOUND"),
     ],
 )  # fmt: skip
-def test_an_error_has_clickhouses_code_and_words(
+def test_an_error_has_the_code_and_message_of_clickhouse(
     front: Front, query: str, parameters: dict[str, str | int], code: int, status: int, words: str
 ) -> None:
     answer = front.ask(query, **parameters)
@@ -222,24 +225,24 @@ def test_an_error_has_clickhouses_code_and_words(
     assert "/dev/fd" not in answer.text
 
 
-def test_an_error_in_a_short_result_is_the_answer(front: Front) -> None:
+def test_an_error_in_a_short_result_is_the_response(front: Front) -> None:
     answer = front.ask("SELECT throwIf(number = 1000) FROM numbers(2000)", max_block_size=10)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "395")
 
 
-def test_an_error_in_a_long_result_is_the_answer_to_who_waits_for_its_end(front: Front) -> None:
+def test_with_wait_end_of_query_a_late_error_is_the_response(front: Front) -> None:
     answer = front.ask(FAILS_LATE, wait_end_of_query=1)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "395")
 
 
-def test_a_query_has_the_id_it_was_given_or_one_of_its_own(front: Front) -> None:
+def test_a_query_has_the_given_id_or_a_new_one(front: Front) -> None:
     answers = [front.ask("SELECT 1", query_id="mine"), front.ask("SELECT 1"), front.ask("SELEC")]
     ids = [answer.headers["X-ClickHouse-Query-Id"] for answer in answers]
     assert ids[0] == "mine"
     assert len(set(ids)) == 3
 
 
-def test_an_insert_says_what_it_wrote(pairs: Front) -> None:
+def test_an_insert_reports_the_rows_it_wrote(pairs: Front) -> None:
     answer = pairs.insert("INSERT INTO pairs FORMAT CSV", b"1,x\n2,y\n")
     assert json.loads(answer.headers["X-ClickHouse-Summary"])["written_rows"] == "2"
 
@@ -256,9 +259,7 @@ def test_an_insert_says_what_it_wrote(pairs: Front) -> None:
         ("INSERT INTO pairs SELECT 1, 'x' UNION ALL SELECT 2, 'y'", ""),
     ],
 )
-def test_rows_may_stand_where_clickhouse_takes_them(
-    pairs: Front, statement: str, body: str
-) -> None:
+def test_rows_may_be_in_the_url_or_the_body(pairs: Front, statement: str, body: str) -> None:
     if body.startswith("SELECT"):
         statement, body = "", f"{statement} {body}"
     assert pairs.insert(statement, body).text == ""
@@ -274,7 +275,7 @@ def test_curl_streams_rows_in_chunks(pairs: Front) -> None:
 
 
 @pytest.mark.parametrize("encoding", PACKED)
-def test_bodies_are_packed_both_ways(pairs: Front, encoding: str) -> None:
+def test_bodies_are_compressed_in_both_directions(pairs: Front, encoding: str) -> None:
     pack, unpack = PACKED[encoding]
     rows = b"".join(b"%d\tx\n" % number for number in range(300_000))
     statement = "INSERT INTO pairs FORMAT TSV"
@@ -313,7 +314,7 @@ def test_clickhouse_connect_writes_and_reads_every_kind_of_value(
         assert client.command("SELECT count() FROM kinds") == 4
 
 
-def test_values_are_bound_whatever_characters_they_have(front: Front) -> None:
+def test_values_with_any_characters_are_bound(front: Front) -> None:
     values = {"a": "it's \\ a\ttab,\nnew line é😀", "b": ["x'y", ""], "c": None, "d": 2**63}
     with front.client() as client:
         result = client.query(
@@ -323,7 +324,7 @@ def test_values_are_bound_whatever_characters_they_have(front: Front) -> None:
     assert result.result_rows == [tuple(values.values())]
 
 
-def test_settings_hold_for_their_request_alone(front: Front) -> None:
+def test_settings_apply_only_to_their_request(front: Front) -> None:
     asked = "SELECT getSetting('max_block_size'), currentDatabase()"
     session = {"session_id": secrets.token_hex(4)}
     before = front.text(asked, **session)
@@ -344,7 +345,7 @@ def test_a_session_keeps_its_temporary_tables(front: Front) -> None:
             other.command("SELECT a FROM mine")
 
 
-def test_a_session_takes_one_request_at_a_time(front: Front) -> None:
+def test_a_session_runs_one_request_at_a_time(front: Front) -> None:
     session = {"session_id": secrets.token_hex(4)}
     busy = threading.Thread(target=front.text, args=("SELECT sleep(3)",), kwargs=session)
     busy.start()
@@ -355,7 +356,7 @@ def test_a_session_takes_one_request_at_a_time(front: Front) -> None:
     assert front.text("SELECT 1", **session) == "1"
 
 
-def test_external_data_is_a_table_of_its_request(front: Front) -> None:
+def test_external_data_is_a_temporary_table_of_the_request(front: Front) -> None:
     people = ExternalData(
         file_name="people", fmt="CSV", structure=["name String", "age UInt8"], data=b"a,1\nb,2\n"
     )
@@ -375,7 +376,7 @@ def test_curl_sends_external_data(front: Front) -> None:
     assert done.stdout == b"19999900000\n"
 
 
-def test_an_empty_arrow_result_has_the_whole_schema(front: Front) -> None:
+def test_an_empty_arrow_result_has_the_full_schema(front: Front) -> None:
     with front.client() as client, closing(
         client.raw_stream("SELECT a, b FROM pairs WHERE 0", fmt="ArrowStream")
     ) as stream, pa.ipc.open_stream(stream) as reader:  # fmt: skip
@@ -384,7 +385,7 @@ def test_an_empty_arrow_result_has_the_whole_schema(front: Front) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_a_result_that_breaks_off_never_looks_whole(front: Front, encoding: str) -> None:
+def test_an_interrupted_result_never_looks_complete(front: Front, encoding: str) -> None:
     headers = ["-H", f"Accept-Encoding: {encoding}", "--compressed"]
     done = front.curl(f"{front.url}?enable_http_compression=1", *headers, "-d", FAILS_LATE)
     assert done.returncode == 18
@@ -392,19 +393,19 @@ def test_a_result_that_breaks_off_never_looks_whole(front: Front, encoding: str)
     assert b"Code: 395. DB::Exception: " in done.stdout[-2000:]
 
 
-def test_clickhouse_connect_tells_why_a_result_broke_off(front: Front) -> None:
+def test_clickhouse_connect_reports_why_a_result_was_interrupted(front: Front) -> None:
     with front.client() as client, pytest.raises(DatabaseError, match="Code: 395"):
         client.query(FAILS_LATE)
 
 
-def test_an_arrow_stream_that_breaks_off_is_an_error_to_its_reader(front: Front) -> None:
+def test_an_interrupted_arrow_stream_is_an_error_for_its_reader(front: Front) -> None:
     done = front.curl(f"{front.url}?default_format=ArrowStream", "-d", FAILS_LATE)
     with pytest.raises(pa.ArrowInvalid), pa.ipc.open_stream(done.stdout) as reader:
         reader.read_all()
 
 
 @pytest.mark.parametrize("query", [SILENT, ENDLESS])
-def test_a_query_ends_when_its_client_goes(front: Front, query: str) -> None:
+def test_a_disconnect_ends_the_query(front: Front, query: str) -> None:
     query = query.replace("1000000000000", str(10**12 + secrets.randbelow(10**9)))
     connection = front.send("", query.encode())
     until(lambda: front.running(query) == 1)
@@ -412,7 +413,7 @@ def test_a_query_ends_when_its_client_goes(front: Front, query: str) -> None:
     until(lambda: front.running(query) == 0)
 
 
-def test_a_query_is_killed_by_the_id_it_was_given(front: Front) -> None:
+def test_a_query_is_killed_by_its_id(front: Front) -> None:
     answers: list[requests.Response] = []
     name = f"mine-{secrets.token_hex(4)}"
     asking = threading.Thread(target=lambda: answers.append(front.ask(SILENT, query_id=name)))
@@ -425,7 +426,7 @@ def test_a_query_is_killed_by_the_id_it_was_given(front: Front) -> None:
     assert answers[0].headers["X-ClickHouse-Exception-Code"] == "394"
 
 
-def test_a_reader_that_pauses_holds_the_query_not_the_result(front: Front) -> None:
+def test_a_slow_reader_pauses_the_query(front: Front) -> None:
     process = process_at(front.port)
     before = process.memory_info().rss
     with front.send("", ENDLESS.encode()) as connection:
@@ -470,7 +471,7 @@ def cut_bodies() -> dict[str, tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize("which", cut_bodies())
-def test_of_a_body_that_is_cut_nothing_is_committed(pairs: Front, which: str) -> None:
+def test_a_truncated_body_commits_nothing(pairs: Front, which: str) -> None:
     headers, sent = cut_bodies()[which]
     with pairs.send("INSERT INTO pairs FORMAT TSV", sent, headers) as connection:
         connection.shutdown(socket.SHUT_WR)
@@ -479,14 +480,14 @@ def test_of_a_body_that_is_cut_nothing_is_committed(pairs: Front, which: str) ->
     assert pairs.text("SELECT count() FROM pairs") == "0"
 
 
-def test_of_rows_with_a_bad_one_nothing_is_committed_and_the_client_hears(pairs: Front) -> None:
+def test_an_invalid_row_commits_nothing_and_is_an_error(pairs: Front) -> None:
     rows = b"1\tx\nnot a number\ty\n" + b"2\tz\n" * 5_000_000
     answer = pairs.insert("INSERT INTO pairs FORMAT TSV", rows)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (400, "27")
     assert pairs.text("SELECT count() FROM pairs") == "0"
 
 
-def test_readers_go_on_beside_a_long_insert(pairs: Front) -> None:
+def test_reads_continue_during_a_long_insert(pairs: Front) -> None:
     asked, answered = threading.Event(), threading.Event()
 
     def rows() -> Iterator[bytes]:
@@ -505,7 +506,7 @@ def test_readers_go_on_beside_a_long_insert(pairs: Front) -> None:
     assert pairs.text("SELECT count() FROM pairs") == "100001"
 
 
-def test_a_token_counts_its_rows_once_in_table_and_views(front: Front) -> None:
+def test_a_deduplication_token_inserts_once_into_table_and_views(front: Front) -> None:
     window = "SETTINGS non_replicated_deduplication_window = 100"
     front.text(f"CREATE TABLE once (a UInt64) ENGINE = MergeTree ORDER BY a {window}")
     front.text(
@@ -539,7 +540,7 @@ def test_a_killed_insert_is_never_acknowledged(pairs: Front) -> None:
     assert answer.headers["X-ClickHouse-Exception-Code"] == "394"
 
 
-def test_several_requests_follow_one_another_on_a_connection(front: Front) -> None:
+def test_a_connection_is_reused_for_several_requests(front: Front) -> None:
     with requests.Session() as session:
         answers = [
             session.post(front.url, data=query, auth=front.login, timeout=10).status_code
@@ -632,7 +633,9 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("statement", OUTSIDE)
-def test_no_statement_leaves_the_engine(pairs: Front, tmp_path: Path, statement: str) -> None:
+def test_no_statement_reaches_files_or_other_servers(
+    pairs: Front, tmp_path: Path, statement: str
+) -> None:
     # Another user could not write into a test's own folder, and the engine is the same user.
     written = tmp_path / "written"
     answer = pairs.ask(statement.replace("{file}", str(written)).replace("{port}", str(pairs.port)))
@@ -643,7 +646,7 @@ def test_no_statement_leaves_the_engine(pairs: Front, tmp_path: Path, statement:
 
 
 @pytest.mark.parametrize("rows", ["('1', file('/etc/passwd'))", "(1, `fil\\x65`('/etc/passwd'))"])
-def test_no_value_of_an_insert_leaves_the_engine(pairs: Front, rows: str) -> None:
+def test_no_inserted_value_reaches_files_or_other_servers(pairs: Front, rows: str) -> None:
     assert pairs.ask(f"INSERT INTO pairs VALUES {rows}").status_code == 403
     assert pairs.insert("INSERT INTO pairs FORMAT Values", rows).status_code == 403
     many = ", ".join(["(1, 'x')"] * 20_000)
@@ -651,7 +654,7 @@ def test_no_value_of_an_insert_leaves_the_engine(pairs: Front, rows: str) -> Non
     assert pairs.text("SELECT count() FROM pairs") == "0"
 
 
-def test_no_external_table_leaves_the_engine(front: Front) -> None:
+def test_no_external_table_reaches_files_or_other_servers(front: Front) -> None:
     done = front.curl(
         f"{front.url}?query=SELECT+*+FROM+t",
         *("-F", "t=@-"),
@@ -661,7 +664,7 @@ def test_no_external_table_leaves_the_engine(front: Front) -> None:
     assert b"ACCESS_DENIED" in done.stdout
 
 
-def test_a_column_or_a_value_may_have_the_name_of_a_refused_function(front: Front) -> None:
+def test_columns_and_values_may_have_the_name_of_a_refused_function(front: Front) -> None:
     front.text("CREATE TABLE named (file String, n UInt8) ENGINE = MergeTree ORDER BY file")
     try:
         front.text("INSERT INTO named (file, n) SELECT 'file(', 1")
@@ -684,7 +687,7 @@ def test_a_column_or_a_value_may_have_the_name_of_a_refused_function(front: Fron
     ],
 )
 @pytest.mark.parametrize("path", ["", "ping"])
-def test_a_web_page_is_refused(front: Front, name: str, value: str, path: str) -> None:
+def test_requests_of_web_pages_are_refused(front: Front, name: str, value: str, path: str) -> None:
     answer = requests.post(
         front.url + path, data="SELECT 1", headers={name: value}, auth=front.login, timeout=10
     )
@@ -692,6 +695,6 @@ def test_a_web_page_is_refused(front: Front, name: str, value: str, path: str) -
     assert "\n" not in answer.text.rstrip("\n")
 
 
-def test_nobody_is_let_in_without_the_password(front: Front) -> None:
+def test_requests_without_the_password_are_refused(front: Front) -> None:
     answer = requests.post(front.url, data="SELECT 1", timeout=10)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "516")

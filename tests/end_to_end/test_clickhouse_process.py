@@ -69,7 +69,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.02)
 
 
-def test_data_survives_a_restart_however_the_server_ended(tmp_path: Path) -> None:
+def test_data_survives_a_restart_after_any_kind_of_end(tmp_path: Path) -> None:
     folder = tmp_path / "with a space"
     with started(folder) as server:
         server.ask(f"CREATE TABLE {KEPT}")
@@ -86,7 +86,7 @@ def test_data_survives_a_restart_however_the_server_ended(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
-def test_a_second_start_on_the_folder_says_so(tmp_path: Path) -> None:
+def test_a_second_start_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with started(tmp_path) as server:
         [port] = distinct_free_ports(1)
         second = subprocess.run(
@@ -97,7 +97,7 @@ def test_a_second_start_on_the_folder_says_so(tmp_path: Path) -> None:
         assert server.ask("SELECT 1") == "1"
 
 
-def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with started(tmp_path / "first") as server:
         second = subprocess.run(
             command(tmp_path / "second", server.port),
@@ -110,7 +110,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["file/x", "what?"])
-def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, name: str) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     failed = subprocess.run(
         command(tmp_path / name, 1), capture_output=True, text=True, env=WITH_PASSWORD
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, name: str) -> None
     assert "cannot use the data folder" in failed.stderr
 
 
-def test_only_who_knows_the_password_is_let_in(tmp_path: Path) -> None:
+def test_only_requests_with_the_password_are_answered(tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(started(tmp_path, "--user", "someone"))
         client = clickhouse_connect.get_client(
@@ -145,7 +145,7 @@ def test_only_who_knows_the_password_is_let_in(tmp_path: Path) -> None:
         assert server.ask("SELECT 1", user="someone", password="s3cret ü") == "1"
 
 
-def test_it_ends_whatever_is_under_way_and_half_an_insert_is_none(tmp_path: Path) -> None:
+def test_a_stop_ends_running_statements_and_commits_no_partial_insert(tmp_path: Path) -> None:
     answers: list[int] = []
 
     def insert() -> None:
@@ -182,7 +182,7 @@ def test_it_ends_whatever_is_under_way_and_half_an_insert_is_none(tmp_path: Path
         assert server.ask("SELECT count() FROM kept") == "0"
 
 
-def test_killed_at_any_time_it_holds_what_it_acknowledged_once(tmp_path: Path) -> None:
+def test_acknowledged_inserts_survive_a_kill_exactly_once(tmp_path: Path) -> None:
     tokens = {
         "insert_deduplicate": "1",
         "deduplicate_blocks_in_dependent_materialized_views": "1",
@@ -225,7 +225,7 @@ def test_killed_at_any_time_it_holds_what_it_acknowledged_once(tmp_path: Path) -
         assert server.ask(counts) == f"{rows}\t{rows}\t{rows}"
 
 
-def test_without_a_password_it_does_not_start(tmp_path: Path) -> None:
+def test_the_server_does_not_start_without_a_password(tmp_path: Path) -> None:
     environment = {**os.environ, "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD": ""}
     failed = subprocess.run(command(tmp_path, 1), capture_output=True, text=True, env=environment)
     assert failed.returncode == 2
@@ -239,7 +239,7 @@ def test_a_setting_lets_statements_read_and_write_files(tmp_path: Path) -> None:
         assert server.ask(f"SELECT file('{written}')") == "7\\n"
 
 
-def test_tables_of_a_folder_that_an_older_release_made_are_there(tmp_path: Path) -> None:
+def test_tables_of_an_older_release_are_readable(tmp_path: Path) -> None:
     older = (
         "from chdb.session import Session\n"
         f"session = Session({f'{tmp_path}/store?implicit_select=0'!r})\n"

@@ -134,7 +134,7 @@ def test_stored_documents_are_those_of_the_view(cursor: dbapi.Cursor) -> None:
     assert rows(cursor, differing) == [(0,)]
 
 
-def test_documents_are_what_the_schema_says(cursor: dbapi.Cursor, compiled: Compiled) -> None:
+def test_documents_match_the_compiled_schema(cursor: dbapi.Cursor, compiled: Compiled) -> None:
     sources = {
         (query.sql_source, query.jsonb_column, query.return_type.name) for query in compiled.queries
     } | {(one.sql_source, one.jsonb_column, one.name) for one in compiled.types if one.sql_source}
@@ -192,7 +192,7 @@ def snake(name: str) -> str:
         ("va_line_item", "v_line_item", "LineItem"),
     ],
 )
-def test_a_flat_view_has_every_scalar_as_a_typed_column_of_equal_content(
+def test_a_flat_view_has_every_scalar_as_a_typed_column(
     cursor: dbapi.Cursor, compiled: Compiled, view: str, documents: str, name: str
 ) -> None:
     [one] = [one for one in compiled.types if one.name == name]
@@ -220,7 +220,7 @@ def test_a_flat_view_has_every_scalar_as_a_typed_column_of_equal_content(
     assert found == [(0,)]
 
 
-def test_events_tell_what_the_database_shows(
+def test_the_latest_events_equal_the_rows_of_the_database(
     cursor: dbapi.Cursor, tpch: dict[str, pa.Table]
 ) -> None:
     history = history_of(make_shop(tpch))
@@ -251,14 +251,14 @@ def assert_contains(shown: Any, told: Any) -> None:
         assert shown == told
 
 
-def test_a_loaded_demo_is_left_alone_and_one_of_another_scale_replaced(database_url: str) -> None:
+def test_a_loaded_demo_is_kept_and_one_of_another_scale_replaced(database_url: str) -> None:
     url = on_database(database_url, "demo_again")
     assert [load(url, 0.001), load(url, 0.001), load(url, 0.002)] == [True, False, True]
     with dbapi.connect(url) as connection, connection.cursor() as cursor:
         assert rows(cursor, "SELECT count(*) FROM tv_order") == [(3_000,)]
 
 
-def test_tables_of_somebody_else_are_not_touched(database_url: str) -> None:
+def test_other_tables_are_not_changed(database_url: str) -> None:
     url = on_database(database_url, "not_demo")
     load(url, 0.001)
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
@@ -269,6 +269,6 @@ def test_tables_of_somebody_else_are_not_touched(database_url: str) -> None:
         assert rows(cursor, "SELECT count(*) FROM tb_region") == [(5,)]
 
 
-def test_a_server_that_is_not_there_is_said() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with pytest.raises(DemoError, match="Connection refused"):
         load("postgresql://postgres@127.0.0.1:1/demo", 0.001)

@@ -88,7 +88,7 @@ def events_of(settings: Settings) -> pa.Table:
     return pa.Table.from_batches([batch for part in decoded for batch in part.batches])
 
 
-def test_the_past_is_told_once_and_then_what_happens_now(
+def test_past_events_are_published_once_before_current_ones(
     log_settings: Settings, history: History
 ) -> None:
     first, present = history.last_days(PAST_DAYS), history.present
@@ -108,7 +108,7 @@ def test_the_past_is_told_once_and_then_what_happens_now(
     assert times == sorted(times)
 
 
-def test_every_shape_is_seen(log_settings: Settings, history: History) -> None:
+def test_events_of_every_shape_are_published(log_settings: Settings, history: History) -> None:
     asyncio.run(feed_until(log_settings, history, messages=1))
     events = events_of(log_settings)
     shapes = Counter(
@@ -126,14 +126,14 @@ def test_every_shape_is_seen(log_settings: Settings, history: History) -> None:
     assert shapes["arrow"] > 8_000
 
 
-def test_a_demo_of_another_scale_is_not_mixed_in(log_settings: Settings, history: History) -> None:
+def test_a_log_of_another_scale_is_refused(log_settings: Settings, history: History) -> None:
     asyncio.run(feed_until(log_settings, history, messages=1))
     stop = asyncio.Event()
     with pytest.raises(DemoError, match=r"scale 0\.015 and seed 0, and not of scale 0\.05"):
         asyncio.run(feed.run(log_settings, history, scale=0.05, rate=RATE, stop=stop))
 
 
-def test_the_command_loads_and_feeds_until_it_is_told_to_end(
+def test_the_command_loads_and_publishes_until_it_is_stopped(
     log_settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
     url = on_database(database_url, f"demo_{secrets.token_hex(4)}")

@@ -1,4 +1,7 @@
-"""Each sample query, planned and executed over the demo's database, against SQL written by hand."""
+"""Each sample query, planned and executed over the demo's database, against SQL written by hand.
+
+It has one hand-written statement for each sample query, so it is longer than others.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -255,7 +258,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_sample_query_agrees_with_sql_written_by_hand(
+def test_a_sample_query_equals_hand_written_sql(
     samples: Samples, select: Select, name: str
 ) -> None:
     found = samples.rows(name)
@@ -267,7 +270,9 @@ def test_a_sample_query_agrees_with_sql_written_by_hand(
     assert found == expected
 
 
-def test_hits_of_a_union_are_each_what_their_tables_hold(samples: Samples, select: Select) -> None:
+def test_members_of_a_union_have_the_values_of_their_tables(
+    samples: Samples, select: Select
+) -> None:
     own = {"Customer": "market_segment", "Supplier": "phone", "Part": "brand"}
     fields = {"Customer": "marketSegment", "Supplier": "phone", "Part": "brand"}
     hits = samples.rows("search_hits")
@@ -283,7 +288,7 @@ def test_hits_of_a_union_are_each_what_their_tables_hold(samples: Samples, selec
         }  # fmt: skip
 
 
-def test_pages_follow_each_other_to_the_end(samples: Samples, select: Select) -> None:
+def test_pages_are_consecutive_to_the_end(samples: Samples, select: Select) -> None:
     seen: list[int] = []
     after, more = None, True
     while more:
@@ -295,7 +300,7 @@ def test_pages_follow_each_other_to_the_end(samples: Samples, select: Select) ->
     assert len(seen) > 2_000
 
 
-def test_every_sample_is_tried_here() -> None:
+def test_every_sample_query_is_tested() -> None:
     others = {"search_hits", "orders_page"}
     assert {path.stem for path in QUERIES.glob("*.graphql")} == EXPECTED.keys() | others
 
@@ -312,14 +317,16 @@ def test_every_sample_is_tried_here() -> None:
         ("parts", "v_part"),
     ],
 )
-def test_the_fastest_source_that_covers_a_selection_is_taken(
+def test_the_fastest_source_that_covers_a_selection_is_chosen(
     samples: Samples, name: str, source: str
 ) -> None:
     assert samples.source(name)[0] == source
 
 
 @pytest.mark.parametrize("name", ["indebted_customers", "parts", "audited_orders"])
-def test_a_view_is_read_by_the_expressions_under_its_documents(samples: Samples, name: str) -> None:
+def test_a_view_is_read_through_the_expressions_of_its_documents(
+    samples: Samples, name: str
+) -> None:
     assert samples.source(name)[1] == "the expressions under its data"
 
 
@@ -330,7 +337,7 @@ def test_a_view_is_read_by_the_expressions_under_its_documents(samples: Samples,
         ("audited_orders", Principal(roles=frozenset(("analyst",))), "auditor"),
     ],
 )
-def test_who_may_not_see_a_sample_does_not(
+def test_a_sample_query_is_refused_without_its_role(
     samples: Samples, name: str, principal: Principal, message: str
 ) -> None:
     with pytest.raises(NotAuthorised, match=message):

@@ -108,7 +108,7 @@ def run(page: Path, example: Example, names: dict[str, object]) -> None:
     assert done.returncode == 0, f"{where}\n{example.code}\n{done.stdout}\n{done.stderr}"
 
 
-def test_a_page_marks_the_language_of_every_block() -> None:
+def test_every_code_block_of_a_page_has_a_language() -> None:
     bare = [
         f"{page.name}:{number}"
         for page in PAGES

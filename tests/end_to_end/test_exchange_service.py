@@ -132,7 +132,7 @@ def test_queries_uploads_and_subscriptions_share_a_stream(
     assert {one["tenant_id"] for one in found["s1"]} == {"acme"}
 
 
-def test_a_subscription_is_of_the_tenant(service: Service, stream: Exchange) -> None:
+def test_a_subscription_has_only_rows_of_the_tenant(service: Service, stream: Exchange) -> None:
     stream.ask("s1", Subscribe={})
     assert stream.answer() == ("s1", "Subscribed to every entity type")
     for batch in events(50, seed=32):
@@ -149,7 +149,7 @@ def test_a_subscription_is_of_the_tenant(service: Service, stream: Exchange) -> 
         (("write",), {"table": TABLE}, "has no batch"),
     ],
 )
-def test_an_upload_that_is_refused_is_answered(
+def test_a_refused_upload_is_answered_with_the_reason(
     service: Service, scopes: tuple[str, ...], asked: dict[str, Any], said: str
 ) -> None:
     stream = Exchange(service, *scopes)
@@ -166,6 +166,6 @@ def test_rows_of_another_tenant_are_refused(stream: Exchange) -> None:
     assert "Row 0 is of another tenant" in stream.answer()[1]
 
 
-def test_a_query_that_is_wrong_is_answered_with_what_is_wrong(stream: Exchange) -> None:
+def test_an_invalid_query_is_answered_with_the_reason(stream: Exchange) -> None:
     stream.ask("q1", Query={"query": "{ items { colour } }"})
     assert "Cannot query field 'colour'" in stream.answer()[1]

@@ -155,7 +155,7 @@ def over_http(stack: Stack, **parameters: str) -> list[dict[str, Any]]:
     return answer.json()["hits"]
 
 
-def test_it_is_found_by_a_word_of_its_error_and_followed_to_its_order(stack: Stack) -> None:
+def test_a_failed_request_is_found_by_its_error_and_leads_to_its_order(stack: Stack) -> None:
     wait_until(lambda: arrived(stack, 2, q="division"), stack.printed)
     wait_until(lambda: arrived(stack, 2, entity=ORDER, kinds="events"), stack.printed)
     by_command = found(stack, "division", "--requests", "--since", "1h")
@@ -176,14 +176,14 @@ def test_it_is_found_by_a_word_of_its_error_and_followed_to_its_order(stack: Sta
     assert "Order INSERT" in shown
 
 
-def test_it_is_found_by_the_trace_of_its_call(stack: Stack) -> None:
+def test_a_failed_request_is_found_by_its_trace_id(stack: Stack) -> None:
     for transport, trace in TRACES.items():
         wait_until(lambda trace=trace: arrived(stack, 1, id=trace), stack.printed)
         [hit] = over_http(stack, id=trace)
         assert (hit["transport"], hit["trace_id"]) == (transport, trace)
 
 
-def test_failed_requests_like_it_and_their_number(stack: Stack) -> None:
+def test_similar_failed_requests_are_found_and_counted(stack: Stack) -> None:
     wait_until(lambda: arrived(stack, 2, q="division"), stack.printed)
     one, other = found(stack, "--failed")
     assert [hit["id"] for hit in found(stack, "--similar", one["id"])] == [other["id"]]
@@ -196,7 +196,7 @@ def test_failed_requests_like_it_and_their_number(stack: Stack) -> None:
     assert by_type["event", "Order.UPDATE"] == 1
 
 
-def test_its_rows_are_an_asset_over_flight_and_status_counts_them(stack: Stack) -> None:
+def test_requests_are_an_asset_over_flight_and_counted_by_status(stack: Stack) -> None:
     wait_until(lambda: arrived(stack, 2, q="division"), stack.printed)
     with flight.connect(stack.settings.flight_url) as client:
         for path in (("operational", "requests"), ("stream", "requests")):

@@ -224,7 +224,7 @@ def call(channel: grpc.Channel, method: str, messages: tuple[bytes, ...]) -> tup
 @pytest.mark.parametrize(
     "sent", [pytest.param(one, id=f"{one.method} {n}") for n, one in enumerate(CASES)]
 )
-def test_what_no_library_sends_has_the_one_right_status(
+def test_a_malformed_call_has_the_expected_status(
     address: Address, channel: grpc.Channel, sent: Case
 ) -> None:
     status, message = call(channel, sent.method, sent.messages)
@@ -234,7 +234,7 @@ def test_what_no_library_sends_has_the_one_right_status(
         assert [*client.do_action("HealthCheck")]
 
 
-def test_a_stream_that_is_left_in_the_middle_leaves_the_service(
+def test_an_abandoned_stream_does_not_harm_the_service(
     address: Address, channel: grpc.Channel
 ) -> None:
     def half() -> Iterator[bytes]:

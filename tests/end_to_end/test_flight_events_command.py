@@ -72,12 +72,12 @@ def test_events_are_shown(bearing: Settings) -> None:
     assert nothing.stderr == "There are no such events.\n"
 
 
-def test_the_newest_events_are_shown_in_their_order(bearing: Settings) -> None:
+def test_the_newest_events_are_shown_in_order(bearing: Settings) -> None:
     rows = [json.loads(line) for line in run(bearing, "--limit", "7", "--json").stdout.splitlines()]
     assert [row["stream_seq"] for row in rows] == list(range(194, 201))
 
 
-def test_what_is_wrong_is_said_in_a_sentence(bearing: Settings) -> None:
+def test_an_error_is_one_line(bearing: Settings) -> None:
     wrong = run(bearing, "--start", "yesterday")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("✗ The ticket's field start_date is 'yesterday'. Write a date")
@@ -87,7 +87,7 @@ def test_what_is_wrong_is_said_in_a_sentence(bearing: Settings) -> None:
     assert unknown.stderr.startswith("✗ Send the header `authorization: Bearer <JWT>`")
 
 
-def test_a_service_that_is_down_is_said() -> None:
+def test_an_unreachable_service_is_reported() -> None:
     done = run(Settings(flight_url="grpc://127.0.0.1:1"))
     assert done.returncode == 1
     assert done.stderr == (
@@ -135,15 +135,13 @@ def test_new_events_are_followed_until_ctrl_c(service: Service, bearing: Setting
     assert sequences == [*range(sequences[0], sequences[0] + len(sequences))]
 
 
-def test_following_ends_with_its_limit(service: Service, bearing: Settings) -> None:
+def test_following_ends_at_its_limit(service: Service, bearing: Settings) -> None:
     with publishing(service.settings):
         done = run(bearing, "--follow", "--limit", "2")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
 
 
-def test_following_begins_in_the_past_and_shows_what_fits(
-    service: Service, bearing: Settings
-) -> None:
+def test_following_starts_in_the_past_and_filters(service: Service, bearing: Settings) -> None:
     asyncio.run(publish_generated(service.settings, count=100, shape="observer", seed=1))
     past = ("--follow", "--start", f"{datetime.now(UTC).date()}", "--limit", "3", "--json")
     lines = run(bearing, *past, "--where", "status = 'paid'").stdout.splitlines()

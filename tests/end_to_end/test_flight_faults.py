@@ -1,4 +1,7 @@
-"""The Flight service when something is down, cut short, taken or told to end."""
+"""The Flight service during outages, disconnects, port conflicts and shutdown.
+
+All tests share one start of the service, so the file is longer than others.
+"""
 
 import asyncio
 import json
@@ -97,7 +100,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return held
 
 
-def test_a_cancelled_stream_ends_its_query(with_wide_events: Service) -> None:
+def test_a_cancelled_stream_cancels_its_query(with_wide_events: Service) -> None:
     reader = with_wide_events.client.do_get(flight.Ticket(b"analytics/events"))
     reader.read_chunk()
     assert running_queries(with_wide_events.settings) == 1
@@ -115,7 +118,7 @@ def test_memory_does_not_grow_with_the_result(with_wide_events: Service) -> None
     assert most < 64 * 2**20
 
 
-def test_one_plane_down_leaves_the_other_served(settings: Settings) -> None:
+def test_a_plane_is_served_while_the_other_is_down(settings: Settings) -> None:
     plane = OperationalPlane(settings)
     set_up(settings, plane)
     fill(plane, settings, DAY, events_of(DAY, 10, first=1))
@@ -138,7 +141,7 @@ def alone() -> Iterator[Service]:
         yield service
 
 
-def test_with_everything_down_all_is_listed_with_reasons(alone: Service) -> None:
+def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: Service) -> None:
     listed = {f.descriptor.path[0]: json.loads(f.app_metadata) for f in alone.client.list_flights()}
     reasons = {name.split(b"/")[0]: about["error"] for name, about in listed.items()}
     assert {plane: reason.split()[0] for plane, reason in reasons.items()} == {
@@ -149,7 +152,7 @@ def test_with_everything_down_all_is_listed_with_reasons(alone: Service) -> None
 
 
 @pytest.mark.parametrize("ticket", ["stream/events", "operational/events", '{"type":"Tail"}'])
-def test_what_is_down_says_what_to_check(alone: Service, ticket: str) -> None:
+def test_errors_of_unavailable_servers_say_what_to_check(alone: Service, ticket: str) -> None:
     with pytest.raises(
         flight.FlightUnavailableError, match=r"does not answer.*Check that"
     ) as error:
@@ -158,13 +161,13 @@ def test_what_is_down_says_what_to_check(alone: Service, ticket: str) -> None:
     assert "127.0.0.1" not in sentence_of(error.value)
 
 
-def test_tables_that_are_missing_are_to_be_set_up(settings: Settings) -> None:
+def test_missing_tables_ask_for_setup(settings: Settings) -> None:
     with serving(settings) as service, pytest.raises(flight.FlightUnavailableError) as caught:
         service.client.do_get(flight.Ticket(b"analytics/events")).read_all()
     assert "Run `fraiseql-assets setup`" in sentence_of(caught.value)
 
 
-def test_health_is_told_over_flight_and_http_whatever_is_down(alone: Service) -> None:
+def test_health_is_answered_while_every_server_is_down(alone: Service) -> None:
     [answer] = alone.client.do_action("HealthCheck")
     over_http = requests.get(f"{alone.settings.http_url}/health", timeout=SECONDS)
     over_flight = json.loads(answer.body.to_pybytes())
@@ -174,13 +177,13 @@ def test_health_is_told_over_flight_and_http_whatever_is_down(alone: Service) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
+def test_a_signal_ends_the_service_cleanly(number: signal.Signals) -> None:
     with serving(Settings(**NOWHERE)) as service:
         service.process.send_signal(number)
         assert (service.ended(), service.log) == (0, [])
 
 
-def test_a_signal_ends_it_while_a_client_follows(settings: Settings) -> None:
+def test_a_signal_ends_the_service_while_a_client_follows(settings: Settings) -> None:
     set_up(settings)
     with serving(settings) as service:
         reader = service.client.do_get(flight.Ticket(b'{"type":"Tail"}'))
@@ -190,7 +193,7 @@ def test_a_signal_ends_it_while_a_client_follows(settings: Settings) -> None:
         assert service.ended() == 0
 
 
-def test_a_client_that_is_killed_leaves_nothing_behind(settings: Settings) -> None:
+def test_a_killed_client_leaves_no_statement_or_thread(settings: Settings) -> None:
     set_up(settings)
     follow = (
         "import sys; from pyarrow import flight; client = flight.connect(sys.argv[1]);"
@@ -237,7 +240,7 @@ def test_many_tails_share_one_connection_to_the_log(settings: Settings) -> None:
             reader.cancel()
 
 
-def test_questions_about_the_log_share_one_connection(
+def test_requests_for_the_state_of_the_log_share_one_connection(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(settings)
@@ -267,7 +270,7 @@ def ended(settings: Settings) -> subprocess.CompletedProcess[str]:
     ("setting", "variable"),
     [("flight_url", "FRAISEQL_FLIGHT_URL"), ("http_url", "FRAISEQL_HTTP_URL")],
 )
-def test_a_taken_port_is_said(alone: Service, setting: str, variable: str) -> None:
+def test_a_port_in_use_is_reported(alone: Service, setting: str, variable: str) -> None:
     free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
     taken = getattr(alone.settings, setting)
     done = ended(alone.settings.model_copy(update={**free, setting: taken}))
@@ -278,7 +281,7 @@ def test_a_taken_port_is_said(alone: Service, setting: str, variable: str) -> No
     )
 
 
-def test_an_address_that_is_none_is_said() -> None:
+def test_an_invalid_address_is_reported() -> None:
     done = ended(Settings(flight_url="127.0.0.1:50051"))
     assert done.returncode == 2
     assert "FRAISEQL_FLIGHT_URL is '127.0.0.1:50051'. Write grpc://host:port" in done.stderr
@@ -292,7 +295,7 @@ def test_an_address_that_is_none_is_said() -> None:
         ("http_url", "http://0.0.0.0:0", "FRAISEQL_HTTP_URL"),
     ],
 )
-def test_an_open_service_does_not_listen_for_other_machines(
+def test_a_service_without_tokens_listens_only_on_loopback(
     setting: str, url: str, variable: str
 ) -> None:
     free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
@@ -305,14 +308,14 @@ def test_an_open_service_does_not_listen_for_other_machines(
 @pytest.mark.parametrize(
     "setting", [{"jwt_secret": SecretStr(SECRET)}, {"allow_unauthenticated": True}]
 )
-def test_a_service_with_tokens_or_permission_listens_for_other_machines(
+def test_a_service_with_tokens_or_permission_listens_on_other_interfaces(
     setting: dict[str, Any],
 ) -> None:
     with serving(Settings(**NOWHERE, **setting), flight_url="grpc://0.0.0.0:0") as service:
         assert service.settings.flight_url.startswith("grpc://0.0.0.0:")
 
 
-def test_with_a_secret_only_bearers_of_its_tokens_are_served() -> None:
+def test_with_a_secret_only_calls_with_valid_tokens_are_served() -> None:
     settings = Settings(**NOWHERE, jwt_secret=SecretStr(SECRET))
     token = signed(SECRET, sub="ada").encode()
     options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token)])

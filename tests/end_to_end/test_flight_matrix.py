@@ -271,7 +271,7 @@ CALLS = {"flight": over_flight, "http": over_http}
         for transport in kind.transports
     ],
 )
-def test_a_principal_gets_the_rows_or_the_one_right_error(
+def test_a_principal_gets_the_rows_or_the_expected_error(
     service: Service, kind: Kind, transport: str, who: str
 ) -> None:
     assert CALLS[transport](service, kind, PRINCIPALS[who]) == expected(kind, who)

@@ -73,7 +73,7 @@ def sorted_rows(table: pa.Table) -> list[dict[str, Any]]:
     return table.sort_by("stream_seq").to_pylist()
 
 
-def test_every_asset_is_listed_with_what_is_known_of_it(service: Service) -> None:
+def test_every_asset_is_listed_with_its_known_counts(service: Service) -> None:
     found = {b"".join(f.descriptor.path).decode(): f for f in service.client.list_flights()}
     about = {name: json.loads(flight.app_metadata) for name, flight in found.items()}
     assert list(found) == [asset.key for asset in ASSETS]
@@ -92,7 +92,7 @@ def test_every_asset_is_listed_with_what_is_known_of_it(service: Service) -> Non
 
 
 @pytest.mark.parametrize("asset", EVENT_ASSETS)
-def test_an_asset_is_read_as_it_was_written(
+def test_an_asset_has_the_rows_that_were_written(
     service: Service, written: dict[date, pa.Table], asset: str
 ) -> None:
     read = get(service, asset)
@@ -101,7 +101,7 @@ def test_an_asset_is_read_as_it_was_written(
 
 
 @pytest.mark.parametrize("asset", EVENT_ASSETS)
-def test_endpoints_fetched_in_parallel_add_up_to_the_whole(
+def test_parallel_endpoints_have_every_row_once(
     service: Service, written: dict[date, pa.Table], asset: str
 ) -> None:
     found = info(service, asset)
@@ -144,7 +144,7 @@ def test_a_ticket_is_narrowed_to_partitions(
 
 @pytest.mark.parametrize("asset", [asset.key for asset in ASSETS])
 @pytest.mark.parametrize("narrowing", [{"partition": "1999-01-01"}, {"end": "1999-01-01"}])
-def test_where_there_is_nothing_the_schema_is_whole(
+def test_an_empty_asset_has_the_full_schema(
     service: Service, asset: str, narrowing: dict[str, str]
 ) -> None:
     ticket = {"type": "Asset", "asset": asset, **narrowing}
@@ -169,7 +169,7 @@ def test_the_aggregates_are_read(service: Service, written: dict[date, pa.Table]
 @pytest.mark.parametrize(
     "asset", ["analytics/events_hourly", "analytics/org_daily", "analytics/event_type_stats"]
 )
-def test_a_partition_of_an_aggregate_is_of_the_events_that_were_stored_on_the_day(
+def test_a_partition_of_an_aggregate_has_the_events_stored_on_its_day(
     service: Service, written: dict[date, pa.Table], asset: str
 ) -> None:
     for day in written:
@@ -190,7 +190,7 @@ def expected(written: dict[date, pa.Table], **wanted: Any) -> list[str]:
     )
 
 
-def test_events_are_narrowed_by_type_and_by_their_own_time(
+def test_events_are_filtered_by_type_and_time(
     service: Service, written: dict[date, pa.Table]
 ) -> None:
     start = datetime.combine(DAYS[0], datetime.min.time(), UTC) + timedelta(milliseconds=100)
@@ -225,18 +225,18 @@ def test_events_are_limited(service: Service, limit: int) -> None:
     assert len(info(service, ticket).endpoints) == 1
 
 
-def test_the_newest_events_are_asked_for_by_their_number(service: Service) -> None:
+def test_a_number_of_newest_events_can_be_requested(service: Service) -> None:
     with pytest.raises(pa.ArrowInvalid, match="Say how many in its field limit"):
         info(service, {"type": "ObserverEvents", "newest": True})
 
 
-def test_text_reaches_no_statement(service: Service) -> None:
+def test_client_text_is_never_part_of_a_statement(service: Service) -> None:
     for text in ("' OR 1=1 --", "Order' UNION ALL SELECT", "{x:String}", "\\'", "\x00", "Größe"):
         assert get(service, {"type": "ObserverEvents", "entity_type": text}).num_rows == 0
 
 
 @pytest.mark.parametrize("asset", EVENT_ASSETS)
-def test_a_client_that_reads_the_first_endpoint_alone_gets_every_row(
+def test_the_first_endpoint_alone_can_have_every_row(
     service: Service, written: dict[date, pa.Table], asset: str
 ) -> None:
     name = flight.FlightDescriptor.for_path(f"{asset}?endpoints=1")
@@ -245,7 +245,7 @@ def test_a_client_that_reads_the_first_endpoint_alone_gets_every_row(
 
 
 @pytest.mark.parametrize("name", ["analytics/nothing", "nothing", "analytics"])
-def test_a_name_that_nothing_has_is_not_found(service: Service, name: str) -> None:
+def test_an_unknown_name_is_not_found(service: Service, name: str) -> None:
     path = flight.FlightDescriptor.for_path(name)
     for call in (service.client.get_flight_info, service.client.get_schema):
         with pytest.raises(pa.ArrowKeyError, match="There is no asset"):
@@ -261,7 +261,7 @@ def test_polars_reads_a_flight(service: Service) -> None:
     assert frame.schema["timestamp"] == pl.Datetime("us", "UTC")
 
 
-def test_the_log_is_read_as_it_was_published(service: Service) -> None:
+def test_the_log_has_the_events_that_were_published(service: Service) -> None:
     read = get(service, "stream/events")
     assert read.schema == EVENT_SCHEMA
     # Fifty messages of one event, and one of fifty; other tests publish after them.
@@ -280,7 +280,7 @@ def test_the_log_is_read_a_day_at_a_time(service: Service) -> None:
 
 
 @pytest.mark.parametrize("shape", ["observer", "arrow"])
-def test_a_tail_delivers_all_that_is_published_from_then_on(service: Service, shape: str) -> None:
+def test_a_tail_has_every_event_published_from_then_on(service: Service, shape: str) -> None:
     reader = service.client.do_get(flight.Ticket(b'{"type":"Tail"}'))
     asyncio.run(publish_generated(service.settings, count=300, shape=shape))
     sequences: list[int] = []
@@ -290,7 +290,7 @@ def test_a_tail_delivers_all_that_is_published_from_then_on(service: Service, sh
     assert sequences == [*range(sequences[0], sequences[0] + 300)]
 
 
-def test_a_tail_is_narrowed_to_an_entity_type(service: Service) -> None:
+def test_a_tail_is_filtered_by_entity_type(service: Service) -> None:
     ticket = flight.Ticket(b'{"type":"Tail","entity_type":"Payment"}')
     reader = service.client.do_get(ticket)
     asyncio.run(publish_generated(service.settings, count=200, shape="observer"))

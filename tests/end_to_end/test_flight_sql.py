@@ -1,4 +1,7 @@
-"""Flight SQL as its stock client meets it: ADBC, over the service in its own process."""
+"""Flight SQL with its standard client ADBC, over the service in its own process.
+
+All tests share one service over two engines, so the file is longer than others.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -77,7 +80,7 @@ def test_events_are_read_in_the_schema_of_the_asset(
         "analytics.fraiseql_events",
     ],
 )
-def test_a_relation_has_a_name_with_schema_and_catalogue(
+def test_a_relation_can_be_qualified_with_schema_and_catalogue(
     connection: flightsql.Connection, name: str
 ) -> None:
     assert only(connection, f"SELECT count(*) FROM {name}") == ROWS
@@ -109,7 +112,7 @@ def test_relations_of_the_compiled_schema_are_typed(connection: flightsql.Connec
     assert found["born"][0].as_py() == dt.date(2000, 1, 2)
 
 
-def test_each_engine_has_its_joins_unions_and_windows(connection: flightsql.Connection) -> None:
+def test_joins_unions_and_windows_run_on_every_engine(connection: flightsql.Connection) -> None:
     hours = table(
         connection,
         """WITH busy AS (
@@ -167,7 +170,7 @@ def test_the_schema_announced_is_the_schema_sent(
         ("SELECT * FROM WHERE", "does not parse"),
     ],
 )
-def test_a_refused_statement_says_why(
+def test_a_refused_statement_has_a_reason(
     connection: flightsql.Connection, sql: str, told: str
 ) -> None:
     with pytest.raises(adbc_driver_manager.Error, match=told) as caught:
@@ -210,7 +213,7 @@ VALUES = [
 
 @pytest.mark.parametrize("given", VALUES, ids=lambda given: str(given.type))
 @pytest.mark.parametrize("relation", ["fraiseql_events", AUTHORS])
-def test_a_value_of_every_type_comes_back_as_it_was_bound(
+def test_a_bound_value_of_every_type_round_trips(
     connection: flightsql.Connection, given: pa.Scalar, relation: str
 ) -> None:
     bound = pa.record_batch([pa.array([given.as_py()], given.type)], ["x"])
@@ -231,16 +234,14 @@ def test_a_value_of_every_type_comes_back_as_it_was_bound(
     "text",
     ["it's", "a\\b", "\\'", "\\\\'", "x\ny\t", "\\n", "‘’“”", "-- /* $$ ; {p:Int8}", "😀", "%\\%_"],
 )
-def test_a_literal_comes_back_as_it_was_written(
-    connection: flightsql.Connection, text: str
-) -> None:
+def test_a_literal_round_trips(connection: flightsql.Connection, text: str) -> None:
     doubled = text.replace("'", "''")
     assert only(connection, f"SELECT '{doubled}' AS x FROM {AUTHORS} LIMIT 1") == text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     assert only(connection, f"SELECT '{escaped}' AS x FROM fraiseql_events LIMIT 1") == text
 
 
-def test_each_row_of_parameters_gives_its_rows_one_behind_another(
+def test_rows_of_parameters_are_executed_one_after_another(
     connection: flightsql.Connection,
 ) -> None:
     rows = pa.record_batch([pa.array([3, None, 1, 2], pa.int64())], ["n"])
@@ -250,7 +251,9 @@ def test_each_row_of_parameters_gives_its_rows_one_behind_another(
         assert len(set(found["c"].to_pylist())) == 1
 
 
-def test_a_prepared_statement_tells_its_parameters(connection: flightsql.Connection) -> None:
+def test_a_prepared_statement_has_the_schema_of_its_parameters(
+    connection: flightsql.Connection,
+) -> None:
     sql = f"SELECT * FROM {AUTHORS} WHERE age > ? AND ? = name AND joined_at < ? LIMIT ?"
     with connection.cursor() as cursor:
         told = cursor.adbc_prepare(sql)
@@ -259,7 +262,7 @@ def test_a_prepared_statement_tells_its_parameters(connection: flightsql.Connect
     assert [field.type for field in told] == kinds
 
 
-def test_a_prepared_statement_is_executed_again(connection: flightsql.Connection) -> None:
+def test_a_prepared_statement_can_be_executed_again(connection: flightsql.Connection) -> None:
     with connection.cursor() as cursor:
         sql = "SELECT count(*) AS n FROM fraiseql_events WHERE stream_seq <= ?"
         cursor.adbc_prepare(sql)
@@ -272,14 +275,14 @@ def test_a_prepared_statement_is_executed_again(connection: flightsql.Connection
     ("values", "told"),
     [((), "Bind their values"), ((1, 2), "parameter"), (("x",), "cannot be read")],
 )
-def test_values_that_do_not_fit_are_refused(
+def test_values_of_a_wrong_type_are_refused(
     connection: flightsql.Connection, values: tuple[Any, ...], told: str
 ) -> None:
     with pytest.raises(adbc_driver_manager.Error, match=told):
         table(connection, "SELECT * FROM fraiseql_events WHERE stream_seq = ?", values or None)
 
 
-def test_what_would_write_is_refused(connection: flightsql.Connection) -> None:
+def test_statements_that_write_are_refused(connection: flightsql.Connection) -> None:
     with connection.cursor() as cursor:
         with pytest.raises(adbc_driver_manager.NotSupportedError):
             cursor.adbc_ingest("fraiseql_events", pa.table({"x": [1]}), mode="append")
@@ -313,7 +316,7 @@ def test_objects_are_listed_with_their_columns(connection: flightsql.Connection)
     ]
 
 
-def test_tables_and_types_are_told(connection: flightsql.Connection) -> None:
+def test_table_types_and_type_info_are_listed(connection: flightsql.Connection) -> None:
     assert connection.adbc_get_table_types() == ["TABLE", "VIEW"]
     schema = connection.adbc_get_table_schema("fraiseql_org_daily")
     assert schema.names == SCHEMAS["analytics/org_daily"].names
@@ -342,7 +345,7 @@ def test_polars_and_pandas_read_statements(connection: flightsql.Connection) -> 
         assert list(cursor.fetch_df().columns) == ["name", "age"]
 
 
-def test_statements_of_several_clients_run_at_once(service: Service) -> None:
+def test_statements_of_several_clients_run_concurrently(service: Service) -> None:
     def ask(number: int) -> int:
         relation = "fraiseql_events" if number % 2 else AUTHORS
         with adbc(service) as own:

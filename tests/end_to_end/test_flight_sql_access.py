@@ -71,7 +71,7 @@ def column(connection: flightsql.Connection, sql: str, parameters: Any = None) -
         return cursor.fetch_arrow_table().column(0).to_pylist()
 
 
-def test_without_a_token_or_the_scope_nothing_is_told(filled: Filled) -> None:
+def test_without_a_token_or_the_scope_everything_is_refused(filled: Filled) -> None:
     bare = token(scope="admin")
     for given, status in ((None, STATUS.UNAUTHENTICATED), (bare, STATUS.UNAUTHORIZED)):
         with adbc(filled[0], given) as connection:
@@ -100,7 +100,7 @@ def test_without_a_token_or_the_scope_nothing_is_told(filled: Filled) -> None:
         " SELECT tenant_id FROM fraiseql_events",
     ],
 )
-def test_a_tenant_reads_its_own_events_whatever_it_writes(filled: Filled, sql: str) -> None:
+def test_a_tenant_reads_only_its_own_events_in_any_statement(filled: Filled, sql: str) -> None:
     with connected(filled, tenant_id="acme") as connection:
         assert column(connection, sql) == ["acme"]
 
@@ -130,7 +130,7 @@ def test_aggregates_of_all_tenants_and_of_one_have_the_same_columns(filled: Fill
         assert found[0].equals(found[1]), name
 
 
-def test_a_scope_opens_the_rows_of_all_tenants(filled: Filled) -> None:
+def test_a_scope_allows_the_rows_of_all_tenants(filled: Filled) -> None:
     with connected(filled, tenant_id="acme", scope="sql all_tenants") as connection:
         assert column(connection, "SELECT count(*) FROM fraiseql_events") == [ROWS]
 
@@ -159,7 +159,7 @@ def columns_told(connection: flightsql.Connection, table: str) -> list[str]:
     ]
 
 
-def test_protected_columns_are_neither_told_nor_read(filled: Filled) -> None:
+def test_protected_columns_are_neither_listed_nor_read(filled: Filled) -> None:
     with connected(filled, tenant_id="tenant1") as connection:
         assert columns_told(connection, "v_author") == ["id", "name", "age"]
         assert set(column(connection, f"SELECT age FROM {AUTHORS}")) == {None}
@@ -174,7 +174,7 @@ def test_protected_columns_are_neither_told_nor_read(filled: Filled) -> None:
         assert all(column(connection, f"SELECT followers FROM {AUTHORS}"))
 
 
-def test_protected_types_are_neither_told_nor_read(filled: Filled) -> None:
+def test_protected_types_are_neither_listed_nor_read(filled: Filled) -> None:
     sql = f"SELECT count(*) FROM {shop.SCHEMA}.tv_pet"
     with connected(filled) as connection:
         assert columns_told(connection, "tv_pet") == []
@@ -188,7 +188,7 @@ def options(given: str) -> flight.FlightCallOptions:
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {given}".encode())])
 
 
-def test_a_ticket_is_of_its_principal_alone(filled: Filled) -> None:
+def test_a_ticket_belongs_to_its_principal(filled: Filled) -> None:
     one = options(token(scope="sql", tenant_id="acme"))
     other = options(token(scope="sql", tenant_id="globex"))
     command = pack(protocol.CommandStatementQuery(query="SELECT tenant_id FROM fraiseql_events"))
@@ -205,7 +205,7 @@ def test_a_ticket_is_of_its_principal_alone(filled: Filled) -> None:
     assert client.do_get(ticket, one).read_all().schema.equals(info.schema)
 
 
-def test_a_prepared_statement_is_of_its_principal_alone(filled: Filled) -> None:
+def test_a_prepared_statement_belongs_to_its_principal(filled: Filled) -> None:
     one = options(token(scope="sql", tenant_id="acme"))
     other = options(token(scope="sql", tenant_id="globex"))
     client = filled[0].client

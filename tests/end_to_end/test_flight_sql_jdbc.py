@@ -61,7 +61,7 @@ def answers(filled: tuple[Service, pa.Table], driver: Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_what_a_bi_tool_asks_when_it_connects_is_answered(answers: dict[str, Any]) -> None:
+def test_the_metadata_calls_of_a_bi_tool_are_answered(answers: dict[str, Any]) -> None:
     assert answers["product"] == "FraiseQL"
     assert answers["quote"] == '"'
     assert answers["read_only"] is True
@@ -77,7 +77,7 @@ def test_what_a_bi_tool_asks_when_it_connects_is_answered(answers: dict[str, Any
     assert answers["imported_keys"] == []
 
 
-def test_statements_are_executed_plain_and_prepared(
+def test_plain_and_prepared_statements_are_executed(
     answers: dict[str, Any], filled: tuple[Service, pa.Table]
 ) -> None:
     events = filled[1]

@@ -117,7 +117,7 @@ def test_a_statement_is_cancelled_before_its_first_row(
 
 
 @engines
-def test_a_statement_is_cancelled_among_its_rows(
+def test_a_statement_is_cancelled_between_rows(
     service: Service, idle: Callable[[str], None], engine: str, never: str, large: str
 ) -> None:
     info = information(service, large)
@@ -130,7 +130,7 @@ def test_a_statement_is_cancelled_among_its_rows(
 
 
 @engines
-def test_a_statement_that_was_cancelled_is_not_read(
+def test_a_cancelled_statement_cannot_be_read(
     service: Service, engine: str, never: str, large: str
 ) -> None:
     info = information(service, large)
@@ -141,7 +141,7 @@ def test_a_statement_that_was_cancelled_is_not_read(
 
 
 @engines
-def test_a_client_cancels_what_it_waits_for(
+def test_a_client_can_cancel_a_waiting_call(
     service: Service, idle: Callable[[str], None], engine: str, never: str, large: str
 ) -> None:
     with adbc(service) as connection, connection.cursor() as cursor:
@@ -154,7 +154,7 @@ def test_a_client_cancels_what_it_waits_for(
 
 
 @engines
-def test_a_client_that_goes_ends_the_query(
+def test_a_disconnect_cancels_the_query(
     service: Service, idle: Callable[[str], None], engine: str, never: str, large: str
 ) -> None:
     with adbc(service) as connection, connection.cursor() as cursor:
@@ -163,7 +163,7 @@ def test_a_client_that_goes_ends_the_query(
     idle(engine)
 
 
-def test_another_statement_does_not_wait_for_a_long_one(service: Service) -> None:
+def test_a_statement_does_not_wait_for_a_long_one(service: Service) -> None:
     infos = [information(service, never) for _, never, _ in ENGINES]
     readings = [Reading(service, info.endpoints[0].ticket) for info in infos]
     with adbc(service) as connection, connection.cursor() as cursor:

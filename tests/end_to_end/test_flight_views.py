@@ -1,4 +1,7 @@
-"""Views, batches, exports and `/query` over real engines: rows, types, and who sees what."""
+"""Views, batches, exports and `/query` over real engines: rows, types, and who sees what.
+
+All tests share one service over three servers, so the file is longer than others.
+"""
 
 import io
 import json
@@ -87,7 +90,7 @@ def view(service: Service, name: str = "va_author", **fields: Any) -> pa.Table:
     return read(service, {"type": "OptimizedView", "view": name, **fields}, **claims)
 
 
-def test_a_whole_view_has_the_rows_and_columns_that_its_type_shows(service: Service) -> None:
+def test_a_view_has_the_rows_and_columns_of_its_type(service: Service) -> None:
     found = view(service)
     assert found.num_rows == 20
     assert "joined_at" in found.column_names
@@ -97,11 +100,11 @@ def test_a_whole_view_has_the_rows_and_columns_that_its_type_shows(service: Serv
 
 
 @pytest.mark.parametrize("name", ["v_author", "ta_author", "tv_author", "graphql_tests.va_author"])
-def test_every_relation_of_a_type_stands_for_its_rows(service: Service, name: str) -> None:
+def test_every_relation_of_a_type_returns_its_rows(service: Service, name: str) -> None:
     assert view(service, name).num_rows == 20
 
 
-def test_a_filtered_view_has_the_same_columns_in_the_same_types(service: Service) -> None:
+def test_a_filtered_view_has_the_same_schema(service: Service) -> None:
     whole, part = view(service), view(service, filter="age > 10", order_by="joined_at DESC")
     assert part.schema.equals(whole.schema, check_metadata=True)
     expected = whole.filter(pc.field("age") > 10).sort_by([("joined_at", "descending")])
@@ -124,11 +127,11 @@ def test_a_filtered_view_has_the_same_columns_in_the_same_types(service: Service
         ("name = 'it''s; DROP TABLE tb_author --'", 0),
     ],
 )
-def test_a_filter_compares_every_type(service: Service, filter: str, count: int) -> None:
+def test_a_filter_can_compare_every_type(service: Service, filter: str, count: int) -> None:
     assert view(service, filter=filter, columns=["id"]).num_rows == count
 
 
-def test_the_published_ticket_is_read(service: Service) -> None:
+def test_the_documented_ticket_is_accepted(service: Service) -> None:
     found = view(
         service,
         filter="joined_at > '2026-01-01'",
@@ -142,7 +145,7 @@ def test_the_published_ticket_is_read(service: Service) -> None:
     assert page["id"].to_pylist() == view(service, order_by="joined_at")["id"].to_pylist()[3:8]
 
 
-def test_roles_and_tenants_of_the_type_hold_whatever_the_filter_says(service: Service) -> None:
+def test_a_filter_does_not_bypass_roles_and_tenants(service: Service) -> None:
     for filter in (None, "name IS NOT NULL OR age = 1"):
         other = view(service, filter=filter, claims={"tenant_id": "tenant2"})
         assert other.num_rows == 20
@@ -156,7 +159,7 @@ def test_roles_and_tenants_of_the_type_hold_whatever_the_filter_says(service: Se
     assert "balance" in shown.column_names
 
 
-def test_a_view_of_the_setting_is_read_by_tenant(service: Service) -> None:
+def test_a_configured_view_is_filtered_by_tenant(service: Service) -> None:
     every = {"scope": "sql all_tenants"}
     assert view(service, "ta_visit", claims=every).num_rows == 90
     own = view(service, "ta_visit", filter="tenant_id <> 'nobody' OR spent > 0")
@@ -170,12 +173,12 @@ def test_a_view_of_the_setting_is_read_by_tenant(service: Service) -> None:
 @pytest.mark.parametrize(
     "name", ["ta_hidden", "tb_author", "pg_authid", "tv_pet", "nothing", "x.y.z"]
 )
-def test_other_relations_are_not_there(service: Service, name: str) -> None:
+def test_other_relations_are_not_found(service: Service, name: str) -> None:
     with pytest.raises(pa.ArrowKeyError, match="There is no view"):
         view(service, name)
 
 
-def test_sql_needs_its_scope_and_a_whole_view_does_not(service: Service) -> None:
+def test_a_filter_needs_the_sql_scope_and_a_whole_view_does_not(service: Service) -> None:
     bare = {"scope": "admin"}
     assert view(service, claims=bare).num_rows == 20
     for fields in ({"filter": "age > 1"}, {"name": "ta_visit"}):
@@ -185,7 +188,7 @@ def test_sql_needs_its_scope_and_a_whole_view_does_not(service: Service) -> None
         read(service, {"type": "BatchedQueries", "queries": ["SELECT 1"]}, **bare)
 
 
-def test_without_the_claim_that_limits_a_view_it_is_not_there(service: Service) -> None:
+def test_a_view_is_not_found_without_its_claim(service: Service) -> None:
     with pytest.raises(pa.ArrowKeyError, match="There is no view"):
         view(service, claims={"tenant_id": None})
 
@@ -197,7 +200,7 @@ def test_statements_of_one_schema_are_one_stream(service: Service) -> None:
     assert found.equals(pa.concat_tables(parts))
 
 
-def test_statements_of_several_engines_are_an_endpoint_each(service: Service) -> None:
+def test_statements_of_several_engines_have_an_endpoint_each(service: Service) -> None:
     queries = [
         "SELECT count(*) AS n FROM fraiseql_events",
         "SELECT name FROM graphql_tests.v_author",
@@ -222,14 +225,14 @@ def test_statements_of_several_engines_are_an_endpoint_each(service: Service) ->
         ("SELECT pg_sleep(1)", "Query 2: The function 'pg_sleep' is refused"),
     ],
 )
-def test_a_batch_is_read_by_the_grammar_of_flight_sql(
+def test_statements_of_a_batch_follow_the_grammar_of_flight_sql(
     service: Service, query: str, said: str
 ) -> None:
     with pytest.raises(pa.ArrowInvalid, match=said):
         read(service, {"type": "BatchedQueries", "queries": ["SELECT 1", query]})
 
 
-def test_a_batch_has_the_tenants_rows(service: Service) -> None:
+def test_a_batch_has_only_rows_of_the_tenant(service: Service) -> None:
     found = read(
         service,
         {
@@ -268,7 +271,7 @@ def test_a_parquet_file_has_the_rows_of_its_source(service: Service, table: str)
 
 @pytest.mark.parametrize("table", SOURCES)
 @pytest.mark.parametrize("format", ["json", "ndjson"])
-def test_lines_of_json_have_the_rows_of_their_source(
+def test_json_lines_have_the_rows_of_their_source(
     service: Service, table: str, format: str
 ) -> None:
     rows = read(service, {"type": "BulkExport", "table": table, "format": "arrow"}, **EVERY)
@@ -308,7 +311,7 @@ def test_an_export_is_limited_and_filtered(service: Service) -> None:
         ({"table": "va_author", "columns": ["balance"]}, "There is no column 'balance'"),
     ],
 )
-def test_an_export_that_there_is_not_is_told_why(
+def test_an_invalid_export_is_refused_with_the_reason(
     service: Service, fields: dict[str, Any], said: str
 ) -> None:
     with pytest.raises((pa.ArrowInvalid, pa.ArrowKeyError), match=said):
@@ -323,7 +326,7 @@ def get(service: Service, body: str | None = None, **parameters: str) -> request
     return requests.request(method, url, params=parameters, data=body, headers=who, timeout=60)
 
 
-def test_query_reads_every_kind_of_flight(service: Service) -> None:
+def test_the_query_route_reads_every_kind_of_flight(service: Service) -> None:
     authors = get(service, query="authors", format="json").json()
     assert len(authors) == 20
     by_view = get(service, type="OptimizedView", view="va_author", filter="age > 10", columns="id")
@@ -341,7 +344,7 @@ def test_query_reads_every_kind_of_flight(service: Service) -> None:
     assert pq.read_table(io.BytesIO(parquet.content)).num_rows == 20
 
 
-def test_query_says_what_is_wrong_and_what_is_ignored(service: Service) -> None:
+def test_the_query_route_reports_errors_and_ignored_fields(service: Service) -> None:
     assert get(service, type="OptimizedView", view="tb_author").status_code == 404
     assert get(service, type="OptimizedView", view="va_author", limit="many").status_code == 400
     assert get(service, query="authors", format="xml").status_code == 400

@@ -2,6 +2,8 @@
 
 Queries are generated over the grammar that is supported; the third computation is written without
 any of the code under test: plain Python over the rows of the tables.
+
+The independent computation is part of it, so the file is longer than others.
 """
 
 import json

@@ -174,7 +174,7 @@ def test_a_claim_filters_rows_by_the_key(graphql: GraphQL, source: str) -> None:
     assert [one["id"] for one in rows(graphql, text, tenant="t1")] == [1, 3, 5]
 
 
-def test_keys_are_found_when_documents_appear_later(
+def test_keys_are_found_after_documents_appear(
     graphql: GraphQL, execute: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = [0.0]

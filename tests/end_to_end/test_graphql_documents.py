@@ -3,6 +3,8 @@
 A document is generated member by member, each with what a reader must find: a value, or a failure
 that names the path and the row. No value may come out as another, and nothing may fail in any other
 way. `NUL` is not generated: no JSONB can hold it.
+
+The generator of documents is part of it, so the file is longer than others.
 """
 
 import json

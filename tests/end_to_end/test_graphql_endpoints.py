@@ -1,4 +1,7 @@
-"""Large lists as several endpoints over one snapshot, on a real database and a real service."""
+"""Large lists as several endpoints over one snapshot, on a real database and a real service.
+
+All tests share one database and service, so the file is longer than others.
+"""
 
 import json
 import threading

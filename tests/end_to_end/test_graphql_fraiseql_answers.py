@@ -58,7 +58,7 @@ def answer(graphql: GraphQL, case: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [name for name in QUERIES if name not in INTROSPECTION])
-def test_a_query_has_fraiseqls_answer(graphql: GraphQL, name: str) -> None:
+def test_a_query_has_the_answer_of_fraiseql(graphql: GraphQL, name: str) -> None:
     given = answer(graphql, QUERIES[name])
     expected = DIFFERENCES[name]["answer"] if name in DIFFERENCES else ANSWERS[name]
     if "errors" in expected:
@@ -69,7 +69,7 @@ def test_a_query_has_fraiseqls_answer(graphql: GraphQL, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
-def test_a_difference_is_one(name: str) -> None:
+def test_a_listed_difference_is_different(name: str) -> None:
     different, real = DIFFERENCES[name]["answer"], ANSWERS[name]
     assert different != real
     assert not ("errors" in different and "errors" in real)
@@ -82,7 +82,7 @@ def test_the_reasons_of_all_differences_are_documented() -> None:
 
 
 @pytest.mark.parametrize("name", INTROSPECTION)
-def test_introspection_shows_all_that_fraiseql_shows(graphql: GraphQL, name: str) -> None:
+def test_introspection_shows_everything_that_fraiseql_shows(graphql: GraphQL, name: str) -> None:
     """FraiseQL leaves out what is null; this service shows more operators and arguments."""
     missing = list(lacking(answer(graphql, QUERIES[name])["data"], ANSWERS[name]["data"], name))
     assert missing == []
@@ -103,7 +103,7 @@ def lacking(given: Any, expected: Any, path: str) -> Iterator[str]:
         yield f"{path}: {given!r} instead of {expected!r}"
 
 
-def test_arrow_has_the_rows_of_json(graphql: GraphQL) -> None:
+def test_arrow_and_json_have_the_same_rows(graphql: GraphQL) -> None:
     case = QUERIES["nested objects"]
     principal = Principal(subject="nobody", claims={"sub": "nobody"})
     prepared = graphql.prepare(Request(case["query"]), principal)

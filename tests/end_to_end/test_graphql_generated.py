@@ -68,9 +68,7 @@ def over_http(service: Service, asked: Asked, accept: str) -> Any:
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(example=examples())
-def test_every_way_to_the_rows_of_a_generated_schema_agrees(
-    generated: Generated, example: Example
-) -> None:
+def test_all_transports_agree_on_a_generated_schema(generated: Generated, example: Example) -> None:
     service, path, connection = generated
     with connection.cursor() as run:
         for statement in sql(example, SCHEMA):

@@ -12,7 +12,7 @@ from fraiseql_assets.settings import Settings
 FOLDER = Path(__file__).parents[1] / "graphql_http"
 
 
-def test_every_audit_of_what_must_and_should_be_is_passed(tmp_path: Path) -> None:
+def test_every_must_and_should_audit_of_graphql_over_http_passes(tmp_path: Path) -> None:
     # The audits ask for `__typename` alone, for which no database is needed.
     with serving(Settings(schema_path=shop.write_schema(tmp_path))) as service:
         url = f"{service.settings.http_url}/graphql"

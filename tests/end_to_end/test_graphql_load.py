@@ -105,7 +105,9 @@ def test_disconnects_are_noticed_while_all_threads_are_busy(
         wait_until(lambda: running(database_url) == 0)
 
 
-def test_a_request_too_many_is_told_to_retry_later(settings: Settings, database_url: str) -> None:
+def test_a_request_above_the_limit_is_answered_with_retry_later(
+    settings: Settings, database_url: str
+) -> None:
     changed = settings.model_copy(update={"graphql_wait_seconds": 0.5})
     with served(changed) as url, slow_requests(url, THREADS):
         wait_until(lambda: running(database_url) == THREADS)

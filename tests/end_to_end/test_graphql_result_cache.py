@@ -158,7 +158,7 @@ def test_a_json_result_is_cached(service: Service) -> None:
     assert service.json(query) == before
 
 
-def test_tenants_have_results_of_their_own(service: Service) -> None:
+def test_tenants_have_separate_results(service: Service) -> None:
     query = "{ tenants: notes { tenant } }"
     found = [service.arrow(query, tenant_id=tenant) for tenant in ("red", "blue", "red")]
     assert [rows[0]["tenant"] for rows in found] == ["red", "blue", "red"]
@@ -169,7 +169,7 @@ def test_tenants_have_results_of_their_own(service: Service) -> None:
     [{"sub": "bob"}, {"roles": ["admin"]}, {"scopes": ["all"]}, {"region": "north"}],
     ids=str,
 )
-def test_another_principal_has_another_result(service: Service, claims: dict[str, Any]) -> None:
+def test_principals_have_separate_results(service: Service, claims: dict[str, Any]) -> None:
     query = "{ principals: notes { text } }"
     before = service.arrow(query)
     service.change()

@@ -1,4 +1,7 @@
-"""Results of queries on a real database: every source, every type, every kind of error."""
+"""Results of queries on a real database: every source, every type, every kind of error.
+
+All tests share one database and its schema, so the file is longer than others.
+"""
 
 import json
 import threading
@@ -252,7 +255,7 @@ def test_arguments_filter_the_fields_of_their_names(graphql: GraphQL) -> None:
     assert len(rows(graphql, "{ authors(filter: {mood: CALM, age: 8}) { id } }")) == 2
 
 
-def test_an_order_has_its_keys_in_order(graphql: GraphQL) -> None:
+def test_order_keys_apply_in_their_order(graphql: GraphQL) -> None:
     query = "query ($o: [AuthorOrderBy!]) { authors(limit: 3, orderBy: $o) { mood age } }"
     by_age = rows(graphql, query, o=[{"age": "ASC", "mood": "DESC"}])
     by_mood = rows(graphql, query, o={"mood": "DESC", "age": "ASC"})

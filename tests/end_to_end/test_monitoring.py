@@ -141,28 +141,26 @@ def test_a_plane_that_is_down_is_scraped_as_down(settings: Settings) -> None:
         ),
     ],
 )
-def test_metrics_are_for_those_who_may_read_them(
-    guarded: Service, authorization: str | None, status: int
-) -> None:
+def test_metrics_need_permission(guarded: Service, authorization: str | None, status: int) -> None:
     headers = {"authorization": authorization} if authorization else {}
     answer = requests.get(f"{guarded.http_url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == status
 
 
-def test_a_forwarded_client_is_not_taken_for_a_local_one(service: Service) -> None:
+def test_a_forwarded_request_is_not_local(service: Service) -> None:
     headers = {"x-forwarded-for": "203.0.113.9"}
     answer = requests.get(f"{service.http_url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == 401
 
 
-def test_each_server_has_a_state(service: Service) -> None:
+def test_every_server_has_a_state(service: Service) -> None:
     answer = requests.get(f"{service.http_url}/ready", timeout=30)
     states = {name: found["state"] for name, found in answer.json()["dependencies"].items()}
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
     assert states == {"log": "up", "analytics": "up", "operational": "up", "database": "off"}
 
 
-def test_a_required_plane_that_is_down_makes_the_service_unready(
+def test_a_required_plane_that_is_down_makes_the_service_not_ready(
     settings: Settings, database_url: str
 ) -> None:
     down = {
@@ -195,7 +193,7 @@ def test_a_required_plane_that_is_down_makes_the_service_unready(
             assert (serves("database"), serves("analytics"), serves("")) == (True, False, False)
 
 
-def test_reasons_are_for_those_who_may_read_metrics(guarded: Service) -> None:
+def test_reasons_need_permission_to_read_metrics(guarded: Service) -> None:
     answer = requests.get(f"{guarded.http_url}/ready", timeout=30)
     assert answer.status_code == 200
     assert {tuple(found) for found in answer.json()["dependencies"].values()} == {("state",)}

@@ -97,7 +97,7 @@ def events(settings: Settings) -> list[Outgoing]:
     ]
 
 
-def test_a_leader_that_is_killed_under_load_loses_and_doubles_nothing(
+def test_killing_the_leader_under_load_loses_and_duplicates_nothing(
     tmp_path: Path, clickhouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "ACK_SECONDS", 2.0)

@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_its_definitions_are_valid(project: Path) -> None:
+def test_the_definitions_of_a_new_project_are_valid(project: Path) -> None:
     done = subprocess.run(
         [
             f"{sysconfig.get_path('scripts')}/dagster",
@@ -46,7 +46,7 @@ def test_its_definitions_are_valid(project: Path) -> None:
     assert "Validation successful for code location shop.definitions" in done.stdout
 
 
-def test_its_own_asset_is_made_from_the_events_of_a_day(
+def test_the_asset_of_a_new_project_is_materialised_from_events(
     project: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait_out_midnight(timedelta(minutes=1))

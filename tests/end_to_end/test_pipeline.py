@@ -1,4 +1,7 @@
-"""Events from the log into both planes, by a running stack alone: sensors, runs, backfills."""
+"""A running stack moves events from the log into both planes: sensors, runs, backfills.
+
+All tests share one stack, which takes half a minute to start, so the file is longer than others.
+"""
 
 import asyncio
 import json
@@ -18,7 +21,7 @@ import requests
 from pyarrow import flight
 from stacks import Stack, own_folder, wait_out_midnight, whole
 
-from fraiseql_assets.cli.status import Status, look
+from fraiseql_assets.cli.status import Status, collect_status
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
@@ -128,7 +131,7 @@ def rows_of(planes: list[Plane]) -> list[int]:
 def eventually(holds: Callable[[], bool], served: Settings) -> None:
     deadline = time.monotonic() + SECONDS_TO_CATCH_UP
     while not holds():
-        assert time.monotonic() < deadline, look(served)
+        assert time.monotonic() < deadline, collect_status(served)
         time.sleep(0.5)
 
 
@@ -137,7 +140,7 @@ def caught_up(served: Settings) -> Status:
     found: list[Status] = []
 
     def is_there() -> bool:
-        found[:] = [look(served)]
+        found[:] = [collect_status(served)]
         [status] = found
         return all(p.behind == 0 and not p.begun and not p.error for p in status.planes)
 
@@ -189,12 +192,12 @@ def test_published_events_are_in_both_planes_once(
     assert rows_of(planes) == [n + 3_000 for n in before]
 
 
-def test_a_message_that_is_no_event_leaves_its_neighbours_and_is_kept_as_a_dead_letter(
+def test_an_invalid_message_is_dead_lettered_and_its_neighbours_are_ingested(
     served: Settings, planes: list[Plane]
 ) -> None:
     caught_up(served)
     before = rows_of(planes)
-    letters = look(served).log.dead_letters
+    dead_letters = collect_status(served).log.dead_letters
     name = secrets.token_hex(8)
     good = [
         b'{"id":"%s-%d","event_type":"INSERT","entity_type":"Order","entity_id":"1","data":{},'
@@ -204,10 +207,10 @@ def test_a_message_that_is_no_event_leaves_its_neighbours_and_is_kept_as_a_dead_
     publish_raw(served, good[0], b"", good[1], b"\xff\xfe", good[2], b"[1]", good[3])
     status = caught_up(served)
     assert rows_of(planes) == [n + 4 for n in before]
-    assert status.log.dead_letters == letters + 3
+    assert status.log.dead_letters == dead_letters + 3
 
 
-def test_an_event_published_twice_counts_once_in_both_planes(
+def test_a_republished_event_counts_once_in_both_planes(
     served: Settings, planes: list[Plane]
 ) -> None:
     # It is published again after both planes have caught up.
@@ -225,7 +228,7 @@ def test_an_event_published_twice_counts_once_in_both_planes(
     assert rows_of(planes) == [n + 1 for n in before]
 
 
-def test_a_backfill_of_three_days_changes_no_count(served: Settings, planes: list[Plane]) -> None:
+def test_a_backfill_changes_no_count(served: Settings, planes: list[Plane]) -> None:
     publish_events(served, 1_000, "arrow")
     caught_up(served)
     before = rows_of(planes)
@@ -261,7 +264,7 @@ def test_a_partition_is_materialised_over_flight(served: Settings, planes: list[
     assert materialised["rows"] == planes[1].count(today()).rows
 
 
-def test_an_aggregate_is_materialised_alone(served: Settings) -> None:
+def test_an_aggregate_can_be_materialised_by_itself(served: Settings) -> None:
     day = f"{today() - timedelta(days=1)}"
     [launched] = act(served, "MaterializeAsset", asset="analytics/org_daily", partition=day)
     state = act(served, "RunStatus", **followed(launched, "run_id"))[-1]
@@ -275,7 +278,7 @@ def test_an_aggregate_is_materialised_alone(served: Settings) -> None:
         ("BackfillAsset", {"start": "1999-01-01", "end": "1999-01-02"}, "from '1999-01-01' to"),
     ],
 )
-def test_a_partition_that_is_not_there_is_told_by_those_that_are(
+def test_an_unknown_partition_is_refused_with_the_valid_ones(
     name: str, body: dict[str, str], said: str, served: Settings
 ) -> None:
     with pytest.raises(pa.ArrowKeyError, match=said) as caught:
@@ -284,12 +287,12 @@ def test_a_partition_that_is_not_there_is_told_by_those_that_are(
 
 
 @pytest.mark.parametrize("kind", ["run_id", "backfill_id"])
-def test_a_run_that_is_not_there_is_not_found(kind: str, served: Settings) -> None:
+def test_an_unknown_run_is_not_found(kind: str, served: Settings) -> None:
     with pytest.raises(pa.ArrowKeyError, match=r"There is no (run|backfill) 'nothing'"):
         act(served, "RunStatus", **{kind: "nothing"})
 
 
-def test_the_checks_of_a_caught_up_partition_pass(served: Settings) -> None:
+def test_the_checks_of_an_up_to_date_partition_pass(served: Settings) -> None:
     publish_events(served, 100, "observer")
     caught_up(served)
     for job in ("check_analytics_events", "check_operational_events"):
@@ -327,7 +330,7 @@ def ticks_of(served: Settings, said: str) -> dict[str, set[str]]:
     }
 
 
-def test_a_plane_that_hangs_holds_up_neither_the_other_nor_its_own_sensor(
+def test_a_hanging_plane_blocks_neither_the_other_nor_its_sensor(
     stack: Stack, planes: list[Plane]
 ) -> None:
     served = stack.settings
@@ -349,13 +352,13 @@ def test_a_plane_that_hangs_holds_up_neither_the_other_nor_its_own_sensor(
     assert rows_of(planes) == [n + 500 for n in before]
 
 
-def test_no_tick_of_a_sensor_fails(served: Settings) -> None:
+def test_no_sensor_tick_fails(served: Settings) -> None:
     ticks = ticks_of(served, "status")
     assert set(ticks) >= {"analytics_events_from_the_log", "operational_events_from_the_log"}
     assert all(statuses <= {"SKIPPED", "SUCCESS", "STARTED"} for statuses in ticks.values()), ticks
 
 
-def test_status_says_how_many_rows_each_plane_holds(served: Settings, planes: list[Plane]) -> None:
+def test_status_shows_the_rows_of_each_plane(served: Settings, planes: list[Plane]) -> None:
     status = caught_up(served)
     assert [plane.rows for plane in status.planes] == rows_of(planes)
 
@@ -369,11 +372,11 @@ def test_every_message_of_the_log_is_accounted_for(served: Settings, planes: lis
         assert sum(entry.messages for entry in entries) == bounds.messages
 
 
-def test_a_stack_killed_in_the_middle_of_ingestion_ends_exact_when_it_is_started_again() -> None:
+def test_planes_are_exact_after_a_stack_killed_during_ingestion_restarts() -> None:
     with own_folder() as folder:
         with whole(folder / "data") as first:
             publish_events(first.settings, 8_000, "observer")
-            eventually(lambda: bool(look(first.settings).runs), first.settings)
+            eventually(lambda: bool(collect_status(first.settings).runs), first.settings)
             first.kill()
         with whole(folder / "data") as second:
             status = caught_up(second.settings)
@@ -416,7 +419,7 @@ def said_by(run: dict[str, Any]) -> str:
     ("text", "said"),
     [("foo", "not a sequence range"), ("900000000-900000009", "the log ends at sequence")],
 )
-def test_a_mistyped_range_fails_at_once_and_leaves_the_ledger(
+def test_an_invalid_range_fails_at_once_and_does_not_change_the_ledger(
     op: str, text: str, said: str, served: Settings, planes: list[Plane]
 ) -> None:
     caught_up(served)
@@ -450,7 +453,7 @@ def test_a_terminated_run_ends_and_is_not_retried(job: str, served: Settings) ->
 
 
 @pytest.mark.parametrize("job", JOBS.values())
-def test_a_run_that_keeps_going_makes_room_for_one_that_waits(job: str, served: Settings) -> None:
+def test_a_following_run_ends_for_a_waiting_one(job: str, served: Settings) -> None:
     publish_events(served, 100, "observer")
     caught_up(served)
     publish_events(served, 100, "observer")
@@ -459,7 +462,7 @@ def test_a_run_that_keeps_going_makes_room_for_one_that_waits(job: str, served: 
     caught_up(served)
 
 
-def test_a_complete_day_is_observed_and_keeps_its_materialisation(served: Settings) -> None:
+def test_an_observation_of_a_complete_day_keeps_its_materialisation(served: Settings) -> None:
     publish_events(served, 100, "observer")
     caught_up(served)
     config = {"ops": {"operational__events": {"config": {"only_if_broken": True}}}}
@@ -469,13 +472,13 @@ def test_a_complete_day_is_observed_and_keeps_its_materialisation(served: Settin
     assert "MaterializationEvent" not in kinds_of(run)
 
 
-def test_materialising_everything_while_a_plane_hangs_materialises_the_other(
+def test_a_backfill_of_all_assets_materialises_one_plane_while_the_other_hangs(
     stack: Stack,
 ) -> None:
     served = stack.settings
     publish_events(served, 100, "observer")
     caught_up(served)
-    eventually(lambda: not look(served).runs, served)
+    eventually(lambda: not collect_status(served).runs, served)
     clickhouse = stack.process_of("local_stack.clickhouse")
     clickhouse.suspend()
     try:
@@ -495,14 +498,14 @@ def test_materialising_everything_while_a_plane_hangs_materialises_the_other(
 
 
 @pytest.mark.parametrize("op", JOBS)
-def test_a_terminated_rebuild_ends_though_its_server_hangs_and_leaves_the_day(
+def test_a_terminated_rebuild_ends_while_its_server_hangs_and_keeps_the_day(
     op: str, stack: Stack, planes: list[Plane]
 ) -> None:
     served = stack.settings
     publish_events(served, 1_000, "arrow")
     caught_up(served)
     # A run under way would hold the plane, and hang as well.
-    eventually(lambda: not look(served).runs, served)
+    eventually(lambda: not collect_status(served).runs, served)
     before = rows_of(planes)
     server = stack.process_of(f"local_stack.{SERVERS[op]}")
     server.suspend()
@@ -551,7 +554,7 @@ def test_one_asset_is_materialised_from_a_shell(stack: Stack) -> None:
     caught_up(served)
 
 
-def test_many_messages_one_after_the_other_are_few_runs(served: Settings) -> None:
+def test_a_trickle_of_messages_needs_few_runs(served: Settings) -> None:
     caught_up(served)
     job = JOBS["analytics_events"]
     before = len(ask(served, RUNS, job=job)["runsOrError"]["results"])

@@ -112,16 +112,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_flight_service_reads(store: Path) -> None:
+def test_the_flight_user_can_read(store: Path) -> None:
     assert run(store, "flight", FLIGHT) == ["7", "1", '"events"', ""]
 
 
-def test_the_flight_service_changes_nothing(store: Path) -> None:
+def test_the_flight_user_cannot_write(store: Path) -> None:
     assert run(store, "flight", WRITES) == ["refused"] * 4
 
 
 @pytest.mark.parametrize("user", ["setup", "pipeline", "flight"])
-def test_no_user_leaves_its_database(store: Path, user: str) -> None:
+def test_no_user_reaches_other_databases(store: Path, user: str) -> None:
     assert run(store, user, OUTSIDE) == ["refused"] * 5
 
 

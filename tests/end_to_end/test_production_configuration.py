@@ -1,4 +1,7 @@
-"""What `docker/` configures, on the real servers: NATS, PostgreSQL, and Dagster on PostgreSQL."""
+"""What `docker/` configures, on the real servers: NATS, PostgreSQL, and Dagster on PostgreSQL.
+
+All tests share the production servers, so the file is longer than others.
+"""
 
 import asyncio
 import base64
@@ -169,17 +172,17 @@ def publish(settings: Settings) -> int:
 
 
 @pytest.mark.parametrize("user", PUBLISHERS)
-def test_nats_takes_events_of_who_publishes(settings_of: SettingsOf, user: str) -> None:
+def test_nats_accepts_events_of_the_publisher(settings_of: SettingsOf, user: str) -> None:
     assert publish(settings_of(user)) > 0
 
 
-def test_nats_takes_no_events_of_the_pipeline(settings_of: SettingsOf) -> None:
+def test_nats_refuses_events_of_the_pipeline(settings_of: SettingsOf) -> None:
     with pytest.raises((LogError, NatsError, TimeoutError)):
         publish(settings_of("pipeline"))
 
 
 @pytest.mark.parametrize("user", READERS)
-def test_nats_lets_the_services_read_the_log(settings_of: SettingsOf, user: str) -> None:
+def test_nats_allows_the_services_to_read_the_log(settings_of: SettingsOf, user: str) -> None:
     publish(settings_of("application"))
     settings = settings_of(user)
     with Log(settings, name="test") as log:
@@ -193,7 +196,7 @@ def test_nats_lets_the_services_read_the_log(settings_of: SettingsOf, user: str)
     assert sum(map(len, read)) == bounds.messages
 
 
-def test_nats_keeps_dead_letters_of_the_pipeline(settings_of: SettingsOf) -> None:
+def test_nats_accepts_dead_letter_messages_of_the_pipeline(settings_of: SettingsOf) -> None:
     with Log(settings_of("pipeline"), name="test") as log:
         reject = Reject(1, 0, "fraiseql.mutation.Order.INSERT", None, b"{}", "invalid")
         assert log.store_dead_letters("decode", [reject]) == 1
@@ -205,7 +208,7 @@ def test_nats_keeps_dead_letters_of_the_pipeline(settings_of: SettingsOf) -> Non
 
 @pytest.mark.parametrize("user", [*READERS, "application"])
 @pytest.mark.parametrize("operation", ["PURGE", "DELETE", "UPDATE"])
-def test_nats_lets_only_the_operator_change_a_stream(
+def test_nats_allows_only_the_operator_to_change_a_stream(
     settings_of: SettingsOf, user: str, operation: str
 ) -> None:
     settings = settings_of(user)
@@ -219,7 +222,7 @@ def test_nats_lets_only_the_operator_change_a_stream(
         asyncio.run(ask())
 
 
-def test_nats_lets_nobody_in_without_a_password(nats_port: int) -> None:
+def test_nats_refuses_connections_without_a_password(nats_port: int) -> None:
     with (
         socket.create_connection(("127.0.0.1", nats_port), timeout=10) as connection,
         connection.makefile("rb") as answers,
@@ -243,7 +246,7 @@ def test_postgresql_has_a_database_for_each_owner(postgres: Path, name: str) -> 
     assert rows(url_of(postgres, name, name), statement) == [(name, False, False)]
 
 
-def test_the_roles_have_the_passwords_of_the_secrets(postgres: Path, secrets: Path) -> None:
+def test_roles_have_the_passwords_of_the_secrets(postgres: Path, secrets: Path) -> None:
     server = url_of(postgres, "postgres", "postgres")
     kept = dict(rows(server, "SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin"))
     for role, secret in (
@@ -306,7 +309,7 @@ def test_no_role_reaches_the_database_of_another(postgres: Path, user: str) -> N
         rows(url_of(postgres, user, "dagster"), "SELECT 1")
 
 
-def test_dagster_keeps_its_runs_in_postgresql(instance: dg.DagsterInstance) -> None:
+def test_dagster_stores_its_runs_in_postgresql(instance: dg.DagsterInstance) -> None:
     @dg.job
     def nothing() -> None: ...
 
@@ -315,7 +318,7 @@ def test_dagster_keeps_its_runs_in_postgresql(instance: dg.DagsterInstance) -> N
     assert [run.run_id for run in instance.get_runs()] == [result.run_id]
 
 
-def test_dagster_queues_runs_and_gives_each_plane_one_at_a_time(
+def test_dagster_runs_one_run_of_a_plane_at_a_time(
     instance: dg.DagsterInstance,
 ) -> None:
     pools = instance.get_concurrency_config().pool_config
@@ -323,10 +326,10 @@ def test_dagster_queues_runs_and_gives_each_plane_one_at_a_time(
     assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
 
 
-def test_dagster_runs_again_what_was_killed(instance: dg.DagsterInstance) -> None:
+def test_dagster_retries_killed_runs(instance: dg.DagsterInstance) -> None:
     assert instance.run_retries_enabled
     assert instance.run_monitoring_enabled
 
 
-def test_dagster_reports_to_nobody(instance: dg.DagsterInstance) -> None:
+def test_dagster_sends_no_telemetry(instance: dg.DagsterInstance) -> None:
     assert not instance.telemetry_enabled

@@ -1,4 +1,7 @@
-"""`fraiseql-assets query`, against a Flight service over a real database."""
+"""`fraiseql-assets query`, against a Flight service over a real database.
+
+All tests share one service and database, so the file is longer than others.
+"""
 
 import csv
 import io
@@ -124,7 +127,7 @@ def until(holds: Any) -> None:
         "{ pets { id ... on Dog { n: barks } ... on Cat { n: lives } } }",
     ],
 )
-def test_json_is_what_the_root_holds_over_http(service: Service, query: str) -> None:
+def test_json_of_one_root_field_is_its_value_over_http(service: Service, query: str) -> None:
     [held] = over_http(service, query).values()
     assert json.loads(written(service, query, "--format", "json")) == held
 
@@ -136,11 +139,11 @@ def test_json_is_what_the_root_holds_over_http(service: Service, query: str) -> 
         '{ __typename __type(name: "Place") { fields { name } } }',
     ],
 )
-def test_json_of_several_roots_is_the_data_over_http(service: Service, query: str) -> None:
+def test_json_of_several_root_fields_is_the_data_over_http(service: Service, query: str) -> None:
     assert json.loads(written(service, query, "--format", "json")) == over_http(service, query)
 
 
-def test_one_root_of_several_is_picked(service: Service) -> None:
+def test_one_of_several_root_fields_is_selected(service: Service) -> None:
     query = "{ a: authors(limit: 2) { id } pets { id } }"
     picked = written(service, query, "--field", "a", "--format", "json")
     assert json.loads(picked) == over_http(service, query)["a"]
@@ -182,47 +185,49 @@ def test_a_parquet_file_joins_small_batches(service: Service, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv", "arrow", "arrows"])
-def test_a_file_s_suffix_is_its_format(service: Service, tmp_path: Path, suffix: str) -> None:
+def test_the_suffix_of_a_file_is_its_format(service: Service, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"authors.{suffix}"
     assert written(service, AUTHORS, "-o", str(path)) == b""
     asked = written(service, AUTHORS, "--format", suffix.removesuffix("s"))
     assert path.read_bytes() == asked
 
 
-def test_a_format_that_is_given_is_above_the_suffix(service: Service, tmp_path: Path) -> None:
+def test_an_explicit_format_overrides_the_suffix(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "authors.csv"
     written(service, AUTHORS, "-o", str(path), "--format", "json")
     assert len(json.loads(path.read_bytes())) == 60
 
 
-def test_a_table_shows_a_row_a_line(service: Service) -> None:
+def test_a_table_has_one_line_per_row(service: Service) -> None:
     lines = written(service, "{ authors(limit: 2) { id age } }").decode().splitlines()
     assert [line.strip("│").split("│")[1].strip() for line in lines[3:-1]] == ["1", "2"]
 
 
-def test_a_table_shows_exact_numbers_with_all_their_places(service: Service) -> None:
+def test_a_table_shows_exact_decimals(service: Service) -> None:
     query = "{ authors(orderBy: {id: ASC}, limit: 2, offset: 8) { balance } }"
     lines = written(service, query).decode().splitlines()
     assert [line.strip("│").strip() for line in lines[3:-1]] == ["9.90", "11.00"]
 
 
-def test_a_table_of_several_roots_says_how_to_see_one(service: Service) -> None:
+def test_a_table_of_several_root_fields_says_how_to_select_one(service: Service) -> None:
     done = run(service, "{ authors(limit: 1) { id } pets(limit: 1) { id } }")
     assert done.stderr == "These are several fields. --field NAME shows the rows of one.\n"
 
 
-def test_a_table_of_nothing_says_so(service: Service) -> None:
+def test_an_empty_table_says_so(service: Service) -> None:
     done = run(service, "{ authors(limit: 0) { id } }")
     assert (done.exit_code, done.stderr) == (0, "There are no rows.\n")
 
 
-def test_a_long_table_says_how_many_more_there_are(service: Service) -> None:
+def test_a_long_table_shows_the_number_of_further_rows(service: Service) -> None:
     done = run(service, "{ posts(limit: 110) { id } }")
     assert len(done.stdout.splitlines()) == 100 + 4
     assert done.stderr.startswith("The first 100 of 110 rows are shown. -o FILE writes them all")
 
 
-def test_an_endless_table_stops_reading_and_says_so(endless: Service, database_url: str) -> None:
+def test_a_table_stops_reading_at_its_limit_and_says_so(
+    endless: Service, database_url: str
+) -> None:
     done = run(endless, ENDLESS)
     assert len(done.stdout.splitlines()) == 100 + 4
     assert done.stderr.startswith("The first 100 rows are shown, and reading stopped with them.")
@@ -254,9 +259,7 @@ def test_the_document_comes_from_standard_input_or_a_file(service: Service, tmp_
         (['mutation { rename(id: "x") { id } }'], "Only FraiseQL executes a mutation."),
     ],
 )
-def test_what_fails_is_said_in_a_sentence(
-    service: Service, arguments: list[str], sentence: str
-) -> None:
+def test_an_error_is_one_line(service: Service, arguments: list[str], sentence: str) -> None:
     done = run(service, *arguments)
     assert done.exit_code == 1
     assert sentence in done.stderr
@@ -275,7 +278,7 @@ def test_what_fails_is_said_in_a_sentence(
         (["{ a }", "--explain", "-o", "a.csv"], "--explain"),
     ],
 )
-def test_options_that_do_not_fit_are_refused_before_anything_is_asked(
+def test_invalid_options_are_refused_before_any_request(
     service: Service, arguments: list[str], words: str
 ) -> None:
     done = run(service, *arguments)
@@ -283,7 +286,7 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_asked(
     assert words in done.stderr
 
 
-def test_a_file_is_left_as_it_was_where_the_query_fails(endless: Service, tmp_path: Path) -> None:
+def test_a_failed_query_leaves_the_file_unchanged(endless: Service, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     path = folder / "things.json"
@@ -295,7 +298,7 @@ def test_a_file_is_left_as_it_was_where_the_query_fails(endless: Service, tmp_pa
     assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("things.json", "before")]
 
 
-def test_ctrl_c_ends_the_query_in_the_database_and_leaves_no_part_of_a_file(
+def test_ctrl_c_cancels_the_query_and_leaves_no_partial_file(
     endless: Service, database_url: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
@@ -310,7 +313,7 @@ def test_ctrl_c_ends_the_query_in_the_database_and_leaves_no_part_of_a_file(
 
 
 @pytest.mark.parametrize("format_", ["csv", "json", "arrow", "parquet"])
-def test_a_reader_that_goes_away_ends_the_query_in_silence(
+def test_a_closed_pipe_ends_the_query_without_an_error(
     endless: Service, database_url: str, format_: str
 ) -> None:
     with started(endless, ENDLESS, "--format", format_) as process:
@@ -348,7 +351,7 @@ def test_a_long_read_shows_its_progress_on_a_terminal(endless: Service, tmp_path
     os.close(terminal)
 
 
-def test_a_plan_says_source_and_reasons_and_values_and_schema(service: Service) -> None:
+def test_an_explained_plan_has_source_reasons_values_and_schema(service: Service) -> None:
     query = '{ authors(where: {name: {eq: "it\'s"}}, limit: 5) { id place { zip } } }'
     said = written(service, query, "--explain").decode()
     assert said.startswith(
@@ -368,7 +371,7 @@ def test_a_plan_says_source_and_reasons_and_values_and_schema(service: Service) 
     )
 
 
-def test_a_plan_shows_each_root(service: Service) -> None:
+def test_an_explained_plan_has_every_root_field(service: Service) -> None:
     said = written(
         service, "{ authors { id } storedAuthors { place { zip } } pets { id } }", "--explain"
     )

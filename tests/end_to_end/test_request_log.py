@@ -41,7 +41,7 @@ def test_every_request_is_published_once(settings: Settings) -> None:
     assert [body["variables"] for body in published(settings)] == [{"n": n} for n in range(1_200)]
 
 
-def test_requests_wait_in_a_bounded_buffer_while_nats_is_down(settings: Settings) -> None:
+def test_requests_are_buffered_up_to_a_limit_while_nats_is_down(settings: Settings) -> None:
     down = settings.model_copy(update={"nats_url": NOWHERE, "request_log_buffer": 100})
     log = RequestLog(down)
     for number in range(250):
@@ -52,7 +52,7 @@ def test_requests_wait_in_a_bounded_buffer_while_nats_is_down(settings: Settings
     assert (counts.published, counts.dropped) == (0, 250)
 
 
-def test_what_waited_is_published_when_the_stream_is_there(settings: Settings) -> None:
+def test_buffered_requests_are_published_when_the_stream_exists(settings: Settings) -> None:
     log = RequestLog(settings)
     log.record(request(1))
     time.sleep(0.1)
@@ -61,7 +61,7 @@ def test_what_waited_is_published_when_the_stream_is_there(settings: Settings) -
     log.close(60)
 
 
-def test_one_that_cannot_be_encoded_leaves_the_others(
+def test_a_request_that_cannot_be_encoded_does_not_affect_others(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     asyncio.run(setup_streams(settings))

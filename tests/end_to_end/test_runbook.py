@@ -63,7 +63,7 @@ def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iter
             yield service.settings
 
 
-def test_there_are_ten_incidents_from_symptom_to_cause() -> None:
+def test_the_runbook_has_ten_incidents_in_full() -> None:
     assert len(sections()) == 10
     for title, section in sections().items():
         commands = re.findall(r"^```sh$", section, re.MULTILINE)
@@ -73,7 +73,7 @@ def test_there_are_ten_incidents_from_symptom_to_cause() -> None:
 
 
 @pytest.mark.parametrize("title", sections())
-def test_an_incident_is_answered_as_the_page_says(title: str, settings: Settings) -> None:
+def test_an_incident_is_resolved_as_the_runbook_says(title: str, settings: Settings) -> None:
     scripts = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
     for step in steps(sections()[title]):
         done = subprocess.run(

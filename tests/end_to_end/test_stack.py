@@ -29,7 +29,7 @@ def graphql(settings: Settings, query: str) -> dict:
     return answer.json()["data"]
 
 
-def test_the_log_answers_and_takes_messages_of_eight_mebibytes(stack: Stack) -> None:
+def test_the_log_accepts_messages_of_eight_mebibytes(stack: Stack) -> None:
     with Log(stack.settings, name="test") as log:
         assert log.bounds().first >= 0
         assert log.server().max_payload == 8 * 2**20
@@ -75,14 +75,14 @@ SENSORS = """{
 }"""
 
 
-def test_the_sensors_are_on(stack: Stack) -> None:
+def test_the_sensors_are_running(stack: Stack) -> None:
     sensors = graphql(stack.settings, SENSORS)["sensorsOrError"]["results"]
     status = {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors}
     assert status["analytics_events_from_the_log"] == "RUNNING"
     assert status["operational_events_from_the_log"] == "RUNNING"
 
 
-def test_a_plane_takes_one_run_at_a_time_and_killed_runs_are_run_again(stack: Stack) -> None:
+def test_runs_of_a_plane_are_serial_and_killed_runs_are_retried(stack: Stack) -> None:
     instance = graphql(
         stack.settings,
         """{ instance {
@@ -94,7 +94,7 @@ def test_a_plane_takes_one_run_at_a_time_and_killed_runs_are_run_again(stack: St
     assert re.search(r"run_retries:\n\s+enabled: true", instance["info"])
 
 
-def test_the_table_and_the_file_say_the_same_addresses(stack: Stack) -> None:
+def test_the_table_and_the_file_have_the_same_addresses(stack: Stack) -> None:
     lines = (stack.folder / NAME).read_text().splitlines()
     told = dict(line.split("=", 1) for line in lines)
     printed = stack.printed.read_text()
@@ -113,7 +113,7 @@ def test_the_table_and_the_file_say_the_same_addresses(stack: Stack) -> None:
     assert [address for address in addresses if f"│ {address} " not in printed] == []
 
 
-def test_passwords_are_in_files_of_their_owner_and_nowhere_else(stack: Stack) -> None:
+def test_passwords_are_only_in_files_of_their_owner(stack: Stack) -> None:
     urls = [value for value in stack.settings.model_dump().values() if isinstance(value, SecretStr)]
     passwords = [
         password for url in urls if (password := urlsplit(url.get_secret_value()).password)
@@ -127,20 +127,20 @@ def test_passwords_are_in_files_of_their_owner_and_nowhere_else(stack: Stack) ->
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker"}])
-def test_dagster_refuses_other_web_pages(stack: Stack, headers: dict[str, str]) -> None:
+def test_dagster_refuses_requests_of_other_origins(stack: Stack, headers: dict[str, str]) -> None:
     url = f"{stack.settings.dagster_url}/graphql"
     assert requests.post(url, params={"query": "{version}"}, timeout=30).ok
     answer = requests.post(url, params={"query": "{version}"}, headers=headers, timeout=30)
     assert answer.status_code == 403
 
 
-def test_dagster_takes_no_mutation_by_get(stack: Stack) -> None:
+def test_dagster_refuses_a_mutation_by_get(stack: Stack) -> None:
     query = {"query": "mutation { setNuxSeen }"}
     answer = requests.get(f"{stack.settings.dagster_url}/graphql", params=query, timeout=30)
     assert answer.status_code == 405
 
 
-def test_a_command_beside_the_stack_finds_it(stack: Stack) -> None:
+def test_a_command_in_another_process_finds_the_stack(stack: Stack) -> None:
     # The data folder has another name than the default, so the working directory gets a link to it.
     beside = stack.folder.parent / "beside"
     beside.mkdir()
@@ -157,7 +157,7 @@ def test_a_command_beside_the_stack_finds_it(stack: Stack) -> None:
     assert stack.settings.flight_url in done.stdout
 
 
-def test_a_run_is_forked_from_a_process_that_has_imported_everything(stack: Stack) -> None:
+def test_a_run_is_forked_from_a_warm_process(stack: Stack) -> None:
     server = stack.process_of("fraiseql_assets.defs.code_server")
     [fork_server] = [
         process for process in server.children() if "forkserver" in " ".join(process.cmdline())
@@ -172,7 +172,7 @@ def test_a_run_is_forked_from_a_process_that_has_imported_everything(stack: Stac
     wait_until(lambda: fork_server.cpu_times().children_user > 0, stack.printed)
 
 
-def test_a_killed_code_server_is_started_again_without_leftovers(stack: Stack) -> None:
+def test_a_killed_code_server_is_restarted_without_orphans(stack: Stack) -> None:
     killed = stack.process_of("fraiseql_assets.defs.code_server")
     others = killed.children(recursive=True)
     killed.kill()

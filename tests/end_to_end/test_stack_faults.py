@@ -57,7 +57,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("title", PROCESSES)
-def test_a_killed_server_is_started_again_and_reported(running: Stack, title: str) -> None:
+def test_a_killed_server_is_restarted_and_reported(running: Stack, title: str) -> None:
     killed = running.process_of(*PROCESSES[title])
     killed.kill()
 
@@ -70,7 +70,7 @@ def test_a_killed_server_is_started_again_and_reported(running: Stack, title: st
     assert running.process_of(*PROCESSES[title]) != killed
 
 
-def test_no_server_lets_anybody_in_without_the_password(running: Stack) -> None:
+def test_every_server_refuses_requests_without_the_password(running: Stack) -> None:
     def without_password(setting: str) -> SecretStr:
         url = getattr(running.settings, setting).get_secret_value()
         return SecretStr(re.sub(r":[^:@]+@", ":guessed@", url))
@@ -84,7 +84,7 @@ def test_no_server_lets_anybody_in_without_the_password(running: Stack) -> None:
     "headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker.example"}]
 )
 @pytest.mark.parametrize("setting", ["clickhouse_url", "elasticsearch_url"])
-def test_no_server_answers_a_web_page(
+def test_every_server_refuses_web_pages(
     running: Stack, setting: str, headers: dict[str, str]
 ) -> None:
     url = getattr(running.settings, setting).get_secret_value().removesuffix("/default")
@@ -92,7 +92,7 @@ def test_no_server_answers_a_web_page(
     assert requests.get(url, headers=headers, timeout=10).status_code == 403
 
 
-def test_no_mode_of_a_folder_above_the_data_is_changed(folder: Path) -> None:
+def test_modes_of_parent_folders_are_not_changed(folder: Path) -> None:
     above = folder.parent
     above.chmod(0o700)
     with servers_only(folder) as stack:
@@ -100,12 +100,12 @@ def test_no_mode_of_a_folder_above_the_data_is_changed(folder: Path) -> None:
     assert above.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_second_start_on_the_same_folder_says_who_has_it(running: Stack) -> None:
+def test_a_second_start_on_the_same_folder_names_the_running_process(running: Stack) -> None:
     holder = running.process.children()[0].pid
     assert f"in use by process {holder}" in refused(SERVERS_ONLY, str(running.folder))
 
 
-def test_what_was_written_is_there_after_a_restart(folder: Path) -> None:
+def test_data_survives_a_restart(folder: Path) -> None:
     with servers_only(folder) as stack:
         for title in PROCESSES:
             WRITES[title](stack.settings)
@@ -139,7 +139,7 @@ def test_sigkill_leaves_no_process(folder: Path, killed: str) -> None:
         wait_until(lambda: survivors(processes) == [])
 
 
-def test_a_taken_port_is_said_before_anything_starts(folder: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(folder: Path) -> None:
     with socket.socket() as holder:
         with suppress(OSError):
             # Taken by this test, or by whoever has it already.
@@ -150,14 +150,14 @@ def test_a_taken_port_is_said_before_anything_starts(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["lock", "logs"]
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     sentence = refused(SERVERS_ONLY, str(tmp_path / "file" / "data"))
     assert "The data folder cannot be used" in sentence
     assert "Choose a folder that can be written to" in sentence
 
 
-def test_postgresql_starts_while_the_one_before_is_still_dying(folder: Path) -> None:
+def test_postgresql_waits_for_the_previous_process_to_end(folder: Path) -> None:
     first, second = (servers.postgresql(folder, port) for port in distinct_free_ports(2))
     log = folder.with_suffix(".log")
     before = start(first, log)
@@ -177,7 +177,7 @@ def test_postgresql_starts_while_the_one_before_is_still_dying(folder: Path) -> 
             process.wait(SECONDS)
 
 
-def test_a_server_that_cannot_start_is_said_with_its_own_words(folder: Path) -> None:
+def test_a_failed_start_shows_the_output_of_the_server(folder: Path) -> None:
     (folder / "postgresql" / "18").mkdir(parents=True)
     sentence = refused(SERVERS_ONLY, str(folder))
     assert "PostgreSQL ended with exit code" in sentence

@@ -52,14 +52,14 @@ def variables(folder: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_why_is_said_in_a_sentence(stack: Stack) -> None:
+def test_the_reason_is_one_line(stack: Stack) -> None:
     printed = stack.printed.read_text()
     assert "cannot be fetched from Maven Central" in printed
     assert "there is no operational plane" in printed
     assert stack.settings.operational_plane is False
 
 
-def test_doctor_and_status_find_nothing_wrong_and_say_that_it_is_off(stack: Stack) -> None:
+def test_doctor_and_status_pass_and_show_the_disabled_plane(stack: Stack) -> None:
     doctor = command(stack, "doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "operational plane is switched off" in " ".join(doctor.stdout.split())
@@ -70,7 +70,7 @@ def test_doctor_and_status_find_nothing_wrong_and_say_that_it_is_off(stack: Stac
     assert "switched off" in command(stack, "status").stdout
 
 
-def test_events_arrive_in_the_other_plane(stack: Stack) -> None:
+def test_events_are_ingested_into_the_other_plane(stack: Stack) -> None:
     asyncio.run(publish_generated(stack.settings, count=EVENTS, shape="observer", seed=1))
     with flight.connect(stack.settings.flight_url) as client:
 
@@ -82,7 +82,7 @@ def test_events_arrive_in_the_other_plane(stack: Stack) -> None:
         wait_until(lambda: arrived() == EVENTS, stack.printed)
 
 
-def test_the_flight_service_says_that_the_plane_is_off(stack: Stack) -> None:
+def test_the_flight_service_reports_the_disabled_plane(stack: Stack) -> None:
     path = flight.FlightDescriptor.for_path("operational", "events")
     with (
         flight.connect(stack.settings.flight_url) as client,

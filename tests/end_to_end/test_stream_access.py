@@ -75,7 +75,7 @@ def test_a_server_with_tls_and_nkey_is_used(tmp_path: Path) -> None:
         )
 
 
-def test_a_certificate_of_no_trusted_authority_is_refused(
+def test_an_untrusted_certificate_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "GIVE_UP_SECONDS", 0.2)

@@ -53,7 +53,7 @@ def held(settings: Settings) -> int:
         return log.bounds_of(settings.dead_letter_stream).messages
 
 
-def test_a_dead_letter_message_keeps_everything(settings: Settings) -> None:
+def test_a_dead_letter_message_keeps_payload_and_headers(settings: Settings) -> None:
     file(settings, "decode", reject(41, row=3))
     dead_letter = ask(settings, lambda js: js.get_msg(settings.dead_letter_stream, seq=1))
     assert dead_letter.subject == f"{settings.dead_letter_stream}.{settings.stream}.decode.41.3"
@@ -75,14 +75,14 @@ def test_a_dead_letter_message_keeps_everything(settings: Settings) -> None:
     }
 
 
-def test_a_reject_is_stored_once_however_often_it_is_reported(settings: Settings) -> None:
+def test_a_reject_reported_several_times_is_stored_once(settings: Settings) -> None:
     rejects = [reject(n) for n in range(1, 51)]
     assert file(settings, "decode", *rejects) == 50
     assert file(settings, "decode", *rejects, reject(51)) == 1
     assert held(settings) == 51
 
 
-def test_rows_and_stages_have_stored_dead_letters_their_own(settings: Settings) -> None:
+def test_rows_and_stages_have_separate_dead_letter_messages(settings: Settings) -> None:
     assert file(settings, "decode", reject(1), reject(1, row=1)) == 2
     assert file(settings, "analytics", reject(1)) == 1
     assert file(settings, "operational", reject(1)) == 1

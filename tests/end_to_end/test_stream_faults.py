@@ -59,9 +59,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_read_goes_on_where_it_was_when_the_server_is_killed_and_comes_back(
-    server: NatsServer, settings: Settings
-) -> None:
+def test_a_read_continues_after_the_server_restarts(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
         batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
@@ -75,7 +73,9 @@ def test_a_read_goes_on_where_it_was_when_the_server_is_killed_and_comes_back(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_read_goes_on_when_the_server_was_frozen(server: NatsServer, settings: Settings) -> None:
+def test_a_read_continues_after_the_server_was_frozen(
+    server: NatsServer, settings: Settings
+) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
         batches = log.read(SPAN, BATCHING, ahead=1)
         got = [next(batches)]
@@ -87,7 +87,7 @@ def test_a_read_goes_on_when_the_server_was_frozen(server: NatsServer, settings:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_read_of_a_server_that_stays_away_says_how_far_it_came(
+def test_a_failed_read_reports_the_last_sequence(
     server: NatsServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "GIVE_UP_SECONDS", 1.0)
@@ -102,7 +102,7 @@ def test_a_read_of_a_server_that_stays_away_says_how_far_it_came(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_slow_user_of_messages_is_no_silence_of_the_server(
+def test_a_slow_consumer_is_not_a_server_timeout(
     server: NatsServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "GIVE_UP_SECONDS", 1.0)
@@ -128,7 +128,7 @@ def test_a_stream_that_is_missing_is_reported_when_it_is_read(nats_url: str) -> 
 # While it is published.
 
 
-def test_what_is_published_over_a_restart_is_stored_once(server: NatsServer) -> None:
+def test_messages_published_during_a_restart_are_stored_once(server: NatsServer) -> None:
     settings = settings_for(server.url)
     asyncio.run(setup_streams(settings))
     half = threading.Event()
@@ -158,7 +158,7 @@ def test_what_is_published_over_a_restart_is_stored_once(server: NatsServer) -> 
 # When it is not there, or does not let us in.
 
 
-def test_a_server_that_is_not_there_is_reported_without_the_password() -> None:
+def test_an_unreachable_server_is_reported_without_the_password() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -179,9 +179,7 @@ def test_a_frozen_server_is_reported(server: NatsServer) -> None:
         pass
 
 
-def test_a_server_that_goes_away_in_between_is_reported(
-    server: NatsServer, settings: Settings
-) -> None:
+def test_a_lost_connection_is_reported(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests") as log:
         server.kill()
         with pytest.raises(LogUnavailable, match="did not tell the bounds of stream"):
@@ -243,7 +241,7 @@ def test_a_reader_whose_credentials_are_refused_reports_it(
             list(reader.read_range(wrong, "events", SPAN, batch_messages=1, batch_bytes=1))
 
 
-def test_of_several_servers_one_that_answers_is_enough(nats_url: str) -> None:
+def test_one_reachable_server_of_several_is_enough(nats_url: str) -> None:
     with streams(nats_url) as settings:
         store_payloads(settings, [b"1"])
         several = settings.model_copy(

@@ -12,7 +12,7 @@ from log_server import add_stream, nats_server, settings_for, store_payloads
 from nats.js.api import StreamConfig
 
 from fraiseql_assets.cli.doctor import examine
-from fraiseql_assets.cli.status import look
+from fraiseql_assets.cli.status import collect_status
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream import publish
 from fraiseql_assets.stream.connection import LogError, LogUnavailable
@@ -84,10 +84,10 @@ def test_a_log_that_takes_no_writes_is_reported_and_a_healthy_one_is_not_changed
             log.probe_write()
         wrong = [each.said for each in examine(settings) if each.state == "wrong"]
         assert any(each.startswith("NATS cannot write") for each in wrong)
-        assert (look(settings).log.error or "").startswith("NATS cannot write")
+        assert (collect_status(settings).log.error or "").startswith("NATS cannot write")
 
 
-def test_a_stream_that_denies_purges_is_no_full_disk(tmp_path: Path) -> None:
+def test_a_stream_that_denies_purges_is_not_a_full_disk(tmp_path: Path) -> None:
     with nats_server(tmp_path) as server:
         settings = settings_for(server.url)
         config = StreamConfig(name=settings.stream, subjects=settings.subjects, deny_purge=True)

@@ -36,7 +36,7 @@ def test_an_empty_stream_has_no_last_message(log: Log) -> None:
     assert (bounds.last, bounds.messages, bounds.bytes) == (0, 0, 0)
 
 
-def test_bounds_say_what_there_is(settings: Settings, log: Log) -> None:
+def test_bounds_are_the_first_and_last_sequence(settings: Settings, log: Log) -> None:
     fill(settings, 10)
     bounds = log.bounds()
     assert (bounds.first, bounds.last, bounds.messages) == (1, 10, 10)
@@ -49,13 +49,13 @@ def test_bounds_follow_deletions_at_the_front(settings: Settings, log: Log) -> N
     assert (bounds.first, bounds.last, bounds.messages) == (4, 10, 6)
 
 
-def test_an_emptied_stream_begins_past_its_end(settings: Settings, log: Log) -> None:
+def test_an_emptied_stream_starts_after_its_last_sequence(settings: Settings, log: Log) -> None:
     fill(settings, 3)
     delete(settings, [1, 2, 3])
     assert log.bounds() == Bounds(first=4, last=3, messages=0, bytes=0)
 
 
-def test_a_place_is_the_next_message_there_is(settings: Settings, log: Log) -> None:
+def test_a_position_is_that_of_the_next_existing_message(settings: Settings, log: Log) -> None:
     fill(settings, 5)
     delete(settings, [2, 3])
     today = datetime.now(UTC).date()
@@ -73,9 +73,7 @@ def test_a_day_is_one_range(settings: Settings, log: Log) -> None:
     assert ranges[0] is None
 
 
-def test_a_day_of_which_the_log_forgot_the_beginning_begins_later(
-    settings: Settings, log: Log
-) -> None:
+def test_a_day_starts_at_its_first_remaining_message(settings: Settings, log: Log) -> None:
     fill(settings, 20)
     delete(settings, [1, 2, 20])
     ranges = [log.day_range(datetime.now(UTC).date() + timedelta(days=n)) for n in (-1, 0)]
@@ -103,7 +101,7 @@ def test_a_day_begins_with_its_first_message(settings: Settings, log: Log) -> No
         (SequenceRange(101, 200), 0),
     ],
 )
-def test_messages_of_a_range_are_counted_without_the_deleted_ones(
+def test_deleted_messages_are_not_counted(
     settings: Settings, log: Log, sequences: SequenceRange, count: int
 ) -> None:
     fill(settings, 100)
@@ -130,13 +128,13 @@ def test_a_stream_without_direct_gets_is_reported(nats_url: str) -> None:
         asyncio.run(drop(settings))
 
 
-def test_the_server_says_which_it_is(log: Log) -> None:
+def test_the_server_has_a_name_and_version(log: Log) -> None:
     server = log.server()
     assert server.version.startswith("2.")
     assert server.max_payload == 8 * 2**20
 
 
-def test_every_question_to_a_missing_stream_says_so(nats_url: str) -> None:
+def test_every_request_to_a_missing_stream_reports_it(nats_url: str) -> None:
     settings = settings_for(nats_url)
     said = rf"NATS has no stream {settings.stream}\. Run `fraiseql-assets setup`, or set FRAISEQL"
     sequences, today = SequenceRange(1, 10), datetime.now(UTC).date()

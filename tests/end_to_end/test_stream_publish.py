@@ -35,7 +35,7 @@ def held(settings: Settings) -> int:
         return log.bounds().messages
 
 
-def test_what_is_acknowledged_is_stored(settings: Settings) -> None:
+def test_acknowledged_messages_are_stored(settings: Settings) -> None:
     published = store(settings, messages(settings, 2_500))
     assert (published.messages, published.events, published.duplicates) == (2_500, 2_500, 0)
     assert held(settings) == 2_500
@@ -66,7 +66,7 @@ def test_generated_events_of_every_shape_are_read_back_as_events(
     assert [reject for each in found for reject in each.rejects] == []
 
 
-def test_the_same_seed_gives_the_same_ids_and_the_log_keeps_them_once(settings: Settings) -> None:
+def test_events_of_the_same_seed_are_stored_once(settings: Settings) -> None:
     first, again = (
         asyncio.run(publish_generated(settings, count=200, shape="observer", seed=9))
         for _ in range(2)
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_ids_and_the_log_keeps_them_once(settings: 
     assert held(settings) == 200
 
 
-def test_progress_is_told_up_to_the_end(settings: Settings) -> None:
+def test_progress_is_reported_to_the_end(settings: Settings) -> None:
     told: list[int] = []
     work = publish_generated(
         settings, count=2_200, shape="observer", seed=1, on_progress=told.append
@@ -90,13 +90,13 @@ def test_a_subject_that_no_stream_captures_is_reported(settings: Settings) -> No
         store(settings, [Outgoing("nobody.listens", b"", {})])
 
 
-def test_a_message_larger_than_the_server_takes_is_reported(settings: Settings) -> None:
+def test_a_message_above_the_server_limit_is_reported(settings: Settings) -> None:
     large = Outgoing(f"{settings.subject_prefix}.X.INSERT", b"x" * 9_000_000, {})
     with pytest.raises(LogError, match=r"has 9,000,000 bytes; the server takes 8,388,608\. Raise"):
         store(settings, [large])
 
 
-def test_a_full_stream_that_refuses_is_reported(tmp_path: Path) -> None:
+def test_a_full_stream_is_reported(tmp_path: Path) -> None:
     with nats_server(tmp_path, "jetstream { max_file_store: 1MB }") as server:
         settings = settings_for(server.url)
         asyncio.run(setup_streams(settings))

@@ -77,9 +77,7 @@ def there(first: int, last: int) -> list[int]:
         (2, 10_001),
     ],
 )
-def test_a_range_gives_each_of_its_messages_once_in_order(
-    full: Settings, first: int, last: int
-) -> None:
+def test_a_range_has_each_message_once_in_order(full: Settings, first: int, last: int) -> None:
     batches = read(full, first, last)
     assert sequences(batches) == there(first, last)
     assert payloads(batches) == [b"%d" % n for n in there(first, last)]
@@ -95,22 +93,22 @@ def test_any_range_is_exact(full: Settings, first: int, length: int) -> None:
     assert sequences(read(full, first, first + length)) == there(first, first + length)
 
 
-def test_a_log_can_be_read_again(full: Settings) -> None:
+def test_a_range_can_be_read_again(full: Settings) -> None:
     assert read(full, 100, 5_000) == read(full, 100, 5_000)
 
 
-def test_batches_end_at_their_number_of_messages(full: Settings) -> None:
+def test_batches_end_at_their_message_limit(full: Settings) -> None:
     sizes = [len(batch) for batch in read(full, 4_000, 6_499, Batching(1_000, MIB, 1, 1))]
     assert sizes == [1_000, 1_000, 500]
 
 
-def test_batches_end_once_they_hold_so_many_bytes(settings: Settings) -> None:
+def test_batches_end_at_their_byte_limit(settings: Settings) -> None:
     store_payloads(settings, [b"x" * 400, b"x" * 400, b"x" * 300, b"x" * 5_000, b"", b"x" * 10])
     sizes = [len(batch) for batch in read(settings, 1, 6, Batching(1_000, 1_000, 1, 1))]
     assert sizes == [3, 1, 2]
 
 
-def test_messages_come_with_all_that_the_log_holds_of_them(settings: Settings) -> None:
+def test_messages_have_payload_headers_and_metadata(settings: Settings) -> None:
     headers = {"Nats-Msg-Id": "m-1", "Content-Type": "text/plain; a=b", "Trace": "a:b"}
     subjects = [f"{settings.subject_prefix}.Order.INSERT", f"{settings.subject_prefix}.É.x"]
     store(settings, [Outgoing(subjects[0], b"{}", headers), Outgoing(subjects[1], b"", {})])
@@ -122,7 +120,7 @@ def test_messages_come_with_all_that_the_log_holds_of_them(settings: Settings) -
     assert abs(batch.times[0] - batch.times[1]) < 60 * 10**9
 
 
-def test_payloads_that_look_like_the_protocol_are_only_payloads(settings: Settings) -> None:
+def test_payloads_that_look_like_protocol_lines_are_payloads(settings: Settings) -> None:
     sent = [
         b"\r\n",
         b"PING\r\n",
@@ -133,13 +131,13 @@ def test_payloads_that_look_like_the_protocol_are_only_payloads(settings: Settin
     assert payloads(read(settings, 1, 4)) == sent
 
 
-def test_small_and_large_messages_between_each_other(settings: Settings) -> None:
+def test_small_and_large_messages_can_be_mixed(settings: Settings) -> None:
     sent = [bytes([n]) * size for n, size in enumerate([0, 8 * MIB, 1, 5 * MIB, 2] * 2)]
     store_payloads(settings, sent)
     assert payloads(read(settings, 1, 10)) == sent
 
 
-def test_messages_of_nine_megabytes_are_read_where_the_server_takes_them(tmp_path: Path) -> None:
+def test_messages_of_nine_megabytes_are_read(tmp_path: Path) -> None:
     with nats_server(tmp_path, "max_payload: 16MB") as server:
         settings = settings_for(server.url)
         asyncio.run(setup_streams(settings))
@@ -153,7 +151,7 @@ def test_reading_leaves_no_consumer_behind(full: Settings) -> None:
     assert consumers(full) == 0
 
 
-def test_a_reading_that_is_given_up_leaves_no_consumer_behind(full: Settings) -> None:
+def test_an_abandoned_read_leaves_no_consumer_behind(full: Settings) -> None:
     with Log(full, name="tests") as log:
         batches = log.read(SequenceRange(1, COUNT), BATCHING, ahead=1)
         next(batches)
@@ -162,7 +160,7 @@ def test_a_reading_that_is_given_up_leaves_no_consumer_behind(full: Settings) ->
     assert consumers(full) == 0
 
 
-def test_several_read_at_once(full: Settings) -> None:
+def test_several_readers_can_read_at_once(full: Settings) -> None:
     with Log(full, name="tests") as log:
         ranges = [SequenceRange(1, 3_000), SequenceRange(2_000, 9_000), SequenceRange(1, COUNT)]
         running = [log.read(sequences, BATCHING, ahead=1) for sequences in ranges]
@@ -176,7 +174,7 @@ def test_several_read_at_once(full: Settings) -> None:
     assert read_by_turns == [there(sequences.first, sequences.last) for sequences in ranges]
 
 
-def test_what_is_deleted_while_it_is_read_is_left_out(
+def test_messages_deleted_during_a_read_are_omitted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "PULL_MESSAGES", 50)

@@ -57,7 +57,7 @@ def held(settings: Settings) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("settings")
-def test_the_list_may_be_empty() -> None:
+def test_an_empty_list_is_printed() -> None:
     listed = run("list")
     assert (listed.exit_code, listed.stdout) == (0, "")
 
@@ -90,7 +90,7 @@ def test_replay_needs_numbers_or_all() -> None:
     assert run("replay").exit_code == 2
 
 
-def test_replayed_messages_are_published_again_as_they_were(settings: Settings) -> None:
+def test_replayed_messages_are_unchanged(settings: Settings) -> None:
     fill(settings)
     assert run("replay", "--all").exit_code == 0
     assert held(settings) == (6, 0)
@@ -100,7 +100,7 @@ def test_replayed_messages_are_published_again_as_they_were(settings: Settings) 
     assert [message_id(block) for block in batch.headers] == ["m-0", "m-1", "m-2"]
 
 
-def test_only_the_chosen_messages_are_replayed(settings: Settings) -> None:
+def test_only_selected_messages_are_replayed(settings: Settings) -> None:
     fill(settings)
     assert run("replay", "2").exit_code == 0
     assert held(settings) == (4, 2)
@@ -109,7 +109,7 @@ def test_only_the_chosen_messages_are_replayed(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("window", ["within the duplicate window", "long after it"])
-def test_a_replay_that_broke_off_before_it_removed_publishes_nothing_twice(
+def test_an_interrupted_replay_publishes_nothing_twice(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, window: str
 ) -> None:
     fill(settings)
@@ -140,7 +140,7 @@ def shorten_duplicate_window(settings: Settings) -> None:
     ask(settings, shrink)
 
 
-def test_a_message_too_large_to_copy_is_taken_from_the_log(settings: Settings) -> None:
+def test_a_message_too_large_to_copy_is_read_from_the_log(settings: Settings) -> None:
     large = b"x" * (8 * 2**20 - 100)
     store(settings, [Outgoing(subject(settings), large, {})])
     with Log(settings, name="tests") as log:
@@ -152,7 +152,7 @@ def test_a_message_too_large_to_copy_is_taken_from_the_log(settings: Settings) -
     assert held(settings) == (2, 0)
 
 
-def test_headers_of_a_replay_keep_what_the_producer_wrote(settings: Settings) -> None:
+def test_a_replay_keeps_the_headers_of_the_producer(settings: Settings) -> None:
     store(settings, [Outgoing(subject(settings), b"[]", {"Trace": "a:b", "Nats-Msg-Id": "m"})])
     with Log(settings, name="tests") as log:
         log.store_dead_letters("decode", decode(read(settings, 1, 1)[0]).rejects)
@@ -162,7 +162,7 @@ def test_headers_of_a_replay_keep_what_the_producer_wrote(settings: Settings) ->
     assert headers["Nats-Msg-Id"].startswith("dead-letter:")
 
 
-def test_headers_that_command_the_server_are_not_published_again(settings: Settings) -> None:
+def test_control_headers_are_not_replayed(settings: Settings) -> None:
     commands = {
         "Nats-Expected-Last-Sequence": "0",
         "Nats-Expected-Stream": settings.stream,
@@ -178,7 +178,7 @@ def test_headers_that_command_the_server_are_not_published_again(settings: Setti
     assert headers == {"Trace": "kept"}
 
 
-def test_a_rollup_header_erases_nothing_when_it_is_replayed(settings: Settings) -> None:
+def test_a_replayed_rollup_header_deletes_nothing(settings: Settings) -> None:
     store(settings, [Outgoing(subject(settings), b"%d" % n, {}) for n in range(3)])
     rollup = Reject(2, 1, subject(settings), {"Nats-Rollup": "sub"}, b"[]", "a JSON array")
     with Log(settings, name="tests") as log:
@@ -187,7 +187,7 @@ def test_a_rollup_header_erases_nothing_when_it_is_replayed(settings: Settings) 
     assert held(settings) == (4, 0)
 
 
-def test_one_failure_keeps_no_other_message_from_being_replayed(settings: Settings) -> None:
+def test_one_failure_does_not_stop_a_replay(settings: Settings) -> None:
     good = [Reject(n, 1, subject(settings), None, BAD, "why") for n in (1, 3)]
     uncaptured = Reject(2, 1, f"{settings.stream}_elsewhere", None, BAD, "why")
     gone = Reject(4, 1, subject(settings), None, b"x" * 8 * 2**20, "why")

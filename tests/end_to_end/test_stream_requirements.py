@@ -18,7 +18,7 @@ from fraiseql_assets.cli.doctor import examine
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
-from fraiseql_assets.stream.requirements import StreamUnfit
+from fraiseql_assets.stream.requirements import UnsuitableStream
 from fraiseql_assets.stream.setup import setup_streams
 
 UNFIT: list[tuple[dict[str, Any], str]] = [
@@ -70,19 +70,19 @@ def seal(settings: Settings, config: StreamConfig) -> None:
 
 
 @pytest.mark.parametrize(("config", "why"), UNFIT)
-def test_setup_doctor_and_readers_say_the_same(
+def test_setup_doctor_and_readers_report_the_same(
     settings: Settings, config: dict[str, Any], why: str
 ) -> None:
     make(settings, **config)
     wanted = f"Stream {settings.stream} cannot serve as the log: {why}. Change it with `nats "
-    with pytest.raises(StreamUnfit) as said:
+    with pytest.raises(UnsuitableStream) as said:
         asyncio.run(setup_streams(settings))
     assert str(said.value).startswith(wanted)
     with Log(settings, name="tests") as log:
-        with pytest.raises(StreamUnfit) as said:
+        with pytest.raises(UnsuitableStream) as said:
             log.bounds()
         assert str(said.value).startswith(wanted)
-        with pytest.raises(StreamUnfit) as said:
+        with pytest.raises(UnsuitableStream) as said:
             list(log.read(SequenceRange(1, 10), BATCHING, ahead=1))
         assert str(said.value).startswith(wanted)
     wrong = [each.said for each in examine(settings) if each.state == "wrong"]
@@ -98,7 +98,7 @@ def test_setup_doctor_and_readers_say_the_same(
         ({"allow_msg_ttl": True}, "allow_msg_ttl: lets producers make messages that expire"),
     ],
 )
-def test_what_may_lose_messages_is_a_warning(
+def test_a_setting_that_may_lose_messages_is_a_warning(
     settings: Settings, config: dict[str, Any], why: str
 ) -> None:
     make(settings, **config)

@@ -29,7 +29,7 @@ def reject(sequence: int) -> Reject:
     return Reject(sequence, 1, "s", {}, b"payload", "the reason")
 
 
-def test_setup_makes_every_stream(settings: Settings) -> None:
+def test_setup_creates_every_stream(settings: Settings) -> None:
     assert setup(settings) == [
         f"stream {settings.stream}: created",
         f"stream {settings.request_stream}: created",
@@ -37,7 +37,7 @@ def test_setup_makes_every_stream(settings: Settings) -> None:
     ]
 
 
-def test_setup_again_changes_nothing(settings: Settings) -> None:
+def test_a_second_setup_changes_no_stream(settings: Settings) -> None:
     setup(settings)
     before = [info(settings, s).config for s in (settings.stream, settings.dead_letter_stream)]
     assert setup(settings) == [
@@ -49,7 +49,7 @@ def test_setup_again_changes_nothing(settings: Settings) -> None:
     assert after == before
 
 
-def test_the_log_keeps_what_the_settings_say(nats_url: str) -> None:
+def test_the_log_has_the_limits_of_the_settings(nats_url: str) -> None:
     settings = settings_for(nats_url, stream_max_age_days=7, stream_max_bytes=10_000_000)
     try:
         setup(settings)
@@ -60,7 +60,9 @@ def test_the_log_keeps_what_the_settings_say(nats_url: str) -> None:
         asyncio.run(drop(settings))
 
 
-def test_an_older_stream_is_widened_and_keeps_its_limits_and_messages(settings: Settings) -> None:
+def test_setup_adds_subjects_to_an_older_stream_and_keeps_its_limits_and_messages(
+    settings: Settings,
+) -> None:
     own = settings.subject_prefix.replace(".mutation", "_own.>")
     limits = {"max_msgs": 1_000, "max_age": 3_600.0}
     add_stream(
@@ -73,7 +75,7 @@ def test_an_older_stream_is_widened_and_keeps_its_limits_and_messages(settings: 
     assert (config.max_msgs, config.max_age, config.allow_direct) == (1_000, 3_600.0, True)
 
 
-def test_a_stream_without_direct_gets_is_given_them(settings: Settings) -> None:
+def test_setup_enables_direct_gets(settings: Settings) -> None:
     subjects = settings.subjects
     add_stream(settings, StreamConfig(name=settings.stream, subjects=subjects, allow_direct=False))
     store_payloads(settings, [b"kept"])
@@ -82,7 +84,7 @@ def test_a_stream_without_direct_gets_is_given_them(settings: Settings) -> None:
     assert (found.config.allow_direct, found.state.messages) == (True, 1)
 
 
-def test_two_dead_letter_streams_live_on_one_server(settings: Settings, nats_url: str) -> None:
+def test_a_server_can_have_two_dead_letter_streams(settings: Settings, nats_url: str) -> None:
     other = settings_for(nats_url)
     try:
         for each in (settings, other):
@@ -95,7 +97,7 @@ def test_two_dead_letter_streams_live_on_one_server(settings: Settings, nats_url
         asyncio.run(drop(other))
 
 
-def test_an_older_dead_letter_stream_keeps_its_messages_and_takes_new_ones(
+def test_an_older_dead_letter_stream_is_kept_and_extended(
     settings: Settings,
 ) -> None:
     older = f"{settings.dead_letter_stream}_older"
@@ -108,7 +110,7 @@ def test_an_older_dead_letter_stream_keeps_its_messages_and_takes_new_ones(
         assert log.bounds_of(name).messages == 2
 
 
-def test_a_subject_that_another_stream_holds_is_reported(settings: Settings, nats_url: str) -> None:
+def test_a_subject_of_another_stream_is_reported(settings: Settings, nats_url: str) -> None:
     setup(settings)
     other = settings_for(nats_url, subjects=settings.subjects)
     with pytest.raises(LogError, match="subjects overlap with an existing stream"):

@@ -69,7 +69,7 @@ def positions(found: list[dict[str, Any]]) -> list[tuple[int, int]]:
 EVERY = [(1, n) for n in range(40)] + [(2, n) for n in range(40)] + [(3, n) for n in range(20)]
 
 
-def test_a_tail_that_is_taken_up_again_has_no_gap_and_no_double(service: Service) -> None:
+def test_a_resumed_tail_has_each_event_once(service: Service) -> None:
     publish(service.settings)
     got: list[tuple[int, int]] = []
     goes_on: dict[str, int] = {"start_sequence": 1}
@@ -87,13 +87,13 @@ def test_a_tail_that_is_taken_up_again_has_no_gap_and_no_double(service: Service
         assert positions(rows(reader, 1)) == [(4, 0)]
 
 
-def test_the_last_row_is_enough_to_go_on(service: Service) -> None:
+def test_a_tail_can_be_resumed_from_its_last_row(service: Service) -> None:
     publish(service.settings)
     with tailing(service, start_sequence=2, start_row=39) as reader:
         assert positions(rows(reader, 21)) == EVERY[79:]
 
 
-def test_a_tail_begins_at_a_time(service: Service) -> None:
+def test_a_tail_can_start_at_a_time(service: Service) -> None:
     publish(service.settings, 40)
     between = datetime.now(UTC).isoformat()
     publish(service.settings, 40, seed=2)
@@ -106,7 +106,7 @@ def test_a_tail_begins_at_a_time(service: Service) -> None:
         assert positions(rows(reader, 1)) == [(3, 0)]
 
 
-def test_what_the_log_no_longer_holds_is_said(service: Service) -> None:
+def test_a_start_before_the_log_is_an_error(service: Service) -> None:
     publish(service.settings)
     stream = service.settings.stream
     ask(service.settings, lambda jetstream: jetstream.purge_stream(stream, seq=3))
@@ -147,13 +147,13 @@ def test_a_tail_is_filtered(service: Service, fields: dict[str, Any], fits: Any)
         assert rows(reader, len(wanted)) == wanted
 
 
-def test_events_wait_to_be_sent_together(service: Service) -> None:
+def test_events_are_sent_in_batches(service: Service) -> None:
     with tailing(service, flush_rows=EVENTS, flush_ms=60_000) as reader:
         publish(service.settings, shape="observer")
         assert reader.read_chunk().data.num_rows == EVENTS
 
 
-def test_a_slow_reader_misses_nothing_and_holds_nobody_up(service: Service) -> None:
+def test_a_slow_reader_misses_nothing_and_delays_no_other(service: Service) -> None:
     large = "x" * 60_000
     batches = [
         batch.set_column(5, batch.schema.field("data"), pa.array([f'{{"x": "{n}{large}"}}'] * 40))
@@ -169,7 +169,7 @@ def test_a_slow_reader_misses_nothing_and_holds_nobody_up(service: Service) -> N
         assert [row["event_id"] for row in rows(slow, 1000)] == ids
 
 
-def test_a_tenant_reads_its_own_events_whatever_it_asks_for(service: Service) -> None:
+def test_a_tail_has_only_events_of_the_tenant(service: Service) -> None:
     publish(service.settings, 400)
     acme = token("read", tenant_id="acme")
     secret = SecretStr(SECRET)

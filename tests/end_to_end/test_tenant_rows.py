@@ -80,13 +80,13 @@ def tenants(table: pa.Table) -> set[str | None]:
 
 @pytest.mark.parametrize("tenant", ["acme", "nobody"])
 @pytest.mark.parametrize("ticket", [*EVENTS, "analytics/org_daily", '{"type": "ObserverEvents"}'])
-def test_a_ticket_gives_the_tenants_rows_alone(shared: Shared, ticket: str, tenant: str) -> None:
+def test_a_ticket_returns_only_rows_of_the_tenant(shared: Shared, ticket: str, tenant: str) -> None:
     expected = {tenant} if own(shared, tenant) else set[str | None]()
     assert tenants(get(shared, ticket, tenant_id=tenant)) == expected
 
 
 @pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
-def test_all_of_the_tenants_rows_are_there(shared: Shared, asset: str) -> None:
+def test_a_ticket_returns_every_row_of_the_tenant(shared: Shared, asset: str) -> None:
     read = get(shared, asset, tenant_id="acme")
     assert sorted(read["event_id"].to_pylist()) == own(shared, "acme")
     over_http = http(shared, f"/assets/{asset}", tenant_id="acme").json()
@@ -95,7 +95,9 @@ def test_all_of_the_tenants_rows_are_there(shared: Shared, asset: str) -> None:
 
 @pytest.mark.parametrize("tenant", ["acme", "nobody"])
 @pytest.mark.parametrize("asset", COUNTS)
-def test_aggregates_count_the_tenants_events_alone(shared: Shared, asset: str, tenant: str) -> None:
+def test_aggregates_count_only_events_of_the_tenant(
+    shared: Shared, asset: str, tenant: str
+) -> None:
     count = len(own(shared, tenant))
     assert sum(get(shared, asset, tenant_id=tenant)["event_count"].to_pylist()) == count
     rows = http(shared, f"/assets/{asset}", tenant_id=tenant).json()
@@ -110,7 +112,7 @@ def test_the_scope_for_all_tenants_reads_every_row(shared: Shared) -> None:
 
 
 @pytest.mark.parametrize("tenant", ["acme", "nobody"])
-def test_sizes_are_those_of_the_tenants_rows(shared: Shared, tenant: str) -> None:
+def test_announced_sizes_are_those_of_the_tenant(shared: Shared, tenant: str) -> None:
     options = calling(tenant_id=tenant)
     for listed in shared[0].client.list_flights(b"", options):
         name = listed.descriptor.path[0].decode()
@@ -132,7 +134,7 @@ def test_sizes_are_those_of_the_tenants_rows(shared: Shared, tenant: str) -> Non
                 assert json.loads(part.app_metadata or b"{}").get("bytes") is None
 
 
-def test_search_finds_and_counts_the_tenants_rows_alone(shared: Shared) -> None:
+def test_search_finds_and_counts_only_rows_of_the_tenant(shared: Shared) -> None:
     ticket = json.dumps({"type": "Search", "query": "tenant_id:globex OR *", "limit": 1000})
     assert tenants(get(shared, ticket, tenant_id="acme")) == {"acme"}
     hits = http(shared, "/search?limit=1000", tenant_id="acme").json()["hits"]
@@ -144,7 +146,7 @@ def test_search_finds_and_counts_the_tenants_rows_alone(shared: Shared) -> None:
 
 
 @pytest.mark.parametrize("ticket", ['{"type": "Tail"}', '{"type": "Tail", "entity_type": "Order"}'])
-def test_a_tail_has_the_tenants_events_alone(shared: Shared, ticket: str) -> None:
+def test_a_tail_returns_only_events_of_the_tenant(shared: Shared, ticket: str) -> None:
     options = calling(tenant_id="acme")
     reader = shared[0].client.do_get(flight.Ticket(ticket.encode()), options)
     assert reader.schema is not None
@@ -154,7 +156,7 @@ def test_a_tail_has_the_tenants_events_alone(shared: Shared, ticket: str) -> Non
     assert tenants(pa.Table.from_batches([batch])) == {"acme"}
 
 
-def test_the_entity_tag_of_one_tenant_is_not_that_of_another(shared: Shared) -> None:
+def test_tenants_have_different_entity_tags(shared: Shared) -> None:
     tags = {
         http(shared, "/assets/analytics/org_daily", tenant_id=tenant).headers["etag"]
         for tenant in ("acme", "globex")

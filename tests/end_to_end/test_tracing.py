@@ -149,7 +149,7 @@ def attributes(span: Span) -> dict[str, Any]:
     }
 
 
-def test_a_call_continues_its_clients_trace_down_to_the_statement(service: Service) -> None:
+def test_a_trace_of_a_client_continues_to_the_statement(service: Service) -> None:
     get(service, {"type": "GraphQLQuery", "query": QUERY}, TRACE)
     spans = service.collector.of_trace(TRACE, "flight do_get", "plan GraphQL", "PostgreSQL")
     call = spans["flight do_get"]

@@ -50,7 +50,7 @@ def stored(settings: Settings, first: int) -> pa.Table:
     return pa.Table.from_batches(batches, EVENT_SCHEMA)
 
 
-def test_events_reach_the_log_as_they_were_sent_and_each_batch_is_answered(
+def test_events_are_published_unchanged_and_each_batch_is_acknowledged(
     service: Service,
 ) -> None:
     first = last(service.settings) + 1
@@ -68,7 +68,7 @@ def test_events_reach_the_log_as_they_were_sent_and_each_batch_is_answered(
     }  # fmt: skip
 
 
-def test_a_client_may_wait_for_each_answer(service: Service) -> None:
+def test_a_client_may_wait_for_each_acknowledgement(service: Service) -> None:
     batches = events(30, seed=11, size=10)
     writer, reader = service.client.do_put(
         flight.FlightDescriptor.for_path("events"), batches[0].schema
@@ -81,7 +81,7 @@ def test_a_client_may_wait_for_each_answer(service: Service) -> None:
             assert json.loads(answer.to_pybytes())["batch"] == number
 
 
-def test_a_client_may_read_no_answer_at_all(service: Service) -> None:
+def test_a_client_may_read_no_acknowledgement(service: Service) -> None:
     first = last(service.settings) + 1
     batches = events(1200, seed=12, size=1)
     writer, _ = service.client.do_put(flight.FlightDescriptor.for_path("events"), batches[0].schema)
@@ -101,13 +101,13 @@ def test_a_client_may_read_no_answer_at_all(service: Service) -> None:
     ],
     ids=["path", "command", "name", "short"],
 )
-def test_every_form_of_a_descriptor_is_taken(
+def test_every_form_of_descriptor_is_accepted(
     service: Service, descriptor: flight.FlightDescriptor
 ) -> None:
     assert service.put(descriptor, events(1, seed=13)).total["rows"] == 1
 
 
-def test_a_stream_that_is_sent_again_is_stored_once(service: Service) -> None:
+def test_a_resent_stream_is_stored_once(service: Service) -> None:
     batches = events(300, seed=14)
     once = service.put("events", batches).total
     again = service.put("events", batches).total
@@ -133,7 +133,7 @@ time.sleep(60)
 """
 
 
-def test_a_client_that_is_killed_and_sends_again_has_each_event_once(service: Service) -> None:
+def test_a_killed_client_that_sends_again_stores_each_event_once(service: Service) -> None:
     first = last(service.settings) + 1
     client = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(service.server.address)],
@@ -159,7 +159,7 @@ def test_a_batch_larger_than_a_message_is_split(nats_url: str) -> None:
         assert stored(settings, 1).num_rows == 25_000
 
 
-def test_columns_are_taken_by_name_and_cast_without_loss(service: Service) -> None:
+def test_columns_are_matched_by_name_and_cast_without_loss(service: Service) -> None:
     first = last(service.settings) + 1
     batch = pa.record_batch(
         {
@@ -189,7 +189,7 @@ def test_columns_are_taken_by_name_and_cast_without_loss(service: Service) -> No
         ({"entity_type": None}, "column entity_type is missing"),
     ],
 )
-def test_a_column_that_does_not_fit_is_named(
+def test_a_column_of_a_wrong_type_is_named(
     service: Service, change: dict[str, pa.Array | None], said: str
 ) -> None:
     [good] = events(1, seed=17)
@@ -204,7 +204,7 @@ def test_a_column_that_does_not_fit_is_named(
     assert last(service.settings) == before
 
 
-def test_an_error_in_the_middle_says_which_batch_and_what_is_published(service: Service) -> None:
+def test_an_error_names_its_batch_and_the_published_count(service: Service) -> None:
     batches = events(300, seed=18)
     column = batches[2].schema.get_field_index("event_id")
     batches[2] = batches[2].set_column(
@@ -217,23 +217,23 @@ def test_an_error_in_the_middle_says_which_batch_and_what_is_published(service: 
     assert f"The batches 0 to 1 were published, up to sequence {last(service.settings)}" in said
 
 
-def test_nothing_is_written_without_the_setting(nats_url: str) -> None:
+def test_writing_needs_the_setting(nats_url: str) -> None:
     refused = pytest.raises(pa.ArrowNotImplementedError, match="FRAISEQL_WRITABLE")
     with writing_service(settings_for(nats_url)) as off, refused:
         off.put("events", events(1))
 
 
-def test_only_what_is_listed_can_be_written(service: Service) -> None:
+def test_only_listed_targets_can_be_written(service: Service) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match="does not list"):
         service.put("tb_order", events(1))
 
 
-def test_a_token_needs_the_scope(guarded: Service) -> None:
+def test_writing_needs_the_scope(guarded: Service) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match="'write'"):
         guarded.put("events", events(1), token("read"))
 
 
-def test_events_without_a_tenant_get_that_of_the_token(guarded: Service) -> None:
+def test_events_without_a_tenant_get_the_tenant_of_the_token(guarded: Service) -> None:
     first = last(guarded.settings) + 1
     [batch] = events(10, seed=19)
     guarded.put("events", [batch.drop_columns(["tenant_id"])], token("write", tenant_id="acme"))
@@ -248,7 +248,7 @@ def test_an_event_of_another_tenant_is_refused(guarded: Service) -> None:
         guarded.put("events", [batch], token("write", tenant_id="acme"))
 
 
-def test_a_log_that_restarts_in_the_middle_has_each_event_once(tmp_path: Path) -> None:
+def test_a_log_that_restarts_during_a_write_has_each_event_once(tmp_path: Path) -> None:
     with nats_server(tmp_path) as nats:
         settings = settings_for(nats.url)
         asyncio.run(setup_streams(settings))

@@ -120,7 +120,7 @@ def orders(first: int, count: int, **others: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def test_values_of_every_kind_arrive(open_service: Service, database: Database) -> None:
+def test_values_of_every_type_are_written(open_service: Service, database: Database) -> None:
     moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
     sent = orders(
         0,
@@ -148,9 +148,7 @@ def test_values_of_every_kind_arrive(open_service: Service, database: Database) 
     }  # fmt: skip
 
 
-def test_a_stream_of_many_batches_is_one_transaction(
-    open_service: Service, database: Database
-) -> None:
+def test_a_stream_is_one_transaction(open_service: Service, database: Database) -> None:
     assert open_service.put(ORDER, [orders(n * 10, 10) for n in range(5)]).total["rows"] == 50
     again = [orders(50, 10), orders(0, 10)]
     with pytest.raises(pa.ArrowInvalid) as caught:
@@ -161,9 +159,7 @@ def test_a_stream_of_many_batches_is_one_transaction(
     assert database.rows(f'SELECT count(*) AS n FROM {SCHEMA}."tb_Order"') == [{"n": 50}]
 
 
-def test_the_error_of_a_constraint_holds_no_values(
-    open_service: Service, database: Database
-) -> None:
+def test_the_error_of_a_constraint_has_no_values(open_service: Service, database: Database) -> None:
     open_service.put(ORDER, [orders(0, 1, email=["ann@example.org"])])
     with pytest.raises(pa.ArrowInvalid) as caught:
         open_service.put(ORDER, [orders(1, 1, email=["ann@example.org"])])
@@ -184,7 +180,7 @@ def test_the_error_of_a_constraint_holds_no_values(
         ({"pk": [1]}, "makes its column pk itself"),
     ],
 )
-def test_what_does_not_fit_is_refused_as_a_whole(
+def test_a_stream_with_an_invalid_value_writes_nothing(
     open_service: Service, database: Database, change: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(pa.ArrowInvalid) as caught:
@@ -203,12 +199,12 @@ def test_names_are_never_part_of_a_statement(open_service: Service, database: Da
         open_service.put(f"{SCHEMA}.gone", [orders(0, 1)])
 
 
-def test_the_rights_of_the_role_apply(open_service: Service) -> None:
+def test_the_privileges_of_the_role_apply(open_service: Service) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match="permission denied for table"):
         open_service.put(HIDDEN, [pa.RecordBatch.from_pydict({"id": pa.array([1])})])
 
 
-def test_row_security_decides_by_the_token_s_claims(guarded: Service, database: Database) -> None:
+def test_row_security_uses_the_claims_of_the_token(guarded: Service, database: Database) -> None:
     def notes(first: int, tenant: str) -> pa.RecordBatch:
         return pa.RecordBatch.from_pydict(
             {"id": [first, first + 1], "tenant": [tenant] * 2, "body": ["x"] * 2}
@@ -221,7 +217,7 @@ def test_row_security_decides_by_the_token_s_claims(guarded: Service, database: 
     assert database.rows(f"SELECT id FROM {NOTE} ORDER BY id") == [{"id": 1}, {"id": 2}]
 
 
-def test_a_tenant_writes_its_own_rows_only(guarded: Service, database: Database) -> None:
+def test_a_tenant_writes_only_its_own_rows(guarded: Service, database: Database) -> None:
     acme = token("write", tenant_id="acme")
     guarded.put(ORDER, [orders(0, 2)], acme)
     guarded.put(ORDER, [orders(2, 2, tenant_id=["acme", None])], acme)
@@ -231,7 +227,7 @@ def test_a_tenant_writes_its_own_rows_only(guarded: Service, database: Database)
     assert found == [{"tenant_id": "acme", "n": 4}]
 
 
-def test_a_tenant_writes_to_no_table_without_tenants(guarded: Service) -> None:
+def test_a_tenant_cannot_write_to_a_table_without_tenants(guarded: Service) -> None:
     rows = [pa.RecordBatch.from_pydict({"id": pa.array([1])})]
     with pytest.raises(flight.FlightUnauthorizedError, match="not known whose its rows are"):
         guarded.put(PLAIN, rows, token("write", tenant_id="acme"))
@@ -250,9 +246,7 @@ time.sleep(60)
 """
 
 
-def test_a_client_that_is_killed_has_written_nothing(
-    open_service: Service, database: Database
-) -> None:
+def test_a_killed_client_writes_nothing(open_service: Service, database: Database) -> None:
     client = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(open_service.server.address), PLAIN],
         stdout=subprocess.PIPE,
@@ -267,9 +261,7 @@ def test_a_client_that_is_killed_has_written_nothing(
     assert database.rows(f"SELECT id FROM {PLAIN}") == []
 
 
-def test_a_client_that_sends_nothing_gives_its_connection_back(
-    settings: Settings, database: Database
-) -> None:
+def test_an_idle_client_releases_its_connection(settings: Settings, database: Database) -> None:
     batch = pa.RecordBatch.from_pydict({"id": pa.array([1])})
     descriptor = flight.FlightDescriptor.for_path(PLAIN)
     with writing_service(settings, graphql_stall_seconds=1) as impatient:

@@ -41,7 +41,7 @@ def test_several_servers_are_separated_by_commas_and_share_one_user() -> None:
     assert access.authentication(nonce="") == {"user": "me", "pass": "p@ss"}
 
 
-def test_a_token_stands_alone() -> None:
+def test_a_user_without_a_password_is_a_token() -> None:
     assert Access.read("nats://s%20cret@a").authentication(nonce="") == {"auth_token": "s cret"}
 
 

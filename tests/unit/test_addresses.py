@@ -4,7 +4,7 @@ import pytest
 
 from fraiseql_assets.addresses import without_credentials
 from fraiseql_assets.cli.doctor import _dagster, _Wrong
-from fraiseql_assets.cli.status import _look_at_runs
+from fraiseql_assets.cli.status import _active_runs
 from fraiseql_assets.settings import Settings
 
 
@@ -26,7 +26,7 @@ def test_a_url_is_shown_without_its_user_and_password(url: str, shown: str) -> N
 
 def test_messages_about_dagster_show_no_password() -> None:
     settings = Settings(dagster_url="http://ann:s3cret@127.0.0.1:1", probe_timeout_seconds=1)
-    _, problem = _look_at_runs(settings)
+    _, problem = _active_runs(settings)
     with pytest.raises(_Wrong) as caught:
         _dagster(settings)
     for message in (str(problem), str(caught.value)):

@@ -32,11 +32,11 @@ def test_blocks_hold_every_row_once_and_in_order(sizes: list[int], rows: int) ->
 
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 60))
-def test_a_block_holds_fewer_than_twice_the_rows_asked(sizes: list[int], rows: int) -> None:
+def test_a_block_has_fewer_than_twice_the_configured_rows(sizes: list[int], rows: int) -> None:
     assert all(block.table.num_rows < 2 * rows for block in cut(sizes, rows))
 
 
-def test_a_block_is_cut_when_it_holds_enough_bytes() -> None:
+def test_a_block_ends_at_the_configured_bytes() -> None:
     assert [block.table.num_rows for block in cut([10, 10, 10], 1000, size=160)] == [20, 10]
 
 
@@ -44,11 +44,11 @@ def test_no_rows_make_no_block() -> None:
     assert cut([], 10) == []
 
 
-def test_the_same_range_and_cut_give_the_same_tokens() -> None:
+def test_the_same_range_and_batching_give_the_same_tokens() -> None:
     assert [b.token for b in cut([5, 5], 5)] == [b.token for b in cut([5, 5], 5)]
 
 
-def test_another_cut_gives_other_tokens() -> None:
+def test_another_batching_gives_other_tokens() -> None:
     assert not {b.token for b in cut([5, 5], 5)} & {b.token for b in cut([5, 5], 10)}
 
 

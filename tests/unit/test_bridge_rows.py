@@ -71,19 +71,19 @@ def test_every_column_of_an_event_is_filled_from_the_row() -> None:
     }
 
 
-def test_the_time_of_the_commit_is_preferred() -> None:
+def test_the_commit_time_is_used_if_the_row_has_one() -> None:
     moment = datetime(2026, 2, 3, tzinfo=UTC)
     assert event(commit_time=moment)["timestamp"] == moment
 
 
-def test_a_deletion_has_the_data_from_before() -> None:
+def test_a_deletion_has_the_data_before_the_change() -> None:
     found = event(modification_type="DELETE", object_data=None)
     assert (found["event_type"], found["data"]) == ("DELETE", ROW["object_data_before"])
     assert found["changes"] is None
 
 
 @pytest.mark.parametrize("nothing", [None, "null"])
-def test_without_any_data_it_is_an_empty_object(nothing: str | None) -> None:
+def test_a_row_without_data_has_an_empty_object(nothing: str | None) -> None:
     assert event(object_data=nothing, object_data_before=None)["data"] == "{}"
 
 
@@ -91,7 +91,7 @@ def test_a_row_without_an_entity_has_an_empty_entity_id() -> None:
     assert event(object_id=None)["entity_id"] == ""
 
 
-def test_a_row_without_an_id_always_gets_the_same_one() -> None:
+def test_an_id_is_derived_for_a_row_without_one() -> None:
     ids = {event(id=None)["event_id"], event(id=None)["event_id"]}
     assert len(ids) == 1
     assert event(id=None, number=8)["event_id"] not in ids
@@ -107,28 +107,26 @@ def test_a_row_without_an_id_always_gets_the_same_one() -> None:
         ("", "INSERT", "p._.INSERT"),
     ],
 )
-def test_a_subject_has_three_parts_whatever_the_type_is_called(
-    entity: str, verb: str, subject: str
-) -> None:
+def test_a_subject_has_three_parts_for_any_type_name(entity: str, verb: str, subject: str) -> None:
     row = {**ROW, "object_type": entity, "modification_type": verb}
     assert message_of(row, prefix="p", bridge="b").subject == subject
 
 
-def test_the_log_recognises_a_message_by_the_id_of_its_event() -> None:
+def test_the_message_id_is_the_id_of_the_event() -> None:
     assert message_of(ROW, prefix="p", bridge="b").headers["Nats-Msg-Id"] == str(ID)
 
 
-def test_a_stored_position_is_read_back() -> None:
+def test_a_stored_position_round_trips() -> None:
     position = Position(head=9, head_id="x", gaps=((3, 4), (7, 7)), stream_seq=5, published=6)
     assert Position.decode(position.encode()) == position
 
 
-def test_fields_of_a_newer_release_are_ignored() -> None:
+def test_unknown_fields_of_a_stored_position_are_ignored() -> None:
     assert Position.decode(b'{"head": 1, "stream_seq": 2, "later": 3}').head == 1
 
 
 @pytest.mark.parametrize("stored", [b"", b"[]", b'{"head": "x", "stream_seq": 1}'])
-def test_what_is_no_position_is_refused(stored: bytes) -> None:
+def test_an_invalid_position_is_refused(stored: bytes) -> None:
     with pytest.raises(ValueError, match="is no position"):
         Position.decode(stored)
 
@@ -145,5 +143,5 @@ def test_what_is_no_position_is_refused(stored: bytes) -> None:
         ("entity.change.>", False),
     ],
 )
-def test_patterns_of_subjects_are_read_as_nats_reads_them(pattern: str, fits: bool) -> None:
+def test_subject_patterns_match_as_in_nats(pattern: str, fits: bool) -> None:
     assert captures(pattern, "fraiseql.mutation.Order.INSERT") is fits

@@ -46,7 +46,7 @@ def as_stored(row: dict[str, Any]) -> dict[str, Any]:
 
 @settings(deadline=None, max_examples=150)
 @given(extreme_events())
-def test_every_column_stands_in_the_document_exactly(events: list[dict[str, Any]]) -> None:
+def test_a_document_has_the_exact_value_of_every_column(events: list[dict[str, Any]]) -> None:
     rows = table(events).to_pylist()
     stored = [document for _, document in lines_of(events)]
     for document in stored:
@@ -57,7 +57,7 @@ def test_every_column_stands_in_the_document_exactly(events: list[dict[str, Any]
 
 @settings(deadline=None, max_examples=50)
 @given(extreme_events())
-def test_objects_stand_beside_their_text_and_only_objects_do(events: list[dict[str, Any]]) -> None:
+def test_only_objects_are_indexed_beside_their_text(events: list[dict[str, Any]]) -> None:
     for row, (_, document) in zip(events, lines_of(events), strict=True):
         for field in ("data", "changes"):
             if field in document:
@@ -65,7 +65,7 @@ def test_objects_stand_beside_their_text_and_only_objects_do(events: list[dict[s
                 assert isinstance(document[field], dict)
 
 
-def test_an_object_among_what_is_none_stands_as_object() -> None:
+def test_an_object_among_other_values_is_indexed_as_an_object() -> None:
     events = [
         event(number, data=data)
         for number, data in enumerate((*AWKWARD_JSON, '{"status":\n  "paid"}'), 1)
@@ -73,7 +73,7 @@ def test_an_object_among_what_is_none_stands_as_object() -> None:
     assert lines_of(events)[-1][1]["data"] == {"status": "paid"}
 
 
-def test_without_objects_the_text_alone_remains() -> None:
+def test_without_objects_only_the_text_is_sent() -> None:
     [(_, document)] = lines_of([event(1, changes='{"a":1}')], with_objects=False)
     assert "data" not in document
     assert "changes" not in document
@@ -96,18 +96,18 @@ def test_times_are_written_to_the_microsecond(times: list[datetime]) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.text() | st.just("long" * 200), unique=True, min_size=1))
-def test_document_ids_are_as_distinct_as_event_ids_and_fit(ids: list[str]) -> None:
+def test_document_ids_are_distinct_and_within_the_limit(ids: list[str]) -> None:
     found = document_ids(pa.array(ids, pa.utf8())).to_pylist()
     assert len(set(found)) == len(ids)
     assert all(0 < len(name.encode()) <= LONGEST_ID for name in found)
 
 
-def test_an_event_that_is_named_like_a_digest_is_not_taken_for_the_event_with_that_digest() -> None:
+def test_an_event_id_that_looks_like_a_digest_does_not_collide_with_it() -> None:
     [digest] = document_ids(pa.array(["long" * 200])).to_pylist()
     assert document_ids(pa.array([digest])).to_pylist() != [digest]
 
 
-def test_bodies_keep_to_their_size_and_hold_every_event_in_order() -> None:
+def test_bodies_stay_below_their_size_and_have_every_event_in_order() -> None:
     events = [
         event(number, data=json.dumps({"w": "w" * (number % 900)})) for number in range(1, 400)
     ]
@@ -121,12 +121,12 @@ def test_bodies_keep_to_their_size_and_hold_every_event_in_order() -> None:
     ]
 
 
-def test_an_event_larger_than_a_body_is_a_body_of_its_own() -> None:
+def test_an_event_larger_than_a_body_has_its_own_body() -> None:
     events = [event(1), event(2, data=json.dumps("w" * 50_000)), event(3)]
     assert list(map(len, bodies(table(events), INDEX, 10_000, event_documents))) == [1, 1, 1]
 
 
-def test_events_taken_from_a_body_are_the_same_lines() -> None:
+def test_a_part_of_a_body_has_the_same_lines() -> None:
     [body] = bodies(table([event(number) for number in range(1, 6)]), INDEX, 2**20, event_documents)
     lines = body.payload().splitlines(keepends=True)
     assert body.take([1, 4]).payload() == b"".join([*lines[2:4], *lines[8:10]])
@@ -139,7 +139,7 @@ def test_events_taken_from_a_body_are_the_same_lines() -> None:
         (r'{"half":"\ud83d","plain":"word"}', ["word"]),
     ],
 )
-def test_search_text_has_characters_in_place_of_their_escapes(data: str, found: list[str]) -> None:
+def test_search_text_has_unescaped_characters(data: str, found: list[str]) -> None:
     [(_, document)] = lines_of([event(1, data=data, user_id="user-9")])
     for words in (*found, "e-1", "Order", "INSERT", "o-1", "acme", "user-9"):
         assert words in document["text"]

@@ -71,21 +71,21 @@ def containers(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [found for pod in pods(objects) for found in pod["spec"]["containers"]]
 
 
-def test_helm_has_nothing_to_say(case: str) -> None:
+def test_helm_lint_passes(case: str) -> None:
     assert "1 chart(s) linted, 0 chart(s) failed" in helm(
         "lint", "--strict", str(CHART), values=CASES[case]
     )
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_every_object_fits_the_schema_of_kubernetes(
+def test_every_object_is_valid_by_the_schema_of_kubernetes(
     objects: list[dict[str, Any]], version: str
 ) -> None:
     for found in objects:
         kubernetes_validate.validate(found, version, strict=True)
 
 
-def test_what_is_rendered_is_the_snapshot(case: str) -> None:
+def test_the_rendered_chart_equals_the_snapshot(case: str) -> None:
     path = SNAPSHOTS / f"{case}.yaml"
     assert path.read_text() == rendered(CASES[case]), (
         f"{path} differs. If that is meant: helm template planes {CHART} --kube-version 1.30.0, "
@@ -93,7 +93,9 @@ def test_what_is_rendered_is_the_snapshot(case: str) -> None:
     )
 
 
-def test_a_container_has_no_rights_and_writes_nowhere(objects: list[dict[str, Any]]) -> None:
+def test_a_container_has_no_privileges_and_a_read_only_file_system(
+    objects: list[dict[str, Any]],
+) -> None:
     for container in containers(objects):
         security = container["securityContext"]
         assert security["readOnlyRootFilesystem"] is True
@@ -105,7 +107,7 @@ def test_a_container_has_no_rights_and_writes_nowhere(objects: list[dict[str, An
         assert pod["spec"]["automountServiceAccountToken"] is False
 
 
-def test_secrets_are_named_and_never_held(objects: list[dict[str, Any]]) -> None:
+def test_secrets_are_references_only(objects: list[dict[str, Any]]) -> None:
     assert [found for found in objects if found["kind"] == "Secret"] == []
     secret = {
         variable(n) for n, f in Settings.model_fields.items() if "Secret" in f"{f.annotation}"
@@ -142,13 +144,13 @@ def test_a_service_finds_its_pods_and_each_pod_has_a_policy(objects: list[dict[s
     )
 
 
-def test_the_service_is_probed_at_its_own_addresses(objects: list[dict[str, Any]]) -> None:
+def test_the_probes_use_the_ports_of_the_service(objects: list[dict[str, Any]]) -> None:
     [flight] = [found for found in containers(objects) if found["name"] == "flight"]
     assert flight["livenessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
     assert flight["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
 
 
-def test_the_values_of_a_new_project_fit_the_chart(tmp_path: Path) -> None:
+def test_the_values_of_a_new_project_are_valid_for_the_chart(tmp_path: Path) -> None:
     write_project(
         Project(folder=tmp_path, name="shop", schema=None, database_url=None, kubernetes=True)
     )
@@ -165,7 +167,7 @@ def test_the_values_of_a_new_project_fit_the_chart(tmp_path: Path) -> None:
     assert server["name"] == module
 
 
-def test_the_values_for_dagster_differ_from_a_projects_in_the_module_alone() -> None:
+def test_dagster_values_differ_from_those_of_a_project_only_in_the_module() -> None:
     template = ROOT / "fraiseql_assets/project/templates/kubernetes/dagster-values.yaml"
     text = template.read_text().replace(
         "<<module>>.definitions", "fraiseql_assets.defs.definitions"

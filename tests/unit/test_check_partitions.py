@@ -32,7 +32,7 @@ def whole(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResul
 
 @pytest.mark.parametrize("tags", [{"dagster/partition": DAY}, RANGE], ids=["run", "backfill"])
 @pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")
-def test_it_is_recorded_for_the_partition(tags: dict[str, str]) -> None:
+def test_a_check_is_recorded_for_its_partition(tags: dict[str, str]) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         done = dg.materialize([rows, whole], instance=instance, tags=tags)
         [evaluation] = done.get_asset_check_evaluations()

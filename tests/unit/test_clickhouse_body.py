@@ -30,7 +30,7 @@ def read_by(body: Body, size: int) -> bytes:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.integers(1, 50))
-def test_a_chunked_body_is_its_chunks(parts: list[bytes], size: int) -> None:
+def test_a_chunked_body_is_joined(parts: list[bytes], size: int) -> None:
     stream = io.BytesIO(chunked(parts) + b"the next request")
     body = Body(stream, None)
     assert read_by(body, size) == b"".join(parts)
@@ -39,7 +39,7 @@ def test_a_chunked_body_is_its_chunks(parts: list[bytes], size: int) -> None:
 
 
 @given(st.binary(max_size=100), st.integers(1, 50))
-def test_a_body_of_known_length_ends_there(content: bytes, size: int) -> None:
+def test_a_body_ends_at_its_content_length(content: bytes, size: int) -> None:
     stream = io.BytesIO(content + b"the next request")
     body = Body(stream, len(content))
     assert read_by(body, size) == content
@@ -52,7 +52,7 @@ def test_chunks_may_have_extensions_and_trailers() -> None:
 
 
 @given(st.data())
-def test_a_chunked_body_that_is_cut_anywhere_is_refused(data: st.DataObject) -> None:
+def test_a_truncated_chunked_body_is_refused(data: st.DataObject) -> None:
     whole = chunked([b"abcdef", b"gh"])
     cut = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(QueryError) as refused:
@@ -65,7 +65,7 @@ def test_a_body_shorter_than_its_length_is_refused() -> None:
         Body(io.BytesIO(b"abc"), 6).read()
 
 
-def test_a_body_is_skipped_as_far_as_asked() -> None:
+def test_a_body_is_skipped_up_to_a_limit() -> None:
     body = Body(io.BytesIO(b"x" * 100), 100)
     assert not body.skip(60)
     assert body.skip(60)
@@ -73,34 +73,36 @@ def test_a_body_is_skipped_as_far_as_asked() -> None:
 
 @pytest.mark.parametrize("encoding", PACKED)
 @given(content=st.binary(max_size=2000), size=st.integers(1, 100))
-def test_a_body_is_unpacked_however_it_is_cut(encoding: str, content: bytes, size: int) -> None:
+def test_a_body_is_decompressed_in_pieces_of_any_size(
+    encoding: str, content: bytes, size: int
+) -> None:
     packed = PACKED[encoding](content)
     pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
     assert b"".join(decompressed(pieces, encoding)) == content
 
 
 @pytest.mark.parametrize("encoding", PACKED)
-def test_frames_one_after_another_are_one_body(encoding: str) -> None:
+def test_consecutive_frames_are_one_body(encoding: str) -> None:
     packed = PACKED[encoding](b"first") + PACKED[encoding](b"second")
     assert b"".join(decompressed([packed], encoding)) == b"firstsecond"
 
 
 @pytest.mark.parametrize("encoding", PACKED)
-def test_a_packed_body_that_ends_half_way_is_refused(encoding: str) -> None:
+def test_a_truncated_compressed_body_is_refused(encoding: str) -> None:
     packed = PACKED[encoding](bytes(range(256)) * 100)
     with pytest.raises(ValueError, match="truncated"):
         list(decompressed([packed[: len(packed) // 2]], encoding))
 
 
 @pytest.mark.parametrize("encoding", PACKED)
-def test_a_body_in_another_packing_is_refused(encoding: str) -> None:
+def test_a_body_that_does_not_have_its_encoding_is_refused(encoding: str) -> None:
     with pytest.raises(ValueError, match=f"The body is not {encoding}"):
         list(decompressed([b"plain text, as it stands"], encoding))
 
 
 @pytest.mark.parametrize("encoding", PACKED)
 @given(pieces=st.lists(st.binary(max_size=500), max_size=5))
-def test_what_is_packed_is_unpacked_again(encoding: str, pieces: list[bytes]) -> None:
+def test_compression_round_trips(encoding: str, pieces: list[bytes]) -> None:
     packer = encoder(encoding)
     packed = b"".join([*map(packer.compress, pieces), packer.flush()])
     assert b"".join(decompressed([packed], encoding)) == b"".join(pieces)
@@ -116,5 +118,5 @@ def test_what_is_packed_is_unpacked_again(encoding: str, pieces: list[bytes]) ->
         ("lz4;q=0, GZIP", "gzip"),
     ],
 )
-def test_the_first_packing_that_both_know_is_taken(header: str, encoding: str | None) -> None:
+def test_the_first_accepted_encoding_is_chosen(header: str, encoding: str | None) -> None:
     assert accepted(header) == encoding

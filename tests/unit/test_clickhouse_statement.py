@@ -33,7 +33,7 @@ from local_stack.clickhouse.statement import parse
          "WITH 1 AS x INSERT INTO t SELECT x", None, ""),
     ],
 )  # fmt: skip
-def test_a_statement_without_rows_is_read(
+def test_a_statement_without_inline_rows_is_parsed(
     text: bytes, kind: str, head: str, named: str | None, tail: str
 ) -> None:
     statement = parse(text)
@@ -63,7 +63,7 @@ def test_a_statement_without_rows_is_read(
         (b"INSERT INTO t FORMAT Native\n\xff\xfe", "INSERT INTO t ", "Native", b"\xff\xfe"),
     ],
 )  # fmt: skip
-def test_an_insert_is_told_from_its_rows(
+def test_an_insert_is_separated_from_its_rows(
     text: bytes, head: str, named: str | None, rows: bytes
 ) -> None:
     statement = parse(text)
@@ -87,13 +87,13 @@ def test_an_insert_is_told_from_its_rows(
         (b"SELECT '\xff'", 36),
     ],
 )
-def test_what_is_no_statement_of_a_server_is_refused(text: bytes, code: int) -> None:
+def test_a_statement_that_a_server_does_not_have_is_refused(text: bytes, code: int) -> None:
     with pytest.raises(QueryError) as refused:
         parse(text)
     assert refused.value.code == code
 
 
-def test_the_text_of_a_statement_names_its_format_again() -> None:
+def test_the_text_of_a_statement_keeps_its_format_and_settings() -> None:
     assert parse(b"SHOW TABLES FORMAT CSV SETTINGS a = 1;").text == (
         "SHOW TABLES  FORMAT CSV SETTINGS a = 1"
     )

@@ -1,4 +1,7 @@
-"""docker-compose.yml: valid by the Compose Specification, and at one with the settings."""
+"""docker-compose.yml: valid by the Compose Specification, and consistent with the settings.
+
+One file is tested, so its tests stay together in a file that is longer than others.
+"""
 
 import json
 import re
@@ -39,7 +42,7 @@ def test_the_file_is_valid_by_the_specification() -> None:
 
 
 @long_running
-def test_a_service_that_stays_is_watched_and_restarted(name: str) -> None:
+def test_a_long_running_service_has_a_health_check_and_a_restart_policy(name: str) -> None:
     service = SERVICES[name]
     assert "test" in service.get("healthcheck", {})
     assert service["restart"] == "unless-stopped"
@@ -47,7 +50,7 @@ def test_a_service_that_stays_is_watched_and_restarted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ONE_SHOT))
-def test_a_service_that_runs_once_is_waited_for(name: str) -> None:
+def test_dependents_wait_for_a_service_that_runs_once(name: str) -> None:
     waiting = [
         other
         for other, service in SERVICES.items()
@@ -59,7 +62,7 @@ def test_a_service_that_runs_once_is_waited_for(name: str) -> None:
 
 
 @every_service
-def test_what_a_service_waits_for_can_be_reached(name: str) -> None:
+def test_a_service_waits_until_its_dependencies_are_healthy(name: str) -> None:
     for other, how in SERVICES[name].get("depends_on", {}).items():
         expected = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
         assert how == {"condition": expected}, other
@@ -75,7 +78,7 @@ def test_ports_are_open_on_the_loopback_interface_only(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
-def test_data_lies_in_named_volumes() -> None:
+def test_data_is_stored_in_named_volumes() -> None:
     used = {
         mount.partition(":")[0]
         for service in SERVICES.values()
@@ -86,7 +89,7 @@ def test_data_lies_in_named_volumes() -> None:
 
 
 @every_service
-def test_a_service_has_only_what_it_needs_of_the_system(name: str) -> None:
+def test_a_service_has_only_the_privileges_that_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -105,21 +108,21 @@ def test_a_service_writes_to_volumes_and_memory_only(name: str) -> None:
     assert all(mount.endswith(":ro") for mount in mounted)
 
 
-def test_only_the_network_at_the_edge_leads_out() -> None:
+def test_only_the_edge_network_has_internet_access() -> None:
     networks = COMPOSE["networks"]
     outside = [name for name, options in networks.items() if not (options or {}).get("internal")]
     assert outside == ["edge"]
 
 
 @every_service
-def test_a_service_is_at_the_edge_only_if_it_publishes_a_port(name: str) -> None:
+def test_only_services_with_a_published_port_are_on_the_edge_network(name: str) -> None:
     service = SERVICES[name]
     assert ("edge" in service["networks"]) == bool(service.get("ports"))
     assert "network_mode" not in service
 
 
 @every_service
-def test_what_a_service_waits_for_shares_a_network_with_it(name: str) -> None:
+def test_a_service_shares_a_network_with_its_dependencies(name: str) -> None:
     own = set(SERVICES[name]["networks"])
     for other in SERVICES[name].get("depends_on", {}):
         assert own & set(SERVICES[other]["networks"]) or other in ONE_SHOT, other
@@ -146,7 +149,7 @@ def test_a_service_does_not_reach_what_it_does_not_use(name: str, server: str) -
     assert not own & set(SERVICES[server]["networks"])
 
 
-def test_what_is_mounted_from_the_project_is_there() -> None:
+def test_files_mounted_from_the_project_exist() -> None:
     mounted = [
         mount.partition(":")[0]
         for service in SERVICES.values()
@@ -164,7 +167,7 @@ def secrets_of(name: str) -> dict[str, str]:
     return {one["target"]: one["source"] for one in named}
 
 
-def test_secrets_are_files_and_nowhere_else() -> None:
+def test_secrets_are_only_in_files() -> None:
     secret = re.compile(r"password|secret|token|_url$|(?<!apikey_)key$", re.IGNORECASE)
     harmless = {
         "FRAISEQL_SECRETS_DIR",
@@ -183,7 +186,7 @@ def test_secrets_are_files_and_nowhere_else() -> None:
 
 
 @every_service
-def test_no_command_line_holds_a_password(name: str) -> None:
+def test_no_command_line_has_a_password(name: str) -> None:
     service = SERVICES[name]
     words = [*service.get("command", []), *service.get("entrypoint", [])]
     words += service.get("healthcheck", {}).get("test", [])
@@ -279,7 +282,7 @@ def test_a_service_has_a_user_of_its_own_in_every_server(
     assert re.fullmatch(f"http://fraiseql_{user}:{password}@elasticsearch:9200", search)
 
 
-def test_the_flight_service_reads_as_a_role_of_its_own_and_asks_for_tokens(
+def test_the_flight_service_has_its_own_role_and_requires_tokens(
     secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_in("flight", secrets, monkeypatch)
@@ -292,11 +295,11 @@ def test_the_flight_service_reads_as_a_role_of_its_own_and_asks_for_tokens(
     assert COMPOSE["configs"][schema["source"]]["file"].startswith("${FRAISEQL_SCHEMA:?")
 
 
-def test_the_flight_service_is_healthy_when_its_http_side_says_so() -> None:
+def test_the_health_of_the_flight_service_is_checked_over_http() -> None:
     assert "/health'" in SERVICES["flight"]["healthcheck"]["test"][-1]
 
 
-def test_dagster_is_behind_a_password(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_requires_a_password(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "fraiseql_assets.defs.web_server" in SERVICES["web"]["command"]
     settings = settings_in("web", secrets, monkeypatch)
     assert settings.dagster_login is not None
@@ -305,11 +308,11 @@ def test_dagster_is_behind_a_password(secrets: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["web", "daemon"])
-def test_dagster_s_servers_have_no_password_of_a_plane(name: str) -> None:
+def test_the_web_server_and_daemon_have_no_password_of_a_plane(name: str) -> None:
     assert secrets_of(name).keys() <= {"DAGSTER_POSTGRES_URL", "FRAISEQL_DAGSTER_PASSWORD"}
 
 
-def test_dagster_s_commands_get_their_database_from_a_file() -> None:
+def test_dagster_commands_read_the_database_password_from_a_file() -> None:
     """Health checks too, which do not go through the image's entry point."""
     assert 'ENTRYPOINT ["with-secrets"]' in (ROOT / "docker/Dockerfile").read_text()
     for name in ("code", "daemon"):
@@ -328,14 +331,14 @@ def test_a_search_role_may_use_our_indices_only(role: str) -> None:
         assert found["indices"][0]["privileges"] == ["read", "view_index_metadata"]
 
 
-def test_the_file_says_how_images_are_pinned_to_digests() -> None:
+def test_the_file_documents_how_to_pin_images_by_digest() -> None:
     assert DIGESTS in TEXT
 
 
 @pytest.mark.parametrize(
     "script", sorted(path.relative_to(ROOT) for path in (ROOT / "docker").rglob("*.sh")), ids=str
 )
-def test_a_script_can_be_read_by_a_shell_and_executed(script: Path) -> None:
+def test_scripts_are_valid_and_executable(script: Path) -> None:
     subprocess.run(["sh", "-n", ROOT / script], check=True)
     assert (ROOT / script).stat().st_mode & 0o111 == 0o111
 
@@ -373,7 +376,7 @@ def values_of(field: str, within: Any = PROXY) -> list[Any]:
     return own + [value for one in within.values() for value in values_of(field, one)]
 
 
-def test_the_proxy_has_the_limits_of_the_page_on_security() -> None:
+def test_the_proxy_has_the_limits_of_the_security_page() -> None:
     limits = LIMIT.findall((ROOT / "docs/security.md").read_text())
     assert len(limits) == 9
     for shown, field in limits:
@@ -385,7 +388,7 @@ def test_the_proxy_has_the_limits_of_the_page_on_security() -> None:
             assert counted == int(number) * UNITS[unit], field
 
 
-def test_the_proxy_bounds_every_call_of_the_flight_service_but_streams() -> None:
+def test_the_proxy_has_a_timeout_for_every_method_but_streams() -> None:
     [host] = values_of("virtual_hosts")[0]
     streams, others = host["routes"]
     pattern = re.compile(streams["match"]["safe_regex"]["regex"])
@@ -397,7 +400,7 @@ def test_the_proxy_bounds_every_call_of_the_flight_service_but_streams() -> None
     assert "typed_per_filter_config" not in others
 
 
-def test_the_proxy_is_optional_and_leads_to_the_flight_service_alone() -> None:
+def test_the_proxy_is_optional_and_forwards_only_to_the_flight_service() -> None:
     assert SERVICES["proxy"]["profiles"] == ["proxy"]
     assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["proxy"]
     listening, *_ = [one["address"]["socket_address"] for one in values_of("listeners")[0]]

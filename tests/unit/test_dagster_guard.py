@@ -41,29 +41,29 @@ def ask(app: Guard, method: str = "POST", url: str = OWN, **options: Any) -> htt
 @pytest.mark.parametrize(
     "url", [OWN, "http://127.0.0.1:3000", "http://localhost:3000", "http://[::1]:3000"]
 )
-def test_a_request_to_one_of_its_names_is_answered(url: str) -> None:
+def test_a_request_to_a_trusted_host_is_answered(url: str) -> None:
     assert ask(guard(), url=url).status_code == 200
 
 
-def test_a_request_to_another_name_is_refused_with_the_setting() -> None:
+def test_a_request_to_another_host_is_refused_and_the_setting_named() -> None:
     answer = ask(guard(), url="http://rebound.example:3000")
     assert answer.status_code == 403
     assert "FRAISEQL_DAGSTER_HOSTS" in answer.text
 
 
-def test_further_names_are_a_setting() -> None:
+def test_a_setting_adds_trusted_hosts() -> None:
     app = guard(dagster_hosts=["Dagster.Company.example"])
     assert ask(app, url="https://dagster.company.example").status_code == 200
 
 
-def test_its_own_pages_may_ask() -> None:
+def test_requests_of_its_own_origin_are_answered() -> None:
     assert ask(guard(), headers={"Origin": OWN}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "origin", ["http://attacker.example", "null", "", "http://dagster.example", "http://["]
 )
-def test_other_pages_may_not_ask(origin: str) -> None:
+def test_requests_of_another_origin_are_refused(origin: str) -> None:
     assert ask(guard(), headers={"Origin": origin}).status_code == 403
 
 
@@ -78,7 +78,7 @@ def test_a_query_by_get_and_a_mutation_by_post_are_answered() -> None:
     assert ask(guard(), json={"query": MUTATION}).status_code == 200
 
 
-def test_with_a_password_only_who_knows_it_is_let_in() -> None:
+def test_with_a_password_requests_without_it_are_refused() -> None:
     app = guard(dagster_password=PASSWORD)
     refused = ask(app)
     assert refused.status_code == 401
@@ -88,7 +88,7 @@ def test_with_a_password_only_who_knows_it_is_let_in() -> None:
     assert ask(app, auth=("dagster", PASSWORD)).status_code == 200
 
 
-def test_the_login_of_the_settings_is_the_guard_s() -> None:
+def test_the_guard_takes_the_login_from_the_settings() -> None:
     settings = Settings(dagster_password=SecretStr(PASSWORD))
     app = guard(dagster_password=PASSWORD)
     assert settings.dagster_login is not None
@@ -99,7 +99,7 @@ def test_the_login_of_the_settings_is_the_guard_s() -> None:
 @pytest.mark.parametrize(
     ("origin", "accepted"), [(OWN, True), ("http://attacker.example", False), (None, True)]
 )
-def test_a_websocket_is_opened_for_its_own_pages_only(origin: str | None, accepted: bool) -> None:
+def test_a_websocket_is_opened_only_for_its_own_origin(origin: str | None, accepted: bool) -> None:
     reached, sent = [], []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_websocket_is_opened_for_its_own_pages_only(origin: str | None, accept
     assert (reached, sent) == ((["websocket"], []) if accepted else ([], ["websocket.close"]))
 
 
-def test_the_start_and_end_of_the_application_pass() -> None:
+def test_lifespan_events_pass_the_guard() -> None:
     reached = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

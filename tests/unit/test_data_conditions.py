@@ -36,7 +36,7 @@ ORDER = '{"status": "paid", "total": 100.5, "n": 3, "gift": true, "note": null, 
         "total > -1",
     ],
 )
-def test_what_holds(text: str) -> None:
+def test_a_condition_that_matches(text: str) -> None:
     assert parse_conditions(text).hold(ORDER)
 
 
@@ -58,12 +58,12 @@ def test_what_holds(text: str) -> None:
         "missing IS NOT NULL",
     ],
 )
-def test_what_does_not_hold(text: str) -> None:
+def test_a_condition_that_does_not_match(text: str) -> None:
     assert not parse_conditions(text).hold(ORDER)
 
 
 @pytest.mark.parametrize("data", ["", "nope", "[1]", "7", '"status"', "[" * 5000, '{"status":'])
-def test_a_text_that_is_no_object_has_no_members(data: str) -> None:
+def test_data_that_is_not_an_object_has_no_members(data: str) -> None:
     assert not parse_conditions("status = 'paid'").hold(data)
     assert parse_conditions("status != 'paid'").hold(data)
 
@@ -95,13 +95,13 @@ def test_a_text_that_is_no_object_has_no_members(data: str) -> None:
         " AND ".join(["n = 3"] * 20_000),
     ],
 )
-def test_everything_else_is_refused_with_what_is_allowed(text: str) -> None:
+def test_an_invalid_condition_is_refused_with_the_allowed_forms(text: str) -> None:
     with pytest.raises(InvalidRequest, match="filter"):
         parse_conditions(text)
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_comparisons_or_an_error(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with contextlib.suppress(InvalidRequest):
         assert isinstance(parse_conditions(text), DataConditions)
 
@@ -114,7 +114,7 @@ def test_any_text_is_comparisons_or_an_error(text: str) -> None:
     st.text("abc", min_size=1, max_size=2),
     st.one_of(st.integers(0, 9), st.text("xy'", max_size=3), st.booleans()),
 )
-def test_equality_is_that_of_json(
+def test_equality_is_that_of_json_values(
     document: dict[str, object], name: str, value: int | str | bool
 ) -> None:
     written = f"'{value.replace(chr(39), chr(39) * 2)}'" if isinstance(value, str) else str(value)

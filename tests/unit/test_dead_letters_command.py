@@ -39,14 +39,14 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["show", "7"], ["list"]])
-def test_no_text_of_a_message_controls_the_terminal(arguments: list[str]) -> None:
+def test_control_characters_of_a_message_are_not_printed(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["dead-letters", *arguments])
     assert done.exit_code == 0, done.output
     assert [c for c in done.output if not c.isprintable() and c not in "\n\t"] == []
     assert "[bold]x[/bold]" in done.output
 
 
-def test_a_payload_keeps_its_lines() -> None:
+def test_a_payload_keeps_its_line_breaks() -> None:
     done = CliRunner().invoke(app, ["dead-letters", "show", "7"])
     assert "two\nlines" in done.output
     assert "line�" in done.output

@@ -70,7 +70,7 @@ def producer_batches(draw: st.DrawFn) -> pa.RecordBatch:
 
 
 @given(producer_batches())
-def test_observer_events_come_back_as_they_were_written(batch: pa.RecordBatch) -> None:
+def test_observer_events_round_trip(batch: pa.RecordBatch) -> None:
     outgoing = list(observer_messages(batch, "s"))
     found = decode(messages([m.payload for m in outgoing], [m.headers for m in outgoing]))
     assert found.rejects == []
@@ -78,7 +78,7 @@ def test_observer_events_come_back_as_they_were_written(batch: pa.RecordBatch) -
 
 
 @given(producer_batches())
-def test_arrow_messages_come_back_as_they_were_written(batch: pa.RecordBatch) -> None:
+def test_arrow_messages_round_trip(batch: pa.RecordBatch) -> None:
     outgoing = list(arrow_messages(batch, "s", max_payload=2**20))
     found = decode(messages([m.payload for m in outgoing], [m.headers for m in outgoing]))
     assert found.rejects == []
@@ -86,7 +86,7 @@ def test_arrow_messages_come_back_as_they_were_written(batch: pa.RecordBatch) ->
 
 
 @given(producer_batches())
-def test_cdc_events_come_back_with_what_their_shape_holds(batch: pa.RecordBatch) -> None:
+def test_cdc_events_round_trip_with_the_columns_of_their_shape(batch: pa.RecordBatch) -> None:
     seqs = pa.array(range(1, batch.num_rows + 1), pa.int64())
     batch = batch.set_column(
         batch.schema.get_field_index("seq"), PRODUCER_SCHEMA.field("seq"), seqs
@@ -148,13 +148,13 @@ def together(parts: list[tuple[bytes, Headers]]) -> Decoded:
 
 
 @pytest.mark.parametrize("bad", range(len(BAD)))
-def test_a_bad_message_is_bad_alone(bad: int) -> None:
+def test_a_single_invalid_message_is_rejected(bad: int) -> None:
     found = together([BAD[bad]])
     assert (found.rows, len(found.rejects)) == (0, 1)
 
 
 @pytest.mark.parametrize("good", range(len(GOOD)))
-def test_a_good_message_is_good_alone(good: int) -> None:
+def test_a_single_valid_message_is_decoded(good: int) -> None:
     found = together([GOOD[good]])
     assert found.rows >= 1
     assert found.rejects == []
@@ -162,7 +162,9 @@ def test_a_good_message_is_good_alone(good: int) -> None:
 
 @settings(max_examples=300)
 @given(some)
-def test_each_message_gives_what_it_gives_alone(parts: list[tuple[bytes, Headers]]) -> None:
+def test_a_message_is_decoded_independently_of_its_neighbours(
+    parts: list[tuple[bytes, Headers]],
+) -> None:
     found = together(parts)
     rows = as_table(found).to_pylist()
     reasons = {reject.sequence: reject.reason for reject in found.rejects}
@@ -178,7 +180,9 @@ def test_each_message_gives_what_it_gives_alone(parts: list[tuple[bytes, Headers
 
 
 @given(st.integers(1, 40), st.data())
-def test_a_bad_message_anywhere_loses_itself_alone(count: int, data: st.DataObject) -> None:
+def test_an_invalid_message_at_any_position_rejects_only_itself(
+    count: int, data: st.DataObject
+) -> None:
     index = data.draw(st.integers(0, count - 1))
     bad = data.draw(st.sampled_from(BAD))
     found = together([bad if n == index else GOOD[0] for n in range(count)])
@@ -204,29 +208,29 @@ def test_events_and_rejects_come_in_stream_order(parts: list[tuple[bytes, Header
     lambda payload, index, byte: payload[:index] + bytes([byte]) + payload[index + 1 :],
     st.sampled_from([payload for payload, _ in GOOD]), st.integers(0, 400), st.integers(0, 255),
 ), st.sampled_from([None, ARROW]))  # fmt: skip
-def test_whatever_bytes_come_are_an_event_or_a_reject(payload: bytes, headers: Headers) -> None:
+def test_any_bytes_are_an_event_or_a_reject(payload: bytes, headers: Headers) -> None:
     found = together([(payload, headers)])
     assert (found.rows > 0) != (len(found.rejects) == 1)
     for batch in found.batches:
         batch.validate(full=True)
 
 
-def test_no_messages_give_nothing() -> None:
+def test_no_messages_give_no_batches() -> None:
     assert together([]) == Decoded([], [])
 
 
-def test_json_messages_in_a_row_give_one_batch_whatever_lies_between() -> None:
+def test_rejects_between_json_messages_do_not_split_a_batch() -> None:
     found = together([GOOD[0], BAD[0], GOOD[0], BAD[4], GOOD[1]])
     assert [batch.num_rows for batch in found.batches] == [3]
 
 
-def test_a_batch_holds_the_schema_to_the_nullability() -> None:
+def test_a_batch_has_the_exact_schema_of_events() -> None:
     [batch] = together([GOOD[0]]).batches
     assert batch.schema.equals(EVENT_SCHEMA, check_metadata=True)
 
 
 @given(json_texts, json_texts)
-def test_data_and_changes_are_the_bytes_that_were_published(data: str, changes: str) -> None:
+def test_data_and_changes_keep_their_published_bytes(data: str, changes: str) -> None:
     payload = observer()[:-1].replace(b'"data": {}', b'"data":' + data.encode())
     payload += b', "changes" : ' + changes.encode() + b"\n}"
     [batch] = together([(payload, None)]).batches

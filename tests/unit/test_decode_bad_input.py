@@ -55,7 +55,7 @@ def replaced(old: bytes, new: bytes) -> bytes:
         (replaced(b"{}", b"[" * 100_000 + b"]" * 100_000), "nested too deeply to be read"),
     ],
 )
-def test_what_is_no_json_object_is_reported(payload: bytes, said: str) -> None:
+def test_a_payload_that_is_not_a_json_object_is_reported(payload: bytes, said: str) -> None:
     assert reason(payload) == said
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_json_object_is_reported(payload: bytes, said: str) -> None:
         (observer(entity_type=""), "the field entity_type is empty"),
     ],
 )
-def test_a_field_that_is_missing_is_named(payload: bytes, said: str) -> None:
+def test_a_missing_field_is_named(payload: bytes, said: str) -> None:
     assert reason(payload) == said
 
 
@@ -145,21 +145,21 @@ def test_a_field_of_the_wrong_type_is_named(payload: bytes, said: str) -> None:
         ("x" * 1000, f"timestamp '{'x' * 60}' {NO_TIME}"),
     ],
 )
-def test_a_time_that_cannot_be_kept_is_reported(written: str, said: str) -> None:
+def test_a_time_out_of_range_is_reported(written: str, said: str) -> None:
     assert reason(observer(timestamp=written)) == said
 
 
-def test_a_message_of_nine_megabytes_is_an_event_when_it_is_one() -> None:
+def test_an_event_of_nine_megabytes_is_decoded() -> None:
     text = "x" * 9_000_000
     [batch] = decode(messages([observer(data=text)])).batches
     assert batch["data"][0].as_py() == f'"{text}"'
 
 
-def test_a_message_of_nine_megabytes_of_nothing_is_a_reject() -> None:
+def test_an_invalid_message_of_nine_megabytes_is_rejected() -> None:
     assert reason(b"\0" * 9_000_000) == NOT_JSON + "invalid character (byte 0)"
 
 
-def test_a_field_given_twice_has_its_last_value() -> None:
+def test_a_repeated_field_has_its_last_value() -> None:
     payload = replaced(b'"id": "e-1"', b'"id": "first", "id": "last"')
     [batch] = decode(messages([payload])).batches
     assert batch["event_id"].to_pylist() == ["last"]
@@ -227,7 +227,9 @@ def events(**columns: object) -> pa.Table:
         ),
     ],
 )
-def test_an_arrow_message_that_holds_no_events_says_why(payload: bytes, said: str) -> None:
+def test_an_arrow_message_without_events_is_rejected_with_a_reason(
+    payload: bytes, said: str
+) -> None:
     assert reason(payload, ARROW) == said
 
 
@@ -254,7 +256,7 @@ def test_an_arrow_column_of_the_wrong_type_is_named(table: pa.Table, said: str) 
     assert reason(stream(table), ARROW).startswith(said)
 
 
-def test_a_column_given_twice_is_reported() -> None:
+def test_a_repeated_column_is_reported() -> None:
     columns = [*events().columns, events()["data"]]
     twice = pa.table(columns, names=[*events().column_names, "data"])
     assert reason(stream(twice), ARROW) == "the column data is there twice"
@@ -262,26 +264,26 @@ def test_a_column_given_twice_is_reported() -> None:
 
 @pytest.mark.parametrize("field", ["seq", "duration_ms"])
 @pytest.mark.parametrize("value", ["", "twelve", "1.5", "٣", "9223372036854775808"])
-def test_a_text_that_is_no_whole_number_is_named(field: str, value: str) -> None:
+def test_a_text_that_is_not_an_integer_is_named(field: str, value: str) -> None:
     wanted = f"the field {field} holds {value!r}, which is no whole number of 64 bits"
     assert reason(observer(**{field: value})) == wanted
 
 
 @pytest.mark.parametrize("behind", [b"x", b"\0" * 8, b"\xff\xff\xff\xff\x10\0\0\0"])
-def test_bytes_behind_an_arrow_stream_are_a_reject(behind: bytes) -> None:
+def test_bytes_after_an_arrow_stream_are_rejected(behind: bytes) -> None:
     said = reason(stream(events()) + behind, ARROW)
     assert said.startswith(f"{len(behind)} bytes behind the Arrow stream are no Arrow stream: ")
 
 
 @pytest.mark.parametrize("missing", [9, 100, 500, 1_000])
-def test_an_arrow_stream_that_ends_within_a_batch_is_a_reject(missing: int) -> None:
+def test_a_truncated_arrow_stream_is_rejected(missing: int) -> None:
     assert reason(stream(events())[:-missing], ARROW).startswith("no Arrow IPC stream: ")
 
 
-def test_a_text_that_is_not_utf8_is_found_although_the_schema_says_so() -> None:
+def test_invalid_utf8_in_an_arrow_column_is_rejected() -> None:
     broken = stream(events(data=['{"broken"}', "{}"])).replace(b'{"broken"}', b'{"br\xffken"}')
     assert "Invalid UTF8 sequence" in reason(broken, ARROW)
 
 
-def test_arrow_bytes_without_the_header_are_a_reject() -> None:
+def test_arrow_bytes_without_the_header_are_rejected() -> None:
     assert reason(stream(events())) == "not UTF-8: byte 0xff at offset 0"

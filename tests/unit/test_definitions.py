@@ -48,7 +48,7 @@ def spec(key: str) -> dg.AssetSpec:
 
 
 @pytest.mark.parametrize("asset", PLANES, ids=lambda asset: asset.key)
-def test_an_asset_that_gets_nothing_warns_after_half_an_hour_and_fails_after_two(
+def test_freshness_warns_after_half_an_hour_and_fails_after_two(
     asset: object,
 ) -> None:
     policy = spec(getattr(asset, "key", "")).freshness_policy
@@ -64,7 +64,7 @@ def test_the_instance_evaluates_freshness(place: str) -> None:
     assert configured["freshness"] == {"enabled": True}
 
 
-def test_a_backfill_of_all_assets_has_runs_of_one_plane_each() -> None:
+def test_each_run_of_a_backfill_has_assets_of_one_plane() -> None:
     graph = defs.resolve_asset_graph()
     days = ("2026-11-25", "2026-11-26")
     wanted = {
@@ -90,7 +90,7 @@ def sources(source_url: str | None) -> list[str]:
     return [getattr(each, "url", None) or f"{each.file_path}:{each.line_number}" for each in found]
 
 
-def test_an_asset_shows_where_its_code_is() -> None:
+def test_an_asset_links_to_its_code() -> None:
     [place] = sources(None)
     path, _, line = place.rpartition(":")
     assert Path(path) == ROOT / "fraiseql_assets/defs/operational_assets.py"
@@ -104,12 +104,12 @@ def test_an_asset_shows_where_its_code_is() -> None:
         ("https://gitlab.com/acme/data/-/tree/v1", "https://gitlab.com/acme/data/-/tree/v1/"),
     ],
 )
-def test_with_the_address_of_a_git_host_it_links_there(source_url: str, start: str) -> None:
+def test_a_git_url_replaces_the_local_code_link(source_url: str, start: str) -> None:
     [link] = sources(source_url)
     assert link.startswith(f"{start}fraiseql_assets/defs/operational_assets.py#L")
 
 
-def test_no_two_assets_have_one_table_name() -> None:
+def test_table_names_of_assets_are_unique() -> None:
     names = [spec(asset.key).metadata["dagster/table_name"] for asset in ASSETS]
     assert len(set(names)) == len(ASSETS)
 
@@ -120,12 +120,12 @@ def test_every_column_has_a_description() -> None:
             assert column.description, column.name
 
 
-def test_the_tags_that_only_the_project_needs_are_hidden() -> None:
+def test_internal_tags_are_hidden() -> None:
     # Dagster's UI hides tags that begin with a dot.
     assert WORKER_TAG.startswith(".")
 
 
-def test_every_field_of_the_launchpad_is_described() -> None:
+def test_every_configuration_field_has_a_description() -> None:
     assert all(field.description for field in EventsConfig.model_fields.values())
 
 
@@ -137,7 +137,7 @@ def test_the_command_line_of_dagster_finds_the_definitions() -> None:
 
 
 @pytest.mark.parametrize("asset", PLANES, ids=lambda asset: asset.key)
-def test_an_asset_names_the_servers_that_it_uses(asset: Asset) -> None:
+def test_an_asset_requires_the_resources_of_its_servers(asset: Asset) -> None:
     definition = defs.resolve_asset_graph().get(dg.AssetKey(asset.path)).assets_def
     assert definition.required_resource_keys >= {"nats", "clickhouse", "elasticsearch"}
     assert {*RESOURCES} <= {*(defs.resources or {})}
@@ -155,20 +155,20 @@ USED_BY_SENSORS = {
 
 
 @pytest.mark.parametrize("sensor", USED_BY_SENSORS)
-def test_a_sensor_names_what_it_uses(sensor: str) -> None:
+def test_a_sensor_requires_the_resources_that_it_uses(sensor: str) -> None:
     found = defs.resolve_sensor_def(sensor).required_resource_keys
     assert found == USED_BY_SENSORS[sensor]
 
 
 @pytest.mark.parametrize("pool", ["analytics", "operational", "operational_requests"])
-def test_the_nightly_retention_of_a_plane_names_its_servers(pool: str) -> None:
+def test_the_retention_schedule_of_a_plane_requires_its_servers(pool: str) -> None:
     job = defs.resolve_job_def(f"{pool}_retention_job")
     [op] = job.graph.node_defs
     assert isinstance(op, dg.OpDefinition)
     assert op.required_resource_keys == {"clickhouse", "elasticsearch"}
 
 
-def test_the_nightly_retention_of_runs_shows_the_days_that_it_keeps() -> None:
+def test_the_retention_schedule_of_runs_shows_its_days() -> None:
     [op] = defs.resolve_job_def("run_history").graph.node_defs
     assert isinstance(op, dg.OpDefinition)
     assert op.required_resource_keys == {"run_history"}
@@ -177,7 +177,7 @@ def test_the_nightly_retention_of_runs_shows_the_days_that_it_keeps() -> None:
 
 
 @pytest.mark.parametrize("asset", [STREAM_EVENTS, STREAM_REQUESTS], ids=lambda asset: asset.key)
-def test_a_log_shows_its_columns(asset: Asset) -> None:
+def test_a_log_asset_has_its_column_schema(asset: Asset) -> None:
     columns = spec(asset.key).metadata["dagster/column_schema"].columns
     schema = DATASETS[asset.dataset].schema
     assert [(each.name, each.type, each.constraints.nullable) for each in columns] == [
@@ -186,7 +186,7 @@ def test_a_log_shows_its_columns(asset: Asset) -> None:
     assert all(column.description for column in columns)
 
 
-def test_a_resource_has_the_settings_address_unless_it_is_configured() -> None:
+def test_a_resource_defaults_to_the_address_of_the_setting() -> None:
     assert settings_of(Nats(), ClickHouse()) == get_settings()
     configured = settings_of(Nats(), ClickHouse(url="http://other:8123/events"))
     assert configured.clickhouse_url.get_secret_value() == "http://other:8123/events"

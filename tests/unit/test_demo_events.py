@@ -60,7 +60,7 @@ def test_the_same_scale_and_seed_give_the_same_bytes(history: History) -> None:
     assert sent(history) == sent(make_history(SCALE))
 
 
-def test_a_history_in_files_gives_the_same_events(history: History, tmp_path: Path) -> None:
+def test_a_history_read_from_files_gives_the_same_events(history: History, tmp_path: Path) -> None:
     write_history(history, tmp_path)
     from_files = read_history(tmp_path, history.shop.seed)
     from_files.release()
@@ -75,22 +75,22 @@ def test_another_seed_gives_other_events(tables: dict[str, pa.Table], history: H
     assert ids[0].isdisjoint(ids[1])
 
 
-def test_an_event_does_not_depend_on_what_is_made_with_it(history: History) -> None:
+def test_an_event_does_not_depend_on_its_batch(history: History) -> None:
     whole = in_own_time(history, 3_000, 3_400)
     parts = [in_own_time(history, n, n + 40) for n in range(3_000, 3_400, 40)]
     assert pa.Table.from_batches(parts) == pa.Table.from_batches([whole])
 
 
-def test_no_two_events_share_an_id(years: list[dict]) -> None:
+def test_event_ids_are_unique(years: list[dict]) -> None:
     assert len({event["event_id"] for event in years}) == len(years)
 
 
-def test_time_never_runs_backwards(years: list[dict]) -> None:
+def test_events_are_in_order_of_time(years: list[dict]) -> None:
     times = [event["timestamp"] for event in years]
     assert times == sorted(times)
 
 
-def test_every_life_begins_with_one_insert_and_goes_on_from_status_to_status(
+def test_an_entity_is_inserted_once_and_changes_status_in_order(
     years: list[dict],
 ) -> None:
     last: dict[str, str] = {}
@@ -124,7 +124,7 @@ def test_documents_agree_with_the_tables(years: list[dict], tables: dict[str, pa
     assert shown == {(key, price, day.isoformat(), text) for key, price, day, text in rows}
 
 
-def test_present_statuses_agree_with_the_flags_of_the_tables(
+def test_current_statuses_agree_with_the_flags_of_the_tables(
     history: History, tables: dict[str, pa.Table]
 ) -> None:
     orders = statuses(history.index, "Order", tables["orders"].num_rows).to_pylist()
@@ -151,7 +151,7 @@ def test_an_order_is_complete_when_the_last_of_its_lines_is(years: list[dict]) -
             assert still_open[document["order_key"]] == 0
 
 
-def test_who_does_what_is_said(years: list[dict]) -> None:
+def test_every_event_has_an_actor_and_a_tenant(years: list[dict]) -> None:
     types = Counter(event["actor_type"] for event in years)
     assert set(types) == {"human_user", "service_account", "ai_agent", "system_job"}
     assert all((e["acting_for"] is not None) == (e["actor_type"] == "ai_agent") for e in years)
@@ -182,7 +182,7 @@ def names_of(batch: pa.RecordBatch) -> tuple[list[str], list[int]]:
     return batch["entity_type"].to_pylist(), batch["seq"].to_pylist()
 
 
-def test_the_years_come_again_under_later_keys(history: History) -> None:
+def test_the_history_repeats_with_later_keys(history: History) -> None:
     count = history.index.num_rows
     first, again = (in_own_time(history, 0, 50), history.batch(count, count + 50, pa.nulls(50)))
     assert set(first["event_id"].to_pylist()).isdisjoint(again["event_id"].to_pylist())
@@ -195,7 +195,7 @@ def keys_of(batch: pa.RecordBatch) -> list[int]:
     return [document.get("order_key", document.get("customer_key")) for document in documents]
 
 
-def test_the_past_ends_at_the_present_and_lasts_three_days(history: History) -> None:
+def test_the_past_covers_the_last_three_days(history: History) -> None:
     start, stop = history.last_days(PAST_DAYS), history.present
     times = timestamps(history.moments(start, stop), BEGAN).cast(pa.int64()).to_pylist()
     assert times == sorted(times)
@@ -204,14 +204,14 @@ def test_the_past_ends_at_the_present_and_lasts_three_days(history: History) -> 
     assert timestamps(pa.array([NOW]), BEGAN).cast(pa.int64()).to_pylist() == [BEGAN]
 
 
-def test_hashed_ids_read_alike_as_text_and_as_bytes() -> None:
+def test_hashed_ids_are_equal_as_text_and_as_bytes() -> None:
     words = hashed(pa.array([0, 1, 2**40]), 7)
     as_bytes = [uuid.UUID(bytes=value) for value in uuid_bytes(words).to_pylist()]
     assert list(map(str, as_bytes)) == uuid_texts(words).to_pylist()
     assert {value.version for value in as_bytes} == {8}
 
 
-def test_chance_is_even_also_over_a_day_of_microseconds() -> None:
+def test_hashed_numbers_are_evenly_distributed() -> None:
     day = 86_400_000_000
     numbers = below(hashed(pa.array(range(10_000)), 3), day).to_pylist()
     quarters = Counter(number * 4 // day for number in numbers)

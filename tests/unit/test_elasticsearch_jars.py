@@ -68,7 +68,7 @@ def locked(
 
 
 @pytest.mark.parametrize("of", ["central", "*", "external:*", "other, central"])
-def test_jars_come_through_the_mirror_of_the_users_maven(
+def test_jars_are_downloaded_through_the_configured_maven_mirror(
     locked: tuple[Path, str], home: Path, of: str
 ) -> None:
     settings_xml(home, mirror(locked[1], of))
@@ -76,7 +76,7 @@ def test_jars_come_through_the_mirror_of_the_users_maven(
 
 
 @pytest.mark.parametrize("of", ["!central,*", "another"])
-def test_a_mirror_of_other_repositories_is_not_asked(
+def test_a_mirror_of_another_repository_is_not_used(
     locked: tuple[Path, str], home: Path, of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings_xml(home, mirror(locked[1], of))
@@ -85,7 +85,7 @@ def test_a_mirror_of_other_repositories_is_not_asked(
         ensure_home(ENGINE)
 
 
-def test_what_maven_has_fetched_already_is_not_downloaded(
+def test_a_jar_in_the_local_repository_is_not_downloaded(
     locked: tuple[Path, str], home: Path
 ) -> None:
     folder, _ = locked
@@ -93,7 +93,7 @@ def test_what_maven_has_fetched_already_is_not_downloaded(
     assert (ensure_home(ENGINE) / "lib" / "thing-1.0.jar").read_bytes() == b"a jar"
 
 
-def test_a_jar_that_is_broken_in_the_local_repository_is_downloaded(
+def test_a_corrupt_jar_in_the_local_repository_is_downloaded(
     locked: tuple[Path, str], home: Path
 ) -> None:
     broken = home / ".m2" / "repository" / PATH
@@ -116,7 +116,7 @@ def test_a_jar_with_another_checksum_is_refused_and_nothing_is_left(
     assert list(home_of(ENGINE).parent.iterdir()) == []
 
 
-def test_a_repository_out_of_reach_is_said_in_a_sentence(
+def test_an_unreachable_repository_is_a_one_line_error(
     locked: tuple[Path, str], home: Path
 ) -> None:
     settings_xml(home, mirror("http://127.0.0.1:1"))
@@ -124,7 +124,7 @@ def test_a_repository_out_of_reach_is_said_in_a_sentence(
         ensure_home(ENGINE)
 
 
-def test_a_home_that_is_there_needs_no_network(locked: tuple[Path, str], home: Path) -> None:
+def test_an_existing_home_needs_no_network(locked: tuple[Path, str], home: Path) -> None:
     settings_xml(home, mirror(locked[1]))
     first = ensure_home(ENGINE)
     (home / ".m2" / "settings.xml").unlink()
@@ -132,7 +132,7 @@ def test_a_home_that_is_there_needs_no_network(locked: tuple[Path, str], home: P
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=lambda engine: engine.name)
-def test_a_lock_has_checksums_and_no_address(engine: Engine) -> None:
+def test_a_lock_has_checksums_and_no_url(engine: Engine) -> None:
     for folder, found in read_lock(engine).items():
         assert folder.split("/")[0] in ("lib", "modules")
         for coordinate, digest in found.items():
@@ -143,7 +143,7 @@ def test_a_lock_has_checksums_and_no_address(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=lambda engine: engine.name)
-def test_a_lock_has_what_the_engine_is_made_of(engine: Engine) -> None:
+def test_a_lock_has_all_jars_of_the_engine(engine: Engine) -> None:
     lock = read_lock(engine)
     every = {coordinate for found in lock.values() for coordinate in found}
     wanted = {

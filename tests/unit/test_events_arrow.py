@@ -55,20 +55,20 @@ def test_rows_are_numbered_within_their_message() -> None:
     assert table["stream_seq"].to_pylist() == [1] * 20_000 + [2] * 20_000
 
 
-def test_the_time_of_storage_is_the_messages() -> None:
+def test_every_row_has_the_stream_time_of_its_message() -> None:
     [batch] = decode(messages([stream(events(2))], [ARROW])).batches
     stored = datetime(2026, 2, 25, 6, 13, 20, 123456, UTC)
     assert batch["stream_time"].to_pylist() == [stored, stored]
 
 
-def test_several_batches_of_a_stream_are_one() -> None:
+def test_batches_of_one_message_are_combined() -> None:
     batch = events(30)
     [found] = decode(messages([stream(batch.slice(0, 10), batch.slice(10))], [ARROW])).batches
     assert found.select(PRODUCER_SCHEMA.names).equals(batch)
     assert found["stream_row"].to_pylist() == list(range(30))
 
 
-def test_a_stream_without_its_end_marker_is_whole() -> None:
+def test_a_stream_without_an_end_marker_is_complete() -> None:
     payload = stream(events(3))
     assert rows(payload[:-8], ARROW) == rows(payload, ARROW)
 
@@ -85,7 +85,7 @@ def test_a_stream_without_its_end_marker_is_whole() -> None:
         ("duration_ms", pa.array([1.0, 2.0, None], pa.float32())),
     ],
 )
-def test_a_column_may_have_a_type_that_holds_the_same(name: str, values: pa.Array) -> None:
+def test_a_column_may_have_an_equivalent_type(name: str, values: pa.Array) -> None:
     found = [each[name] for each in rows(with_column(name, values), ARROW)]
     assert found == values.cast(EVENT_SCHEMA.field(name).type).to_pylist()
 
@@ -100,14 +100,14 @@ def test_a_column_may_have_a_type_that_holds_the_same(name: str, values: pa.Arra
         (pa.array(["2026-01-01T00:00:00Z"]), "2026-01-01T00:00:00+00:00"),
     ],
 )
-def test_times_may_have_any_unit_and_are_cut_to_microseconds(values: pa.Array, read: str) -> None:
+def test_times_of_any_unit_are_truncated_to_microseconds(values: pa.Array, read: str) -> None:
     batch = events(1)
     at = batch.schema.get_field_index("timestamp")
     found = row(stream(batch.set_column(at, "timestamp", values)), ARROW)
     assert found["timestamp"] == datetime.fromisoformat(read)
 
 
-def test_columns_that_may_be_null_may_be_left_out() -> None:
+def test_nullable_columns_may_be_omitted() -> None:
     batch = events(2).select([f.name for f in PRODUCER_SCHEMA if not f.nullable])
     [found] = decode(messages([stream(batch)], [ARROW])).batches
     assert found.schema.equals(EVENT_SCHEMA)
@@ -126,7 +126,7 @@ def test_stream_columns_of_a_producer_are_ignored() -> None:
     assert row(stream(claimed), ARROW)["stream_seq"] == 1
 
 
-def test_the_content_type_may_be_written_in_any_case() -> None:
+def test_the_content_type_is_case_insensitive() -> None:
     assert len(rows(stream(events(3)), {"Content-Type": CONTENT_TYPE.upper()})) == 3
 
 
@@ -138,11 +138,13 @@ def test_the_content_type_may_be_written_in_any_case() -> None:
         {"Content-Type": f"{CONTENT_TYPE} ;q=1"},
     ],
 )
-def test_header_names_have_any_case_and_media_types_parameters(headers: dict[str, str]) -> None:
+def test_header_names_are_case_insensitive_and_media_types_may_have_parameters(
+    headers: dict[str, str],
+) -> None:
     assert len(rows(stream(events(3)), headers)) == 3
 
 
-def test_streams_behind_the_first_are_read_too() -> None:
+def test_concatenated_streams_are_all_read() -> None:
     batch = events(5)
     parts = (stream(batch.slice(0, 2)), stream(batch.slice(2, 0)), stream(batch.slice(2, 3)))
     found = rows(b"".join(parts), ARROW)
@@ -150,7 +152,7 @@ def test_streams_behind_the_first_are_read_too() -> None:
     assert [each["stream_row"] for each in found] == [0, 1, 2, 3, 4]
 
 
-def test_columns_that_no_event_has_are_dropped() -> None:
+def test_unknown_columns_are_dropped() -> None:
     batch = events(3)
     more = batch.append_column("region", pa.array(["a", "b", "c"]))
     more = more.append_column("region", pa.array([1, 2, 3]))
@@ -200,7 +202,7 @@ def read_back(outgoing: list[Outgoing]) -> pa.Table:
 
 
 @pytest.mark.parametrize("max_payload", [8 * MIB, MIB, 64 * 1024, 16 * 1024])
-def test_messages_hold_every_event_once_and_fit(max_payload: int) -> None:
+def test_messages_have_every_event_once_and_stay_within_the_limit(max_payload: int) -> None:
     batch = events(2_000)
     outgoing = published(batch, max_payload)
     assert read_back(outgoing).to_batches() != []
@@ -209,18 +211,18 @@ def test_messages_hold_every_event_once_and_fit(max_payload: int) -> None:
     assert sum(m.events for m in outgoing) == 2_000
 
 
-def test_a_message_holds_ten_thousand_events_where_they_fit() -> None:
+def test_a_message_has_up_to_ten_thousand_events() -> None:
     outgoing = published(events(25_000), 8 * MIB)
     assert [m.events for m in outgoing] == [ARROW_ROWS, ARROW_ROWS, 5_000]
 
 
-def test_the_same_events_are_the_same_message() -> None:
+def test_the_same_events_give_the_same_message() -> None:
     [first], [again], [other] = (published(events(n), MIB) for n in (10, 10, 11))
     assert first.headers["Nats-Msg-Id"] == again.headers["Nats-Msg-Id"]
     assert first.headers["Nats-Msg-Id"] != other.headers["Nats-Msg-Id"]
 
 
-def test_an_event_larger_than_the_server_takes_is_refused_by_name() -> None:
+def test_an_event_above_the_message_limit_is_refused_by_its_id() -> None:
     one = events(1)
     with pytest.raises(ValueError, match=f"event {one['event_id'][0]} takes .* Raise max_payload"):
         published(one, HEADER_ROOM + 100)

@@ -1,4 +1,7 @@
-"""The JSON shapes A to C of an event, and the older forms of them."""
+"""The JSON shapes A to C of an event, and the older forms of them.
+
+Each field of three shapes has a test, so the file is longer than others.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -60,12 +63,12 @@ def test_every_field_of_an_observer_event_has_its_column() -> None:
 
 
 @pytest.mark.parametrize("field", OPTIONAL)
-def test_what_an_observer_event_leaves_out_is_null(field: str) -> None:
+def test_a_missing_field_of_an_observer_event_is_null(field: str) -> None:
     assert row(without(json.dumps(FULL).encode(), field))[field] is None
 
 
 @pytest.mark.parametrize("field", OPTIONAL)
-def test_what_an_observer_event_has_as_null_is_null(field: str) -> None:
+def test_a_null_field_of_an_observer_event_is_null(field: str) -> None:
     assert row(observer(**{field: None}))[field] is None
 
 
@@ -101,14 +104,14 @@ def test_an_entity_may_have_an_empty_id() -> None:
         ("Order.Shipped", "Order", "Shipped"),
     ],
 )
-def test_the_type_of_an_older_event_holds_its_entity(
+def test_an_older_event_type_includes_the_entity_type(
     written: str, entity_type: str, event_type: str
 ) -> None:
     found = row(without(observer(event_type=written), "entity_type"))
     assert (found["entity_type"], found["event_type"]) == (entity_type, event_type)
 
 
-def test_an_entity_type_of_its_own_wins() -> None:
+def test_an_explicit_entity_type_takes_precedence() -> None:
     found = row(observer(event_type="Order.Created", entity_type="shop_order"))
     assert (found["entity_type"], found["event_type"]) == ("shop_order", "INSERT")
 
@@ -118,9 +121,7 @@ def test_an_entity_type_of_its_own_wins() -> None:
     [("insert", "INSERT"), ("Created", "INSERT"), ("updated", "UPDATE"), ("delete", "DELETE"),
      ("custom", "CUSTOM"), ("Shipped", "Shipped")],
 )  # fmt: skip
-def test_verbs_become_the_four_that_newer_producers_write_and_others_are_kept(
-    written: str, read: str
-) -> None:
+def test_known_verbs_are_normalised_and_others_are_kept(written: str, read: str) -> None:
     assert row(observer(event_type=written))["event_type"] == read
 
 
@@ -139,7 +140,7 @@ def test_the_tenant_may_be_called_org_id() -> None:
     assert row(observer(org_id="acme"))["tenant_id"] == "acme"
 
 
-def test_tenant_id_wins_over_org_id() -> None:
+def test_tenant_id_takes_precedence_over_org_id() -> None:
     assert row(observer(org_id="older", tenant_id="newer"))["tenant_id"] == "newer"
 
 
@@ -147,7 +148,7 @@ def test_the_id_may_be_called_event_id() -> None:
     assert row(without(observer(event_id="e-9"), "id"))["event_id"] == "e-9"
 
 
-def test_durations_lose_their_fractions() -> None:
+def test_fractions_of_durations_are_truncated() -> None:
     assert row(observer(duration_ms=12.9))["duration_ms"] == 12
 
 
@@ -170,7 +171,7 @@ def test_durations_lose_their_fractions() -> None:
         ("2299-12-31T23:59:59.999999Z", "2299-12-31T23:59:59.999999+00:00"),
     ],
 )
-def test_times_are_read_as_microseconds_utc(written: str, read: str) -> None:
+def test_times_are_microseconds_in_utc(written: str, read: str) -> None:
     assert row(observer(timestamp=written))["timestamp"] == moment(read)
 
 
@@ -196,15 +197,15 @@ def test_every_field_of_a_cdc_event_has_its_column() -> None:
 
 
 @pytest.mark.parametrize("op", ["insert", "update", "delete", "custom"])
-def test_an_op_is_an_event_type(op: str) -> None:
+def test_a_cdc_op_is_mapped_to_an_event_type(op: str) -> None:
     assert row(cdc(op=op))["event_type"] == op.upper()
 
 
-def test_the_data_of_a_change_is_what_is_there_after_it() -> None:
+def test_the_data_of_a_change_is_the_after_image() -> None:
     assert row(cdc(op="update", after={"a": 2}, before={"a": 1}))["data"] == '{"a": 2}'
 
 
-def test_the_data_of_a_deletion_is_what_was_there_before() -> None:
+def test_the_data_of_a_deletion_is_the_before_image() -> None:
     assert row(cdc(op="delete", after=None, before={"a": 1}))["data"] == '{"a": 1}'
 
 
@@ -212,23 +213,23 @@ def test_a_change_without_before_and_after_has_an_empty_object() -> None:
     assert row(without(without(cdc(), "after"), "before"))["data"] == "{}"
 
 
-def test_a_cdc_source_is_kept() -> None:
+def test_the_source_of_a_cdc_event_is_kept() -> None:
     assert row(cdc(cdc_source="wal"))["cdc_source"] == "wal"
 
 
 # What identifies an event.
 
 
-def test_object_type_and_sequence_identify_a_change() -> None:
+def test_a_change_is_identified_by_object_type_and_sequence() -> None:
     assert row(cdc(object_type="Payment", seq=12))["event_id"] == "Payment:12"
 
 
 @pytest.mark.parametrize("field", ["id", "event_id"])
-def test_a_change_that_carries_an_id_is_the_observer_event_of_that_id(field: str) -> None:
+def test_a_change_with_an_event_id_has_that_id(field: str) -> None:
     assert row(cdc(**{field: "e-1"}))["event_id"] == row(observer(id="e-1"))["event_id"]
 
 
-def test_a_numeric_id_of_a_change_is_its_rows_and_identifies_nothing() -> None:
+def test_a_numeric_id_of_a_change_is_not_an_event_id() -> None:
     assert row(cdc(id=3))["event_id"] == "Order:7"
 
 
@@ -237,7 +238,7 @@ def test_a_change_without_sequence_is_identified_by_its_message() -> None:
     assert (found["event_id"], found["seq"]) == ("Order:9", None)
 
 
-def test_an_observer_event_with_fields_of_other_shapes_stays_one() -> None:
+def test_fields_of_other_shapes_do_not_change_an_observer_event() -> None:
     assert row(observer(object_type="X", op="delete", event="Y.DELETE")) == row(observer())
 
 
@@ -274,27 +275,27 @@ def test_the_documented_event_may_name_the_entity_alone() -> None:
 
 
 @pytest.mark.parametrize("data", [{}, {"id": 1.5}, [1], None])
-def test_an_entity_that_names_no_id_has_an_empty_one(data: Any) -> None:
+def test_an_entity_without_an_id_has_an_empty_one(data: Any) -> None:
     assert row(documented(data=data))["entity_id"] == ""
 
 
-def test_the_same_message_id_is_the_same_event() -> None:
+def test_the_message_id_identifies_a_documented_event() -> None:
     headers = {"Nats-Msg-Id": "m-1"}
     assert row(documented(), headers)["event_id"] == row(documented(data={}), headers)["event_id"]
 
 
-def test_without_a_message_id_the_place_in_the_log_identifies_the_event() -> None:
+def test_without_a_message_id_the_sequence_identifies_the_event() -> None:
     [batch] = decode(messages([documented(), documented()])).batches
     assert len(set(batch["event_id"].to_pylist())) == 2
     [again] = decode(messages([documented(), documented()])).batches
     assert again.equals(batch)
 
 
-def test_an_id_that_the_documented_form_carries_is_kept() -> None:
+def test_an_event_id_of_the_documented_form_is_kept() -> None:
     assert row(documented(id="e-5"))["event_id"] == "e-5"
 
 
-def test_the_subject_field_of_the_documented_form_means_nothing() -> None:
+def test_the_subject_field_of_the_documented_form_is_ignored() -> None:
     assert row(documented(subject="elsewhere")) == row(documented(subject=SUBJECT))
 
 
@@ -334,11 +335,11 @@ def test_a_message_over_several_lines_is_one_event() -> None:
     assert [each["data"] for each in found] == ['{\n    "a": 1\n  }']
 
 
-def test_a_nul_in_an_id_is_a_character_like_any_other() -> None:
+def test_an_id_may_contain_nul() -> None:
     assert row(observer(id="a\0b"))["event_id"] == "a\0b"
 
 
-def test_the_first_eight_columns_are_fraiseqls_own() -> None:
+def test_the_first_eight_columns_are_those_of_fraiseql() -> None:
     assert EVENT_SCHEMA.names[:8] == [
         "event_id", "event_type", "entity_type", "entity_id", "timestamp", "data", "user_id",
         "tenant_id",
@@ -356,11 +357,11 @@ def test_the_first_eight_columns_are_fraiseqls_own() -> None:
         ("2017-01-01T00:59:60+01:00", datetime(2017, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_leap_second_is_the_second_after_it(written: str, moment: datetime) -> None:
+def test_a_leap_second_is_read_as_the_next_second(written: str, moment: datetime) -> None:
     assert row(observer(timestamp=written))["timestamp"] == moment
 
 
-def test_whole_numbers_may_stand_in_quotes() -> None:
+def test_integers_may_be_quoted() -> None:
     found = row(observer(seq="12", duration_ms="-3"))
     assert (found["seq"], found["duration_ms"]) == (12, -3)
     assert row(cdc(seq="12"))["event_id"] == "Order:12"
@@ -389,7 +390,7 @@ def test_a_byte_order_mark_is_skipped() -> None:
         ).encode(),
     ],
 )
-def test_fields_of_other_shapes_may_be_anything(payload: bytes) -> None:
+def test_fields_of_other_shapes_may_have_any_value(payload: bytes) -> None:
     assert row(payload)["entity_type"] == "Order"
     # Among others too, where all are decoded together.
     found = decode(messages([observer(id="a"), payload, observer(id="b")]))

@@ -1,4 +1,7 @@
-"""DoExchange on flights that are made up: several requests on one stream, and their ends."""
+"""DoExchange with fake flights: several requests on one stream, and how each ends.
+
+The fake flights and the client are part of it, so the file is longer than others.
+"""
 
 import contextlib
 import json
@@ -189,7 +192,7 @@ def test_a_query_is_answered_with_batches_and_its_end(client: Client) -> None:
     assert client.result() == ("u1", "complete")
 
 
-def test_a_result_of_another_schema_travels_within_the_envelope(client: Client) -> None:
+def test_a_result_of_another_schema_is_sent_within_the_envelope(client: Client) -> None:
     client.query("u1", "numbers 1")
     assert [client.result(), client.result()] == [("u1", {"n": [0]}), ("u1", "complete")]
     client.query("u2", "texts 200")
@@ -221,7 +224,7 @@ def test_requests_are_answered_while_others_run(client: Client, flights: Flights
     assert [client.result(), client.result()] == [("slow", {"n": [1]}), ("slow", "complete")]
 
 
-def test_as_many_run_at_once_as_may_and_the_others_wait(client: Client, flights: Flights) -> None:
+def test_requests_above_the_limit_wait(client: Client, flights: Flights) -> None:
     for number in range(6):
         client.query(f"u{number}", f"wait {number}")
     found = [client.result() for _ in range(2)]
@@ -239,7 +242,9 @@ def test_as_many_run_at_once_as_may_and_the_others_wait(client: Client, flights:
         ("bug", "The service failed on this call. Its log says why, under error"),
     ],
 )
-def test_an_error_is_an_answer(client: Client, text: str, said: str) -> None:
+def test_an_error_is_answered_under_its_correlation_id(
+    client: Client, text: str, said: str
+) -> None:
     client.query("u1", text)
     correlation_id, error = client.result()
     assert (correlation_id, error[: len(said)]) == ("u1", said)
@@ -247,13 +252,13 @@ def test_an_error_is_an_answer(client: Client, text: str, said: str) -> None:
     assert client.result() == ("u2", {"n": [0]})
 
 
-def test_an_error_in_the_middle_of_a_result_is_an_answer(client: Client) -> None:
+def test_an_error_within_a_result_is_answered_under_its_correlation_id(client: Client) -> None:
     client.query("u1", "fail")
     assert client.result() == ("u1", {"n": [1]})
     assert client.result() == ("u1", "It broke. Try again.")
 
 
-def test_a_bad_envelope_is_answered_and_the_stream_goes_on(client: Client) -> None:
+def test_an_invalid_envelope_is_answered_and_the_stream_continues(client: Client) -> None:
     client.send(b"nonsense")
     client.send(b'{"Request":{"correlation_id":"u7","request_type":{"Query":{}}}}')
     client.send(b'{"Request":{"correlation_id":"u8"}}'.ljust(MAX_BYTES + 1))
@@ -273,7 +278,7 @@ def test_a_message_without_an_envelope_is_answered(client: Client) -> None:
     assert "envelope" in client.result()[1]
 
 
-def test_a_client_that_has_sent_all_gets_all(client: Client) -> None:
+def test_all_results_are_sent_after_the_client_closes_its_side(client: Client) -> None:
     client.query("u1", "numbers 1")
     client.query("u2", "numbers 2")
     client.writer.done_writing()
@@ -283,7 +288,7 @@ def test_a_client_that_has_sent_all_gets_all(client: Client) -> None:
         client.reader.read_chunk()
 
 
-def test_a_client_says_that_it_sends_no_more(client: Client, flights: Flights) -> None:
+def test_a_complete_message_does_not_end_a_subscription(client: Client, flights: Flights) -> None:
     client.ask("s1", Subscribe={"entity_type": "Order"})
     client.send(b'{"Complete":{"correlation_id":"s1"}}')
     assert client.result() == ("s1", "Subscribed to Order")
@@ -305,7 +310,7 @@ def test_a_request_is_cancelled_by_another(client: Client, flights: Flights) -> 
     assert client.result() == ("u2", "No request 's1' runs.")
 
 
-def test_a_client_that_goes_away_ends_all_its_requests(
+def test_a_disconnect_cancels_all_requests_of_the_stream(
     server: FlightServer, flights: Flights
 ) -> None:
     with opened(server) as client:
@@ -321,7 +326,7 @@ def test_a_client_that_goes_away_ends_all_its_requests(
     assert sorted(flights.cancelled) == ["a", "b"]
 
 
-def test_subscriptions_have_a_limit_and_are_told(client: Client) -> None:
+def test_a_subscription_above_the_limit_is_answered_with_an_error(client: Client) -> None:
     for number in range(3):
         client.ask(f"s{number}", Subscribe={"entity_type": "Order"})
     found = [client.result() for _ in range(5)]
@@ -330,19 +335,19 @@ def test_subscriptions_have_a_limit_and_are_told(client: Client) -> None:
     assert client.result() == ("u1", {"n": [0]})
 
 
-def test_a_correlation_id_that_is_taken_is_refused(client: Client) -> None:
+def test_a_correlation_id_in_use_is_refused(client: Client) -> None:
     client.query("u1", "wait a")
     assert client.result() == ("u1", {"n": [0]})
     client.query("u1", "numbers 1")
     assert "Take another id" in client.result()[1]
 
 
-def test_an_upload_that_is_switched_off_is_answered(client: Client) -> None:
+def test_a_disabled_upload_is_answered_with_an_error(client: Client) -> None:
     client.ask("u1", Upload={"table": "events", "batch": [1]})
     assert "FRAISEQL_WRITABLE" in client.result()[1]
 
 
-def test_a_service_that_stops_says_so(client: Client, server: FlightServer) -> None:
+def test_a_service_that_stops_answers_open_requests(client: Client, server: FlightServer) -> None:
     client.ask("s1", Subscribe={})
     assert client.result() == ("s1", "Subscribed to every entity type")
     assert client.result() == ("s1", {"n": [0]})
@@ -362,7 +367,7 @@ def raw(server: FlightServer, *messages: base.FlightData) -> list[dict[str, Any]
         return [json.loads(one.app_metadata) for one in answers if one.app_metadata]
 
 
-def test_messages_without_content_are_passed_over(server: FlightServer) -> None:
+def test_empty_messages_are_ignored(server: FlightServer) -> None:
     body = {"correlation_id": "u1", "request_type": {"Cancel": {"correlation_id": "x"}}}
     request = base.FlightData(app_metadata=json.dumps({"Request": body}).encode())
     first = base.FlightData(

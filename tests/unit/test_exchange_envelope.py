@@ -42,11 +42,11 @@ def request(**types: Any) -> bytes:
         (request(Cancel={"correlation_id": "u0"}), Cancel("u0")),
     ],
 )
-def test_a_request_is_read(data: bytes, asked: object) -> None:
+def test_a_request_is_parsed(data: bytes, asked: object) -> None:
     assert decode(data) == Request("u1", asked)  # pyright: ignore[reportArgumentType]
 
 
-def test_the_bytes_of_an_upload_are_numbers_or_base64() -> None:
+def test_upload_bytes_may_be_numbers_or_base64() -> None:
     for batch in ([104, 105], "aGk="):
         found = decode(request(Upload={"table": "t", "batch": batch}))
         assert isinstance(found, Request)
@@ -54,7 +54,7 @@ def test_the_bytes_of_an_upload_are_numbers_or_base64() -> None:
         assert found.asked.stream == b"hi"
 
 
-def test_a_client_says_that_it_sends_no_more() -> None:
+def test_a_complete_message_is_parsed() -> None:
     assert decode(b'{"Complete":{"correlation_id":"u1"}}') == Complete()
 
 
@@ -77,14 +77,14 @@ def test_a_client_says_that_it_sends_no_more() -> None:
         request(Query={"query": "x" * MAX_BYTES}),
     ],
 )
-def test_what_is_no_request_is_answered_under_its_correlation_id(data: bytes) -> None:
+def test_an_invalid_request_keeps_its_correlation_id(data: bytes) -> None:
     with pytest.raises(InvalidEnvelope) as caught:
         decode(data)
     assert caught.value.correlation_id == "u1"
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"\xff\xfe", b'{"Request":null}'])
-def test_what_has_no_correlation_id_is_answered_without(data: bytes) -> None:
+def test_an_invalid_request_may_have_no_correlation_id(data: bytes) -> None:
     with pytest.raises(InvalidEnvelope) as caught:
         decode(data)
     assert caught.value.correlation_id == ""
@@ -106,7 +106,7 @@ JSON = st.recursive(
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_a_request_or_an_error_with_a_text_as_id(data: bytes) -> None:
+def test_any_bytes_are_a_request_or_an_error(data: bytes) -> None:
     try:
         found = decode(data)
     except InvalidEnvelope as error:
@@ -115,7 +115,7 @@ def test_any_bytes_are_a_request_or_an_error_with_a_text_as_id(data: bytes) -> N
         assert isinstance(found, Request | Complete)
 
 
-def test_answers_are_those_of_fraiseql() -> None:
+def test_answers_have_the_form_of_fraiseql() -> None:
     assert envelope.ok("u2", b"I") == (b'{"Response":{"correlation_id":"u2","result":{"Ok":[73]}}}')
     assert envelope.failed("u2", "message") == (
         b'{"Response":{"correlation_id":"u2","result":{"Err":"message"}}}'

@@ -81,7 +81,7 @@ def report(monkeypatch: pytest.MonkeyPatch, webhook: Webhook | None) -> str:
     return run.run_id
 
 
-def test_a_failed_run_is_posted_with_its_cause_and_its_page(
+def test_a_failed_run_is_posted_with_its_cause_and_its_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with serving() as webhook:
@@ -93,14 +93,14 @@ def test_a_failed_run_is_posted_with_its_cause_and_its_page(
     assert (posted["run"], posted["job"], posted["partition"]) == (run, "nightly", "2026-03-02")
 
 
-def test_a_webhook_that_refuses_fails_the_tick_so_that_it_is_seen(
+def test_an_error_of_the_webhook_fails_the_tick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with serving(status=500) as webhook, pytest.raises(requests.HTTPError, match="500"):
         report(monkeypatch, webhook)
 
 
-def test_without_a_webhook_the_sensors_log_alone_has_it(
+def test_without_a_webhook_a_failed_run_is_only_logged(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = report(monkeypatch, None)

@@ -21,7 +21,7 @@ def header(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str
     return f"Bearer {jwt.encode(claims, secret, algorithm)}"
 
 
-def test_claims_travel_to_the_caller() -> None:
+def test_claims_are_read_into_the_principal() -> None:
     claims = {"sub": "ada", "tenant_id": "acme", "roles": ["admin"], "scope": "read write"}
     claims |= {"exp": HOUR, "x": 1}
     principal = authenticate(header(**claims), GUARDED)
@@ -33,14 +33,14 @@ def test_claims_travel_to_the_caller() -> None:
     assert principal.claims == claims
 
 
-def test_older_issuers_names_are_read() -> None:
+def test_older_claim_names_are_read() -> None:
     principal = authenticate(
         header(exp=HOUR, sub="7", org_id="acme", role="viewer", scopes=["read"]), GUARDED
     )
     assert (principal.tenant, principal.roles, principal.scopes) == ("acme", {"viewer"}, {"read"})
 
 
-def test_without_a_secret_anyone_may_call() -> None:
+def test_without_a_secret_every_call_is_accepted() -> None:
     assert authenticate(None, Settings()) is ANYONE
     assert authenticate("Bearer nonsense", Settings()) == ANYONE
 
@@ -62,7 +62,7 @@ def test_without_a_secret_anyone_may_call() -> None:
         (f"Bearer {jwt.encode({}, '', 'none')}", "must be signed with HS256"),
     ],
 )
-def test_a_token_that_does_not_hold_is_told_why(authorization: str | None, said: str) -> None:
+def test_an_invalid_token_is_refused_with_the_reason(authorization: str | None, said: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         authenticate(authorization, GUARDED)
     assert said in str(caught.value)
@@ -101,6 +101,6 @@ def test_without_the_settings_any_issuer_and_audience_is_accepted() -> None:
     assert authenticate(header(exp=HOUR, iss="x", aud="y"), GUARDED).claims["aud"] == "y"
 
 
-def test_a_secret_that_is_too_short_is_no_secret() -> None:
+def test_a_secret_that_is_too_short_is_refused() -> None:
     with pytest.raises(ValidationError, match="at least 32"):
         Settings(jwt_secret=SecretStr("x" * 31))

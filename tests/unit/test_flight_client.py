@@ -26,7 +26,7 @@ def own_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy")}
 
 
-def test_a_stream_that_is_closed_early_leaves_no_thread(settings: Settings) -> None:
+def test_a_stream_closed_early_leaves_no_thread(settings: Settings) -> None:
     before = own_threads()
     for _ in range(3):
         _, batches = stream(settings, {"type": "Made", "kind": "endless"})
@@ -35,7 +35,7 @@ def test_a_stream_that_is_closed_early_leaves_no_thread(settings: Settings) -> N
     assert own_threads() <= before
 
 
-def test_a_stream_is_closed_while_its_next_batch_is_awaited(
+def test_a_stream_can_be_closed_while_it_waits_for_a_batch(
     settings: Settings, flights: Flights
 ) -> None:
     before = own_threads()
@@ -46,7 +46,7 @@ def test_a_stream_is_closed_while_its_next_batch_is_awaited(
     assert own_threads() <= before
 
 
-def test_an_error_after_the_first_batch_is_a_sentence(settings: Settings) -> None:
+def test_an_error_after_the_first_batch_is_a_one_line_error(settings: Settings) -> None:
     _, batches = stream(settings, {"type": "Made", "kind": "breaks"})
     next(batches)
     with pytest.raises(FlightProblem, match="does not answer"):

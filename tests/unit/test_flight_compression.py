@@ -34,9 +34,7 @@ def bytes_sent(address: str, compression: str | None) -> int:
 
 
 @pytest.mark.parametrize("compression", [None, "none", "lz4", "zstd", "ZSTD"])
-def test_the_rows_are_the_same_whatever_the_compression(
-    address: str, compression: str | None
-) -> None:
+def test_rows_do_not_depend_on_the_compression(address: str, compression: str | None) -> None:
     headers = [(b"x-arrow-compression", compression.encode())] if compression else []
     options = flight.FlightCallOptions(headers=headers)
     ticket = flight.Ticket(Made(kind="wide", rows=ROWS).encode())
@@ -45,7 +43,7 @@ def test_the_rows_are_the_same_whatever_the_compression(
     assert read.equals(pa.Table.from_batches([batch(ROWS, TEXT)]))
 
 
-def test_what_is_compressed_is_smaller_on_the_wire(address: str) -> None:
+def test_compressed_messages_are_smaller(address: str) -> None:
     plain = bytes_sent(address, None)
     assert plain > ROWS * len(TEXT)
     assert bytes_sent(address, "none") == plain

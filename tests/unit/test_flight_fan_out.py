@@ -19,7 +19,7 @@ from fraiseql_assets.stream.position import Bounds
 BATCHING = Batching(10, 2**20, 10, 2**20)
 
 
-class MadeUpLog:
+class FakeLog:
     """A log in memory, and how it was used."""
 
     def __init__(self) -> None:
@@ -91,8 +91,8 @@ def take(sequences: Iterator[int], count: int) -> list[int]:
     return [next(sequences) for _ in range(count)]
 
 
-def test_many_clients_share_one_reading_of_the_log() -> None:
-    log = MadeUpLog()
+def test_many_clients_share_one_reader_of_the_log() -> None:
+    log = FakeLog()
     log.publish(5)
     events = FanOut(log.open, BATCHING)
     before = threading.active_count()
@@ -108,7 +108,7 @@ def test_many_clients_share_one_reading_of_the_log() -> None:
 
 
 def test_a_client_gets_what_is_published_after_it_began() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     events = FanOut(log.open, BATCHING)
     with following(events) as first:
         log.publish(3)
@@ -119,8 +119,8 @@ def test_a_client_gets_what_is_published_after_it_began() -> None:
         assert take(first, 2) == [4, 5]
 
 
-def test_a_slow_client_holds_nobody_up_and_misses_nothing() -> None:
-    log = MadeUpLog()
+def test_a_slow_client_delays_no_other_and_misses_nothing() -> None:
+    log = FakeLog()
     # The first events fit whatever their size, and nothing beside them.
     events = FanOut(log.open, BATCHING, buffer_bytes=1)
     with following(events) as slow, following(events) as fast:
@@ -135,7 +135,7 @@ def test_a_slow_client_holds_nobody_up_and_misses_nothing() -> None:
 
 
 def test_a_client_that_is_cancelled_is_not_waited_for() -> None:
-    log = MadeUpLog()
+    log = FakeLog()
     cancellation = Cancellation()
     with following(FanOut(log.open, BATCHING), cancellation) as client:
         threading.Timer(0.05, cancellation.cancel).start()
@@ -143,8 +143,8 @@ def test_a_client_that_is_cancelled_is_not_waited_for() -> None:
     assert log.closed.wait(10)
 
 
-def test_a_log_that_is_down_is_an_error_for_all_and_followed_again_later() -> None:
-    log = MadeUpLog()
+def test_a_log_that_is_down_is_an_error_and_is_followed_again_later() -> None:
+    log = FakeLog()
     events = FanOut(log.open, BATCHING)
     with following(events) as one, following(events) as other:
         log.is_down = True
@@ -159,8 +159,8 @@ def test_a_log_that_is_down_is_an_error_for_all_and_followed_again_later() -> No
         assert take(client, 1) == [1]
 
 
-def test_a_stream_that_is_made_anew_is_followed_from_its_beginning() -> None:
-    log = MadeUpLog()
+def test_a_recreated_stream_is_followed_from_its_first_message() -> None:
+    log = FakeLog()
     log.publish(20)
     with following(FanOut(log.open, BATCHING)) as client:
         log.publish(1)
@@ -171,8 +171,8 @@ def test_a_stream_that_is_made_anew_is_followed_from_its_beginning() -> None:
         assert take(client, 1) == [4]
 
 
-def test_a_client_begins_at_a_sequence_and_goes_on_with_what_comes() -> None:
-    log = MadeUpLog()
+def test_a_client_starts_at_a_sequence_and_continues_with_new_messages() -> None:
+    log = FakeLog()
     log.publish(30)
     events = FanOut(log.open, BATCHING)
     with following(events, first=12) as client:
@@ -181,8 +181,8 @@ def test_a_client_begins_at_a_sequence_and_goes_on_with_what_comes() -> None:
         assert take(client, 5) == [*range(31, 36)]
 
 
-def test_a_client_that_joins_others_in_the_past_has_no_gap_and_no_double() -> None:
-    log = MadeUpLog()
+def test_a_client_that_starts_in_the_past_gets_each_message_once() -> None:
+    log = FakeLog()
     log.publish(30)
     events = FanOut(log.open, BATCHING)
     with following(events) as now:
@@ -194,8 +194,8 @@ def test_a_client_that_joins_others_in_the_past_has_no_gap_and_no_double() -> No
         assert take(now, 60) == [*range(31, 91)]
 
 
-def test_a_client_is_told_if_the_log_no_longer_holds_what_comes_next() -> None:
-    log = MadeUpLog()
+def test_a_message_that_the_log_deleted_is_an_error_for_the_client() -> None:
+    log = FakeLog()
     log.publish(30)
     log.first = 20
     gone = pytest.raises(EventsGone, match="no longer holds sequence 12: it begins at 20")
@@ -203,8 +203,8 @@ def test_a_client_is_told_if_the_log_no_longer_holds_what_comes_next() -> None:
         next(client)
 
 
-def test_a_client_is_asked_again_while_nothing_comes() -> None:
-    log = MadeUpLog()
+def test_an_idle_client_gets_empty_ticks() -> None:
+    log = FakeLog()
     batches = FanOut(log.open, BATCHING).follow(Cancellation(), tick_seconds=0.01)
     assert [next(batches) for _ in range(3)] == [[], [], []]
     batches.close()

@@ -65,7 +65,7 @@ def web() -> Iterator[httpx.Client]:
         yield web
 
 
-def test_a_response_is_compressed_for_a_client_that_takes_it(web: httpx.Client) -> None:
+def test_a_response_is_compressed_if_the_client_accepts_it(web: httpx.Client) -> None:
     with web.stream("GET", "/long", headers={"accept-encoding": "gzip"}) as answer:
         sent = b"".join(answer.iter_raw())
     assert answer.headers["content-encoding"] == "gzip"
@@ -73,7 +73,7 @@ def test_a_response_is_compressed_for_a_client_that_takes_it(web: httpx.Client) 
     assert len(sent) < 10_000
 
 
-def test_a_response_is_not_compressed_for_another_client(web: httpx.Client) -> None:
+def test_a_response_is_not_compressed_otherwise(web: httpx.Client) -> None:
     answer = web.get("/long", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in answer.headers
     assert answer.content == b"".join(PIECES)
@@ -88,7 +88,7 @@ def preflight(web: httpx.Client, origin: str) -> httpx.Response:
     return web.options("/graphql", headers=headers)
 
 
-def test_a_page_of_an_origin_that_is_set_may_call() -> None:
+def test_requests_of_an_allowed_origin_are_answered() -> None:
     with client(cors_origins=[ORIGIN]) as web:
         asked = preflight(web, ORIGIN)
         answer = web.post("/graphql", headers={"origin": ORIGIN})
@@ -99,7 +99,7 @@ def test_a_page_of_an_origin_that_is_set_may_call() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"cors_origins": [ORIGIN]}])
-def test_a_page_of_another_origin_may_not_read_an_answer(settings: dict[str, Any]) -> None:
+def test_other_origins_get_no_cors_header(settings: dict[str, Any]) -> None:
     with client(**settings) as web:
         answer = web.post("/graphql", headers={"origin": "https://other.example"})
         asked = preflight(web, "https://other.example")
@@ -124,18 +124,18 @@ def test_a_request_for_another_host_is_refused(web: httpx.Client, host: str) -> 
     assert (answer.status_code, answer.text) == (400, "Invalid host header")
 
 
-def test_the_host_that_the_service_listens_on_is_trusted() -> None:
+def test_the_listen_host_is_trusted() -> None:
     with client(http_url="http://10.1.2.3:8080") as web:
         assert web.get("/graphql", headers={"host": "10.1.2.3:8080"}).status_code == 200
     with client(http_url="http://0.0.0.0:8080") as web:
         assert web.get("/graphql", headers={"host": "0.0.0.0:8080"}).status_code == 400
 
 
-def test_a_load_balancer_may_ask_for_the_health_under_any_name(web: httpx.Client) -> None:
+def test_health_is_answered_for_any_host(web: httpx.Client) -> None:
     assert web.get("/health", headers={"host": "10.1.2.3"}).status_code == 200
 
 
-def test_nothing_redirects_to_the_host_of_the_sender(web: httpx.Client) -> None:
+def test_no_redirect_uses_the_host_header(web: httpx.Client) -> None:
     answer = web.get("/graphql/", headers={"host": "localhost"})
     assert answer.status_code == 404
     assert "location" not in answer.headers
@@ -151,7 +151,7 @@ HEAD = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\n"
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /gra", HEAD, HEAD + b"x-more: 1\r\n"])
-def test_a_connection_without_a_whole_request_is_closed(
+def test_a_connection_without_a_complete_request_is_closed(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(LimitedConnection, "head_seconds", 0.05)
@@ -160,7 +160,7 @@ def test_a_connection_without_a_whole_request_is_closed(
         assert ended(connection)
 
 
-def test_a_connection_that_goes_on_sending_after_its_answer_is_closed(
+def test_a_connection_that_keeps_sending_after_the_response_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(LimitedConnection, "head_seconds", 0.05)
@@ -171,20 +171,20 @@ def test_a_connection_that_goes_on_sending_after_its_answer_is_closed(
         assert ended(connection)
 
 
-def test_a_request_under_way_has_no_such_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_request_has_no_such_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LimitedConnection, "head_seconds", 1.0)
     with client() as web:
         assert web.get("/slow").json() == {"waited": True}
 
 
-def test_a_head_has_a_largest_size(web: httpx.Client) -> None:
+def test_the_size_of_request_headers_is_limited(web: httpx.Client) -> None:
     assert web.get("/graphql", headers={"x-long": "x" * 10_000}).status_code == 200
     with connected(web) as connection:
         connection.sendall(HEAD + b"x-long: " + b"x" * HEAD_BYTES)
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
 
-def test_further_connections_than_allowed_are_answered_with_503() -> None:
+def test_connections_above_the_limit_are_answered_with_503() -> None:
     with client(http_connections=2) as web, connected(web), connected(web), connected(web):
         assert web.get("/health").status_code == 503
 
@@ -201,7 +201,7 @@ def test_a_request_without_a_token_is_refused_before_its_body_is_read(path: str)
         assert asked.recv(1000).startswith(b"HTTP/1.1 401")
 
 
-def test_a_principal_that_reads_too_much_is_asked_to_search_later() -> None:
+def test_a_search_above_the_limit_of_a_principal_is_answered_with_retry_later() -> None:
     secret = "x" * 32
     settings = Settings(
         jwt_secret=SecretStr(secret),

@@ -11,7 +11,7 @@ GUARDED = Settings(jwt_secret=SecretStr("x" * 32), principal_streams=2)
 ADA, BOB = Principal("ada", "acme"), Principal("bob", "acme")
 
 
-def test_a_principal_reads_as_many_results_as_the_setting_says() -> None:
+def test_concurrent_results_of_a_principal_are_limited() -> None:
     limits = StreamLimits(GUARDED)
     end = limits.begin(ADA)
     limits.begin(ADA)
@@ -25,13 +25,13 @@ def test_a_principal_reads_as_many_results_as_the_setting_says() -> None:
         limits.begin(ADA)
 
 
-def test_principals_of_two_tenants_are_two() -> None:
+def test_equal_subjects_of_two_tenants_are_two_principals() -> None:
     limits = StreamLimits(GUARDED)
     for tenant in ("acme", "other", "acme", "other"):
         limits.begin(Principal("ada", tenant))
 
 
-def test_an_open_service_has_no_such_limit() -> None:
+def test_a_service_without_tokens_has_no_such_limit() -> None:
     limits = StreamLimits(Settings(principal_streams=1))
     for _ in range(3):
         limits.begin(Principal())

@@ -16,7 +16,7 @@ def encoded(batch: pa.RecordBatch) -> int:
 
 
 @given(st.lists(st.integers(0, 5000), max_size=40))
-def test_no_message_is_too_large_unless_it_is_one_row(sizes: list[int]) -> None:
+def test_a_message_above_the_limit_has_one_row(sizes: list[int]) -> None:
     texts = ["x" * (size * KIB) for size in sizes]
     batch = pa.record_batch({"n": pa.array(range(len(sizes)), pa.int64()), "text": texts})
     found = [*messages(batch)]
@@ -36,7 +36,7 @@ def test_messages_of_equal_rows_are_few() -> None:
     assert len([*messages(batch)]) == 4
 
 
-def test_nested_values_are_counted_by_the_rows_of_the_message() -> None:
+def test_sizes_of_messages_include_nested_values() -> None:
     rows = [{"tags": ["x" * 100] * 300, "inner": {"text": json.dumps(n)}} for n in range(400)]
     batch = pa.RecordBatch.from_pylist(rows)
     found = [*messages(batch)]

@@ -114,7 +114,7 @@ def test_an_error_of_a_schema_is_counted_under_its_status(
     wait_until(lambda: requests(observer, "permission_denied", "get_schema") == 1)
 
 
-def test_a_stream_that_its_client_leaves_is_counted_as_cancelled(
+def test_a_stream_that_its_client_closes_is_counted_as_cancelled(
     client: flight.FlightClient, observer: Observer
 ) -> None:
     reader = client.do_get(ticket("endless"), options())
@@ -125,7 +125,7 @@ def test_a_stream_that_its_client_leaves_is_counted_as_cancelled(
     assert value(observer, "fraiseql_arrow_streams") == 0
 
 
-def test_an_action_is_counted_by_its_name_and_an_unknown_one_is_not(
+def test_actions_are_counted_by_name_and_unknown_ones_together(
     client: flight.FlightClient, observer: Observer
 ) -> None:
     list(client.do_action("HealthCheck", options()))
@@ -135,7 +135,7 @@ def test_an_action_is_counted_by_its_name_and_an_unknown_one_is_not(
     wait_until(lambda: requests(observer, "invalid_argument", "do_action", "unknown") == 1)
 
 
-def test_a_call_has_one_line_that_says_who_what_and_how_much(
+def test_a_call_is_logged_in_one_line_with_principal_ticket_and_counts(
     client: flight.FlightClient, call_log: pytest.LogCaptureFixture
 ) -> None:
     sent = client.do_get(ticket("rows"), options(**{"x-request-id": "from-the-client"})).read_all()
@@ -162,7 +162,7 @@ def test_a_call_has_one_line_that_says_who_what_and_how_much(
     }
 
 
-def test_a_call_without_a_token_has_a_line_too(
+def test_a_call_without_a_token_is_logged(
     client: flight.FlightClient, observer: Observer, call_log: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(flight.FlightUnauthenticatedError):
@@ -207,7 +207,7 @@ def test_the_request_id_is_returned(sent: str, kept: bool, flights: Flights) -> 
     assert kept or re.fullmatch(r"[0-9a-f]{16}", returned)
 
 
-def test_no_value_can_begin_a_line_of_the_text_log() -> None:
+def test_values_cannot_add_lines_to_the_text_log() -> None:
     record = logging.makeLogRecord(
         {"msg": "call", "fields": {"user": "ada\nroot", "what": 'a "b"', "rows": 3, "error": None}}
     )
@@ -215,7 +215,7 @@ def test_no_value_can_begin_a_line_of_the_text_log() -> None:
     assert line == 'call user="ada\\nroot" what="a \\"b\\"" rows=3'
 
 
-def test_samples_are_exposed_under_their_definitions() -> None:
+def test_samples_are_exposed_with_their_definitions() -> None:
     def sampler() -> list[Sample]:
         return [Sample(UP, 1, ("log",)), Sample(UP, 0, ("analytics",))]
 
@@ -225,7 +225,7 @@ def test_samples_are_exposed_under_their_definitions() -> None:
     assert found == {"log": 1, "analytics": 0}
 
 
-def test_the_page_lists_every_metric_as_it_is_defined() -> None:
+def test_the_monitoring_page_lists_every_metric() -> None:
     row = re.compile(r"^\| `(fraiseql_\w+)` \| (\w+) \|([^|]*)\| ([^|]+) \|$", re.MULTILINE)
     written = [
         (name, kind, tuple(re.findall(r"`(\w+)`", labels)), meaning)

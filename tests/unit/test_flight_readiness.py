@@ -55,21 +55,21 @@ def made(
         ({}, (), True),
     ],
 )
-def test_it_is_ready_while_it_can_do_what_is_required_of_it(
+def test_the_service_is_ready_while_its_required_servers_are_up(
     probes: dict[Dependency, Probe | None], requires: tuple[Dependency, ...], ready: bool
 ) -> None:
     readiness = made(probes, *requires)
     assert readiness.is_ready(readiness.states()) is ready
 
 
-def test_it_is_not_ready_while_it_stops() -> None:
+def test_the_service_is_not_ready_while_it_stops() -> None:
     readiness = made({"log": up})
     readiness.is_stopping = True
     assert not readiness.is_ready(readiness.states())
     assert readiness.describe(readiness.states(), reasons=True)["status"] == "stopping"
 
 
-def test_each_state_is_told_and_the_reason_only_where_it_may_be_known() -> None:
+def test_reasons_of_states_are_only_shown_when_permitted() -> None:
     readiness = made({"log": up, "analytics": down, "operational": None})
     states = readiness.states()
     assert states == {
@@ -83,7 +83,7 @@ def test_each_state_is_told_and_the_reason_only_where_it_may_be_known() -> None:
     assert told["dependencies"]["analytics"] == {"state": "down", "error": DOWN}
 
 
-def test_a_server_that_is_silent_is_down_and_delays_no_other() -> None:
+def test_a_server_that_does_not_answer_is_down_and_delays_no_other() -> None:
     silent = threading.Event()
     readiness = made({"log": up, "analytics": silent.wait}, wait_seconds=0.2)
     states = readiness.states()
@@ -110,7 +110,7 @@ def status(stub: health_pb2_grpc.HealthStub, service: str = "") -> int:
     return stub.Check(health_pb2.HealthCheckRequest(service=service)).status
 
 
-def test_the_health_service_tells_of_the_whole_and_of_each_server(
+def test_the_health_service_reports_the_service_and_each_server(
     stub: health_pb2_grpc.HealthStub,
 ) -> None:
     wait_until(lambda: status(stub) == SERVING)
@@ -120,7 +120,7 @@ def test_the_health_service_tells_of_the_whole_and_of_each_server(
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND  # pyright: ignore
 
 
-def test_a_client_that_watches_is_told_when_the_service_stops(
+def test_a_watching_client_is_notified_when_the_service_stops(
     checks: HealthServer, stub: health_pb2_grpc.HealthStub
 ) -> None:
     wait_until(lambda: status(stub) == SERVING)
@@ -130,7 +130,7 @@ def test_a_client_that_watches_is_told_when_the_service_stops(
     assert next(watched).status == NOT_SERVING
 
 
-def test_a_taken_health_port_is_an_error_with_the_setting(checks: HealthServer) -> None:
+def test_a_health_port_in_use_names_the_setting(checks: HealthServer) -> None:
     with pytest.raises(AddressError, match="set FRAISEQL_HEALTH_URL"):
         HealthServer(checks.address, made({}))
 
@@ -144,7 +144,7 @@ def observer() -> Observer:
     return Observer()
 
 
-def test_a_service_that_drains_ends_what_is_under_way_and_refuses_what_is_new(
+def test_a_draining_service_finishes_running_calls_and_refuses_new_ones(
     observer: Observer,
 ) -> None:
     flights = Flights()
@@ -173,7 +173,7 @@ def test_a_service_that_drains_ends_what_is_under_way_and_refuses_what_is_new(
         assert not drained.is_alive()
 
 
-def test_draining_ends_after_its_time_or_when_it_is_interrupted(observer: Observer) -> None:
+def test_draining_ends_after_its_timeout_or_an_interrupt(observer: Observer) -> None:
     flights = Flights()
     with (
         start_server(flights, observer) as server,

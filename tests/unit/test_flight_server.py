@@ -1,4 +1,7 @@
-"""The server's own promises, on flights that are made up: no plane is asked."""
+"""The Flight server with fake flights, without planes.
+
+The fake flights are part of it, so the file is longer than others.
+"""
 
 import json
 import time
@@ -52,7 +55,7 @@ def descriptor(kind: Kind) -> flight.FlightDescriptor:
     return flight.FlightDescriptor.for_command(Made(kind=kind).encode())
 
 
-def test_the_schema_is_the_same_wherever_it_is_asked_for(client: flight.FlightClient) -> None:
+def test_every_method_returns_the_same_schema(client: flight.FlightClient) -> None:
     read = client.do_get(ticket("rows")).read_all()
     assert read.schema == SCHEMA
     assert client.get_schema(descriptor("rows")).schema == SCHEMA
@@ -60,16 +63,16 @@ def test_the_schema_is_the_same_wherever_it_is_asked_for(client: flight.FlightCl
     assert read["n"].to_pylist() == [0, 1, 2]
 
 
-def test_an_empty_result_has_the_whole_schema(client: flight.FlightClient) -> None:
+def test_an_empty_result_has_the_full_schema(client: flight.FlightClient) -> None:
     read = client.do_get(ticket("empty")).read_all()
     assert (read.num_rows, read.schema) == (0, SCHEMA)
 
 
-def test_a_schema_is_told_of_what_is_down(client: flight.FlightClient) -> None:
+def test_a_flight_whose_server_is_down_has_a_schema(client: flight.FlightClient) -> None:
     assert client.get_schema(descriptor("down")).schema == SCHEMA
 
 
-def test_a_large_batch_is_sent_in_messages_that_any_client_takes(
+def test_a_large_batch_is_sent_in_messages_of_limited_size(
     client: flight.FlightClient,
 ) -> None:
     read = [chunk.data for chunk in client.do_get(ticket("wide", rows=40))]
@@ -94,7 +97,7 @@ def test_a_client_with_the_default_limit_of_grpc_reads_a_large_batch(start: Star
         ("breaks", flight.FlightUnavailableError, TOLD),
     ],
 )
-def test_an_error_is_a_sentence_of_its_kind(
+def test_an_error_is_one_line_with_its_status(
     client: flight.FlightClient, kind: Kind, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -112,7 +115,7 @@ def test_an_error_is_a_sentence_of_its_kind(
         ("forbidden", OSError, "Only an admin may see this. Ask one.", "Unauthorized"),
     ],
 )
-def test_a_schema_that_is_refused_is_a_sentence_and_the_name_of_its_status(
+def test_an_error_of_get_schema_is_one_line_with_its_status_name(
     client: flight.FlightClient, kind: Kind, error: type[Exception], said: str, status: str
 ) -> None:
     with pytest.raises((error, pa.ArrowException)) as caught:
@@ -122,14 +125,14 @@ def test_a_schema_that_is_refused_is_a_sentence_and_the_name_of_its_status(
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_client_can_ask_for_one_endpoint(client: flight.FlightClient) -> None:
+def test_a_ticket_can_request_one_endpoint(client: flight.FlightClient) -> None:
     one = flight.FlightDescriptor.for_command(Made(kind="rows", endpoints=1).encode())
     [endpoint] = client.get_flight_info(one).endpoints
     assert client.do_get(endpoint.ticket).read_all().num_rows == 3
 
 
 @pytest.mark.parametrize("kind", ["bug", "other_schema"])
-def test_a_fault_of_the_service_is_told_by_a_number_that_its_log_explains(
+def test_an_internal_error_has_a_number_that_the_log_explains(
     client: flight.FlightClient, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(flight.FlightInternalError, match=r"under error [0-9a-f]{8}") as caught:
@@ -140,14 +143,14 @@ def test_a_fault_of_the_service_is_told_by_a_number_that_its_log_explains(
     assert "Traceback" in caplog.text
 
 
-def test_what_is_not_offered_says_so_without_a_traceback(client: flight.FlightClient) -> None:
+def test_an_unsupported_method_is_refused_without_a_traceback(client: flight.FlightClient) -> None:
     with pytest.raises(pa.ArrowNotImplementedError) as caught:
         client.do_put(descriptor("rows"), SCHEMA)[0].close()
     assert sentence_of(caught.value).startswith("This service takes no DoPut.")
     assert "Traceback" not in str(caught.value)
 
 
-def test_an_info_has_an_endpoint_per_part_and_says_what_is_known(
+def test_flight_info_has_an_endpoint_per_part_and_the_known_counts(
     client: flight.FlightClient,
 ) -> None:
     info = client.get_flight_info(descriptor("rows"))
@@ -158,7 +161,9 @@ def test_an_info_has_an_endpoint_per_part_and_says_what_is_known(
         assert other.do_get(info.endpoints[0].ticket).read_all().num_rows == 3
 
 
-def test_what_is_down_or_silent_is_listed_with_the_reason(client: flight.FlightClient) -> None:
+def test_flights_of_unavailable_servers_are_listed_with_the_reason(
+    client: flight.FlightClient,
+) -> None:
     found = {info.descriptor.path[0][5:]: info for info in client.list_flights()}
     about = {kind: json.loads(info.app_metadata) for kind, info in found.items()}
     assert about[b"down"]["error"] == TOLD
@@ -177,9 +182,7 @@ def test_the_address_of_a_server_that_is_down_is_in_the_log(
     assert DOWN in caplog.text
 
 
-def test_clients_that_list_at_once_share_the_questions_to_a_server(
-    start: Start, flights: Flights
-) -> None:
+def test_concurrent_listings_share_requests_to_a_server(start: Start, flights: Flights) -> None:
     address = str(start().address)
 
     def list_all(_: int) -> list[str]:
@@ -195,13 +198,13 @@ def test_clients_that_list_at_once_share_the_questions_to_a_server(
     assert flights.asked == 1
 
 
-def test_criteria_are_how_the_names_begin(client: flight.FlightClient) -> None:
+def test_criteria_are_a_prefix_of_names(client: flight.FlightClient) -> None:
     [info] = client.list_flights(b"made/ro")
     assert info.descriptor.path == [b"made/rows"]
     assert list(client.list_flights(b"nothing")) == []
 
 
-def test_a_health_check_has_the_keys_that_clients_know(client: flight.FlightClient) -> None:
+def test_a_health_check_has_the_documented_keys(client: flight.FlightClient) -> None:
     [answer] = client.do_action("HealthCheck")
     health = json.loads(answer.body.to_pybytes())
     assert list(health) == ["status", "version", "timestamp"]
@@ -211,26 +214,24 @@ def test_a_health_check_has_the_keys_that_clients_know(client: flight.FlightClie
     assert [action.type for action in client.list_actions()] == ["HealthCheck"]
 
 
-def test_an_unknown_action_is_told_the_known_ones(client: flight.FlightClient) -> None:
+def test_an_unknown_action_is_refused_with_the_known_names(client: flight.FlightClient) -> None:
     with pytest.raises(pa.ArrowInvalid, match=r"no action 'Foo'. There are: HealthCheck"):
         list(client.do_action("Foo"))
 
 
-def test_an_actions_body_has_a_largest_size(client: flight.FlightClient) -> None:
+def test_the_size_of_an_action_body_is_limited(client: flight.FlightClient) -> None:
     with pytest.raises(pa.ArrowInvalid, match="has at most 262,144 bytes, this one 262,145"):
         list(client.do_action(flight.Action("HealthCheck", b"x" * (256 * 1024 + 1))))
 
 
-def test_a_stream_that_nobody_reads_any_more_is_closed(
-    client: flight.FlightClient, flights: Flights
-) -> None:
+def test_an_abandoned_stream_is_closed(client: flight.FlightClient, flights: Flights) -> None:
     reader = client.do_get(ticket("endless"))
     reader.read_chunk()
     reader.cancel()
     assert flights.closed.wait(10)
 
 
-def test_work_that_waits_is_told_that_its_client_has_gone(
+def test_a_disconnect_cancels_a_waiting_stream(
     client: flight.FlightClient, flights: Flights, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = client.do_get(ticket("waits"))
@@ -241,7 +242,9 @@ def test_work_that_waits_is_told_that_its_client_has_gone(
     assert caplog.text == ""
 
 
-def test_a_service_that_stops_tells_its_streams(start: Start, flights: Flights) -> None:
+def test_a_service_that_stops_ends_its_streams_with_an_error(
+    start: Start, flights: Flights
+) -> None:
     server = start()
     with flight.connect(str(server.address)) as client:
         reader = client.do_get(ticket("waits"))
@@ -252,7 +255,7 @@ def test_a_service_that_stops_tells_its_streams(start: Start, flights: Flights) 
     assert flights.closed.wait(10)
 
 
-def test_a_taken_port_is_an_error_with_the_setting(start: Start) -> None:
+def test_a_port_in_use_is_an_error_with_the_setting(start: Start) -> None:
     taken = start().address
     with pytest.raises(AddressError, match="set FRAISEQL_FLIGHT_URL"):
         FlightServer(taken, Settings(), Registry({Made: Flights().resolve}, named, ()))
@@ -278,7 +281,7 @@ UNAUTHENTICATED = (flight.FlightUnauthenticatedError, OSError)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_every_call_needs_a_token_where_there_is_a_secret(start: Start, call: str) -> None:
+def test_every_call_needs_a_token_if_a_secret_is_set(start: Start, call: str) -> None:
     with flight.connect(str(start(jwt_secret=SECRET).address)) as client:
         with pytest.raises(UNAUTHENTICATED) as caught:
             CALLS[call](client, flight.FlightCallOptions())
@@ -288,7 +291,7 @@ def test_every_call_needs_a_token_where_there_is_a_secret(start: Start, call: st
         assert CALLS[call](client, bearer(sub="ada")) is not None
 
 
-def test_a_principal_that_reads_too_much_is_refused_until_one_ends(start: Start) -> None:
+def test_a_principal_above_its_limit_is_refused_until_a_result_ends(start: Start) -> None:
     server = start(jwt_secret=SECRET, principal_streams=1)
     ada, bob = bearer(sub="ada"), bearer(sub="bob")
     with flight.connect(str(server.address)) as client:
@@ -317,7 +320,7 @@ def read_when_free(
             assert time.monotonic() < deadline
 
 
-def test_the_claims_reach_the_flight(start: Start) -> None:
+def test_a_flight_gets_the_claims_of_the_principal(start: Start) -> None:
     with flight.connect(str(start(jwt_secret=SECRET).address)) as client:
         options = bearer(sub="ada", tenant_id="acme", roles=["admin"])
         read = client.do_get(ticket("whoami"), options).read_all()

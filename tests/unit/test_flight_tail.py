@@ -43,7 +43,7 @@ def sent(found: Found, flushing: Flushing) -> list[tuple[list[int], int, int]]:
     ]
 
 
-def test_the_columns_and_the_data_must_fit() -> None:
+def test_rows_match_the_column_filters_and_the_data_condition() -> None:
     wanted = EventFilter(
         {"entity_type": ("Order", "User"), "tenant_id": ("acme",)},
         parse_conditions("status = 'paid'"),
@@ -59,7 +59,7 @@ def test_the_columns_and_the_data_must_fit() -> None:
     assert EventFilter().rows(batch) is batch
 
 
-def test_a_stream_goes_on_within_a_message() -> None:
+def test_a_tail_resumes_within_a_message() -> None:
     batch = rows(event(6), *(event(7, stream_row=row) for row in range(4)), event(8))
     kept = rows_from(batch, 7, 2)
     assert kept["stream_seq"].to_pylist() == [7, 7, 8]
@@ -67,31 +67,31 @@ def test_a_stream_goes_on_within_a_message() -> None:
     assert rows_from(batch, 5, 9) is batch
 
 
-def test_rows_are_sent_as_they_come_and_tell_where_to_go_on() -> None:
+def test_rows_are_sent_at_once_with_their_position() -> None:
     found = [looked(sequences(1, 2)), looked(sequences(3), sequences(4))]
     assert sent(found, AT_ONCE) == [([1, 2], 2, 1), ([3, 4], 4, 1)]
 
 
-def test_the_position_is_behind_what_was_filtered_out() -> None:
+def test_the_position_includes_filtered_rows() -> None:
     assert sent([([sequences(1)], Position(9, 3))], AT_ONCE) == [([1], 9, 3)]
 
 
-def test_rows_wait_until_there_are_enough() -> None:
+def test_rows_are_sent_when_there_are_enough() -> None:
     found = [looked(sequences(n)) for n in range(1, 6)]
     assert sent(found, Flushing(rows=2, seconds=60)) == [([1, 2], 2, 1), ([3, 4], 4, 1)]
 
 
-def test_rows_wait_no_longer_than_told() -> None:
+def test_rows_are_sent_after_the_flush_interval() -> None:
     found: Found = [looked(sequences(1)), ([], None), looked(sequences(2))]
     assert [one for one, *_ in sent(found, Flushing(rows=10, seconds=0))] == [[1], [2]]
 
 
-def test_rows_that_are_many_are_sent_in_parts() -> None:
+def test_many_rows_are_sent_in_parts() -> None:
     found = [looked(sequences(1, 2, 3, 4, 5))]
     assert sent(found, Flushing(rows=2)) == [([1, 2], 2, 1), ([3, 4], 4, 1), ([5], 5, 1)]
 
 
-def test_a_mark_is_sent_beside_the_last_part_of_a_batch_and_is_no_part_of_it() -> None:
+def test_the_position_is_metadata_of_the_last_part_of_a_batch() -> None:
     wide = rows(*(event(n, data="x" * MESSAGE_BYTES) for n in range(3)))
     parts = list(with_marks(messages(marked(wide, {"next": 1}))))
     assert [isinstance(part, tuple) for part in parts] == [False, False, True]
@@ -110,6 +110,6 @@ def test_a_mark_is_sent_beside_the_last_part_of_a_batch_and_is_no_part_of_it() -
         (Tail(filter="status LIKE 'x'"), "filter"),
     ],
 )
-def test_a_ticket_that_contradicts_itself_is_refused(ticket: Tail, said: str) -> None:
+def test_contradicting_ticket_fields_are_refused(ticket: Tail, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
         TailFlights(settings := Settings(), new_events(settings)).resolve(ticket, ANYONE)

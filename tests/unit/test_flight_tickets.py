@@ -23,7 +23,7 @@ def refusal(data: bytes) -> str:
     return str(caught.value)
 
 
-def test_the_published_form_of_observer_events_is_read() -> None:
+def test_the_documented_form_of_observer_events_is_parsed() -> None:
     ticket = READER.read(
         b'{"type":"ObserverEvents","entity_type":"Order","start_date":"2026-01-01",'
         b'"end_date":null,"limit":10000}'
@@ -31,7 +31,7 @@ def test_the_published_form_of_observer_events_is_read() -> None:
     assert ticket == ObserverEvents(entity_type="Order", start_date="2026-01-01", limit=10_000)
 
 
-def test_an_asset_ticket_is_read() -> None:
+def test_an_asset_ticket_is_parsed() -> None:
     ticket = READER.read(
         b'{"type":"Asset","asset":"analytics/events","partition":"2026-11-24","start":null}'
     )
@@ -48,15 +48,15 @@ def test_an_asset_ticket_is_read() -> None:
         b'{"query":"analytics/events","variables":{}}',
     ],
 )
-def test_a_name_is_the_short_form(data: bytes) -> None:
+def test_a_name_is_a_short_ticket(data: bytes) -> None:
     assert READER.read(data) == EVENTS
 
 
-def test_a_table_of_the_analytics_plane_names_its_asset() -> None:
+def test_a_table_name_of_the_analytics_plane_is_its_asset() -> None:
     assert READER.read(b'{"query":"fraiseql_org_daily"}') == Asset(asset="analytics/org_daily")
 
 
-def test_variables_of_the_short_form_set_the_tickets_fields() -> None:
+def test_variables_of_a_short_ticket_set_its_fields() -> None:
     data = b'{"query":"analytics/events","variables":{"partition":"2026-11-24"}}'
     assert READER.read(data) == Asset(asset="analytics/events", partition=date(2026, 11, 24))
 
@@ -69,7 +69,7 @@ def test_variables_of_the_short_form_set_the_tickets_fields() -> None:
         b'{"type":"Asset","asset":"analytics/events","endpoints":1}',
     ],
 )
-def test_one_endpoint_is_asked_for_in_every_form(data: bytes) -> None:
+def test_one_endpoint_can_be_requested_in_every_form(data: bytes) -> None:
     assert READER.read(data) == Asset(asset="analytics/events", endpoints=1)
 
 
@@ -82,7 +82,7 @@ def test_one_endpoint_is_asked_for_in_every_form(data: bytes) -> None:
         b'{"query":"analytics/events","endpoints":"1"}',
     ],
 )
-def test_no_other_number_of_endpoints_is_taken(data: bytes) -> None:
+def test_other_numbers_of_endpoints_are_refused(data: bytes) -> None:
     assert "endpoints" in refusal(data)
 
 
@@ -96,11 +96,13 @@ def test_no_other_number_of_endpoints_is_taken(data: bytes) -> None:
         flight.FlightDescriptor.for_command(b"analytics/events"),
     ],
 )
-def test_every_form_of_descriptor_says_the_same(descriptor: flight.FlightDescriptor) -> None:
+def test_every_form_of_descriptor_gives_the_same_ticket(
+    descriptor: flight.FlightDescriptor,
+) -> None:
     assert READER.read_descriptor(descriptor) == EVENTS
 
 
-def test_an_empty_descriptor_says_what_to_give() -> None:
+def test_an_empty_descriptor_is_refused_with_the_valid_forms() -> None:
     with pytest.raises(InvalidRequest, match="Give an asset's name or a ticket"):
         READER.read_descriptor(flight.FlightDescriptor.for_path())
 
@@ -125,7 +127,7 @@ def test_an_empty_descriptor_says_what_to_give() -> None:
         (b'{"query":"a","variables":{"day":1}}', "unknown field `day`"),
     ],
 )
-def test_a_wrong_ticket_is_told_what_is_wrong(data: bytes, said: str) -> None:
+def test_an_invalid_ticket_is_refused_with_the_reason(data: bytes, said: str) -> None:
     assert said in refusal(data)
 
 
@@ -148,7 +150,7 @@ def test_a_wrong_ticket_is_told_what_is_wrong(data: bytes, said: str) -> None:
         (b'{"query":"analytics/events","variables":{},"columns":{}}', EVENTS),
     ],
 )
-def test_the_json_of_r_is_read(data: bytes, meant: Ticket) -> None:
+def test_json_as_written_by_r_is_parsed(data: bytes, meant: Ticket) -> None:
     warnings: list[str] = []
     assert READER.read(data, warnings) == meant
     assert warnings == []
@@ -166,11 +168,11 @@ def test_the_json_of_r_is_read(data: bytes, meant: Ticket) -> None:
         (b'{"type":"asset","asset":"a"}', "There is no ticket of type 'asset'."),
     ],
 )
-def test_other_types_are_refused_as_before(data: bytes, said: str) -> None:
+def test_values_of_a_wrong_type_are_refused(data: bytes, said: str) -> None:
     assert said in refusal(data)
 
 
-def test_fields_of_older_documents_beside_a_name_are_read() -> None:
+def test_older_fields_of_a_short_ticket_are_parsed() -> None:
     data = (
         b'{"query":"analytics/events","columns":["seq"],"start_date":"2026-01-01","end_date":null}'
     )
@@ -199,22 +201,22 @@ def test_the_warnings_of_one_ticket_are_few_and_short() -> None:
     assert len("".join(warnings)) < 3000
 
 
-def test_an_unknown_type_is_told_the_known_ones() -> None:
+def test_an_unknown_type_is_refused_with_the_known_types() -> None:
     assert "Asset, ObserverEvents, Tail" in refusal(b'{"type":"asset"}')
 
 
-def test_a_ticket_of_the_greatest_size_is_read_and_one_byte_more_is_not() -> None:
+def test_the_size_of_a_ticket_is_limited() -> None:
     text = b'{"type":"Tail"}'
     assert READER.read(text.ljust(MAX_BYTES)) == Tail()
     assert "at most 262,144 bytes, this one 262,145" in refusal(text.ljust(MAX_BYTES + 1))
 
 
-def test_what_a_client_sent_is_quoted_only_in_part() -> None:
+def test_quoted_client_text_is_truncated() -> None:
     assert len(refusal(b'{"type":"' + b"x" * 10_000 + b'"}')) < 300
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_are_a_ticket_or_refused(data: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
     with contextlib.suppress(InvalidRequest):
         assert isinstance(READER.read(data), Ticket)
 
@@ -228,6 +230,6 @@ def test_any_bytes_are_a_ticket_or_refused(data: bytes) -> None:
         end=st.none() | st.dates(),
     )
 )
-def test_a_ticket_that_travels_arrives_as_it_was(ticket: Asset) -> None:
+def test_a_ticket_round_trips(ticket: Asset) -> None:
     assert READER.read(ticket.encode()) == ticket
     assert msgspec.json.decode(ticket.encode())["type"] == "Asset"

@@ -80,7 +80,7 @@ def test_flight_is_encrypted(files: Files) -> None:
             listed(url, files, trusting=files.other)
 
 
-def test_endpoints_name_the_encrypted_address(files: Files) -> None:
+def test_endpoints_have_a_tls_address(files: Files) -> None:
     with start_server(Flights(), tls=files.tls(files.settings())) as server:
         root = files.authority.file.read_bytes()
         with flight.connect(str(server.address), tls_root_certs=root) as client:
@@ -90,7 +90,7 @@ def test_endpoints_name_the_encrypted_address(files: Files) -> None:
             assert client.do_get(first.ticket).read_all().num_rows == 3
 
 
-def test_mutual_tls_admits_clients_of_the_authority_alone(files: Files) -> None:
+def test_mutual_tls_accepts_only_clients_of_the_authority(files: Files) -> None:
     with start_server(Flights(), tls=files.tls(files.mutual())) as server:
         assert listed(str(server.address), files, files.client)
         for pair in (None, files.stranger):
@@ -98,7 +98,7 @@ def test_mutual_tls_admits_clients_of_the_authority_alone(files: Files) -> None:
                 listed(str(server.address), files, pair)
 
 
-def test_tokens_are_checked_beside_certificates(files: Files) -> None:
+def test_tokens_are_checked_in_addition_to_certificates(files: Files) -> None:
     tls = files.tls(files.mutual())
     with (
         start_server(Flights(), tls=tls, jwt_secret=SECRET) as server,
@@ -140,7 +140,7 @@ def test_http_is_encrypted(files: Files, serve: Callable[[Settings], str]) -> No
         get(url.replace("https", "http"))
 
 
-def test_http_admits_clients_of_the_authority_alone(
+def test_http_accepts_only_clients_of_the_authority(
     files: Files, serve: Callable[[Settings], str]
 ) -> None:
     url, root = serve(files.mutual()), str(files.authority.file)
@@ -151,11 +151,11 @@ def test_http_admits_clients_of_the_authority_alone(
             get(url, verify=root, cert=cert)
 
 
-def test_no_old_protocol_is_spoken(files: Files) -> None:
+def test_old_tls_versions_are_refused(files: Files) -> None:
     assert files.tls(files.settings()).context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_the_command_line_trusts_its_authorities_and_shows_its_certificate(files: Files) -> None:
+def test_the_command_line_uses_its_authorities_and_certificate(files: Files) -> None:
     with start_server(Flights(), tls=files.tls(files.mutual()), jwt_secret=SECRET) as server:
         called = Settings.model_validate(
             {
@@ -172,7 +172,7 @@ def test_the_command_line_trusts_its_authorities_and_shows_its_certificate(files
             health(missing)
 
 
-def test_the_command_line_says_that_a_certificate_is_not_trusted(files: Files) -> None:
+def test_the_command_line_reports_an_untrusted_certificate(files: Files) -> None:
     with start_server(Flights(), tls=files.tls(files.settings())) as server:
         called = Settings.model_validate(
             {"flight_url": str(server.address), "flight_ca_file": files.other.file}
@@ -213,14 +213,14 @@ def garbage(files: Files) -> Path:
         ),
     ],
 )
-def test_files_that_do_not_fit_are_told(
+def test_invalid_certificate_files_name_the_setting(
     files: Files, changes: Callable[[Files], dict[str, Any]], said: str
 ) -> None:
     with pytest.raises(SettingError, match=said):
         tls_of(files.settings(**changes(files)), FLIGHT, HTTP)
 
 
-def test_a_certificate_is_not_left_unused(files: Files) -> None:
+def test_a_certificate_without_tls_is_refused(files: Files) -> None:
     with pytest.raises(SettingError, match=r"FRAISEQL_TLS_CERTIFICATE is set, but .*grpc://"):
         tls_of(files.settings(), PLAIN)
     assert tls_of(Settings(), PLAIN) is None

@@ -35,7 +35,7 @@ def test_a_view_is_replaced_by_its_definition_with_ctids() -> None:
     )
 
 
-def test_a_sub_select_passes_ctids_on() -> None:
+def test_a_sub_select_returns_the_ctids_of_its_table() -> None:
     sql = "SELECT l.id, upper((SELECT 'a')) AS u FROM (SELECT *, TRUE AS p FROM (%s) AS e) AS l"
     inner = "SELECT a.pk, (a.name || ')') AS n FROM tb_author AS a"
     found = with_ctids(sql % inner, VIEWS, TABLES)

@@ -47,7 +47,7 @@ def test_a_views_string_literals_are_its_keys() -> None:
         ({"any": {"someKey": {}}}, "placed_at"),
     ],
 )
-def test_a_field_without_evidence_is_spelled_as_the_others(tree: dict, key: str) -> None:
+def test_a_field_without_evidence_follows_the_other_fields(tree: dict, key: str) -> None:
     assert keys(tree).key("placedAt") == key
 
 

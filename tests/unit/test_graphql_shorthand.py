@@ -56,7 +56,7 @@ def names() -> Shorthand:
         ("nothing", None),
     ],
 )
-def test_a_query_is_found_by_its_own_name_and_those_of_its_relations(
+def test_a_query_is_found_by_its_name_and_its_relations(
     names: Shorthand, name: str, query: str | None
 ) -> None:
     assert names.query(name) == query
@@ -74,6 +74,6 @@ def test_an_empty_object_for_a_number_is_no_value(names: Shorthand) -> None:
     assert names.arguments("orders", {"limit": {}, "where": {}}) == {"where": {}}
 
 
-def test_an_argument_that_there_is_not_is_refused(names: Shorthand) -> None:
+def test_an_unknown_argument_is_refused(names: Shorthand) -> None:
     with pytest.raises(QueryRefused, match="orders has no argument 'day'"):
         names.document("orders", names.arguments("orders", {"day": 1}))

@@ -51,7 +51,7 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     assert authenticate(f"Bearer {EC.token()}", found).subject == "ada"
 
 
-def test_a_token_without_the_id_of_a_key_is_tried_with_each(issuer: Issuer) -> None:
+def test_a_token_without_a_key_id_is_verified_with_every_key(issuer: Issuer) -> None:
     unnamed = Key(None)
     issuer.content = jwks(RSA, EC, unnamed)
     assert authenticate(f"Bearer {unnamed.token()}", settings(issuer)).subject == "ada"
@@ -84,12 +84,12 @@ def public_as_secret() -> str:
         (RSA.token(exp=1), "has expired"),
     ],
 )
-def test_a_token_of_no_published_key_is_refused(issuer: Issuer, token: str, said: str) -> None:
+def test_a_token_of_an_unpublished_key_is_refused(issuer: Issuer, token: str, said: str) -> None:
     with pytest.raises(Unauthenticated, match=said):
         authenticate(f"Bearer {token}", settings(issuer))
 
 
-def test_secret_and_keys_hold_beside_each_other(issuer: Issuer) -> None:
+def test_a_secret_and_keys_can_be_used_together(issuer: Issuer) -> None:
     both = settings(issuer, jwt_secret=SecretStr(SECRET))
     shared = jwt.encode({"sub": "bob", "exp": 2**33}, SECRET, "HS256")
     assert authenticate(f"Bearer {shared}", both).subject == "bob"
@@ -98,7 +98,7 @@ def test_secret_and_keys_hold_beside_each_other(issuer: Issuer) -> None:
         authenticate(f"Bearer {public_as_secret()}", both)
 
 
-def test_issuer_and_audience_hold_for_keys_too(issuer: Issuer) -> None:
+def test_issuer_and_audience_are_checked_for_keys_too(issuer: Issuer) -> None:
     strict = settings(issuer, jwt_issuer="https://issuer", jwt_audience="assets")
     token = RSA.token(iss="https://issuer", aud="assets")
     assert authenticate(f"Bearer {token}", strict).subject == "ada"
@@ -122,7 +122,7 @@ def found(keys: KeySet, kid: str, *, may_wait: bool = True) -> list[str | None]:
     return [key.key_id for key in keys.find(kid, "RS256", may_wait=may_wait)]
 
 
-def test_a_new_key_is_asked_for_but_not_at_every_token(issuer: Issuer) -> None:
+def test_requests_for_new_keys_are_rate_limited(issuer: Issuer) -> None:
     keys = KeySet(reading_from(issuer.url), clock := Clock())
     assert found(keys, "r1") == ["r1"]
     issuer.content = jwks(NEXT)
@@ -135,7 +135,7 @@ def test_a_new_key_is_asked_for_but_not_at_every_token(issuer: Issuer) -> None:
     assert issuer.asked == 2
 
 
-def test_known_keys_are_renewed_without_waiting(issuer: Issuer) -> None:
+def test_known_keys_are_refreshed_in_the_background(issuer: Issuer) -> None:
     keys = KeySet(reading_from(issuer.url), clock := Clock())
     assert found(keys, "r1") == ["r1"]
     clock.now += 301
@@ -148,7 +148,7 @@ def test_known_keys_are_renewed_without_waiting(issuer: Issuer) -> None:
     assert found(keys, "r1") == []
 
 
-def test_an_issuer_that_is_down_leaves_known_keys_valid(issuer: Issuer) -> None:
+def test_known_keys_stay_valid_while_the_issuer_is_down(issuer: Issuer) -> None:
     keys = KeySet(reading_from(issuer.url), clock := Clock())
     assert found(keys, "r1") == ["r1"]
     issuer.status = 500
@@ -162,14 +162,14 @@ def test_an_issuer_that_is_down_leaves_known_keys_valid(issuer: Issuer) -> None:
     assert issuer.asked == 2
 
 
-def test_who_may_not_wait_does_not_wait_for_a_slow_issuer(issuer: Issuer) -> None:
+def test_a_call_without_a_waiting_slot_does_not_wait_for_a_slow_issuer(issuer: Issuer) -> None:
     keys = KeySet(reading_from(issuer.url))
     issuer.answers.clear()
     with pytest.raises(MustWait):
         found(keys, "r1", may_wait=False)
 
 
-def test_a_slow_issuer_keeps_no_more_calls_waiting_than_may(
+def test_calls_waiting_for_a_slow_issuer_are_limited(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flight_service.identity.jwks.MOST_WAITING", 0)
@@ -179,7 +179,7 @@ def test_a_slow_issuer_keeps_no_more_calls_waiting_than_may(
         found(keys, "r1")
 
 
-def test_an_issuer_that_cannot_be_reached_is_unavailable() -> None:
+def test_an_unreachable_issuer_is_unavailable() -> None:
     keys = KeySet(reading_from("http://127.0.0.1:1/jwks.json"))
     with pytest.raises(KeysUnavailable, match="it does not answer") as refused:
         found(keys, "r1")
@@ -204,12 +204,12 @@ def test_an_issuer_that_cannot_be_reached_is_unavailable() -> None:
         (json.dumps({"keys": [RSA.public(use="enc")]}).encode(), "it has no key"),
     ],
 )
-def test_what_is_no_key_is_left_out(content: bytes, said: str) -> None:
+def test_invalid_keys_are_ignored(content: bytes, said: str) -> None:
     with pytest.raises(KeysError, match=said):
         keys_in(content)
 
 
-def test_the_private_part_of_a_key_is_not_kept() -> None:
+def test_private_parts_of_keys_are_not_kept() -> None:
     from jwt.algorithms import RSAAlgorithm
 
     member = {**json.loads(RSAAlgorithm.to_jwk(RSA.private)), "kid": "r1"}

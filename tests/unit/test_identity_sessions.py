@@ -108,7 +108,9 @@ def test_pyarrow_exchanges_a_password_for_a_token(served: Served) -> None:
         (header("ada", PASSWORD), ADA),
     ],
 )
-def test_a_payload_of_handshake_is_exchanged(served: Served, payload: bytes, name: str) -> None:
+def test_a_handshake_payload_is_exchanged_for_a_token(
+    served: Served, payload: bytes, name: str
+) -> None:
     with flight.connect(str(served[0].address)) as client:
         client.authenticate(Payload(payload))
         assert who(client) == name
@@ -124,7 +126,7 @@ def test_a_payload_of_handshake_is_exchanged(served: Served, payload: bytes, nam
         (flight.BasicAuth("ada", "wrong").serialize(), "The user name or the password is wrong"),
     ],
 )
-def test_a_payload_that_is_nobodys_is_refused(served: Served, payload: bytes, said: str) -> None:
+def test_an_invalid_handshake_payload_is_refused(served: Served, payload: bytes, said: str) -> None:
     with (
         flight.connect(str(served[0].address)) as client,
         pytest.raises(flight.FlightUnauthenticatedError, match=said),
@@ -132,14 +134,14 @@ def test_a_payload_that_is_nobodys_is_refused(served: Served, payload: bytes, sa
         client.authenticate(Payload(payload))
 
 
-def test_credentials_are_taken_with_any_call(served: Served) -> None:
+def test_credentials_are_accepted_with_any_call(served: Served) -> None:
     with flight.connect(str(served[0].address)) as client:
         assert who(client, (b"authorization", header("ada", PASSWORD))) == ADA
         with pytest.raises(flight.FlightUnauthenticatedError, match="is wrong"):
             who(client, (b"authorization", header("ada", "nothing")))
 
 
-def test_the_call_log_says_who_logged_in_and_who_tried(served: Served) -> None:
+def test_logins_and_failed_logins_are_logged(served: Served) -> None:
     server, calls = served
     with flight.connect(str(server.address)) as client:
         client.authenticate(Payload(flight.BasicAuth("ada", PASSWORD).serialize()))
@@ -165,7 +167,7 @@ def test_the_call_log_says_who_logged_in_and_who_tried(served: Served) -> None:
     ]
 
 
-def test_without_tokens_everyone_gets_a_session() -> None:
+def test_without_authentication_every_handshake_gets_a_session() -> None:
     with start_server(Flights()) as server, flight.connect(str(server.address)) as client:
         assert client.authenticate_basic_token("a", "b") == (b"authorization", b"Bearer anonymous")
         client.authenticate(Payload(b"anything.at.all"))
@@ -190,7 +192,7 @@ def test_a_session_keeps_every_claim() -> None:
     assert again.claims["plan"] == "gold"
 
 
-def test_a_session_ends_with_its_token_and_is_not_prolonged_by_itself() -> None:
+def test_a_session_expires_with_its_token_and_cannot_renew_itself() -> None:
     given = Settings(jwt_secret=SecretStr(SECRET))
     until = int(time.time()) + 60
     first = authenticate(f"Bearer {signed(SECRET, sub='a', exp=until)}", given)
@@ -200,7 +202,7 @@ def test_a_session_ends_with_its_token_and_is_not_prolonged_by_itself() -> None:
     assert verifier_of(given).session(again) == session
 
 
-def test_a_session_that_has_expired_or_was_altered_is_refused() -> None:
+def test_an_expired_or_altered_session_is_refused() -> None:
     token = session_token({"sub": "a"}, KEY, -10)
     with pytest.raises(Unauthenticated, match="The session has expired"):
         claims_of_session(token, KEY)
@@ -208,7 +210,7 @@ def test_a_session_that_has_expired_or_was_altered_is_refused() -> None:
         claims_of_session(session_token({"sub": "a"}, b"j" * 32, 60), KEY)
 
 
-def test_the_issuers_secret_signs_no_sessions() -> None:
+def test_the_secret_of_the_issuer_signs_no_sessions() -> None:
     given = Settings(jwt_secret=SecretStr(SECRET))
     forged = session_token({"sub": "root"}, SECRET.encode(), 60)
     with pytest.raises(Unauthenticated, match="The session is not of this service"):

@@ -11,9 +11,9 @@ import pytest
 
 from flight_service.authentication import authenticate
 from flight_service.errors import ServiceError, SettingError, Unauthenticated
-from flight_service.identity.attempts import MOST_FAILURES, Attempts, TooManyAttempts
 from flight_service.identity.basic import credentials_of
 from flight_service.identity.checks import check_identities
+from flight_service.identity.login_attempts import MOST_FAILURES, Attempts, TooManyAttempts
 from flight_service.identity.passwords import PasswordError, check_stored, hashed, matches
 from flight_service.identity.users import User, UsersError, UsersFile, read_users, write_users
 from flight_service.identity.waiting import MustWait
@@ -41,7 +41,7 @@ def users(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_password_is_stored_as_a_hash_that_only_it_matches() -> None:
+def test_a_password_is_stored_as_a_hash() -> None:
     assert PASSWORD not in STORED
     assert matches(PASSWORD, STORED)
     assert not matches(PASSWORD + " ", STORED)
@@ -63,12 +63,12 @@ def test_a_password_is_stored_as_a_hash_that_only_it_matches() -> None:
     # The salt is random, and so would the names be.
     ids=["nothing", "no hash", "algorithm", "rounds 0", "rounds 15", "rounds 2**21", "hash", "key"],
 )
-def test_what_is_no_stored_password_is_refused(stored: str) -> None:
+def test_an_invalid_password_hash_is_refused(stored: str) -> None:
     with pytest.raises(PasswordError):
         check_stored(stored)
 
 
-def test_the_file_keeps_users_and_is_for_its_owner_alone(users: Path) -> None:
+def test_the_users_file_is_readable_only_by_its_owner(users: Path) -> None:
     assert read_users(users) == {"ada": ADA}
     assert stat.S_IMODE(users.stat().st_mode) == 0o600
     assert os.listdir(users.parent) == [users.name]
@@ -82,7 +82,7 @@ def test_a_user_logs_in_with_a_password(users: Path) -> None:
         assert (principal.roles, principal.scopes) == ({"analyst"}, {"sql"})
 
 
-def test_a_password_that_was_right_is_known_for_a_while(users: Path) -> None:
+def test_a_verified_password_is_cached(users: Path) -> None:
     settings = Settings(users_file=users)
     with pytest.raises(MustWait):
         authenticate(basic("ada", PASSWORD), settings, may_wait=False)
@@ -107,24 +107,24 @@ def test_a_password_that_was_right_is_known_for_a_while(users: Path) -> None:
         ("Bearer a.b.c", "not a valid JWT"),
     ],
 )
-def test_others_do_not(users: Path, given: str, said: str) -> None:
+def test_invalid_credentials_are_refused(users: Path, given: str, said: str) -> None:
     with pytest.raises(Unauthenticated, match=said):
         authenticate(given, Settings(users_file=users))
 
 
-def test_who_tries_to_log_in_is_named_to_the_log(users: Path) -> None:
+def test_the_error_of_a_failed_login_has_the_user(users: Path) -> None:
     with pytest.raises(Unauthenticated) as refused:
         authenticate(basic("ada", "wrong"), Settings(users_file=users))
     assert getattr(refused.value, "user", None) == "ada"
 
 
-def test_without_the_file_there_are_no_passwords(users: Path) -> None:
+def test_without_a_users_file_passwords_are_refused(users: Path) -> None:
     keys = Settings(jwt_jwks="http://127.0.0.1:1/")
     with pytest.raises(Unauthenticated, match=r"`authorization: Bearer <JWT>` with every call\."):
         authenticate(basic("ada", PASSWORD), keys)
 
 
-def test_a_file_that_is_gone_is_unavailable(users: Path) -> None:
+def test_a_deleted_users_file_is_unavailable(users: Path) -> None:
     users.unlink()
     with pytest.raises(ServiceError, match="Its log says why") as refused:
         authenticate(basic("ada", PASSWORD), Settings(users_file=users))
@@ -142,7 +142,7 @@ def test_a_file_that_is_gone_is_unavailable(users: Path) -> None:
         (lambda path: path.write_text('{"a": {"password": "x"}}'), "user 'a': a stored password"),
     ],
 )
-def test_a_file_that_does_not_fit_stops_the_service(
+def test_an_invalid_users_file_stops_the_start(
     tmp_path: Path, write: Callable[[Path], object], said: str
 ) -> None:
     write(path := tmp_path / "users.json")
@@ -158,13 +158,13 @@ def test_a_changed_file_is_read_again(users: Path) -> None:
     assert held.find("ada") is None
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsersError, match="cannot be written: No such file"):
         write_users(tmp_path / "nowhere" / "users.json", {})
 
 
 @pytest.mark.parametrize("text", ["YTpi", "YTpi==", " YTpi "])
-def test_padding_is_as_the_client_likes(text: str) -> None:
+def test_base64_padding_is_optional(text: str) -> None:
     assert (credentials_of(text).name, credentials_of(text).password) == ("a", "b")
 
 
@@ -182,7 +182,7 @@ class Clock:
         return self.now
 
 
-def test_a_user_has_few_attempts_a_minute() -> None:
+def test_login_attempts_of_a_user_are_limited() -> None:
     attempts = Attempts(clock := Clock())
     for _ in range(MOST_FAILURES):
         attempts.begin("ada")
@@ -194,13 +194,13 @@ def test_a_user_has_few_attempts_a_minute() -> None:
     attempts.begin("ada")
 
 
-def test_a_success_forgives_failures() -> None:
+def test_a_successful_login_resets_the_limit() -> None:
     attempts = Attempts(Clock())
     for _ in range(3 * MOST_FAILURES):
         attempts.begin("ada")()
 
 
-def test_a_file_names_no_user_with_the_wrong_password_forever(users: Path) -> None:
+def test_repeated_failures_are_answered_with_try_again_later(users: Path) -> None:
     settings = Settings(users_file=users)
     said: list[str] = []
     for _ in range(MOST_FAILURES + 1):
@@ -211,7 +211,7 @@ def test_a_file_names_no_user_with_the_wrong_password_forever(users: Path) -> No
     assert "is wrong" in said[-2]
 
 
-def test_the_page_of_users_reads_as_the_file(users: Path) -> None:
+def test_the_users_file_has_the_documented_keys(users: Path) -> None:
     held = json.loads(users.read_text())
     assert list(held) == ["ada"]
     assert list(held["ada"]) == ["password", "tenant_id", "roles", "scopes"]

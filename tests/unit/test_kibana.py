@@ -86,7 +86,7 @@ def test_references_resolve_and_each_is_used(made: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("made", of_type("index-pattern"), ids=lambda made: made["id"])
-def test_a_data_view_is_over_aliases_that_the_plane_has(made: dict[str, Any]) -> None:
+def test_a_data_view_uses_aliases_of_the_plane(made: dict[str, Any]) -> None:
     for alias in made["attributes"]["title"].split(","):
         assert MAPPINGS[alias][made["attributes"]["timeFieldName"]]["type"] == "date"
 
@@ -94,7 +94,7 @@ def test_a_data_view_is_over_aliases_that_the_plane_has(made: dict[str, Any]) ->
 @pytest.mark.parametrize(
     "made", [*of_type("search"), *of_type("visualization")], ids=lambda made: made["id"]
 )
-def test_fields_exist_and_can_be_asked_so(made: dict[str, Any]) -> None:
+def test_fields_exist_and_support_their_use(made: dict[str, Any]) -> None:
     fields = fields_of(made)
     asked = re.findall(r"(\w+) :", search_source(made)["query"]["query"])
     assert all(fields[name].get("index", True) for name in asked)
@@ -115,7 +115,7 @@ def test_fields_exist_and_can_be_asked_so(made: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("made", of_type("dashboard"), ids=lambda made: made["id"])
-def test_panels_lie_side_by_side(made: dict[str, Any]) -> None:
+def test_panels_do_not_overlap(made: dict[str, Any]) -> None:
     valid(json.loads(made["attributes"]["optionsJSON"]), "options")
     panels = valid(json.loads(made["attributes"]["panelsJSON"]), "panels")
     taken: set[tuple[int, int]] = set()
@@ -132,7 +132,7 @@ def test_panels_lie_side_by_side(made: dict[str, Any]) -> None:
         taken |= cells
 
 
-def test_everything_is_on_the_dashboard() -> None:
+def test_every_panel_is_on_the_dashboard() -> None:
     shown = {
         (held["type"], held["id"]) for made in of_type("dashboard") for held in made["references"]
     }

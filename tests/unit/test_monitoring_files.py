@@ -83,7 +83,7 @@ def test_the_file_is_valid_by_its_schema(schema: str, content: Any) -> None:
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_an_expression_names_only_series_and_labels_that_there_are(expression: str) -> None:
+def test_expressions_use_only_existing_metrics_and_labels(expression: str) -> None:
     known = series()
     found = list(selectors(promql_parser.parse(expression)))
     assert found
@@ -93,7 +93,7 @@ def test_an_expression_names_only_series_and_labels_that_there_are(expression: s
         assert {matcher.name for matcher in selector.matchers.matchers} <= allowed
 
 
-def test_every_metric_of_the_pipeline_is_shown_or_watched() -> None:
+def test_every_metric_of_the_pipeline_is_in_a_panel_or_an_alert() -> None:
     used = {
         selector.name
         for expression in expressions()
@@ -104,7 +104,7 @@ def test_every_metric_of_the_pipeline_is_shown_or_watched() -> None:
     assert unused == {"fraiseql_plane_rows", "fraiseql_plane_last_commit_timestamp_seconds"}
 
 
-def test_alerts_have_names_of_their_own_and_say_what_to_do() -> None:
+def test_alerts_have_unique_names_and_a_remedy() -> None:
     names = [rule["alert"] for rule in alerts()]
     assert len(names) == len(set(names))
     for rule in alerts():
@@ -112,7 +112,7 @@ def test_alerts_have_names_of_their_own_and_say_what_to_do() -> None:
         assert rule["annotations"].keys() == {"summary", "description"}
 
 
-def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
+def test_panels_have_unique_ids_and_do_not_overlap() -> None:
     shown = DASHBOARD["panels"]
     assert len({panel["id"] for panel in shown}) == len(shown)
     taken: set[tuple[int, int]] = set()

@@ -35,7 +35,7 @@ def pinned(lock: str) -> dict[str, str]:
 
 
 @lock
-def test_the_lock_pins_a_version_that_fits_each_requirement(lock: str) -> None:
+def test_the_lock_satisfies_every_requirement(lock: str) -> None:
     versions = pinned(lock)
     unfit = [
         line
@@ -48,7 +48,7 @@ def test_the_lock_pins_a_version_that_fits_each_requirement(lock: str) -> None:
 
 
 @lock
-def test_the_lock_holds_an_exact_version_and_hashes_of_everything(lock: str) -> None:
+def test_the_lock_has_an_exact_version_and_hashes_of_every_package(lock: str) -> None:
     loose = [
         entry
         for entry in entries(lock)
@@ -58,11 +58,11 @@ def test_the_lock_holds_an_exact_version_and_hashes_of_everything(lock: str) -> 
 
 
 @lock
-def test_the_lock_records_no_address(lock: str) -> None:
+def test_the_lock_has_no_index_url(lock: str) -> None:
     assert re.findall(r"\S*(?:://|--index|--find-links|@ )\S*", (ROOT / lock).read_text()) == []
 
 
-def test_production_holds_the_versions_that_are_tested() -> None:
+def test_the_production_lock_has_the_tested_versions() -> None:
     tested = pinned("requirements.lock")
     other = {
         name: version
@@ -72,7 +72,7 @@ def test_production_holds_the_versions_that_are_tested() -> None:
     assert other == {}
 
 
-def test_production_leaves_out_the_embedded_servers_and_the_tools() -> None:
+def test_the_production_lock_has_no_embedded_servers_or_tools() -> None:
     only_here = {
         canonicalize_name(Requirement(line).name) for line in [*EXTRAS["local"], *EXTRAS["dev"]]
     }

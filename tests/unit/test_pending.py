@@ -60,7 +60,7 @@ def pending(
     return next_pending(log, missing, entries, most=most)
 
 
-def test_an_empty_ledger_begins_with_what_the_log_still_has() -> None:
+def test_an_empty_ledger_starts_at_the_first_message() -> None:
     assert pending([], TwoDays(first=40)) == PendingRange(SequenceRange(40, 100), MONDAY)
 
 
@@ -68,66 +68,66 @@ def test_a_range_ends_where_its_day_ends() -> None:
     assert pending([entry(1, 60)]) == PendingRange(SequenceRange(61, 100), MONDAY)
 
 
-def test_a_range_holds_at_most_so_many_sequences() -> None:
+def test_the_size_of_a_range_is_limited() -> None:
     assert pending([entry(1, 10)], most=5) == PendingRange(SequenceRange(11, 15), MONDAY)
 
 
-def test_the_next_day_follows_when_a_day_is_committed() -> None:
+def test_the_next_day_follows_a_committed_day() -> None:
     assert pending([entry(1, 100)]) == PendingRange(SequenceRange(101, 200), TUESDAY)
 
 
-def test_nothing_is_pending_when_all_is_committed() -> None:
+def test_nothing_is_pending_when_every_message_is_committed() -> None:
     assert pending([entry(1, 100), entry(101, 200)]) is None
 
 
-def test_a_hole_between_committed_ranges_comes_first() -> None:
+def test_a_gap_between_committed_ranges_comes_first() -> None:
     assert pending([entry(1, 20), entry(31, 100)]) == PendingRange(SequenceRange(21, 30), MONDAY)
 
 
-def test_a_begun_range_is_asked_for_with_its_own_bounds() -> None:
+def test_a_begun_range_is_pending_with_its_own_bounds() -> None:
     assert pending([entry(1, 20), entry(21, 50, "begun")]) == PendingRange(
         SequenceRange(21, 50), MONDAY
     )
 
 
-def test_a_new_range_stops_before_one_that_was_begun() -> None:
+def test_a_new_range_ends_before_a_begun_one() -> None:
     entries = [entry(1, 20), entry(31, 50, "begun"), entry(51, 100)]
     assert pending(entries) == PendingRange(SequenceRange(21, 30), MONDAY)
 
 
-def test_a_begun_range_inside_a_committed_one_is_settled() -> None:
+def test_a_begun_range_within_a_committed_one_is_not_pending() -> None:
     assert pending([entry(1, 100), entry(21, 50, "begun"), entry(101, 200)]) is None
 
 
-def test_a_begun_replacement_is_rebuilt_as_a_whole() -> None:
+def test_a_begun_replacement_is_rebuilt() -> None:
     entries = [entry(1, 50), entry(1, 80, "begun", "partition")]
     assert pending(entries) == PendingRange(SequenceRange(1, 80), MONDAY, rebuild=True)
 
 
-def test_a_begun_replacement_is_known_though_no_sequence_is_missing() -> None:
+def test_a_begun_replacement_is_found_without_missing_sequences() -> None:
     begun = entry(1, 100, "begun", "partition")
     entries = [entry(1, 50), entry(51, 100), begun, entry(101, 200, "begun")]
     assert unfinished_replacements(entries) == [begun]
 
 
-def test_what_the_log_dropped_unread_is_asked_for_so_that_its_loss_is_recorded() -> None:
+def test_messages_deleted_unread_are_pending_so_that_the_loss_is_recorded() -> None:
     assert pending([entry(1, 20)], TwoDays(first=60), most=30) == PendingRange(
         SequenceRange(21, 50), MONDAY
     )
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_an_empty_log_asks_for_nothing(first: int) -> None:
+def test_nothing_is_pending_for_an_empty_log(first: int) -> None:
     assert pending([], TwoDays(first=first, last=0)) is None
 
 
-def test_what_a_ledger_holds_behind_the_logs_end_was_never_given_out_by_it() -> None:
+def test_ranges_beyond_the_end_of_the_log_are_from_another_log() -> None:
     assert beyond_log(150, [entry(1, 100), entry(101, 200)]) == SequenceRange(151, 200)
 
 
-def test_a_ledger_that_ends_where_the_log_does_is_its_own() -> None:
+def test_a_ledger_that_ends_with_the_log_is_from_this_log() -> None:
     assert beyond_log(200, [entry(1, 100), entry(101, 200)]) is None
 
 
-def test_what_was_only_begun_says_nothing_of_another_log() -> None:
+def test_a_begun_range_is_no_evidence_of_another_log() -> None:
     assert beyond_log(150, [entry(1, 100), entry(101, 200, "begun")]) is None

@@ -10,7 +10,7 @@ def test_items_come_in_order() -> None:
     assert list(prefetch(range(100), ahead=3)) == list(range(100))
 
 
-def test_no_more_than_so_many_items_are_made_ahead() -> None:
+def test_the_number_of_items_ahead_is_limited() -> None:
     made: list[int] = []
     looked = threading.Event()
 
@@ -29,7 +29,7 @@ def test_no_more_than_so_many_items_are_made_ahead() -> None:
     assert made == [0, 1, 2, 3, 4]
 
 
-def test_an_error_is_raised_at_its_place() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ValueError("the second item")

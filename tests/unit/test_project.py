@@ -51,7 +51,7 @@ def variables(path: Path) -> dict[str, str]:
     return {name: value.strip("'") for name, _, value in (line.partition("=") for line in lines)}
 
 
-def test_the_settings_are_read(tmp_path: Path, schema: Path) -> None:
+def test_the_written_settings_are_valid(tmp_path: Path, schema: Path) -> None:
     folder = write(tmp_path / "shop", schema)
     settings = Settings(_env_file=folder / ".env")  # pyright: ignore[reportCallIssue]
     assert settings.database_url.get_secret_value() == URL
@@ -85,7 +85,7 @@ def test_the_compose_file_is_valid_by_the_specification(
     assert [f"{error.json_path}: {error.message}" for error in errors] == []
 
 
-def test_the_compose_file_needs_no_variable_that_env_lacks(tmp_path: Path, schema: Path) -> None:
+def test_env_defines_every_variable_of_the_compose_file(tmp_path: Path, schema: Path) -> None:
     import re
 
     folder = write(tmp_path / "shop", schema)
@@ -105,7 +105,7 @@ def test_services_listen_on_the_loopback_interface_and_use_the_released_images(
     assert others <= images
 
 
-def test_the_instance_of_dagster_is_that_of_production(tmp_path: Path) -> None:
+def test_the_dagster_configuration_equals_that_of_production(tmp_path: Path) -> None:
     written = (write(tmp_path / "shop") / "docker" / "dagster.yaml").read_text()
     own = (ROOT / "docker" / "dagster.yaml").read_text()
     assert yaml.safe_load(written) == yaml.safe_load(own)
@@ -133,7 +133,7 @@ def test_the_package_is_named_after_the_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("present", [".env", "shop_data/assets.py"])
-def test_nothing_is_written_where_a_file_would_be_overwritten(tmp_path: Path, present: str) -> None:
+def test_no_file_is_overwritten(tmp_path: Path, present: str) -> None:
     path = tmp_path / "shop" / present
     path.parent.mkdir(parents=True)
     path.write_text("mine")
@@ -147,12 +147,12 @@ def test_nothing_is_written_where_a_file_would_be_overwritten(tmp_path: Path, pr
     ("name", "module"),
     [("Shop Data", "shop_data"), ("shop-2", "shop_2"), ("sensors", "sensors_project")],
 )
-def test_a_name_becomes_a_module(name: str, module: str) -> None:
+def test_a_name_is_converted_to_a_module_name(name: str, module: str) -> None:
     assert module_of(name) == module
 
 
 @pytest.mark.parametrize("name", ["2026", "…", "class"])
-def test_a_name_that_gives_no_module_is_refused(name: str) -> None:
+def test_a_name_without_a_valid_module_name_is_refused(name: str) -> None:
     with pytest.raises(ProjectError, match="--name"):
         module_of(name)
 
@@ -165,7 +165,9 @@ def test_a_name_that_gives_no_module_is_refused(name: str) -> None:
         ("postgresql://127.0.0.1:5433/x", "postgresql://host.docker.internal:5433/x"),
     ],
 )
-def test_a_database_on_this_host_has_another_name_in_a_container(url: str, seen: str) -> None:
+def test_a_local_database_is_reached_by_another_host_name_in_a_container(
+    url: str, seen: str
+) -> None:
     assert as_container_sees(url) == seen
 
 
@@ -177,13 +179,13 @@ def test_a_quote_in_an_address_is_refused(tmp_path: Path) -> None:
 # What is found without asking.
 
 
-def test_the_only_schema_nearby_is_found(tmp_path: Path, schema: Path) -> None:
+def test_the_only_compiled_schema_is_found(tmp_path: Path, schema: Path) -> None:
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / schema.name).write_text("{}")
     assert find_schema(None, (tmp_path, tmp_path / "app")) == schema
 
 
-def test_of_several_schemas_one_has_to_be_named(tmp_path: Path, schema: Path) -> None:
+def test_several_compiled_schemas_need_a_choice(tmp_path: Path, schema: Path) -> None:
     other = tmp_path / schema.name
     other.write_bytes(schema.read_bytes())
     with pytest.raises(ProjectError, match=r"several compiled schemas: .*--schema"):
@@ -192,14 +194,14 @@ def test_of_several_schemas_one_has_to_be_named(tmp_path: Path, schema: Path) ->
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"types": []}'])
-def test_what_is_no_compiled_schema_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_compiled_schema_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
     with pytest.raises(ProjectError, match=r"other\.json"):
         find_schema(path, ())
 
 
-def test_the_database_is_found_beside_the_schema(
+def test_the_database_is_found_in_the_folder_of_the_schema(
     schema: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml = schema.parents[1] / "fraiseql.toml"
@@ -211,7 +213,7 @@ def test_the_database_is_found_beside_the_schema(
     assert find_database("postgresql://given/x", schema) == "postgresql://given/x"
 
 
-def test_the_command_says_what_it_did_not_find(tmp_path: Path) -> None:
+def test_the_command_lists_missing_settings(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["init", "shop"])
     assert done.exit_code == 0, done.output
     assert "No compiled schema was found: fill in FRAISEQL_SCHEMA in .env." in done.output

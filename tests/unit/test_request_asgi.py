@@ -58,7 +58,7 @@ def run(app: Any, **given: Any) -> tuple[httpx.Response, Recorder]:
     return asyncio.run(ask(recording, **given)), recorder
 
 
-def test_a_request_is_recorded_with_who_what_and_how_it_ended() -> None:
+def test_a_request_is_recorded_with_principal_query_and_result() -> None:
     body = json.dumps({"data": {"order": [{"id": 1}, {"id": 2}]}}).encode()
     headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     answer, recorder = run(answering(body), json=QUERY, headers=headers)
@@ -80,7 +80,7 @@ def test_errors_are_recorded_with_their_codes() -> None:
     ]
 
 
-def test_errors_behind_a_long_answer_are_recorded() -> None:
+def test_errors_after_a_long_response_are_recorded() -> None:
     data = b'{"data":{"a":["' + b"x" * 2_000_000 + b'"]}'
     pieces = (data, b',"errors":[{"message":"late","code":"BAD_DOCUMENT"}]}')
     answer, recorder = run(answering(*pieces), json=QUERY)
@@ -88,13 +88,13 @@ def test_errors_behind_a_long_answer_are_recorded() -> None:
     assert [(e.message, e.code) for e in recorder.one.errors] == [("late", "BAD_DOCUMENT")]
 
 
-def test_a_query_in_the_address_is_recorded() -> None:
+def test_a_query_in_the_url_is_recorded() -> None:
     parameters = {"query": "{ a }", "variables": '{"id": 1}'}
     _, recorder = run(answering(b'{"data":null}'), method="GET", params=parameters)
     assert (recorder.one.query, recorder.one.variables) == ("{ a }", {"id": 1})
 
 
-def test_a_failing_application_fails_as_before_and_is_recorded() -> None:
+def test_an_exception_of_the_application_is_recorded_and_raised() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         raise RuntimeError("the pool is empty")
@@ -108,13 +108,13 @@ def test_a_failing_application_fails_as_before_and_is_recorded() -> None:
     assert recorder.one.errors[0].message == "RuntimeError: the pool is empty"
 
 
-def test_other_paths_pass_unseen() -> None:
+def test_other_paths_are_not_recorded() -> None:
     answer, recorder = run(answering(b"{}"), path="/other", json=QUERY)
     assert (answer.status_code, recorder.kept) == (200, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"no JSON", b"[]", b'{"query": 7}', b"\xff"])
-def test_what_is_no_graphql_is_not_recorded(content: bytes) -> None:
+def test_a_body_that_is_not_graphql_is_not_recorded(content: bytes) -> None:
     _, recorder = run(answering(b"{}", status=400), content=content)
     [recorded] = recorder.kept
     assert callable(recorded)

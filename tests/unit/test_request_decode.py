@@ -26,7 +26,7 @@ def minimal(**fields: Any) -> bytes:
     return json.dumps({**body, **fields}).encode()
 
 
-def test_what_is_recorded_is_read_back() -> None:
+def test_a_recorded_request_round_trips() -> None:
     record = RequestRecord(
         query="query Orders($id: ID!) { order(id: $id) { total } }",
         transport="flight",
@@ -82,9 +82,7 @@ def test_what_is_recorded_is_read_back() -> None:
         (minimal(rows=2**70), "wrong type"),
     ],
 )
-def test_a_message_that_is_no_request_is_a_reject_and_leaves_its_neighbours(
-    payload: bytes, reason: str
-) -> None:
+def test_an_invalid_request_message_rejects_only_itself(payload: bytes, reason: str) -> None:
     [decoded] = decode_parts(messages(minimal(), payload, minimal()))
     assert decoded.batches[0]["stream_seq"].to_pylist() == [1, 3]
     [reject] = decoded.rejects

@@ -15,7 +15,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl"
     ["password", "newPassword", "api_key", "apiKey", "accessToken", "clientSecret", "cvv", "otp",
      "pin", "Authorization", "sessionId", "iban", "cardNumber"],
 )  # fmt: skip
-def test_a_value_under_a_secret_s_name_is_removed(name: str) -> None:
+def test_a_value_with_a_secret_name_is_removed(name: str) -> None:
     assert Redaction().variables({"input": [{name: "hunter22"}]}) == {"input": [{name: REDACTED}]}
 
 
@@ -27,11 +27,11 @@ def test_other_values_are_kept(name: str) -> None:
 @pytest.mark.parametrize(
     "value", [TOKEN, f"Bearer {TOKEN}", "sk_live_abcdef123", "AKIA" + "A" * 16]
 )
-def test_a_value_that_looks_like_a_token_is_removed_wherever_it_stands(value: str) -> None:
+def test_a_value_that_looks_like_a_token_is_removed_everywhere(value: str) -> None:
     assert Redaction().variables({"note": value}) == {"note": REDACTED}
 
 
-def test_paths_of_the_settings_are_removed() -> None:
+def test_configured_paths_are_removed() -> None:
     redaction = Redaction(["input.email", "*.phone"])
     given = {"input": {"email": "a@b.example", "contact": {"phone": "123"}}, "email": "kept"}
     assert redaction.variables(given) == {
@@ -40,7 +40,7 @@ def test_paths_of_the_settings_are_removed() -> None:
     }
 
 
-def test_secret_literals_of_the_query_are_removed_and_the_rest_is_kept() -> None:
+def test_only_secret_literals_of_a_query_are_removed() -> None:
     text = 'mutation { login(name: "ada", password: "hunter22", in: {pin: 1234}) { id } }'
     redacted = Redaction().query(text)
     assert "hunter22" not in redacted
@@ -48,7 +48,7 @@ def test_secret_literals_of_the_query_are_removed_and_the_rest_is_kept() -> None
     assert '"ada"' in redacted
 
 
-def test_a_query_without_secrets_is_recorded_as_it_was_sent() -> None:
+def test_a_query_without_secrets_is_unchanged() -> None:
     text = 'query  Q { orders(where: {status: {eq: "paid"}})   { id } }  # as it is'
     assert Redaction().query(text) == text
 
@@ -57,12 +57,12 @@ def test_a_default_of_a_secret_variable_is_removed() -> None:
     assert "hunter22" not in Redaction().query('query ($password: String = "hunter22") { a }')
 
 
-def test_every_string_of_a_text_that_is_no_graphql_is_removed() -> None:
+def test_every_string_of_invalid_graphql_is_removed() -> None:
     assert "hunter22" not in Redaction().query('{ login(password: "hunter22" { id }')
     assert "hunter22" not in Redaction().query('{ login(password: "hunter22')
 
 
-def test_an_error_message_loses_the_secrets_that_it_repeats() -> None:
+def test_secrets_are_removed_from_error_messages() -> None:
     record = RequestRecord(
         query="query ($password: Int) { a }",
         transport="http",
@@ -74,13 +74,13 @@ def test_an_error_message_loses_the_secrets_that_it_repeats() -> None:
     assert b"hunter22" not in message_of(record, "r", ()).payload
 
 
-def test_variables_that_are_too_large_say_how_large_they_were() -> None:
+def test_variables_that_are_too_large_are_replaced_by_their_size() -> None:
     record = RequestRecord("{ a }", "http", "ok", 1.0, variables={"text": "x" * 100_000})
     body = json.loads(message_of(record, "r", ()).payload)
     assert body["variables"] == {"too_large_bytes": 100_011}
 
 
-def test_the_subject_and_the_body_say_which_operation_it_was() -> None:
+def test_subject_and_body_name_the_operation() -> None:
     query = "query A { a } mutation B { b }"
     message = message_of(RequestRecord(query, "http", "ok", 1.0, operation_name="B"), "r", ())
     assert message.subject == "r.mutation"

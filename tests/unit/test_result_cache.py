@@ -18,7 +18,7 @@ from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from fraiseql_assets.stream.connection import LogUnavailable
-from tests.unit.test_flight_fan_out import BATCHING, MadeUpLog
+from tests.unit.test_flight_fan_out import BATCHING, FakeLog
 
 SCHEMA = """{
     "types": [
@@ -76,7 +76,7 @@ def lifetime(schema: Schema, query: str) -> Lifetime | None:
         ("{ orders { id } stocks { sku } }", 5, {"order", "stock", "v_other"}),
     ],
 )
-def test_a_result_depends_on_the_types_that_it_shows_or_is_selected_by(
+def test_a_result_depends_on_its_selected_and_filtered_types(
     schema: Schema, query: str, seconds: int, entities: set[str]
 ) -> None:
     found = lifetime(schema, query)
@@ -87,7 +87,7 @@ def test_a_result_depends_on_the_types_that_it_shows_or_is_selected_by(
     "query",
     ["{ customers { name } }", "{ never { name } }", "{ orders { id } customers { name } }"],
 )
-def test_a_result_is_cached_only_if_each_of_its_queries_may_be(schema: Schema, query: str) -> None:
+def test_a_result_is_cached_only_if_every_query_allows_it(schema: Schema, query: str) -> None:
     assert lifetime(schema, query) is None
 
 
@@ -113,7 +113,7 @@ def read(cache: ResultCache, reads: Reads, key: str = "k", **more: Cancellation)
     return list(cache.through(key, LIFETIME, reads, len, **more))
 
 
-def test_a_result_is_read_once() -> None:
+def test_concurrent_reads_share_one_result() -> None:
     cache, reads = ResultCache(100_000), Reads()
     assert [read(cache, reads), read(cache, reads)] == [[b"a", b"b"]] * 2
     assert reads.count == 1
@@ -121,14 +121,14 @@ def test_a_result_is_read_once() -> None:
     assert (usage.hits, usage.misses, usage.bytes) == (1, 1, OVERHEAD + 2)
 
 
-def test_another_key_is_another_result() -> None:
+def test_results_are_cached_by_key() -> None:
     cache, reads = ResultCache(100_000), Reads()
     read(cache, reads)
     read(cache, reads, "other")
     assert reads.count == 2
 
 
-def test_a_result_lives_as_long_as_the_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_expires_after_the_time_of_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     cache, reads = ResultCache(100_000), Reads()
     read(cache, reads)
     monkeypatch.setattr(result_cache, "monotonic", lambda: time.monotonic() + LIFETIME.seconds)
@@ -137,7 +137,7 @@ def test_a_result_lives_as_long_as_the_schema_says(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("entity", "count"), [("Order", 2), ("ORDER", 2), ("Customer", 1)])
-def test_an_event_of_its_entities_ends_a_result(entity: str, count: int) -> None:
+def test_an_event_of_its_entities_removes_a_result(entity: str, count: int) -> None:
     cache, reads = ResultCache(100_000), Reads()
     read(cache, reads)
     cache.drop([entity])
@@ -154,7 +154,7 @@ def test_an_event_of_its_entities_ends_a_result(entity: str, count: int) -> None
         (lambda cache: cache.clear(), 2),
     ],
 )
-def test_what_was_read_before_a_change_is_not_kept_after_it(change: object, count: int) -> None:
+def test_a_result_read_before_a_change_is_not_cached(change: object, count: int) -> None:
     cache, reads = ResultCache(100_000), Reads()
     reading = cache.through("k", LIFETIME, reads, len)
     next(reading)
@@ -165,13 +165,13 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(change: object, coun
     assert reads.count == count
 
 
-def test_a_result_that_takes_more_than_its_share_is_not_kept() -> None:
+def test_a_result_above_its_share_is_not_cached() -> None:
     cache, reads = ResultCache(8 * OVERHEAD), Reads(b"a", b"b" * 100)
     assert read(cache, reads) == [b"a", b"b" * 100]
     assert cache.usage().bytes == 0
 
 
-def test_the_cache_holds_no_more_than_its_bytes() -> None:
+def test_the_size_of_the_cache_is_limited() -> None:
     cache, reads = ResultCache(20 * OVERHEAD), Reads(b"a" * OVERHEAD)
     for number in range(11):
         read(cache, reads, f"{number}")
@@ -182,7 +182,7 @@ def test_the_cache_holds_no_more_than_its_bytes() -> None:
     assert reads.count == 12
 
 
-def test_a_part_of_a_result_is_not_kept() -> None:
+def test_a_partial_result_is_not_cached() -> None:
     cache, reads = ResultCache(100_000), Reads()
     reading = cache.through("k", LIFETIME, reads, len)
     next(reading)
@@ -193,7 +193,7 @@ def test_a_part_of_a_result_is_not_kept() -> None:
     assert cache.usage().bytes == 0
 
 
-def test_a_result_that_fails_is_not_kept() -> None:
+def test_a_failed_result_is_not_cached() -> None:
     def fails() -> Iterator[bytes]:
         yield b"a"
         raise ValueError("broken")
@@ -222,8 +222,8 @@ class WatchedCache(ResultCache):
         self.dropped.set()
 
 
-def test_the_log_is_followed_from_the_first_use_on() -> None:
-    log, cache, reads = MadeUpLog(), WatchedCache(), Reads()
+def test_the_log_is_followed_from_the_first_use() -> None:
+    log, cache, reads = FakeLog(), WatchedCache(), Reads()
     ChangedEntities(FanOut(log.open, BATCHING), cache)
     assert log.opened == 0
     read(cache, reads)
@@ -242,7 +242,7 @@ def test_results_are_cached_while_the_log_cannot_be_followed() -> None:
     def open_log() -> Iterator[FollowedLog]:
         asked.set()
         raise LogUnavailable("NATS does not answer.")
-        yield MadeUpLog()
+        yield FakeLog()
 
     cache, reads = ResultCache(100_000), Reads()
     ChangedEntities(FanOut(open_log, BATCHING), cache)

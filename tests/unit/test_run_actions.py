@@ -62,7 +62,7 @@ def run(name: str, body: Any, principal: Principal = ANYONE, **settings: Any) ->
     return action.run(encoded, principal)
 
 
-def test_dagster_knows_every_field_of_the_documents() -> None:
+def test_the_documents_are_valid_by_the_schema_of_dagster() -> None:
     schema = create_schema().graphql_schema
     documents = [graphql.parse(path.read_text()) for path in DOCUMENTS.iterdir()]
     assert [error for one in documents for error in graphql.validate(schema, one)] == []
@@ -84,24 +84,24 @@ def test_dagster_knows_every_field_of_the_documents() -> None:
         ),
     ],
 )
-def test_a_body_that_does_not_fit_is_refused(name: str, body: Any, said: str) -> None:
+def test_an_invalid_body_is_refused(name: str, body: Any, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
         run(name, body)
 
 
-def test_a_body_that_is_no_json_says_which_fields_there_are() -> None:
+def test_a_body_that_is_not_json_is_refused_with_the_known_fields() -> None:
     [action, *_] = run_actions(Settings(dagster_url=NOWHERE))
     with pytest.raises(InvalidRequest, match="It may have: asset, partition"):
         action.run(b"{", ANYONE)
 
 
-def test_an_asset_that_is_not_there_is_told_by_the_names_that_are() -> None:
+def test_an_unknown_asset_is_refused_with_the_known_names() -> None:
     with pytest.raises(UnknownName, match=r"There is no asset 'a/b'. There are: analytics/events"):
         run("MaterializeAsset", {"asset": "a/b", "partition": "2026-01-01"})
 
 
 @pytest.mark.parametrize("name", ["MaterializeAsset", "BackfillAsset", "RunStatus"])
-def test_a_principal_without_the_scope_starts_and_sees_no_run(name: str) -> None:
+def test_without_the_scope_runs_are_neither_started_nor_shown(name: str) -> None:
     with pytest.raises(Forbidden, match="'materialize'"):
         run(name, {}, Principal(subject="ada", scopes=frozenset({"sql"})), jwt_secret=SECRET)
 
@@ -117,7 +117,7 @@ def test_a_principal_without_the_scope_starts_and_sees_no_run(name: str) -> None
         (200, '{"errors":[{"message":"no http://inner:1/ here\\nat"}]}', "error: no … here$"),
     ],
 )
-def test_a_dagster_that_refuses_is_told_without_its_address(
+def test_an_error_of_dagster_is_reported_without_its_address(
     code: int, content: str, said: str
 ) -> None:
     with (
@@ -128,7 +128,7 @@ def test_a_dagster_that_refuses_is_told_without_its_address(
     assert "127.0.0.1" not in str(caught.value)
 
 
-def test_a_dagster_that_is_down_is_told_without_its_address() -> None:
+def test_an_unreachable_dagster_is_reported_without_its_address() -> None:
     with pytest.raises(DagsterFailed, match="does not answer") as caught:
         run("RunStatus", {"run_id": "a"})
     assert "127.0.0.1" not in str(caught.value)
@@ -143,13 +143,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "POLL_SECONDS", 0)
 
 
-def test_a_run_is_followed_through_its_changes_to_its_end(at_once: None) -> None:
+def test_a_run_is_followed_until_it_ends(at_once: None) -> None:
     told = states("QUEUED", "QUEUED", "STARTED", "STARTED", "SUCCESS", "never")
     found = [state["status"] for state in followed(lambda: next(told), Cancellation())]
     assert found == ["QUEUED", "STARTED", "SUCCESS"]
 
 
-def test_a_client_that_goes_away_ends_the_following() -> None:
+def test_a_disconnect_ends_following_a_run() -> None:
     cancellation = Cancellation()
     following = followed(lambda: {"status": "STARTED"}, cancellation)
     next(following)
@@ -157,7 +157,7 @@ def test_a_client_that_goes_away_ends_the_following() -> None:
     assert list(following) == []
 
 
-def test_a_service_that_stops_says_so_to_who_follows() -> None:
+def test_a_service_that_stops_ends_following_with_an_error() -> None:
     cancellation = Cancellation()
     following = followed(lambda: {"status": "STARTED"}, cancellation)
     next(following)
@@ -178,7 +178,7 @@ def serving(action: StreamingAction) -> Iterator[flight.FlightClient]:
         server.stop(10)
 
 
-def test_the_results_of_an_action_are_sent_as_they_come() -> None:
+def test_results_of_an_action_are_streamed() -> None:
     received = threading.Event()
 
     def stream(body: bytes, principal: Principal, call: Cancellation) -> Iterator[dict[str, Any]]:
@@ -196,7 +196,7 @@ def test_the_results_of_an_action_are_sent_as_they_come() -> None:
             next(results)
 
 
-def test_an_action_ends_when_its_client_goes_away() -> None:
+def test_a_disconnect_ends_an_action() -> None:
     ended = threading.Event()
 
     def stream(body: bytes, principal: Principal, call: Cancellation) -> Iterator[dict[str, Any]]:

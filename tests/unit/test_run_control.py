@@ -32,11 +32,11 @@ def started(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:
     return create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags)
 
 
-def test_a_run_under_way_goes_on(instance: dg.DagsterInstance) -> None:
+def test_a_running_run_continues(instance: dg.DagsterInstance) -> None:
     RunControl(instance, started(instance).run_id, "analytics").checkpoint()
 
 
-def test_a_run_that_dagster_has_as_failed_stops(instance: dg.DagsterInstance) -> None:
+def test_a_run_that_is_failed_in_dagster_stops(instance: dg.DagsterInstance) -> None:
     run = started(instance)
     instance.report_run_failed(run)
     with pytest.raises(RunEnded, match="it stops"):
@@ -51,7 +51,7 @@ def test_a_terminated_run_is_interrupted(instance: dg.DagsterInstance, end: str)
         RunControl(instance, run.run_id, "analytics").checkpoint()
 
 
-def test_it_makes_room_for_a_run_of_its_plane_alone(instance: dg.DagsterInstance) -> None:
+def test_a_run_ends_only_for_a_waiting_run_of_its_plane(instance: dg.DagsterInstance) -> None:
     run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=ANALYTICS)
     create_run_for_test(
         instance, status=dg.DagsterRunStatus.STARTING, tags={PLANE_TAG: "operational"}
@@ -80,7 +80,7 @@ def test_runs_of_requests_and_of_events_do_not_wait_for_each_other(
     assert RunControl(instance, run.run_id, "operational_requests").reason_to_end() is not None
 
 
-def test_for_a_run_of_both_planes_room_is_made_only_now_and_then(
+def test_a_run_ends_for_a_run_of_both_planes_only_at_intervals(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = frozenset(dg.AssetKey([plane, "events"]) for plane in ("analytics", "operational"))
@@ -95,7 +95,7 @@ def test_for_a_run_of_both_planes_room_is_made_only_now_and_then(
     assert seen == {10: True, 40: False, 290: False, 310: True, 340: False}
 
 
-def test_what_a_retry_mends_is_retried_and_the_rest_is_not() -> None:
+def test_only_transient_errors_are_retried() -> None:
     errors = ((ServerFailed,), (Mistyped,))
     with pytest.raises(dg.RetryRequested), retried(*errors):
         raise ServerFailed

@@ -34,7 +34,7 @@ def materialise(instance: dg.DagsterInstance, day: str) -> str:
     return materialising.execute_in_process(instance=instance).run_id
 
 
-def test_the_last_materialisation_of_each_partition_is_kept(instance: dg.DagsterInstance) -> None:
+def test_the_latest_materialisation_of_each_partition_is_kept(instance: dg.DagsterInstance) -> None:
     runs = [materialise(instance, day) for day in ("2026-03-02", "2026-03-02", "2026-03-03")]
     assert delete_runs(instance, LATER) == 1
     assert {run.run_id for run in instance.get_runs()} == set(runs[1:])

@@ -47,7 +47,7 @@ def test_a_ticket_needs_the_scope_of_its_type() -> None:
         resolve(Asset(asset="analytics/events"), NOBODY)
 
 
-def test_what_the_setting_does_not_name_needs_no_scope() -> None:
+def test_types_outside_the_setting_need_no_scope() -> None:
     assert served().resolvers[Tail](Tail(), NOBODY).schema
     assert served(required_scopes={}).resolvers[Search](Search(), NOBODY).schema
 
@@ -65,7 +65,7 @@ def test_an_action_needs_the_scope_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(("principal", "count"), [(READER, 8), (NOBODY, 0)])
-def test_flights_are_listed_for_those_who_may_read_them(principal: Principal, count: int) -> None:
+def test_only_readable_flights_are_listed(principal: Principal, count: int) -> None:
     listed = [one for listing in served().listings for one in listing(principal)]
     assert len(listed) == count
 
@@ -85,7 +85,7 @@ def test_a_route_with_the_scope_answers() -> None:
     assert (answer.status_code, len(answer.json())) == (200, 8)
 
 
-def test_a_name_that_nothing_has_is_refused() -> None:
+def test_an_unknown_name_in_the_setting_is_refused() -> None:
     with pytest.raises(
         SettingError, match=r"FRAISEQL_REQUIRED_SCOPES names 'Assets'\. It may name:"
     ):
@@ -97,7 +97,7 @@ def test_every_route_has_a_ticket_type() -> None:
     assert paths == set(KIND_OF_ROUTE)
 
 
-def test_the_page_names_every_ticket_type_and_action() -> None:
+def test_the_identity_page_lists_every_ticket_type_and_action() -> None:
     _, _, table = IDENTITY.read_text().partition("## Scopes\n")
     kinds = [kind.__name__ for kind in served().resolvers] + [one.name for one in served().actions]
     hidden = {"GraphQLPart", "SqlCommand"}

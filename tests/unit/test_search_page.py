@@ -12,12 +12,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_field_is_on_the_page(name: str) -> None:
+def test_the_search_page_lists_every_field(name: str) -> None:
     assert f"`{name}`" in PAGE or f"`{name}.…`" in PAGE
 
 
 @pytest.mark.parametrize("name", Search.__struct_fields__)
-def test_every_field_of_the_ticket_is_on_the_page(name: str) -> None:
+def test_the_search_page_lists_every_field_of_the_ticket(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 

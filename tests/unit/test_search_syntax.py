@@ -30,11 +30,11 @@ from fraiseql_assets.operational.search.values import QueryMistake
         "((a b) OR (c d))",
     ],
 )
-def test_a_right_query_goes_to_the_server_as_it_is_written(query: str) -> None:
+def test_a_valid_query_is_not_changed(query: str) -> None:
     assert checked(query) == query
 
 
-def test_a_slash_is_a_character_and_begins_no_regular_expression() -> None:
+def test_a_slash_does_not_start_a_regular_expression() -> None:
     assert checked("/graphql and/or") == r"\/graphql and\/or"
 
 
@@ -68,7 +68,7 @@ def test_a_slash_is_a_character_and_begins_no_regular_expression() -> None:
         ("(" * 60 + "a" + ")" * 60, 50, "brackets deep"),
     ],
 )
-def test_a_mistake_is_pointed_at(query: str, position: int, message: str) -> None:
+def test_a_syntax_error_has_its_position(query: str, position: int, message: str) -> None:
     with pytest.raises(QueryMistake) as caught:
         checked(query)
     assert message in caught.value.message

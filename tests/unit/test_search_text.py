@@ -17,5 +17,5 @@ from fraiseql_assets.operational.json_text import parts_of_names
         ("ß" * 100_000, ""),
     ],
 )
-def test_compound_names_have_parts(text: str, parts: str) -> None:
+def test_compound_names_are_split_into_parts(text: str, parts: str) -> None:
     assert parts_of_names(text) == parts

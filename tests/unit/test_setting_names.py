@@ -25,7 +25,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name(
     assert read != Settings.model_fields[name].default
 
 
-def test_the_schema_s_path_is_read_from_one_variable_alone(
+def test_the_path_of_the_schema_has_one_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -34,19 +34,19 @@ def test_the_schema_s_path_is_read_from_one_variable_alone(
     assert Settings().schema_path is None
 
 
-def test_the_demo_s_schema_is_known_beside_the_stack(tmp_path: Path) -> None:
+def test_the_schema_of_the_demo_is_found_beside_the_stack(tmp_path: Path) -> None:
     published = variables([[demo(tmp_path / "loaded")]])
     assert published == {"FRAISEQL_SCHEMA": str(COMPILED_SCHEMA)}
 
 
-def test_a_published_schema_is_read_as_a_setting(tmp_path: Path) -> None:
+def test_the_schema_path_is_read_from_endpoints_env(tmp_path: Path) -> None:
     path = tmp_path / "endpoints.env"
     path.write_text(f"FRAISEQL_SCHEMA={COMPILED_SCHEMA}\n")
     settings = Settings(_env_file=path)  # pyright: ignore[reportCallIssue]
     assert settings.schema_path == COMPILED_SCHEMA
 
 
-def test_the_demo_is_ready_when_its_database_is_loaded(tmp_path: Path) -> None:
+def test_the_demo_is_ready_after_its_database_is_loaded(tmp_path: Path) -> None:
     loaded = tmp_path / "loaded"
     loaded.touch()
     program = demo(loaded)

@@ -24,9 +24,9 @@ def printed() -> list[str]:
     return done.stdout.split()
 
 
-def test_an_array_is_made_without_pandas(printed: list[str]) -> None:
+def test_an_array_is_converted_without_pandas(printed: list[str]) -> None:
     assert printed[0] == "False"
 
 
-def test_a_table_still_becomes_a_frame_of_pandas(printed: list[str]) -> None:
+def test_a_table_can_be_converted_to_pandas(printed: list[str]) -> None:
     assert printed[1] == "2"

@@ -24,7 +24,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: type(one).__name__)
-def test_a_message_is_read_as_it_was_packed(command: protocol.CommandStatementQuery) -> None:
+def test_a_command_round_trips(command: protocol.CommandStatementQuery) -> None:
     packed = pack(command)
     assert is_command(packed)
     assert decode(packed) == command
@@ -32,7 +32,7 @@ def test_a_message_is_read_as_it_was_packed(command: protocol.CommandStatementQu
 
 
 @pytest.mark.parametrize("data", [b'{"type":"Asset"}', b"analytics/events", b"", b"\n", b"[]"])
-def test_a_ticket_is_no_command(data: bytes) -> None:
+def test_a_ticket_is_not_a_command(data: bytes) -> None:
     assert not is_command(data)
 
 
@@ -48,12 +48,12 @@ def test_a_ticket_is_no_command(data: bytes) -> None:
         "",
     ],
 )
-def test_a_message_that_there_is_not_is_refused(url: str) -> None:
+def test_an_unknown_message_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest, match="no Flight SQL message"):
         decode(Packed(type_url=url).SerializeToString())
 
 
-def test_another_message_than_the_one_expected_is_refused() -> None:
+def test_an_unexpected_message_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="takes ActionClosePreparedStatementRequest"):
         expected(pack(COMMANDS[0]), protocol.ActionClosePreparedStatementRequest)
 
@@ -81,7 +81,7 @@ WRAPPED = st.builds(
 
 
 @given(st.binary(max_size=80) | CUT | CHANGED | WRAPPED)
-def test_whatever_bytes_come_are_a_message_or_refused(data: bytes) -> None:
+def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     is_command(data)
     for read in (decode, lambda data: parsed(base.CancelFlightInfoRequest, data)):
         with contextlib.suppress(InvalidRequest):

@@ -76,7 +76,9 @@ def shape(text: str) -> str:
         ("n = 1 -- a comment", "n = ?", [1]),
     ],
 )
-def test_comparisons_of_columns_with_values_pass(text: str, sql: str, values: list[Any]) -> None:
+def test_comparisons_of_columns_with_values_are_accepted(
+    text: str, sql: str, values: list[Any]
+) -> None:
     assert shape(text) == sql
     assert list(read(text).binding.rows[0]) == values
 
@@ -152,7 +154,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:40])
-def test_anything_else_is_refused(text: str, dialect: Dialect) -> None:
+def test_other_expressions_are_refused(text: str, dialect: Dialect) -> None:
     with pytest.raises(InvalidRequest):
         read(text, dialect)
 
@@ -167,7 +169,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, max_size=15).map(" ".join), st.sampled_from(DIALECTS))
-def test_what_passes_consists_of_columns_and_parameters(text: str, dialect: Dialect) -> None:
+def test_an_accepted_condition_has_only_columns_and_parameters(text: str, dialect: Dialect) -> None:
     try:
         found = read(text, dialect)
     except InvalidRequest:
@@ -183,7 +185,7 @@ def test_what_passes_consists_of_columns_and_parameters(text: str, dialect: Dial
 
 
 @given(st.text(max_size=60), st.sampled_from(DIALECTS))
-def test_any_text_is_read_or_refused(text: str, dialect: Dialect) -> None:
+def test_any_text_is_parsed_or_refused(text: str, dialect: Dialect) -> None:
     for reader in (read_condition, read_order):
         try:
             reader(text, COLUMNS, dialect)
@@ -192,7 +194,7 @@ def test_any_text_is_read_or_refused(text: str, dialect: Dialect) -> None:
 
 
 @given(st.text().filter(lambda text: "\0" not in text))
-def test_a_text_is_a_value_whatever_it_holds(value: str) -> None:
+def test_a_string_is_always_bound_as_a_value(value: str) -> None:
     literal = value.replace("'", "''")
     if len(literal) < 10_000:
         assert read(f"id = '{literal}'").binding.rows == ((value,),)
@@ -224,6 +226,6 @@ def test_an_order_by_anything_else_is_refused(text: str, dialect: Dialect) -> No
         read_order(text, COLUMNS, dialect)
 
 
-def test_an_unknown_column_is_told_those_that_there_are() -> None:
+def test_an_unknown_column_is_refused_with_the_known_columns() -> None:
     with pytest.raises(InvalidRequest, match=r"no column 'other'. There are: id, created_at"):
         read("other = 1")

@@ -1,4 +1,7 @@
-"""The gate of Flight SQL: what passes reads relations and computes; nothing else passes."""
+"""The grammar of Flight SQL: accepted statements only read relations and compute.
+
+Accepted and refused statements are listed, so the file is longer than others.
+"""
 # ruff: noqa: E501 [statements stay on one line]
 
 import pytest
@@ -193,14 +196,14 @@ def gated(sql: str, dialect: Dialect) -> str:
 
 
 @pytest.mark.parametrize(("dialect", "sql"), GOOD)
-def test_what_only_reads_and_computes_passes(dialect: Dialect, sql: str) -> None:
+def test_statements_that_only_read_are_accepted(dialect: Dialect, sql: str) -> None:
     once = gated(sql, dialect)
     # A parameter is written as the name of a column, which is what the gate then reads.
     assert gated(once, dialect) == once
 
 
 @pytest.mark.parametrize(("dialect", "sql"), EVIL)
-def test_everything_else_is_refused(dialect: Dialect, sql: str) -> None:
+def test_other_statements_are_refused(dialect: Dialect, sql: str) -> None:
     with pytest.raises(InvalidRequest):
         gated(sql, dialect)
 
@@ -219,7 +222,7 @@ def test_everything_else_is_refused(dialect: Dialect, sql: str) -> None:
         ("clickhouse", """JSONExtractString("data", 'it''s')"""),
     ],
 )
-def test_a_call_is_written_as_the_client_wrote_it(dialect: Dialect, call: str) -> None:
+def test_a_function_call_is_not_rewritten(dialect: Dialect, call: str) -> None:
     """The parser would rename some, drop arguments, or take a unit of time out of its quotes."""
     assert gated(f"SELECT {call} FROM t", dialect) == f'SELECT {call} FROM "t"'
 
@@ -245,7 +248,7 @@ INSERTED = st.builds(
 
 @given(MADE | CUT | INSERTED | st.text(max_size=50), st.sampled_from(DIALECTS))
 @example("SELECT!TOSTARTOFHOUR()", "clickhouse")
-def test_whatever_is_sent_is_refused_or_only_reads(sql: str, dialect: Dialect) -> None:
+def test_any_accepted_statement_only_reads(sql: str, dialect: Dialect) -> None:
     """What passes is read again, by the parser alone, and holds nothing that is not listed."""
     try:
         text = gated(sql, dialect)
@@ -267,7 +270,7 @@ def test_whatever_is_sent_is_refused_or_only_reads(sql: str, dialect: Dialect) -
 
 
 @given(st.text(max_size=40), st.sampled_from(DIALECTS))
-def test_a_literal_is_written_as_the_engine_reads_it(text: str, dialect: Dialect) -> None:
+def test_a_literal_keeps_its_value_in_the_engine(text: str, dialect: Dialect) -> None:
     """A text cannot end its own quotes: the tokens of what is written are the text's alone."""
     tree = sqlglot.parse_one("SELECT 'x'", read=dialect)
     for literal in tree.find_all(exp.Literal):
@@ -285,7 +288,7 @@ def test_a_literal_is_written_as_the_engine_reads_it(text: str, dialect: Dialect
         assert not bare.endswith("\\")
 
 
-def test_names_of_with_are_not_the_clients_own() -> None:
+def test_names_of_common_table_expressions_are_replaced() -> None:
     tree = parse(
         "WITH fraiseql_ledger AS (SELECT 1 AS a) SELECT a FROM fraiseql_ledger", "clickhouse"
     )
@@ -305,7 +308,7 @@ def test_names_of_with_are_not_the_clients_own() -> None:
         "WITH secret AS (SELECT 1) SELECT * FROM public.secret",
     ],
 )
-def test_a_name_of_with_holds_where_it_is_in_scope(sql: str) -> None:
+def test_names_of_common_table_expressions_follow_their_scope(sql: str) -> None:
     tree = parse(sql, "clickhouse")
     check(tree, "clickhouse")
     with pytest.raises(InvalidRequest, match="no relation"):

@@ -77,13 +77,13 @@ def engine(sql: str, catalogues: list[Made], defaults: Defaults = Defaults()) ->
         ("WITH v_user AS (SELECT 1) SELECT * FROM v_user, events", "analytics"),
     ],
 )
-def test_a_statement_is_for_the_engine_whose_relations_it_names(
+def test_a_statement_runs_on_the_engine_of_its_relations(
     catalogues: list[Made], sql: str, wanted: str
 ) -> None:
     assert engine(sql, catalogues) == wanted
 
 
-def test_the_session_decides_what_names_alone_do_not(catalogues: list[Made]) -> None:
+def test_the_session_resolves_ambiguous_names(catalogues: list[Made]) -> None:
     chosen = Defaults("fraiseql")
     assert engine("SELECT * FROM both", catalogues, chosen) == "fraiseql"
     assert engine("SELECT 1", catalogues, chosen) == "fraiseql"
@@ -100,21 +100,21 @@ def test_the_session_decides_what_names_alone_do_not(catalogues: list[Made]) -> 
         ("SELECT * FROM", "does not parse"),
     ],
 )
-def test_a_statement_for_no_engine_is_told_what_there_is(
+def test_an_unknown_relation_is_refused_with_the_known_ones(
     catalogues: list[Made], sql: str, told: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=told):
         engine(sql, catalogues)
 
 
-def test_an_engine_that_is_down_stops_only_its_own_statements(catalogues: list[Made]) -> None:
+def test_an_unavailable_engine_fails_only_its_own_statements(catalogues: list[Made]) -> None:
     catalogues[1].is_down = True
     assert engine("SELECT * FROM events", catalogues) == "analytics"
     with pytest.raises(PlaneUnavailable):
         engine("SELECT * FROM v_user", catalogues)
 
 
-def test_a_statement_without_relations_is_for_the_first_engine_that_is_there(
+def test_a_statement_without_relations_runs_on_the_first_available_engine(
     catalogues: list[Made],
 ) -> None:
     asked: list[str] = []
@@ -137,7 +137,7 @@ def test_a_statement_without_relations_is_for_the_first_engine_that_is_there(
         plan("SELECT 1", catalogues, ANYONE, Defaults()).execution(ANYONE)
 
 
-def test_relations_are_replaced_by_what_the_principal_sees(catalogues: list[Made]) -> None:
+def test_relations_are_replaced_by_the_rows_of_the_principal(catalogues: list[Made]) -> None:
     sql = plan("SELECT events.id FROM events", catalogues, ANYONE, Defaults()).statement.sql
     assert sql == ('SELECT "events"."id" FROM (SELECT * FROM real_events WHERE mine) AS "events"')
     mentioned = "SELECT 'events', e.name FROM public.events AS e"
@@ -157,7 +157,7 @@ def test_relations_are_replaced_by_what_the_principal_sees(catalogues: list[Made
          ["date32", "int64", "int64"]),
     ],
 )  # fmt: skip
-def test_parameters_have_the_type_of_what_they_are_compared_with(
+def test_parameters_have_the_type_of_the_compared_column(
     catalogues: list[Made], sql: str, kinds: list[str]
 ) -> None:
     found = plan(sql, catalogues, ANYONE, Defaults()).statement.parameters
@@ -170,14 +170,12 @@ def test_parameters_have_the_type_of_what_they_are_compared_with(
 @pytest.mark.parametrize(
     "sql", ["SELECT ?, $1 FROM v_user", "SELECT $2 FROM v_user", "SELECT $0 FROM v_user"]
 )
-def test_parameters_that_are_not_counted_right_are_refused(
-    catalogues: list[Made], sql: str
-) -> None:
+def test_a_wrong_number_of_parameters_is_refused(catalogues: list[Made], sql: str) -> None:
     with pytest.raises(InvalidRequest):
         engine(sql, [catalogues[1]])
 
 
-def test_a_text_is_bound_as_the_parameters_type(catalogues: list[Made]) -> None:
+def test_a_string_is_bound_with_the_type_of_the_parameter(catalogues: list[Made]) -> None:
     sql = "SELECT * FROM events WHERE id = ? AND at > ?"
     parameters = plan(sql, catalogues, ANYONE, Defaults()).statement.parameters
     values = pa.table({"a": ["5"], "b": ["2026-01-01T00:00:00Z"]})
@@ -188,22 +186,22 @@ def test_a_text_is_bound_as_the_parameters_type(catalogues: list[Made]) -> None:
     assert kept.types[0] == pa.decimal128(2, 1)
 
 
-def test_a_handle_is_of_one_principal_and_cannot_be_altered() -> None:
+def test_a_handle_belongs_to_one_principal_and_cannot_be_altered() -> None:
     signer, handle = Handles(), Handle("1", text="SELECT 1")
     someone = Principal(subject="someone", tenant="acme")
-    sealed = signer.seal(handle, someone)
-    assert signer.open(sealed, someone) == handle
+    signed = signer.sign(handle, someone)
+    assert signer.verify(signed, someone) == handle
     for other in (ANYONE, Principal(subject="someone"), Principal(subject="else", tenant="acme")):
         with pytest.raises(InvalidRequest):
-            signer.open(sealed, other)
-    for altered in (sealed[:-1], sealed + b"x", b"x" + sealed, b"", bytes(40)):
+            signer.verify(signed, other)
+    for altered in (signed[:-1], signed + b"x", b"x" + signed, b"", bytes(40)):
         with pytest.raises(InvalidRequest):
-            signer.open(altered, someone)
+            signer.verify(altered, someone)
     with pytest.raises(InvalidRequest):
-        Handles().open(sealed, someone)
+        Handles().verify(signed, someone)
 
 
-def test_the_oldest_is_let_go() -> None:
+def test_the_least_recently_used_entry_is_dropped() -> None:
     recent: Recent[int] = Recent(2)
     for number in range(3):
         recent.put(f"{number}", number)
@@ -216,7 +214,7 @@ def test_the_oldest_is_let_go() -> None:
     )
 
 
-def test_sql_takes_a_scope_where_tokens_are_checked() -> None:
+def test_sql_needs_its_scope_if_tokens_are_checked() -> None:
     check_scope(ANYONE, SQL, "SQL", is_guarded=False)
     check_scope(Principal(scopes=frozenset(("sql",))), SQL, "SQL", is_guarded=True)
     with pytest.raises(Forbidden, match="'sql'"):
@@ -240,7 +238,7 @@ class Waiting:
         raise RuntimeError("the engine says that its query was killed")
 
 
-def test_a_statement_is_cancelled_in_each_stage() -> None:
+def test_a_statement_can_be_cancelled_at_every_stage() -> None:
     running = Running()
     rows = running.batches("a", Waiting(), Cancellation())
     assert next(rows).num_rows == 1
@@ -254,7 +252,7 @@ def test_a_statement_is_cancelled_in_each_stage() -> None:
     close_batches(other)
 
 
-def test_a_client_that_goes_ends_its_statement() -> None:
+def test_a_disconnect_cancels_the_statement() -> None:
     call = Cancellation()
     rows = Running().batches("a", Waiting(), call)
     next(rows)
@@ -286,7 +284,7 @@ def test_a_client_that_goes_ends_its_statement() -> None:
         ),
     ],
 )
-def test_a_type_of_clickhouse_is_shown_as_arrow_has_it(
+def test_clickhouse_types_are_mapped_to_arrow(
     described: str, kind: pa.DataType, nullable: bool, convert: bool
 ) -> None:
     found = shown(described)

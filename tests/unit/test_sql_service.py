@@ -1,4 +1,7 @@
-"""Every RPC of Flight SQL over the real server, with a catalogue that is made up."""
+"""Every RPC of Flight SQL over the real server, with a fake catalogue.
+
+The fake catalogue is part of it, so the file is longer than others.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +92,7 @@ def read(client: flight.FlightClient, command: Any) -> pa.Table:
     return found
 
 
-def test_catalogues_and_schemas_are_told(client: flight.FlightClient) -> None:
+def test_catalogues_and_schemas_are_listed(client: flight.FlightClient) -> None:
     assert read(client, protocol.CommandGetCatalogs()).to_pydict() == {
         "catalog_name": ["archive", "shop"]
     }
@@ -120,7 +123,7 @@ def test_catalogues_and_schemas_are_told(client: flight.FlightClient) -> None:
         ({"db_schema_filter_pattern": "on_"}, 2),
     ],
 )
-def test_tables_are_told_by_patterns(
+def test_tables_are_listed_by_pattern(
     client: flight.FlightClient, asked: dict[str, Any], wanted: int
 ) -> None:
     found = read(client, protocol.CommandGetTables(**asked))
@@ -134,7 +137,7 @@ def test_tables_are_told_by_patterns(
         assert told.field("price").metadata[b"ARROW:FLIGHT:SQL:SCALE"] == b"2"
 
 
-def test_types_and_keys_are_told(client: flight.FlightClient) -> None:
+def test_types_and_keys_are_listed(client: flight.FlightClient) -> None:
     assert read(client, protocol.CommandGetTableTypes())["table_type"].to_pylist() == [
         "TABLE",
         "VIEW",
@@ -156,7 +159,7 @@ def test_types_and_keys_are_told(client: flight.FlightClient) -> None:
     assert read(client, cross).num_rows == 0
 
 
-def test_every_information_is_told(client: flight.FlightClient) -> None:
+def test_sql_info_is_complete(client: flight.FlightClient) -> None:
     every = read(client, protocol.CommandGetSqlInfo())
     assert set(every["info_name"].to_pylist()) == set(protocol.SqlInfo.values())
     name = protocol.SqlInfo.FLIGHT_SQL_SERVER_NAME
@@ -169,7 +172,7 @@ def test_every_information_is_told(client: flight.FlightClient) -> None:
     assert read(client, one)["type_name"].to_pylist() == ["VARCHAR"]
 
 
-def test_a_statement_is_read_by_its_ticket(client: flight.FlightClient) -> None:
+def test_a_statement_is_read_with_its_ticket(client: flight.FlightClient) -> None:
     assert read(client, protocol.CommandStatementQuery(query="SELECT 1")).num_rows == 1
 
 
@@ -217,7 +220,7 @@ def test_a_prepared_statement_is_bound_executed_and_closed(client: flight.Flight
     ],
     ids=lambda one: type(one).__name__,
 )
-def test_what_would_write_is_not_offered(client: flight.FlightClient, command: Any) -> None:
+def test_updates_are_unimplemented(client: flight.FlightClient, command: Any) -> None:
     with pytest.raises(NotImplementedError):
         client.get_flight_info(described(command))
     writer, _ = client.do_put(described(command), COLUMNS)
@@ -225,7 +228,7 @@ def test_what_would_write_is_not_offered(client: flight.FlightClient, command: A
         writer.close()
 
 
-def test_transactions_are_not_offered(client: flight.FlightClient) -> None:
+def test_transactions_are_unimplemented(client: flight.FlightClient) -> None:
     for name in ("BeginTransaction", "EndTransaction", "BeginSavepoint", "EndSavepoint"):
         with pytest.raises(NotImplementedError, match="no transactions"):
             act(client, name, b"")
@@ -248,7 +251,7 @@ def test_transactions_are_not_offered(client: flight.FlightClient) -> None:
         b"\n\x40type.googleapis.com/arrow.flight.protocol.sql.",
     ],
 )
-def test_bytes_that_are_no_command_are_refused(client: flight.FlightClient, data: bytes) -> None:
+def test_bytes_that_are_not_a_command_are_refused(client: flight.FlightClient, data: bytes) -> None:
     with pytest.raises(pa.ArrowInvalid):
         client.do_get(flight.Ticket(data)).read_all()
     for name in ("CreatePreparedStatement", "ClosePreparedStatement", "CancelQuery"):
@@ -256,7 +259,7 @@ def test_bytes_that_are_no_command_are_refused(client: flight.FlightClient, data
             act(client, name, data)
 
 
-def test_a_statement_is_cancelled_by_its_information(client: flight.FlightClient) -> None:
+def test_a_statement_is_cancelled_with_its_flight_info(client: flight.FlightClient) -> None:
     command = described(protocol.CommandStatementQuery(query="SELECT 1"))
     for name, wrap in (
         ("CancelFlightInfo", lambda info: base.CancelFlightInfoRequest(
@@ -279,7 +282,7 @@ def options_of(**chosen: str) -> bytes:
     return request.SerializeToString()
 
 
-def test_a_session_keeps_what_was_chosen_by_its_cookie(client: flight.FlightClient) -> None:
+def test_session_options_are_kept_by_cookie(client: flight.FlightClient) -> None:
     one, other = "arrow_flight_session_id=one", "arrow_flight_session_id=other; x=y"
     [answer] = act(client, "SetSessionOptions", options_of(catalog="archive", schema="two"), one)
     assert not base.SetSessionOptionsResult.FromString(answer).errors
@@ -304,7 +307,7 @@ def test_a_session_keeps_what_was_chosen_by_its_cookie(client: flight.FlightClie
         act(client, "CloseSession", b"", one)
 
 
-def test_without_flight_sql_a_command_is_not_offered() -> None:
+def test_without_flight_sql_a_command_is_unimplemented() -> None:
     registry = Registry({Made: Flights().resolve}, named, ())
     address = Address("grpc", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL")
     server = FlightServer(address, Settings(), registry)

@@ -27,19 +27,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / DEFAULT_DATA_DIR
 
 
-def test_dagster_runs_here_as_it_does_in_production() -> None:
+def test_local_dagster_is_configured_as_in_production() -> None:
     local = yaml.safe_load((ROOT / "local_stack/dagster.yaml").read_text())
     production = yaml.safe_load((ROOT / "docker/dagster.yaml").read_text())
     where = {"storage", "compute_logs"}
     assert local == {key: value for key, value in production.items() if key not in where}
 
 
-def test_a_running_stack_says_where_it_is(folder: Path) -> None:
+def test_the_addresses_of_a_running_stack_are_found(folder: Path) -> None:
     with published(folder, LOCAL):
         assert Settings().dagster_url == "http://127.0.0.1:1"
 
 
-def test_a_dotenv_file_is_above_a_running_stack_and_the_environment_above_both(
+def test_the_environment_overrides_dotenv_which_overrides_a_running_stack(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(".env").write_text("FRAISEQL_DAGSTER_URL=http://d:2\nFRAISEQL_HTTP_URL=http://h:2\n")
@@ -49,7 +49,7 @@ def test_a_dotenv_file_is_above_a_running_stack_and_the_environment_above_both(
     assert (settings.dagster_url, settings.http_url) == ("http://d:2", "http://h:3")
 
 
-def test_a_stack_that_has_ended_is_forgotten(folder: Path) -> None:
+def test_the_addresses_of_a_stopped_stack_are_removed(folder: Path) -> None:
     with published(folder, LOCAL):
         pass
     assert not (folder / NAME).exists()
@@ -67,12 +67,12 @@ def test_addresses_that_are_still_being_written_are_not_found(folder: Path) -> N
         assert of_running_stack(folder) == path
 
 
-def test_what_a_crashed_stack_has_left_counts_for_nothing(folder: Path) -> None:
+def test_the_addresses_of_a_crashed_stack_are_ignored(folder: Path) -> None:
     (folder / NAME).write_text("FRAISEQL_DAGSTER_URL=http://127.0.0.1:1\n")
     assert Settings().dagster_url == "http://127.0.0.1:3000"
 
 
-def test_a_disk_without_room_is_said_before_anything_starts(
+def test_a_full_disk_is_reported_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A fake: no test may fill the disk that it runs on.
@@ -82,7 +82,7 @@ def test_a_disk_without_room_is_said_before_anything_starts(
         pass
 
 
-def test_a_full_disk_is_said_with_what_to_do() -> None:
+def test_the_report_of_a_full_disk_has_a_remedy() -> None:
     with pytest.raises(OSError, match="No space") as caught:
         Path("/dev/full").write_bytes(b"x")
     assert describe_error(caught.value).endswith(

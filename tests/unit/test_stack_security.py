@@ -9,8 +9,8 @@ import pytest
 from fraiseql_assets.endpoints import NAME, published
 from local_stack import postgresql
 from local_stack.access import LOOPBACK, authorization
+from local_stack.data_folder import make_private
 from local_stack.elasticsearch.guard import refusal
-from local_stack.folder import make_private
 from local_stack.passwords import password_of
 from local_stack.stack import data_folder, layers
 
@@ -30,7 +30,7 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_password_is_random_stays_and_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_password_is_random_persistent_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     first = password_of(tmp_path / "nats")
     assert len(first) >= 32
     assert password_of(tmp_path / "nats") == first
@@ -43,7 +43,7 @@ def test_an_empty_password_file_is_replaced(tmp_path: Path) -> None:
     assert len(password_of(tmp_path / "nats")) >= 32
 
 
-def test_every_server_has_a_password_of_its_own(tmp_path: Path) -> None:
+def test_every_server_has_its_own_password(tmp_path: Path) -> None:
     below, above = layers(tmp_path, PORTS, demo=False)
     passwords = {program.name: password_of(tmp_path / program.name) for program in below}
     assert len(set(passwords.values())) == 4
@@ -58,7 +58,7 @@ def test_every_server_has_a_password_of_its_own(tmp_path: Path) -> None:
         assert not [word for word in passwords.values() if word in " ".join(program.command)]
 
 
-def test_the_file_of_the_addresses_is_its_owners_alone(tmp_path: Path) -> None:
+def test_the_addresses_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("kept")
     (tmp_path / f"{NAME}.unfinished").symlink_to(other)
@@ -95,7 +95,7 @@ def test_a_folder_with_other_content_keeps_its_mode(tmp_path: Path) -> None:
     assert mode_of(folder) == 0o755
 
 
-def test_a_program_that_others_cannot_reach_is_copied_and_no_mode_changed(tmp_path: Path) -> None:
+def test_an_unreadable_program_is_copied_without_changing_modes(tmp_path: Path) -> None:
     home = tmp_path / "home"
     installed = home / "pginstall"
     (installed / "bin").mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_a_program_that_others_cannot_reach_is_copied_and_no_mode_changed(tmp_pa
 
 
 @pytest.mark.parametrize("host", [*sorted(LOOPBACK - {"::1"}), "[::1]"])
-def test_the_search_engine_answers_who_knows_the_password(host: str) -> None:
+def test_the_search_engine_accepts_the_password(host: str) -> None:
     headers = {"Host": f"{host}:9200", "Authorization": CREDENTIALS}
     assert refusal(headers.get, CREDENTIALS, "127.0.0.1") is None
 
@@ -136,7 +136,7 @@ def test_the_search_engine_answers_who_knows_the_password(host: str) -> None:
         ({"Authorization": CREDENTIALS, "Host": ""}, "FORBIDDEN"),
     ],
 )
-def test_the_search_engine_answers_nobody_else(headers: dict[str, str], status: str) -> None:
+def test_the_search_engine_refuses_other_requests(headers: dict[str, str], status: str) -> None:
     given = {"Host": "127.0.0.1:9200", **headers}
     refused = refusal(given.get, CREDENTIALS, "127.0.0.1")
     assert refused is not None

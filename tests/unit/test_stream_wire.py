@@ -41,7 +41,7 @@ def written(frame: Frame) -> bytes:
         (b"HMSG s 1 r 30 32\r\n" + HEADER + b"{}\r\n", (b"s", b"r", HEADER, b"{}")),
     ],
 )
-def test_the_four_forms_of_a_message(sent: bytes, frame: Frame) -> None:
+def test_all_four_forms_of_a_message_are_parsed(sent: bytes, frame: Frame) -> None:
     assert Parser().feed(sent) == [frame]
 
 
@@ -54,7 +54,7 @@ def test_a_message_split_at_any_byte_is_the_same_message() -> None:
         assert parser.pings == 2
 
 
-def test_a_message_that_comes_byte_by_byte_is_the_same_message() -> None:
+def test_a_message_received_byte_by_byte_is_the_same_message() -> None:
     frame = (b"s", ACK, HEADER, b"payload")
     parser = Parser()
     assert [f for byte in written(frame) for f in parser.feed(bytes([byte]))] == [frame]
@@ -64,7 +64,7 @@ def test_a_message_that_comes_byte_by_byte_is_the_same_message() -> None:
 @given(
     frames, st.lists(noise, min_size=8, max_size=8), st.lists(st.integers(0, 3_000), max_size=10)
 )
-def test_messages_between_other_lines_split_anywhere_come_whole_and_in_order(
+def test_split_messages_between_other_lines_are_complete_and_in_order(
     sent: list[Frame], between: list[bytes], splits: list[int]
 ) -> None:
     whole = b"".join(
@@ -94,6 +94,6 @@ def test_an_error_of_the_server_is_raised() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"HTTP/1.1 400 Bad Request\r\n", b"\r\n", b"MSG s 1\r\n"])
-def test_another_protocol_is_an_error(sent: bytes) -> None:
+def test_another_protocol_is_refused(sent: bytes) -> None:
     with pytest.raises(WireError, match="does not speak the NATS protocol"):
         Parser().feed(sent)

@@ -44,18 +44,18 @@ def off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.mark.parametrize("plane", PLANES)
-def test_only_the_planes_that_are_on_are_opened(plane: str) -> None:
+def test_only_enabled_planes_are_opened(plane: str) -> None:
     assert [opened.name for opened in open_planes(without(plane))] == [
         name for name in PLANES if name != plane
     ]
 
 
-def test_both_are_on_by_default() -> None:
+def test_both_planes_are_enabled_by_default() -> None:
     assert [opened.name for opened in open_planes(Settings())] == list(PLANES)
 
 
 @pytest.mark.parametrize("plane", PLANES)
-def test_a_plane_that_is_off_holds_nothing_for_a_rebuild_of_the_other(plane: str) -> None:
+def test_a_rebuild_does_not_use_a_disabled_plane(plane: str) -> None:
     settings = without(plane)
     [on] = open_planes(settings)
     with closing(other_plane(on, settings)) as other:
@@ -65,7 +65,7 @@ def test_a_plane_that_is_off_holds_nothing_for_a_rebuild_of_the_other(plane: str
             other.ping()
 
 
-def test_requests_are_kept_by_the_operational_plane_alone() -> None:
+def test_requests_need_the_operational_plane() -> None:
     [plane] = open_planes(Settings(), REQUESTS)
     assert (plane.name, plane.dataset) == ("operational", REQUESTS)
     with closing(other_plane(plane, Settings())) as other:
@@ -73,13 +73,13 @@ def test_requests_are_kept_by_the_operational_plane_alone() -> None:
     assert open_planes(without("operational"), REQUESTS) == []
 
 
-def test_a_run_of_it_fails_at_once_and_is_not_tried_again(off: str) -> None:
+def test_a_run_of_a_disabled_plane_fails_without_retries(off: str) -> None:
     with pytest.raises(dg.Failure, match=f"{off} plane is switched off") as caught:
         plane_of(FED[off], without(off))
     assert caught.value.allow_retries is False
 
 
-def test_its_sensor_skips_with_the_reason(off: str) -> None:
+def test_the_sensor_of_a_disabled_plane_skips_with_the_reason(off: str) -> None:
     def nobody_asks(_: Settings) -> Plane:
         raise AssertionError("the plane is off")
 
@@ -97,14 +97,14 @@ def test_its_sensor_skips_with_the_reason(off: str) -> None:
     assert f"{off} plane is switched off" in str(skipped.skip_message)
 
 
-def test_its_daily_look_back_skips_with_the_reason(off: str) -> None:
+def test_the_verification_of_a_disabled_plane_skips_with_the_reason(off: str) -> None:
     schedule = verify_schedule(FED[off], "op", "job", dg.DefaultScheduleStatus.RUNNING)
     skipped = schedule(dg.build_schedule_context())
     assert isinstance(skipped, dg.SkipReason)
     assert f"{off} plane is switched off" in str(skipped.skip_message)
 
 
-def test_its_assets_are_neither_listed_nor_served_and_why_is_said(off: str) -> None:
+def test_assets_of_a_disabled_plane_are_refused_with_the_reason(off: str) -> None:
     served = registry(without(off))
     principal: Any = None
     listed = {each.name for each in served.listings[0](principal)}
@@ -115,7 +115,7 @@ def test_its_assets_are_neither_listed_nor_served_and_why_is_said(off: str) -> N
         served.resolvers[Asset](Asset(asset=f"{off}/events"), principal)
 
 
-def test_observer_events_say_that_the_analytics_plane_is_off() -> None:
+def test_observer_events_are_refused_while_the_analytics_plane_is_disabled() -> None:
     served = registry(without("analytics"))
     principal: Any = None
     with pytest.raises(PlaneOff, match="analytics"):
@@ -123,7 +123,7 @@ def test_observer_events_say_that_the_analytics_plane_is_off() -> None:
 
 
 @pytest.mark.parametrize("plane", PLANES)
-def test_the_local_stack_does_without_it(plane: str) -> None:
+def test_the_local_stack_starts_without_a_disabled_plane(plane: str) -> None:
     said: list[str] = []
     planes = available_planes(without(plane), ELASTICSEARCH, said.append)
     assert planes == tuple(name for name in PLANES if name != plane)

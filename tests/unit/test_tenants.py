@@ -24,13 +24,13 @@ AUDITOR = Principal(tenant="a", scopes=frozenset({"all_tenants"}))
 @pytest.mark.parametrize(
     ("tenant", "numbers"), [(None, [1, 2, 3, 4]), ("a", [1, 4]), ("", [3]), ("b", [])]
 )
-def test_rows_of_a_tenant(tenant: str | None, numbers: list[int]) -> None:
+def test_a_tenant_keeps_only_its_own_rows(tenant: str | None, numbers: list[int]) -> None:
     kept = rows_of(BATCH, tenant)
     assert kept.schema == BATCH.schema
     assert kept["n"].to_pylist() == numbers
 
 
-def test_a_tenant_ends_where_the_scope_begins() -> None:
+def test_the_scope_for_all_tenants_lifts_the_tenant() -> None:
     assert [tenant_of(one) for one in (ANYONE, READER, AUDITOR)] == [None, "a", None]
 
 
@@ -52,7 +52,7 @@ class Source:
 
 
 @pytest.mark.parametrize(("principal", "tenant"), [(READER, "a"), (AUDITOR, None), (ANYONE, None)])
-def test_an_asset_is_read_for_the_principals_tenant(
+def test_an_asset_is_read_for_the_tenant_of_the_principal(
     principal: Principal, tenant: str | None
 ) -> None:
     flights = AssetFlights({"analytics/events": Source()})  # pyright: ignore[reportArgumentType]
@@ -61,14 +61,14 @@ def test_an_asset_is_read_for_the_principals_tenant(
     assert found.extent() == tenant
 
 
-def test_tenants_share_no_extent() -> None:
+def test_tenants_have_separate_extents() -> None:
     flights = AssetFlights({"analytics/events": Source()})  # pyright: ignore[reportArgumentType]
     ticket = Asset(asset="analytics/events")
     keys = {flights.resolve(ticket, one).extent_key for one in (READER, AUDITOR, ANYONE)}
     assert len(keys) == 2
 
 
-def test_an_extent_of_the_log_tells_a_tenant_no_number() -> None:
+def test_the_extent_of_the_log_has_no_counts_for_a_tenant() -> None:
     # No server is asked: what it would say counts the messages of all tenants.
     extent = LogSource(Settings()).of_tenant("a").extent(Asset(asset="stream/events"))
     assert (extent.rows, extent.bytes, extent.parts) == (None, None, ())

@@ -27,7 +27,7 @@ def failed_request(**fields: Any) -> dict[str, Any]:
     return whole
 
 
-def test_an_error_is_shown_once_with_the_words_that_were_found() -> None:
+def test_an_error_is_shown_once_with_highlights() -> None:
     marked = MESSAGE.replace("total", "<em>total</em>")
     line = line_of(failed_request(highlights=[marked, "{ order { <em>total</em> } }"]))
     assert line.plain.count(MESSAGE) == 1
@@ -36,6 +36,6 @@ def test_an_error_is_shown_once_with_the_words_that_were_found() -> None:
     assert any((s.start, s.end, s.style) == (start, start + 5, "bold yellow") for s in line.spans)
 
 
-def test_an_error_without_found_words_is_shown_as_it_is() -> None:
+def test_an_error_without_highlights_is_shown_as_it_is() -> None:
     line = line_of(failed_request(error_messages=["a <em>tag</em> of its own"], highlights=None))
     assert line.plain.endswith("✗ a <em>tag</em> of its own")

@@ -36,7 +36,7 @@ def test_a_user_is_added_with_tenant_roles_and_scopes(file: Path) -> None:
     assert PASSWORD not in done.output + file.read_text()
 
 
-def test_the_password_is_asked_for_twice(file: Path) -> None:
+def test_the_password_is_prompted_for_twice(file: Path) -> None:
     done = users(file, "add", "ada", given=f"{PASSWORD}\n{PASSWORD}\n")
     assert done.exit_code == 0, done.output
     assert matches(PASSWORD, read_users(file)["ada"].password)
@@ -61,7 +61,9 @@ def test_a_user_is_replaced_listed_and_removed(file: Path) -> None:
         (["remove", "eve"], "There is no user 'eve'"),
     ],
 )
-def test_what_does_not_fit_is_told(file: Path, arguments: list[str], said: str) -> None:
+def test_invalid_input_is_refused_with_the_reason(
+    file: Path, arguments: list[str], said: str
+) -> None:
     done = users(file, *arguments, given="short\n")
     assert done.exit_code == 1
     assert said in " ".join(done.output.split())

@@ -40,7 +40,7 @@ def sleeper(context: WarmContext, latch: Latch) -> Iterator[BaseProcess]:
     process.join()
 
 
-def test_it_wakes_the_process_that_waits(latch: Latch, sleeper: BaseProcess) -> None:
+def test_setting_the_latch_wakes_a_waiting_process(latch: Latch, sleeper: BaseProcess) -> None:
     assert not latch.is_set()
     latch.set()
     sleeper.join(SECONDS)
@@ -48,7 +48,7 @@ def test_it_wakes_the_process_that_waits(latch: Latch, sleeper: BaseProcess) -> 
     assert latch.is_set()
 
 
-def test_a_process_that_was_killed_while_it_waited_does_not_block_it(
+def test_a_process_killed_while_waiting_does_not_block_the_latch(
     latch: Latch, sleeper: BaseProcess
 ) -> None:
     time.sleep(0.2)
@@ -61,11 +61,11 @@ def test_a_process_that_was_killed_while_it_waited_does_not_block_it(
     assert latch.is_set()
 
 
-def test_dagster_takes_it_for_an_event(latch: Latch) -> None:
+def test_the_latch_is_an_event_for_dagster(latch: Latch) -> None:
     assert isinstance(latch, type(multiprocessing.Event()))
 
 
-def test_it_is_set_once(latch: Latch) -> None:
+def test_setting_the_latch_twice_is_harmless(latch: Latch) -> None:
     latch.set()
     latch.set()
     assert latch.is_set()

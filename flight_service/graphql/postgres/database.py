@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import Cancelled, GraphQLFailure, SnapshotGone
+from flight_service.graphql.postgres.connection_shares import Use
 from flight_service.graphql.postgres.driver import (
     READ_BYTES,
     DriverError,
@@ -27,9 +28,8 @@ from flight_service.graphql.postgres.driver import (
     table,
 )
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits, PoolUsage
-from flight_service.graphql.postgres.shares import Use
 from flight_service.graphql.postgres.sql import literal
-from flight_service.graphql.postgres.stalls import Pause, Stalls
+from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
 from fraiseql_assets.tracing import span
 
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -82,7 +82,7 @@ class Database:
         """A read-only transaction over one snapshot, with its own settings, as a context manager.
         The snapshot is its own, or one that another transaction exports. Transactions with `large`
         use at most half of the connections, and those of one `reader` half of that half; see
-        `shares.Shares`.
+        `connection_shares.Shares`.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or all connections stay busy.

@@ -14,7 +14,7 @@ import pyarrow as pa
 # that ends a stream, and pyarrow's reader does not.
 from adbc_driver_manager._reader import AdbcRecordBatchReader
 
-from flight_service.disclosure import without_addresses
+from flight_service.address_redaction import without_addresses
 from flight_service.graphql.errors import (
     Cancelled,
     DatabaseFailed,

@@ -17,10 +17,10 @@ import adbc_driver_postgresql
 from sqlalchemy import event, exc
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from flight_service.disclosure import without_addresses
+from flight_service.address_redaction import without_addresses
 from flight_service.graphql.errors import Busy, DatabaseUnavailable
+from flight_service.graphql.postgres.connection_shares import Shares, Use
 from flight_service.graphql.postgres.driver import DriverError, execute, message_of
-from flight_service.graphql.postgres.shares import Shares, Use
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from flight_service.address_redaction import without_addresses
 from flight_service.cancellation import Cancellation
-from flight_service.disclosure import without_addresses
 from flight_service.graphql.errors import (
     Cancelled,
     DeadlinePassed,

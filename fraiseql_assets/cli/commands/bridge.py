@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraiseql_assets.bridge.start import Start
-from fraiseql_assets.cli.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import exit_on, out, read_settings
 
 if TYPE_CHECKING:
     from fraiseql_assets.settings import Settings
@@ -45,7 +45,7 @@ def bridge(
     from fraiseql_assets.stream.connection import LogError
 
     settings = read_settings()
-    with said_plainly(BridgeError, DatabaseUnavailable, LogError):
+    with exit_on(BridgeError, DatabaseUnavailable, LogError):
         if status:
             found = asyncio.run(lag_of(settings))
             out.print_json(json.dumps(asdict(found))) if as_json else out.print(str(found))

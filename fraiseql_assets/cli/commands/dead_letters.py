@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.cli.console import LINE_BREAK, err, out, printable, read_settings, said_plainly
+from fraiseql_assets.cli.console import LINE_BREAK, err, exit_on, out, printable, read_settings
 
 if TYPE_CHECKING:
     from fraiseql_assets.stream.dead_letter_reader import DeadLetter
@@ -30,7 +30,7 @@ def list_dead_letters(
     from fraiseql_assets.stream.dead_letter_reader import read_dead_letters
 
     settings = read_settings()
-    with said_plainly(LogError):
+    with exit_on(LogError):
         found = list(read_dead_letters(settings))
     if as_json:
         for dead_letter in found:
@@ -66,7 +66,7 @@ def show(
     from fraiseql_assets.stream.dead_letter_reader import original_message, read_dead_letters
 
     settings = read_settings()
-    with said_plainly(LogError):
+    with exit_on(LogError):
         [dead_letter] = read_dead_letters(settings, [number])
         message = original_message(settings, dead_letter)
     headers, payload = parse_headers(message.headers[0]), _as_text(message.payloads[0])
@@ -102,7 +102,7 @@ def replay(
         err.print("[red]✗[/red] Name the messages to replay, or --all.")
         raise typer.Exit(2)
     settings = read_settings()
-    with said_plainly(LogError, PlaneError):
+    with exit_on(LogError, PlaneError):
         chosen = list(read_dead_letters(settings, None if everything else numbers))
         replayed = replay_dead_letters(settings, chosen)
     out.print(

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Column, Table
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, read_settings
 from fraiseql_assets.settings import DEFAULT_DATA_DIR
 from local_stack.elasticsearch.engines import ENGINES, Search
 
@@ -54,7 +54,7 @@ def dev(
     from local_stack.stack import available_planes, layers
 
     engine = ENGINES[search]
-    planes = available_planes(read_settings(), engine, _say)
+    planes = available_planes(read_settings(), engine, _report)
     run(data_dir, ports, partial(layers, demo=demo, planes=planes, engine=engine))
 
 
@@ -77,11 +77,11 @@ def run(
 
     began = time.monotonic()
     guard()
-    with said_plainly(StackError), data_folder(data_dir) as folder:
+    with exit_on(StackError), data_folder(data_dir) as folder:
         chosen = free_ports() if ports is Ports.auto else default_ports(read_settings())
         programs = describe(folder, chosen)
         try:
-            with Supervisor(programs, logs_of(folder), _say) as supervisor:
+            with Supervisor(programs, logs_of(folder), _report) as supervisor:
                 for number in ENDING:
                     signal.signal(number, supervisor.stop)
                 _bring_up(supervisor)
@@ -124,5 +124,5 @@ def _show(programs: "Layers", folder: Path, endpoints: Path, seconds: float) -> 
     )
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     err.print(f"[yellow]![/yellow] {escape(line)}", soft_wrap=True)

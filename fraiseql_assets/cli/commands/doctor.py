@@ -3,7 +3,7 @@
 import typer
 from rich.markup import escape
 
-from fraiseql_assets.cli.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import exit_on, out, read_settings
 
 MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "[red]✗[/red]"}
 
@@ -17,7 +17,7 @@ def doctor() -> None:
 
     settings = read_settings()
     wrong = 0
-    with said_plainly():
+    with exit_on():
         for finding in examine(settings):
             wrong += finding.state == "wrong"
             line = f"{MARKS[finding.state]} [bold]{finding.what}[/bold]: {escape(finding.said)}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, read_settings
 
 
 def erase(
@@ -59,7 +59,7 @@ def erase(
     if not yes:
         typer.confirm(f"Erase {what} from the planes for good?", abort=True)
     settings, rows = read_settings(), 0
-    with said_plainly(PlaneError, LogError):
+    with exit_on(PlaneError, LogError):
         for erased in erase_it(settings):
             rows += erased.rows
             out.print(f"{erased.plane} {erased.day}: {erased.rows:,} rows erased")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, printable, read_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +80,7 @@ def events(
             "newest": True,
         }
     shown = 0
-    with said_plainly(FlightProblem):
+    with exit_on(FlightProblem):
         try:
             for rows in _some(read(settings, ticket), limit):
                 if not as_json and not shown:

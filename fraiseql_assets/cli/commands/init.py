@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from fraiseql_assets.cli.console import out, said_plainly
+from fraiseql_assets.cli.console import exit_on, out
 
 
 def init(
@@ -34,7 +34,7 @@ def init(
     from fraiseql_assets.project.discover import ProjectError, find_database, find_schema
     from fraiseql_assets.project.write import Project, write_project
 
-    with said_plainly(ProjectError):
+    with exit_on(ProjectError):
         found = find_schema(schema, (Path.cwd(), folder))
         address = find_database(database, found)
         project = Project(

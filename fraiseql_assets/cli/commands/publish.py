@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, read_settings
 
 
 class Shape(StrEnum):
@@ -46,7 +46,7 @@ def publish(
         SpinnerColumn(), TextColumn("publishing"), BarColumn(), MofNCompleteColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with said_plainly(LogError), Progress(*columns, console=err) as progress:
+    with exit_on(LogError), Progress(*columns, console=err) as progress:
         task = progress.add_task("publishing", total=events)
         published = asyncio.run(
             publish_generated(

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, printable, read_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +90,7 @@ def query(
     from fraiseql_assets.cli.flight_client import FlightProblem, act, stream
     from fraiseql_assets.cli.formats import FORM, NotWritten, write
 
-    with said_plainly(FlightProblem, NotWritten):
+    with exit_on(FlightProblem, NotWritten):
         if explain:
             _show_plan(act(settings, "ExplainGraphQLQuery", ticket))
             return

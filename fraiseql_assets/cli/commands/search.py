@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, out, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, read_settings
 from fraiseql_assets.cli.timeline import counted, line_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def search(
         "partial": not complete,
     }
     settings = read_settings()
-    with said_plainly(FlightProblem):
+    with exit_on(FlightProblem):
         schema, received = stream(settings, ticket)
         batches = list(received)
     missing = next((m for each in batches for m in each["missing"].to_pylist() if m), None)
@@ -118,7 +118,7 @@ def search(
         _print_rows([row for batch in batches for row in batch.to_pylist()], format_, count)
     if missing:
         # Only here: it imports the search engine's client, which takes longer than the search.
-        from fraiseql_assets.operational.search.missing import not_searched
+        from fraiseql_assets.operational.search.unavailable_days import not_searched
 
         # Last, so that it is what a person sees first.
         err.print(f"[bold red]PARTIAL[/bold red]  {not_searched(missing)}", soft_wrap=True)

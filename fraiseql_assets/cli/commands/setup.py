@@ -1,6 +1,6 @@
 """`fraiseql-assets setup`."""
 
-from fraiseql_assets.cli.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import exit_on, out, read_settings
 
 
 def setup() -> None:
@@ -10,7 +10,7 @@ def setup() -> None:
     from fraiseql_assets.stream.connection import LogError
 
     settings = read_settings()
-    with said_plainly(PlaneError, LogError), out.status("Setting up…"):
+    with exit_on(PlaneError, LogError), out.status("Setting up…"):
         done = setup_all(settings)
     for line in done:
         out.print(f"[green]✓[/green] {line}", soft_wrap=True)

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.cli.console import out, read_settings, said_plainly
+from fraiseql_assets.cli.console import exit_on, out, read_settings
 
 if TYPE_CHECKING:
     from fraiseql_assets.cli.status import LogStatus, PlaneStatus, Status
@@ -21,11 +21,11 @@ def status(
 
     Exits with 1 if a server does not answer.
     """
-    from fraiseql_assets.cli.status import look
+    from fraiseql_assets.cli.status import collect_status
 
     settings = read_settings()
-    with said_plainly():
-        found = look(settings)
+    with exit_on():
+        found = collect_status(settings)
     if as_json:
         out.print_json(json.dumps(found.as_dict()))
     else:

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.cli.console import err, out, printable, read_settings, said_plainly
+from fraiseql_assets.cli.console import err, exit_on, out, printable, read_settings
 from fraiseql_assets.settings import variable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add(
     from flight_service.identity.passwords import hashed
     from flight_service.identity.users import User, UsersError, write_users
 
-    with said_plainly(UsersError, UserProblem):
+    with exit_on(UsersError, UserProblem):
         path = _path(file)
         if not name or ":" in name or not name.isprintable():
             raise UserProblem("A user's name has one character or more, none of them a colon.")
@@ -63,7 +63,7 @@ def list_users(file: File = None) -> None:
     """List the users, without their passwords."""
     from flight_service.identity.users import UsersError
 
-    with said_plainly(UsersError, UserProblem):
+    with exit_on(UsersError, UserProblem):
         found = _read(_path(file))
     table = Table("user", "tenant", "roles", "scopes")
     for name, user in found.items():
@@ -77,7 +77,7 @@ def remove(name: Name, file: File = None) -> None:
     """Remove a user. Sessions that it has end when they expire."""
     from flight_service.identity.users import UsersError, write_users
 
-    with said_plainly(UsersError, UserProblem):
+    with exit_on(UsersError, UserProblem):
         path = _path(file)
         found = _read(path)
         if name not in found:

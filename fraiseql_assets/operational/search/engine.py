@@ -16,14 +16,7 @@ from fraiseql_assets.operational.engine import close_point, is_opensearch, open_
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
-from fraiseql_assets.operational.search.missing import (
-    NotAllSearched,
-    closed,
-    leave_out,
-    not_started,
-    require_found,
-)
-from fraiseql_assets.operational.search.query import like_request, place_of, query_of, sort_of
+from fraiseql_assets.operational.search.query import like_request, query_of, sort_of, sort_values
 from fraiseql_assets.operational.search.request import (
     Counts,
     Kinds,
@@ -33,6 +26,13 @@ from fraiseql_assets.operational.search.request import (
 from fraiseql_assets.operational.search.results import AGGREGATIONS, count_batch, hit_batch
 from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
+from fraiseql_assets.operational.search.unavailable_days import (
+    NotAllSearched,
+    closed,
+    leave_out,
+    not_started,
+    require_found,
+)
 from fraiseql_assets.planes import PlaneOff, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
@@ -92,7 +92,7 @@ class Search:
                 missing += self._require_named(request, red, found)
         hits, point = found["hits"]["hits"], found.get("pit_id", "")
         more = len(hits) == request.limit
-        cursor = write_cursor(request, point, place_of(request, hits[-1])) if more else None
+        cursor = write_cursor(request, point, sort_values(request, hits[-1])) if more else None
         if not more and point:
             with translated(self._settings):
                 close_point(self._client, point)

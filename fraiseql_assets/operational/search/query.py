@@ -115,6 +115,6 @@ def sort_of(request: SearchRequest) -> list[Any]:
     return [{"_score": "desc"}, *by_time] if request.similar else by_time
 
 
-def place_of(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
+def sort_values(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
     """A hit's sort values, without the one that the server adds for its point in time."""
     return hit["sort"][: len(sort_of(request))]

@@ -39,7 +39,7 @@ def come_to(plane: str, step: str) -> None:
     """Kills this process if a trap is set for the step."""
     armed = FOLDER / "armed" / f"{plane}.{step}"
     try:
-        armed.rename(FOLDER / "sprung" / armed.name)
+        armed.rename(FOLDER / "fired" / armed.name)
     except FileNotFoundError:
         return
     os.kill(os.getpid(), signal.SIGKILL)

@@ -49,11 +49,11 @@ class Gap:
         return replace(self, writers=self.writers & activity.writers)
 
     def is_over(self, activity: Activity) -> bool:
-        """Whether no row can come that a statement would not see which begins now."""
+        """Whether every row of the gap is visible to a statement that begins now."""
         return self.writers == frozenset() and self.until <= activity.oldest
 
 
-class Unseen:
+class GapTracker:
     """The gaps, and the largest number that has been seen."""
 
     def __init__(self, head: int, gaps: Iterable[tuple[int, int]] = ()) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from flight_service.disclosure import without_addresses
+from flight_service.address_redaction import without_addresses
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.planes import PlaneError
@@ -34,7 +34,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("text", "told"), TOLD.items())
-def test_addresses_are_left_out(text: str, told: str) -> None:
+def test_messages_have_no_addresses(text: str, told: str) -> None:
     assert without_addresses(text) == told
 
 
@@ -52,7 +52,7 @@ ASKED: dict[str, Callable[[Settings], Any]] = {
 
 @pytest.mark.parametrize("host", [HOST, "127.0.0.1"])
 @pytest.mark.parametrize("server", ASKED)
-def test_what_the_clients_of_the_servers_say_is_left_out(server: str, host: str) -> None:
+def test_messages_have_no_text_of_the_server_clients(server: str, host: str) -> None:
     urls = {
         "clickhouse_url": SecretStr(f"http://someone:password@{host}:1/x"),
         "elasticsearch_url": SecretStr(f"http://someone:password@{host}:1"),

@@ -1,4 +1,4 @@
-"""Questions that callers share, and the connection to the log that they share."""
+"""Requests and a connection to the log that callers share."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from stacks import wait_until
 
+from flight_service.coalescing import CoalescedRequests
+from flight_service.extents import Extents
 from flight_service.flights import Extent, Flight
-from flight_service.probes import Probes
-from flight_service.questions import Questions
 from flight_service.shared_log import SharedLog
 from fraiseql_assets.stream.connection import LogUnavailable
 
@@ -53,20 +53,20 @@ def all_started(pool: ThreadPoolExecutor, work: Callable[[], int], count: int) -
     return calls
 
 
-def test_those_who_wait_share_one_later_question(many: ThreadPoolExecutor) -> None:
-    server, questions = Server(), Questions[int]()
-    first = many.submit(questions.ask, "key", server.answer)
+def test_waiting_calls_share_one_later_request(many: ThreadPoolExecutor) -> None:
+    server, requests = Server(), CoalescedRequests[int]()
+    first = many.submit(requests.run, "key", server.answer)
     wait_until(lambda: server.asked == 1)
-    others = all_started(many, lambda: questions.ask("key", server.answer), 10)
+    others = all_started(many, lambda: requests.run("key", server.answer), 10)
     server.may_answer.set()
     assert first.result(60) == 1
     # None of them has an answer that is older than its call.
     assert all(other.result(60) >= 2 for other in others)
 
 
-def test_no_question_is_asked_twice_at_a_time(many: ThreadPoolExecutor) -> None:
-    server, questions = Server(), Questions[int]()
-    calls = all_started(many, lambda: questions.ask("key", server.answer), 20)
+def test_one_key_has_one_request_at_a_time(many: ThreadPoolExecutor) -> None:
+    server, requests = Server(), CoalescedRequests[int]()
+    calls = all_started(many, lambda: requests.run("key", server.answer), 20)
     wait_until(lambda: server.asked == 1)
     assert server.asked == 1
     server.may_answer.set()
@@ -74,34 +74,34 @@ def test_no_question_is_asked_twice_at_a_time(many: ThreadPoolExecutor) -> None:
         call.result(60)
 
 
-def test_other_questions_do_not_wait(many: ThreadPoolExecutor) -> None:
-    server, questions = Server(), Questions[int]()
-    slow = many.submit(questions.ask, "slow", server.answer)
-    assert questions.ask("other", lambda: 5) == 5
+def test_requests_of_other_keys_do_not_wait(many: ThreadPoolExecutor) -> None:
+    server, requests = Server(), CoalescedRequests[int]()
+    slow = many.submit(requests.run, "slow", server.answer)
+    assert requests.run("other", lambda: 5) == 5
     server.may_answer.set()
     slow.result(60)
 
 
-def test_all_who_wait_get_the_error(many: ThreadPoolExecutor) -> None:
-    server, questions = Server(), Questions[int]()
+def test_all_waiting_calls_get_the_error(many: ThreadPoolExecutor) -> None:
+    server, requests = Server(), CoalescedRequests[int]()
     server.failure = LogUnavailable("down")
-    calls = all_started(many, lambda: questions.ask("key", server.answer), 5)
+    calls = all_started(many, lambda: requests.run("key", server.answer), 5)
     server.may_answer.set()
     for call in calls:
         with pytest.raises(LogUnavailable):
             call.result(60)
-    assert questions.ask("key", lambda: 7) == 7
+    assert requests.run("key", lambda: 7) == 7
 
 
-def test_the_extent_of_one_flight_raises_its_error() -> None:
+def test_an_error_of_an_extent_is_raised() -> None:
     def fail() -> Extent:
         raise LogUnavailable("down")
 
     failing = Flight(pa.schema([]), lambda _: iter(()), fail, extent_key="key")
-    probes = Probes(60)
+    extents = Extents(60)
     with pytest.raises(LogUnavailable):
-        probes.extent(failing)
-    assert "down" in probes.extents([failing])[0].about["error"]
+        extents.extent(failing)
+    assert "down" in extents.extents([failing])[0].about["error"]
 
 
 class Connections:
@@ -123,7 +123,7 @@ class Connections:
             self.is_open -= 1
 
 
-def test_users_at_the_same_time_share_a_connection_that_the_last_closes() -> None:
+def test_concurrent_users_share_a_connection_that_the_last_closes() -> None:
     connections = Connections()
     shared = SharedLog(connections.open)
     with ExitStack() as users:
@@ -145,7 +145,7 @@ def test_a_connection_that_failed_is_not_given_to_new_users() -> None:
     assert connections.is_open == 0
 
 
-def test_a_log_that_cannot_be_opened_is_tried_again() -> None:
+def test_opening_the_log_is_retried_after_an_error() -> None:
     connections = Connections()
     shared = SharedLog(connections.open)
     connections.is_down = True

@@ -43,7 +43,7 @@ AGGREGATES = {
 
 
 @dataclass(slots=True)
-class Books:
+class PublishedEvents:
     """The events published to one stack, in all of its trials."""
 
     ids: set[str] = field(default_factory=set)

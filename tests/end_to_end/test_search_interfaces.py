@@ -1,4 +1,4 @@
-"""Search through its three doors, the command line, HTTP and Flight: one answer."""
+"""Search on the command line, over HTTP and over Flight: the same results."""
 
 import json
 import subprocess
@@ -86,7 +86,7 @@ def on_the_command_line(
     )
 
 
-def test_the_three_doors_give_the_same_hits(service: Service) -> None:
+def test_all_three_interfaces_return_the_same_hits(service: Service) -> None:
     hits = over_http(service, {"q": "payment", "limit": 10}).json()["hits"]
     table = over_flight(service, {"query": "payment"})
     printed = on_the_command_line(service, "payment", "--format", "json")
@@ -98,7 +98,7 @@ def test_the_three_doors_give_the_same_hits(service: Service) -> None:
     assert hits[1]["highlights"] == table["highlights"][1].as_py()
 
 
-def test_a_tenant_s_token_finds_its_own_rows_through_every_door(service: Service) -> None:
+def test_a_tenant_finds_only_its_own_rows_over_every_interface(service: Service) -> None:
     query = "tenant_id:other OR payment"
     hits = over_http(service, {"q": query}, tenant_id="acme").json()["hits"]
     table = over_flight(service, {"query": query}, tenant_id="acme")
@@ -107,7 +107,7 @@ def test_a_tenant_s_token_finds_its_own_rows_through_every_door(service: Service
     assert [json.loads(line)["id"] for line in printed.stdout.splitlines()] == ["e-1"]
 
 
-def test_the_timeline_of_an_id_is_in_the_order_of_time(service: Service) -> None:
+def test_the_timeline_of_an_id_is_in_order_of_time(service: Service) -> None:
     printed = on_the_command_line(service, "--id", ORDER)
     lines = printed.stdout.splitlines()
     assert ["INSERT" in line for line in lines] == [True, False], printed
@@ -134,7 +134,7 @@ def test_hits_are_counted(service: Service) -> None:
     assert "Order.INSERT" in on_the_command_line(service, "--count", "type").stdout
 
 
-def test_arrow_comes_over_http_and_from_the_command_line(service: Service) -> None:
+def test_arrow_is_available_over_http_and_on_the_command_line(service: Service) -> None:
     headers = {
         "authorization": f"Bearer {token()}",
         "accept": "application/vnd.apache.arrow.stream",
@@ -143,13 +143,13 @@ def test_arrow_comes_over_http_and_from_the_command_line(service: Service) -> No
     assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
 
 
-def test_arrow_is_asked_for_by_a_parameter(service: Service) -> None:
+def test_arrow_can_be_requested_by_a_parameter(service: Service) -> None:
     answer = over_http(service, {"format": "arrow"})
     assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
     assert over_http(service, {"format": "xml"}).status_code == 400
 
 
-def test_a_mistake_is_pointed_at_through_every_door(service: Service) -> None:
+def test_a_syntax_error_has_its_position_over_every_interface(service: Service) -> None:
     answer = over_http(service, {"q": "entty_type:Order"})
     [error] = answer.json()["errors"]
     assert answer.status_code == 400
@@ -182,11 +182,11 @@ def test_a_wrong_parameter_is_named(
     assert message in answer.json()["errors"][0]["message"]
 
 
-def test_search_needs_a_token_where_the_service_does(service: Service) -> None:
+def test_search_needs_a_token_if_the_service_does(service: Service) -> None:
     assert httpx.get(f"{service.settings.http_url}/search").status_code == 401
 
 
-def test_a_plane_that_is_down_is_said_in_a_sentence(
+def test_an_unavailable_plane_is_a_one_line_error(
     nats_url: str, clickhouse_url: str, elasticsearch_url: str
 ) -> None:
     urls = {
@@ -219,7 +219,7 @@ def lost_day(service: Service) -> Iterator[str]:
         client.indices.delete(index=index)
 
 
-def test_the_command_line_answers_without_a_lost_day_and_says_so(
+def test_the_command_line_reports_a_missing_day_and_shows_the_others(
     service: Service, lost_day: str
 ) -> None:
     shown = on_the_command_line(service, "--events", tenant_id="other")

@@ -1,4 +1,4 @@
-"""Turns: work of which each principal does one piece at a time."""
+"""Locks by principal: each principal plans one new query at a time."""
 
 import threading
 from collections.abc import Hashable, Iterator
@@ -9,40 +9,39 @@ from flight_service.graphql.errors import Busy
 
 
 @dataclass(eq=False, slots=True)
-class _Turn:
+class _KeyLock:
     lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
 
 
-class Turns:
+class PrincipalLocks:
     """Lets one thread of each key work at a time. Thread-safe.
 
-    Planning takes only the processor, so several plans at once are not ready sooner: they only take
-    the time of other principals.
+    Planning is limited by the processor, so concurrent plans of one principal are not ready sooner.
+    They only take time from other principals.
     """
 
     def __init__(self, seconds: float) -> None:
-        """A thread waits for its turn for `seconds`."""
+        """A thread waits for the lock for at most `seconds`."""
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._turns: dict[Hashable, _Turn] = {}
+        self._locks: dict[Hashable, _KeyLock] = {}
 
     @contextmanager
-    def taken(self, key: Hashable | None) -> Iterator[None]:
-        """Waits for the key's turn, and has it for the duration of the block. Without a key nobody
-        waits.
+    def hold(self, key: Hashable | None) -> Iterator[None]:
+        """Holds the key's lock for the duration of the block. Without a key there is no lock.
 
         Raises:
-            Busy: the turn did not come in time.
+            Busy: another thread held the lock for too long.
         """
         if key is None:
             yield
             return
         with self._lock:
-            turn = self._turns.setdefault(key, _Turn())
-            turn.users += 1
+            held = self._locks.setdefault(key, _KeyLock())
+            held.users += 1
         try:
-            if not turn.lock.acquire(timeout=self._seconds):
+            if not held.lock.acquire(timeout=self._seconds):
                 raise Busy(
                     "Other new queries of this principal have been checked and planned for "
                     f"{self._seconds:g} s. Try again, and send the same text with variables "
@@ -51,9 +50,9 @@ class Turns:
             try:
                 yield
             finally:
-                turn.lock.release()
+                held.lock.release()
         finally:
             with self._lock:
-                turn.users -= 1
-                if not turn.users:
-                    del self._turns[key]
+                held.users -= 1
+                if not held.users:
+                    del self._locks[key]

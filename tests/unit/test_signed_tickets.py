@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden
-from flight_service.sealed_tickets import MARK, SealedTickets
 from flight_service.server import FlightServer
+from flight_service.signed_tickets import MARK, SignedTickets
 from flight_service.sql.commands import SqlCommand, pack
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from fraiseql_assets.settings import Settings
@@ -45,7 +45,7 @@ def given(client: flight.FlightClient, options: flight.FlightCallOptions) -> fli
     return info.endpoints[0].ticket
 
 
-def test_who_asked_reads_the_endpoint(client: flight.FlightClient) -> None:
+def test_the_principal_of_an_endpoint_reads_it(client: flight.FlightClient) -> None:
     ticket = given(client, calling("ada"))
     assert client.do_get(ticket, calling("ada", other="claim")).read_all().num_rows == 1
     as_command = flight.FlightDescriptor.for_command(ticket.ticket)
@@ -61,14 +61,14 @@ def test_who_asked_reads_the_endpoint(client: flight.FlightClient) -> None:
         calling("ada", role="more"),
     ],
 )
-def test_another_principal_does_not(
+def test_another_principal_is_refused(
     client: flight.FlightClient, other: flight.FlightCallOptions
 ) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match=REFUSED):
         client.do_get(given(client, calling("ada")), other).read_all()
 
 
-def test_what_was_altered_is_refused(client: flight.FlightClient) -> None:
+def test_an_altered_ticket_is_refused(client: flight.FlightClient) -> None:
     ticket = given(client, calling("ada")).ticket
     signature = len(MARK)
     for altered in (
@@ -95,24 +95,24 @@ def test_a_ticket_that_a_client_writes_needs_no_signature(client: flight.FlightC
     assert read["text"].to_pylist() == ["eve None []"]
 
 
-def test_without_tokens_a_ticket_can_be_read() -> None:
+def test_without_tokens_tickets_are_not_signed() -> None:
     with start_server(Flights()) as served, flight.connect(str(served.address)) as client:
         assert given(client, flight.FlightCallOptions()).ticket == TICKET
 
 
 def test_processes_with_one_secret_accept_each_others_tickets() -> None:
-    sealed = SealedTickets(GUARDED).seal(Made(kind="rows"), ADA)
-    assert SealedTickets(GUARDED).open(sealed, ADA) == Made(kind="rows").encode()
+    signed = SignedTickets(GUARDED).sign(Made(kind="rows"), ADA)
+    assert SignedTickets(GUARDED).verify(signed, ADA) == Made(kind="rows").encode()
     other = GUARDED.model_copy(update={"session_secret": SecretStr("another secret " * 3)})
     with pytest.raises(Forbidden, match=REFUSED):
-        SealedTickets(other).open(sealed, ADA)
+        SignedTickets(other).verify(signed, ADA)
     with pytest.raises(Forbidden, match=REFUSED):
-        SealedTickets(GUARDED).open(sealed, EVE)
+        SignedTickets(GUARDED).verify(signed, EVE)
 
 
-def test_a_statements_ticket_has_the_signature_of_its_handle_alone() -> None:
-    tickets = SealedTickets(GUARDED)
+def test_the_ticket_of_a_statement_is_signed_once() -> None:
+    tickets = SignedTickets(GUARDED)
     statement = pack(protocol.TicketStatementQuery(statement_handle=b"h"))
-    assert tickets.seal(SqlCommand(packed=statement), ADA) == statement
+    assert tickets.sign(SqlCommand(packed=statement), ADA) == statement
     tables = pack(protocol.CommandGetTables())
-    assert tickets.seal(SqlCommand(packed=tables), ADA).startswith(MARK)
+    assert tickets.sign(SqlCommand(packed=tables), ADA).startswith(MARK)

@@ -1,4 +1,4 @@
-"""Extents of flights, of one or of many at once. No server is asked the same twice at a time."""
+"""Extents of flights. Concurrent callers share one request to a server."""
 
 import threading
 import time
@@ -6,17 +6,17 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 
+from flight_service.coalescing import CoalescedRequests
 from flight_service.errors import as_flight_error, client_message
 from flight_service.flights import Extent, Flight
-from flight_service.questions import Questions
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
 
-class Probes:
-    """Extents of flights. Thread-safe.
+class Extents:
+    """Reads the extents of flights. Thread-safe.
 
-    Clients that ask for the same extent at the same time share one request, so the number of
+    Clients that need the same extent at the same time share one request, so the number of
     threads depends on the number of flights, not of clients.
     """
 
@@ -26,14 +26,14 @@ class Probes:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Extent]] = {}
-        self._questions: Questions[Extent] = Questions()
+        self._requests: CoalescedRequests[Extent] = CoalescedRequests()
 
     def extent(self, flight: Flight) -> Extent:
         """The extent of one flight, asked for by this thread or shared with others; see
-        `Questions.ask`. Raises what `Flight.extent` raises."""
+        `CoalescedRequests.run`. Raises what `Flight.extent` raises."""
         if flight.extent_key is None:
             return flight.extent()
-        return self._questions.ask(flight.extent_key, flight.extent)
+        return self._requests.run(flight.extent_key, flight.extent)
 
     def extents(self, flights: Sequence[Flight]) -> list[Extent]:
         """The extents, asked for at once; one that fails or is late is unknown, with the reason."""

@@ -20,7 +20,7 @@ class _Index:
     documents: dict[str, Any] = field(default_factory=dict)
 
 
-class ForgetfulServer:
+class LossyServer:
     """The session's server, as far as the test's own indices go."""
 
     def __init__(self, settings: Settings) -> None:
@@ -28,7 +28,7 @@ class ForgetfulServer:
         self._pattern = f"{settings.index_prefix}-*"
         self.keep()
 
-    def __enter__(self) -> "ForgetfulServer":
+    def __enter__(self) -> "LossyServer":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,12 +11,12 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 
 
-def last_letter(settings: Settings) -> int:
+def last_dead_letter(settings: Settings) -> int:
     """The sequence of the newest dead-letter message, or 0."""
     return asyncio.run(_last(settings))
 
 
-def wrong_letters(settings: Settings, after: int, expected: list[bytes]) -> Iterator[str]:
+def wrong_dead_letters(settings: Settings, after: int, expected: list[bytes]) -> Iterator[str]:
     """Every missing or unexpected dead-letter message after a sequence."""
     found = Counter(asyncio.run(_payloads(settings, after)))
     wanted = Counter(expected)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from stacks import wait_until
 
-from flight_service.graphql.postgres.shares import WAITING, Shares, Use
+from flight_service.graphql.postgres.connection_shares import WAITING, Shares, Use
 
 ANN, BOB, CY = (Use(large=True, reader=name) for name in ("ann", "bob", "cy"))
 UNKNOWN, SMALL = Use(large=True), Use()
@@ -16,13 +16,13 @@ def admitted(shares: Shares, *uses: Use) -> list[bool]:
     return [shares.enter(use, 0) for use in uses]
 
 
-def test_one_principal_has_half_of_the_half_for_large_results() -> None:
+def test_large_results_of_one_principal_use_a_quarter_of_the_connections() -> None:
     shares = Shares(8)
     assert admitted(shares, ANN, ANN, ANN) == [True, True, False]
     assert admitted(shares, BOB, BOB, CY) == [True, True, False]
 
 
-def test_principals_that_are_not_known_share_the_half() -> None:
+def test_unknown_principals_share_half_of_the_connections() -> None:
     assert admitted(Shares(8), *[UNKNOWN] * 5) == [True] * 4 + [False]
 
 
@@ -32,21 +32,21 @@ def test_small_results_use_every_connection() -> None:
 
 
 @pytest.mark.parametrize("connections", [1, 2, 3])
-def test_every_principal_may_read_one(connections: int) -> None:
+def test_every_principal_may_read_one_large_result(connections: int) -> None:
     shares = Shares(connections)
     for use in (ANN, BOB):
         assert shares.enter(use, 0)
         shares.leave(use)
 
 
-def test_a_place_is_free_again_when_its_use_ends() -> None:
+def test_a_share_is_released_when_its_use_ends() -> None:
     shares = Shares(4)
     assert admitted(shares, ANN, ANN) == [True, False]
     shares.leave(ANN)
     assert admitted(shares, ANN) == [True]
 
 
-def test_those_that_wait_longest_are_admitted_first() -> None:
+def test_waiting_uses_are_admitted_in_order() -> None:
     shares = Shares(1)
     order: list[int] = []
     assert shares.enter(SMALL, 0)
@@ -57,7 +57,7 @@ def test_those_that_wait_longest_are_admitted_first() -> None:
     assert order == [0, 1, 2]
 
 
-def test_a_principal_over_its_share_keeps_nobody_waiting() -> None:
+def test_a_principal_above_its_share_delays_no_other() -> None:
     shares = Shares(4)
     assert shares.enter(ANN, 0)
     thread = waiting(shares, ANN, lambda: None)
@@ -67,7 +67,7 @@ def test_a_principal_over_its_share_keeps_nobody_waiting() -> None:
     thread.join()
 
 
-def test_a_principal_has_few_uses_waiting() -> None:
+def test_waiting_uses_of_a_principal_are_limited() -> None:
     shares = Shares(4)
     assert shares.enter(ANN, 0)
     threads = [waiting(shares, ANN, lambda: None) for _ in range(WAITING)]
@@ -77,7 +77,7 @@ def test_a_principal_has_few_uses_waiting() -> None:
         thread.join()
 
 
-def test_a_use_that_was_not_admitted_leaves_nothing_behind() -> None:
+def test_a_use_that_was_not_admitted_holds_no_share() -> None:
     shares = Shares(1)
     assert shares.enter(SMALL, 0)
     assert not shares.enter(SMALL, 0.001)
