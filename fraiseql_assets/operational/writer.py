@@ -44,8 +44,9 @@ LONGEST_WAIT_SECONDS = 8.0
 GROWTH = 32
 """After a request that was too large, each that is taken lets the next be larger by this part."""
 
-SENDERS = 2
-"""Requests that the server works on at a time: it indexes each of them in one thread."""
+SENDERS = 3
+"""Requests that are sent at a time. The server indexes each in one thread: two keep two cores busy,
+and the third is there when one of them is done."""
 
 PAGE = 10_000
 """Events that are looked up together."""
