@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from fraiseql_assets.iterators import close_iterator
+
 MESSAGE_BYTES = 3 * 2**20
 """The largest record batch that is sent, unless it is a single row. Clients of gRPC in Rust, Go and
 JavaScript refuse messages of more than 4 MiB unless they are told otherwise."""
@@ -38,9 +40,7 @@ def with_marks(
             mark = mark_of(batch)
             yield batch if mark is None else (batch.replace_schema_metadata(), pa.py_buffer(mark))
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)
 
 
 def messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -14,10 +14,11 @@ from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
-from flight_service.errors import InvalidRequest, ServiceError, Unauthenticated, client_message
+from flight_service.errors import InvalidRequest, ServiceError
 from flight_service.flights import Flight
 from flight_service.http_authentication import authenticated
-from flight_service.limits import StreamLimits, TooManyStreams
+from flight_service.http_failures import failure
+from flight_service.limits import StreamLimits
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.operational.search.request import (
@@ -34,7 +35,6 @@ from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
 
 ARROW = "application/vnd.apache.arrow.stream"
-RETRY_SECONDS = "5"
 
 
 class Search(Ticket, frozen=True):
@@ -125,19 +125,13 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
                 found = await run_sync(_found, engine, ticket, ticket.request(), principal)
             finally:
                 end()
-        except Unauthenticated as error:
-            return _error(401, str(error), headers={"WWW-Authenticate": "Bearer"})
         except QueryMistake as mistake:
-            where = {"position": mistake.position, "pointed": mistake.pointed()}
-            return _error(400, str(mistake), **where)
-        except (SearchMistake, InvalidRequest) as mistake:
-            return _error(400, str(mistake))
-        except TooManyStreams as error:
-            return _error(503, str(error), headers={"Retry-After": RETRY_SECONDS})
-        except ServiceError as error:
-            return _error(error.status.http, str(error))
-        except PlaneError as error:
-            return _error(503, client_message(error))
+            return _refused(mistake, position=mistake.position, pointed=mistake.pointed())
+        except SearchMistake as mistake:
+            return _refused(mistake)
+        except (ServiceError, PlaneError) as error:
+            status, content, headers = failure(error)
+            return Response(b"".join(content), status, headers)
         if is_arrow:
             return Response(_ipc(found, options), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
@@ -195,7 +189,5 @@ def _inside(text: str | None) -> Any:
     return msgspec.Raw(text.encode())
 
 
-def _error(
-    status: int, message: str, headers: dict[str, str] | None = None, **more: Any
-) -> JSONResponse:
-    return JSONResponse({"errors": [{"message": message, **more}]}, status, headers)
+def _refused(mistake: ValueError, **position: Any) -> JSONResponse:
+    return JSONResponse({"errors": [{"message": str(mistake), **position}]}, 400)

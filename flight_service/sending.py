@@ -7,6 +7,7 @@ import pyarrow as pa
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Stopping, as_flight_error
 from flight_service.messages import messages
+from fraiseql_assets.iterators import close_iterator
 
 
 def sent(
@@ -29,6 +30,4 @@ def sent(
         if not cancellation.over:
             raise as_flight_error(error) from None
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)

@@ -37,6 +37,7 @@ from flight_service.tail import Tail
 from flight_service.tickets import Named, Ticket, explained
 from flight_service.writing.receiving import Stream, receive
 from flight_service.writing.service import Writing
+from fraiseql_assets.iterators import close_iterator
 
 EMPTY_MESSAGES = 16
 """After so many messages without content in a row a stream counts as ended. pyarrow reports its end
@@ -183,9 +184,7 @@ class _Stream:
                 if is_empty and not cancellation.over:
                     rows.write_none()
             finally:
-                close = getattr(batches, "close", None)
-                if close:
-                    close()
+                close_iterator(batches)
         finally:
             end()
         if cancellation.over:

@@ -17,6 +17,7 @@ from flight_service.compression import HEADER as COMPRESSION
 from flight_service.errors import Stopping, as_flight_error
 from flight_service.identity.handshake import Begun, Handshakes
 from flight_service.monitoring.calls import REQUEST_ID, Call, Observer
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.tracing import TRACEPARENT, carried, traceparent_of
 
 _STATUSES: tuple[tuple[type[BaseException], str], ...] = (
@@ -122,6 +123,4 @@ def counted(
         raise
     finally:
         call.cancelled = not is_whole
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)
