@@ -22,8 +22,8 @@ from test_ingestion import (  # noqa: F401 - the contract of events, held by req
     test_a_range_is_written_completely_and_committed,
     test_a_range_that_failed_at_any_step_is_exact_after_a_retry,
     test_a_rebuild_that_failed_at_any_step_is_exact_after_a_retry,
-    test_every_step_is_interrupted_by_the_tests,
     test_consecutive_ranges_add_up,
+    test_every_step_is_interrupted_by_the_tests,
 )
 
 from fraiseql_assets.catalogue import OPERATIONAL_EVENTS, OPERATIONAL_REQUESTS
