@@ -72,6 +72,13 @@ class Settings(BaseSettings):
         default=SecretStr("http://default:@127.0.0.1:8123/default"),
         description="ClickHouse over HTTP, `http[s]://user:password@host:port/database`.",
     )
+    clickhouse_cluster: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="The cluster of ClickHouse, as `remote_servers` names it, on which `setup` "
+        "creates replicated and distributed tables; unset, the tables are on one server. See "
+        "[scaling](scaling.md).",
+    )
     elasticsearch_url: SecretStr = Field(
         default=SecretStr("http://127.0.0.1:9200"),
         description="Elasticsearch 8 or 9, or OpenSearch 2 or 3, "

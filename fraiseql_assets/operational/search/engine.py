@@ -48,8 +48,8 @@ class Search:
 
     Every method raises:
         SearchMistake, QueryMistake: the search is invalid; the message says what is valid.
-        PlaneOff: the operational plane is switched off. PlaneUnavailable: the server cannot be
-        reached.
+        PlaneOff: the operational plane is switched off.
+        PlaneUnavailable: the server cannot be reached.
     """
 
     def __init__(self, settings: Settings) -> None:
