@@ -21,6 +21,9 @@ def status(
 
     Exits with 1 if a server does not answer.
     """
+    from fraiseql_assets.skip_pandas import skip_pandas
+
+    skip_pandas()
     from fraiseql_assets.cli.status import collect_status
 
     settings = read_settings()
