@@ -9,6 +9,7 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import address, connect, sql, translated
 from fraiseql_assets.analytics.erasures import erased_days, read_erasures, write_erasure
+from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.ledger import (
     delete_covered,
     delete_entries_before,
@@ -38,7 +39,11 @@ class AnalyticsPlane:
 
     @cached_property
     def _client(self) -> Client:
-        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+        return connect(
+            self._settings,
+            timeout=self._settings.request_timeout_seconds,
+            defaults=Layout.of(self._settings).exact,
+        )
 
     def ping(self) -> None:
         client = connect(self._settings, timeout=self._settings.probe_timeout_seconds)
@@ -76,7 +81,8 @@ class AnalyticsPlane:
         return self._write_after(None, block)
 
     def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
-        return write_overlapping(blocks, self._write_after)
+        together = Layout.of(self._settings).blocks_at_a_time
+        return write_overlapping(blocks, self._write_after, at_a_time=together)
 
     def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):
