@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fraiseql_assets.iterators import close_iterator
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
@@ -129,10 +131,8 @@ def _carried(items: Iterator[Item], span: "Span") -> Iterator[Item]:
                 return
             yield item
     finally:
-        close = getattr(items, "close", None)
-        if close:
-            with _within(span):
-                close()
+        with _within(span):
+            close_iterator(items)
 
 
 def span(name: str, *, system: str | None = None, statement: str | None = None) -> Any:

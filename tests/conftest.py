@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,10 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from local_stack import servers
 from local_stack.elasticsearch.engines import Search
+
+# A search engine of the tests lives for seconds to minutes. Java's optimising compiler takes more
+# processor time than it saves in them: without it a start takes half.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # Every run uses the same examples.
 # `pytest --hypothesis-profile=explore` looks for new ones.

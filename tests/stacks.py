@@ -163,7 +163,7 @@ def wait_until(holds: Callable[[], object], printed: Path | None = None) -> None
         time.sleep(0.05)
 
 
-def wait_out_midnight(longest: timedelta) -> None:
+def wait_for_midnight(longest: timedelta) -> None:
     """Waits until work that takes so long fits into one UTC day.
 
     The same event on the next day is another event.

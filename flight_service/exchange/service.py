@@ -15,6 +15,7 @@ from flight_service.errors import (
     InvalidRequest,
     ServiceError,
     Stopping,
+    Unauthenticated,
     as_flight_error,
     sentence_of,
 )
@@ -32,11 +33,13 @@ from flight_service.exchange.replies import ClientGone, Replies, Writer
 from flight_service.exchange.running import Running
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.transport.flight import GraphQLQuery
+from flight_service.identity.tokens import check_expiry
 from flight_service.limits import StreamLimits
 from flight_service.tail import Tail
 from flight_service.tickets import Named, Ticket, explained
 from flight_service.writing.receiving import Stream, receive
 from flight_service.writing.service import Writing
+from fraiseql_assets.iterators import close_iterator
 
 EMPTY_MESSAGES = 16
 """After so many messages without content in a row a stream counts as ended. pyarrow reports its end
@@ -79,7 +82,10 @@ class Exchange:
 
         Raises:
             InvalidRequest: what the client sends is no Arrow stream.
+            TooManyStreams: the principal has as many as it may.
         """
+        # A stream takes a thread, also while nothing is asked.
+        end = self._limits.begin(principal)
         stream = _Stream(self, principal, Replies(writer), Running(self._requests), writer)
         cancellation.then(lambda: stream.running.cancel_all(stopping=cancellation.stopping))
         try:
@@ -91,6 +97,7 @@ class Exchange:
             raise
         finally:
             stream.running.wait()
+            end()
 
     def resolve(self, asked: Query | Subscribe, principal: Principal) -> Flight:
         """The flight of a query or a subscription."""
@@ -132,8 +139,10 @@ class _Stream:
             self._fail(error.correlation_id, error)
             return True
         try:
+            # The token was valid when the stream began.
+            check_expiry(self._principal.expires)
             self._start(request, chunk.data)
-        except InvalidRequest as error:
+        except (InvalidRequest, Unauthenticated) as error:
             self._fail(request.correlation_id, error)
         return True
 
@@ -183,9 +192,7 @@ class _Stream:
                 if is_empty and not cancellation.over:
                     rows.write_none()
             finally:
-                close = getattr(batches, "close", None)
-                if close:
-                    close()
+                close_iterator(batches)
         finally:
             end()
         if cancellation.over:

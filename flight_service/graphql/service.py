@@ -31,9 +31,6 @@ from fraiseql_assets.tracing import span
 
 VOLATILE = frozenset(("exp", "iat", "jti", "nbf"))
 """Claims that say when and how often a token was issued, not for whom."""
-BYTES_PER_CHARACTER = 300
-"""About how much memory one character of a query takes at most when it is planned: its syntax tree,
-its types and its checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,7 @@ class GraphQL:
                 found = self._plans.get(key) or self._planned(loaded, request, principal)
                 operation, plan = found
                 if not any(root.name.startswith("__") for root in operation.roots):
-                    self._plans.put(key, found, _size(request, plan))
+                    self._plans.put(key, found, operation.size + plan.size)
         lifetime = lifetime_of(loaded.schema, found[0]) if self.results.is_on else None
         if lifetime is None:
             return Prepared(*found, principal, loaded)
@@ -241,12 +238,6 @@ class GraphQL:
             variables,
             access_of(loaded.schema, principal),
         )
-
-
-def _size(request: Request, plan: Plan) -> int:
-    """About how many bytes a planned query takes."""
-    variables = len(msgspec.json.encode(dict(request.variables)))
-    return 10_000 + len(request.query) * BYTES_PER_CHARACTER + plan.size + 8 * variables
 
 
 def _identity(principal: Principal) -> bytes:

@@ -1,8 +1,7 @@
 """Whether the service can do its work: the state of each server that it reads from.
 
-The service stays useful while one of them is down, so that alone does not make it unready: it is
-unready while it stops, while all of them are down, and while one is down that
-`FRAISEQL_READY_REQUIRES` names.
+The service stays useful while one of them is down, so it stays ready. It is not ready while it
+stops, while all servers are down, and while a server in `FRAISEQL_READY_REQUIRES` is down.
 """
 
 import threading
@@ -21,7 +20,7 @@ from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
 FRESH_SECONDS = 3.0
-"""How long states are used again, however often they are asked for."""
+"""How long states are cached."""
 
 State = Literal["up", "down", "off"]
 
@@ -36,11 +35,11 @@ class Found:
 
 
 Probe = Callable[[], None]
-"""Asks a server. Raises an error with the reason if it does not answer."""
+"""Tests a server. Raises an error with the reason if it does not answer."""
 
 
 class Readiness:
-    """The states of the servers, asked when someone wants to know. Thread-safe."""
+    """The states of the servers, tested on request. Thread-safe."""
 
     def __init__(
         self,
@@ -67,7 +66,7 @@ class Readiness:
             return self._found
 
     def is_ready(self, states: Mapping[Dependency, Found]) -> bool:
-        """Whether a service with these states shall get calls."""
+        """Whether a service with these states is ready for calls."""
         if self.is_stopping or any(states[name].state != "up" for name in self._requires):
             return False
         used = [found.state for found in states.values() if found.state != "off"]
@@ -123,14 +122,13 @@ def readiness(settings: Settings, probes: Mapping[Dependency, Probe | None]) -> 
     return Readiness(
         probes,
         requires=frozenset(settings.ready_requires),
-        # A second more than a probe takes to give up and say why.
+        # One second more than the timeout of a probe.
         wait_seconds=settings.probe_timeout_seconds + 1,
     )
 
 
 def probes_of(settings: Settings, graphql: GraphQL) -> dict[Dependency, Probe | None]:
-    """What asks the log, the planes that are switched on, and PostgreSQL if there are GraphQL
-    queries to answer from it."""
+    """The probes of the log, of enabled planes, and of PostgreSQL if it serves GraphQL queries."""
     probes: dict[Dependency, Probe | None] = {"log": partial(_ask_log, settings)}
     for name in PLANES:
         probes[name] = partial(_ask_plane, settings, name) if settings.has_plane(name) else None

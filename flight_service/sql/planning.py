@@ -43,6 +43,14 @@ class Planned:
     """The same for another engine, where it names no relation: clients ask `SELECT 1` to learn
     whether the service is there."""
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        one = self.statement
+        texts = len(one.sql) + sum(len(name) + len(value) for name, value in one.values.items())
+        parameters = 500 * len(one.parameters)
+        return 1000 + 2 * texts + parameters + (self.otherwise.size if self.otherwise else 0)
+
     def execution(self, principal: Principal, binding: Binding = NO_VALUES) -> Execution:
         """See `flight_service.sql.catalogue.Catalogue.execution`."""
         try:

@@ -16,6 +16,8 @@ from flight_service.sql.recent import Recent
 MOST_PREPARED = 1000
 MOST_ROWS = 10_000
 MOST_BYTES = 16 * 2**20
+BYTES_PER_VALUE = 64
+"""What a bound value takes besides its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,13 @@ class Prepared:
     planned: Planned
     owner: bytes
     binding: Binding | None = None
+    bound_bytes: int = 0
+    """About how many bytes the binding takes."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return self.planned.size + self.bound_bytes
 
     def execution(self, principal: Principal) -> Execution:
         """The statement's execution with what is bound.
@@ -41,15 +50,15 @@ class Prepared:
 
 
 class PreparedStatements:
-    """The prepared statements of all clients: the last thousand. Thread-safe."""
+    """The prepared statements of all clients: the last thousand, if they fit. Thread-safe."""
 
     def __init__(self) -> None:
-        self._held: Recent[Prepared] = Recent(MOST_PREPARED)
+        self._held: Recent[Prepared] = Recent(MOST_PREPARED, 16 * MOST_BYTES)
 
     def add(self, planned: Planned, principal: Principal) -> str:
         """Keeps a statement. Returns its handle."""
         handle = secrets.token_hex(16)
-        self._held.put(handle, Prepared(planned, fingerprint(principal)))
+        self._put(handle, Prepared(planned, fingerprint(principal)))
         return handle
 
     def get(self, handle: str, principal: Principal) -> Prepared:
@@ -75,7 +84,11 @@ class PreparedStatements:
                 f"At most {MOST_ROWS:,} rows of values, and {MOST_BYTES:,} bytes, can be bound."
             )
         binding = bound(found.planned.statement.parameters, values)
-        self._held.put(handle, replace(found, binding=binding))
+        size = values.nbytes + BYTES_PER_VALUE * values.num_rows * values.num_columns
+        self._put(handle, replace(found, binding=binding, bound_bytes=size))
+
+    def _put(self, handle: str, prepared: Prepared) -> None:
+        self._held.put(handle, prepared, size=prepared.size, owner=prepared.owner)
 
     def close(self, handle: str, principal: Principal) -> None:
         """Lets go of a statement."""

@@ -1,36 +1,75 @@
-"""What was used last, bounded in number."""
+"""What was used last, bounded in number and in bytes."""
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
+MOST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Value]):
+    value: Value
+    size: int
+    owner: Hashable
+
 
 class Recent(Generic[Value]):
-    """The values that were kept last, by their ids. Thread-safe."""
+    """The values that were kept last, by their ids. Thread-safe.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Where there are too many, the oldest value of the owner with the most bytes goes, so that nobody
+    displaces the values of all others.
+    """
+
+    def __init__(self, most: int, most_bytes: int = MOST_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
         self._lock = threading.Lock()
-        self._held: OrderedDict[str, Value] = OrderedDict()
+        self._held: dict[str, _Entry[Value]] = {}
+        self._owned: dict[Hashable, OrderedDict[str, None]] = {}
+        self._bytes: dict[Hashable, int] = {}
 
-    def put(self, key: str, value: Value) -> None:
-        """Keeps a value, and lets go of the oldest where there are too many."""
+    @property
+    def bytes(self) -> int:
+        """About how many bytes the values have."""
+        return sum(self._bytes.values())
+
+    def put(self, key: str, value: Value, *, size: int = 1, owner: Hashable = None) -> None:
+        """Keeps a value of about that size, unless it is larger than all may be."""
         with self._lock:
-            self._held[key] = value
-            self._held.move_to_end(key)
-            while len(self._held) > self._most:
-                self._held.popitem(last=False)
+            self._remove(key)
+            if size > self._most_bytes:
+                return
+            self._held[key] = _Entry(value, size, owner)
+            self._owned.setdefault(owner, OrderedDict())[key] = None
+            self._bytes[owner] = self._bytes.get(owner, 0) + size
+            while len(self._held) > self._most or self.bytes > self._most_bytes:
+                largest = max(self._bytes, key=lambda one: self._bytes[one])
+                self._remove(next(iter(self._owned[largest])))
 
     def get(self, key: str) -> Value | None:
         """The value, which counts as new again."""
         with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-            return self._held.get(key)
+            found = self._held.get(key)
+            if found is None:
+                return None
+            self._owned[found.owner].move_to_end(key)
+            return found.value
 
     def take(self, key: str) -> Value | None:
         """The value, which is kept no more."""
         with self._lock:
-            return self._held.pop(key, None)
+            found = self._remove(key)
+            return None if found is None else found.value
+
+    def _remove(self, key: str) -> _Entry[Value] | None:
+        found = self._held.pop(key, None)
+        if found is not None:
+            del self._owned[found.owner][key]
+            self._bytes[found.owner] -= found.size
+            if not self._owned[found.owner]:
+                del self._owned[found.owner], self._bytes[found.owner]
+        return found

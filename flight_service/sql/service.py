@@ -13,6 +13,7 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, Unimplemented
 from flight_service.flights import Extent, Flight, Part
+from flight_service.identity.signing import fingerprint
 from flight_service.sql import info, type_info
 from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.commands import SqlCommand, decode, pack
@@ -67,11 +68,15 @@ class FlightSql:
                     catalogue=defaults.catalogue,
                     schema=defaults.schema,
                 )
-                return self._announced(handle, planned.execution(principal), principal)
+                return self._announced(
+                    handle, planned.execution(principal), planned.size, principal
+                )
             case protocol.CommandPreparedStatementQuery(prepared_statement_handle=name):
                 prepared = self.prepared.get(text_of(name), principal)
                 handle = Handle(secrets.token_hex(16), prepared=text_of(name))
-                return self._announced(handle, prepared.execution(principal), principal)
+                return self._announced(
+                    handle, prepared.execution(principal), prepared.size, principal
+                )
             case protocol.TicketStatementQuery(statement_handle=signed):
                 return self._flight(self._handles.verify(signed, principal), principal)
             case protocol.CommandGetSqlInfo(info=wanted):
@@ -100,13 +105,15 @@ class FlightSql:
             raise InvalidRequest("Only statements can be cancelled; this is a metadata command.")
         return self._handles.verify(command.statement_handle, principal)
 
-    def _announced(self, handle: Handle, execution: Execution, principal: Principal) -> Flight:
+    def _announced(
+        self, handle: Handle, execution: Execution, size: int, principal: Principal
+    ) -> Flight:
         """What GetFlightInfo says of an execution, and what its ticket then stands for."""
         signed = self._handles.sign(handle, principal)
         ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
 
         def extent() -> Extent:
-            self._executions.put(handle.id, execution)
+            self._executions.put(handle.id, execution, size=size, owner=fingerprint(principal))
             return Extent(parts=(Part(SqlCommand(packed=ticket)),))
 
         return Flight(execution.schema, self._stream(handle.id, execution), extent)

@@ -21,6 +21,10 @@ from flight_service.sql.recent import Recent
 COOKIE = "arrow_flight_session_id"
 OPTIONS = ("catalog", "schema")
 MOST_SESSIONS = 10_000
+SESSION_BYTES = 2000
+"""About how much a session takes."""
+LONGEST = 256
+"""Characters of a schema's name, and of a cookie."""
 
 
 class SessionMiddleware(flight.ServerMiddleware):
@@ -46,7 +50,7 @@ class SessionCookies(flight.ServerMiddlewareFactory):
                 found = SimpleCookie(text).get(COOKIE)
             except CookieError:
                 continue
-            if found is not None and found.value:
+            if found is not None and 0 < len(found.value) <= LONGEST:
                 return SessionMiddleware(found.value, is_new=False)
         is_new = info.method == flight.FlightMethod.DO_ACTION
         return SessionMiddleware(secrets.token_hex(16), is_new=is_new)
@@ -78,15 +82,19 @@ class Sessions:
             kind = option.WhichOneof("option_value")
             if name not in OPTIONS:
                 result.errors[name].value = protocol.SetSessionOptionsResult.INVALID_NAME
-            elif kind not in (None, "string_value") or (
-                name == "catalog" and option.string_value not in ("", *self._catalogues)
+            elif (
+                kind not in (None, "string_value")
+                or len(option.string_value) > LONGEST
+                or (name == "catalog" and option.string_value not in ("", *self._catalogues))
             ):
                 result.errors[name].value = protocol.SetSessionOptionsResult.INVALID_VALUE
             elif name == "catalog":
                 chosen = replace(chosen, catalogue=option.string_value or None)
             else:
                 chosen = replace(chosen, schema=option.string_value or None)
-        self._held.put(_key(session, principal), chosen)
+        self._held.put(
+            _key(session, principal), chosen, size=SESSION_BYTES, owner=principal.subject
+        )
         return result
 
     def options(self, session: str, principal: Principal) -> protocol.GetSessionOptionsResult:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fraiseql_assets.analytics.client import database_of
+from fraiseql_assets.analytics.overlap import IN_FLIGHT
 from fraiseql_assets.settings import Settings
 
 EXACT = {
@@ -58,6 +59,11 @@ class Layout:
     def exact(self) -> dict[str, str | int]:
         """The settings of a client that writes."""
         return dict(EXACT) if self.cluster else {}
+
+    @property
+    def blocks_in_flight(self) -> int:
+        """How many blocks are written at a time: quorums on a cluster allow one after the other."""
+        return 1 if self.cluster else IN_FLIGHT
 
     @property
     def parts(self) -> str:

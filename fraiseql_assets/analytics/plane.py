@@ -1,6 +1,6 @@
 """The analytics plane: ClickHouse as the pipeline uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from fraiseql_assets.analytics.ledger import (
     read_ledger,
     write_entry,
 )
+from fraiseql_assets.analytics.overlap import write_overlapping
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, LEDGER_TABLE, setup_tables
@@ -77,8 +78,15 @@ class AnalyticsPlane:
             delete_covered(self._client, entry)
 
     def write(self, block: Block) -> Written:
+        return self._write_after(None, block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        in_flight = Layout.of(self._settings).blocks_in_flight
+        return write_overlapping(blocks, self._write_after, in_flight)
+
+    def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):
-            return write_live_block(self._client, EVENTS_TABLE, block)
+            return write_live_block(self._client, EVENTS_TABLE, block, before)
 
     def replace(self, day: date) -> PartitionReplacement:
         with translated(self._settings):

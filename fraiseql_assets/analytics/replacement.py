@@ -1,5 +1,6 @@
 """Rebuilds a day of the analytics plane in staging tables and swaps it in."""
 
+from collections.abc import Generator, Iterable
 from datetime import date
 
 from clickhouse_connect.driver.client import Client
@@ -7,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 from fraiseql_assets.analytics.client import sql, translated
 from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.ledger import delete_others_of_day, read_ledger, write_entry
+from fraiseql_assets.analytics.overlap import write_overlapping
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_SHARD, EVENTS_TABLE, Aggregate
 from fraiseql_assets.analytics.writer import write_block
 from fraiseql_assets.ledger import require_ranges_covered, require_rows_held
@@ -41,8 +43,14 @@ class PartitionReplacement:
                 self._client.command(statement)
 
     def write(self, block: Block) -> Written:
+        return self._write_after(None, block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        return write_overlapping(blocks, self._write_after, self._layout.blocks_in_flight)
+
+    def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):
-            return write_block(self._client, self._staging[EVENTS_TABLE], block)
+            return write_block(self._client, self._staging[EVENTS_TABLE], block, before)
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):

@@ -1,4 +1,4 @@
-"""How far a bridge is behind its change log."""
+"""The lag of a bridge behind its change log."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ class Lag:
     head: int = 0
     saved_at: str = ""
     rows: int = 0
-    """Rows that are visible and not published, counted up to a million."""
+    """Visible rows that are not published, counted up to a million."""
     seconds: float = 0.0
-    """Since when the first of them waits."""
+    """The age of the first of them."""
     open_numbers: int = 0
-    """Numbers whose rows may still come."""
+    """Row numbers without a row, which may still be committed."""
 
     def __str__(self) -> str:
         if not self.started:

@@ -1,4 +1,4 @@
-"""Decoding request logs (shape E): messages in, one schema out, each bad message a reject."""
+"""Decodes request logs (shape E) into one schema. An invalid message is a reject."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 
 
 class WireError(msgspec.Struct, gc=False):
-    """An error as it is written."""
+    """An error in a message."""
 
     message: str = ""
     code: str | None = None
@@ -98,7 +98,7 @@ def _row(payload: bytes, messages: Messages, number: int) -> list[Any]:
         stored,
     ]
     for text in (wire.query, wire.operation_name, wire.trace_id, *row[11], *row[12]):
-        # Half of a surrogate pair is no character.
+        # Half of a surrogate pair is not a character.
         (text or "").encode()
     return row
 

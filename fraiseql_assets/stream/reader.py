@@ -27,8 +27,9 @@ from fraiseql_assets.stream.connection import (
     stream_missing,
     unavailable,
 )
+from fraiseql_assets.stream.delivery import columns_of
 from fraiseql_assets.stream.requirements import CONSUMER_SECONDS, require_log
-from fraiseql_assets.stream.wire import Frame, Wire, WireError
+from fraiseql_assets.stream.wire import Wire, WireError
 
 PULL_MESSAGES = 5_000
 PULL_BYTES = 16 * 2**20
@@ -171,7 +172,7 @@ class _Pull:
                 continue
             self._in_flight -= len(messages)
             self._delivered += len(messages)
-            arrival, number = _columns(messages)
+            arrival, number = columns_of(messages)
             if number != self._delivered:
                 raise WireError(f"the consumer went from message {self._delivered} to {number}")
             if arrival.sequences[-1] >= last:
@@ -226,23 +227,3 @@ class _Pull:
         if error:
             raise WireError(f"NATS says {error['description']}")
         return answer
-
-
-def _columns(frames: list[Frame]) -> tuple[Messages, int]:
-    """Delivered messages as columns, and the number of the last delivery.
-
-    Their reply subjects contain their positions:
-    `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or with domain and
-    account hash before the stream and a random token at the end (ADR-15).
-    """
-    subjects, replies, headers, payloads = zip(*frames, strict=True)
-    positions = [reply.split(b".") for reply in replies]
-    at = 5 if len(positions[0]) == 9 else 7
-    messages = Messages(
-        [int(position[at]) for position in positions],
-        [int(position[at + 2]) for position in positions],
-        [subject.decode(errors="replace") for subject in subjects],
-        list(headers),
-        list(payloads),
-    )
-    return messages, int(positions[-1][at + 1])

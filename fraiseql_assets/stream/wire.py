@@ -60,7 +60,8 @@ class Parser:
         """Appends the complete messages to `frames`. Returns the offset of the remainder."""
         find, length, at = buffer.find, len(buffer), 0
         self._wanted = 0
-        while (end := find(b"\r\n", at)) >= 0:
+        # One character is found many times faster than two, and a line holds no other "\r".
+        while 0 <= (end := find(b"\r", at)) < length - 1:
             words = buffer[at:end].split(b" ")
             count = len(words)
             if words[0] == b"MSG" and 4 <= count <= 5:

@@ -26,7 +26,7 @@ from tests.chaos.plan import Fault, Plan
 from tests.chaos.steps import END_STEPS
 from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.watcher import Watcher
-from tests.stacks import wait_out_midnight
+from tests.stacks import wait_for_midnight
 
 BOUND_SECONDS = 180.0
 """The longest time that a plane may need to be up to date again without intervention."""
@@ -76,7 +76,7 @@ class Outcome:
 
 def run_trial(lab: Lab, plan: Plan, published: PublishedEvents) -> Outcome:
     """Executes a plan. The outcome lists everything that failed; nothing is raised."""
-    wait_out_midnight(LONGEST)
+    wait_for_midnight(LONGEST)
     began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
     last_known = last_dead_letter(lab.settings)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.broken import short_http
 from tests.clients.harness import CLIENTS, DAYS, ROWS, SECONDS, Served, output
 
 FOLDER = CLIENTS / "clickhouse"
@@ -20,9 +21,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def statements(served: Served, tmp_path: Path) -> Run:
     """Runs files and statements in one session, with the service's real address."""
 
-    def run(*texts: str, token: str = served.token) -> subprocess.CompletedProcess[str]:
+    def run(
+        *texts: str, token: str = served.token, url: str = served.settings.http_url
+    ) -> subprocess.CompletedProcess[str]:
         given = [(FOLDER / text).read_text() if text.endswith(".sql") else text for text in texts]
-        sql = ";\n".join(given).replace("http://127.0.0.1:8080", served.settings.http_url)
+        sql = ";\n".join(given).replace("http://127.0.0.1:8080", url)
         return subprocess.run(
             [sys.executable, PROGRAM, tmp_path, FOLDER / "named_collection.xml"],
             input=sql.replace("TOKEN", served.token),
@@ -43,6 +46,12 @@ def test_an_asset_is_read(statements: Run) -> None:
 
 def test_the_rows_are_compared_with_the_announced_total(statements: Run) -> None:
     assert output(statements("compare_rows.sql")) == f"{ALL_ROWS}\t{ALL_ROWS}\t0"
+
+
+def test_fewer_rows_than_announced_are_an_error(statements: Run) -> None:
+    with short_http() as url:
+        short = statements("compare_rows.sql", url=url)
+    assert (short.returncode, "Fewer rows arrived" in short.stderr) == (1, True), short.stderr
 
 
 def test_a_named_collection_created_by_sql_has_the_token(statements: Run) -> None:

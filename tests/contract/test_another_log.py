@@ -1,4 +1,4 @@
-"""A stream that was made anew gives sequences out again that the ledger holds as done."""
+"""A stream that was made recreated_log gives sequences out again that the ledger holds as done."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,8 +30,8 @@ async def delete_stream(settings: Settings) -> None:
 
 
 @pytest.fixture
-def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Plane:
-    """A plane that holds more sequences than the stream has given out since it was made anew."""
+def recreated_log(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Plane:
+    """A plane with more sequences than the stream has assigned since it was recreated."""
 
     asyncio.run(publish_generated(settings, count=BEFORE, shape="observer", seed=1))
     ingest(plane)
@@ -41,23 +41,23 @@ def anew(plane: Plane, settings: Settings, ingest: Callable[..., Report]) -> Pla
     return plane
 
 
-def test_status_reports_ranges_of_another_log(anew: Plane, settings: Settings) -> None:
+def test_status_reports_ranges_of_another_log(recreated_log: Plane, settings: Settings) -> None:
     status = collect_status(settings)
-    [error] = [found.error for found in status.planes if found.plane == anew.name]
+    [error] = [found.error for found in status.planes if found.plane == recreated_log.name]
     assert error
     assert SAID in error
     assert not status.healthy
 
 
 def test_the_sensor_reports_ranges_of_another_log_and_requests_no_run(
-    anew: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    recreated_log: Plane, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fraiseql_assets.resources.get_settings", lambda: settings)
     sensor = events_sensor(
-        ASSETS[anew.name],
+        ASSETS[recreated_log.name],
         "op",
         "job",
-        lambda _: anew,
+        lambda _: recreated_log,
         first_day=date(2026, 1, 1),
         status=dg.DefaultSensorStatus.RUNNING,
     )

@@ -180,13 +180,13 @@ def test_an_interrupted_replay_publishes_no_request_twice(
     ingest(plane)
     [dead_letter] = read_dead_letters(settings)
 
-    async def leave_a_note() -> None:
+    async def store_note() -> None:
         async with connection.connect(settings, name="tests") as client:
             note = f"{settings.dead_letter_stream}.replay.requests"
             await client.jetstream().publish(note, b"1")
 
     replay(settings, [dead_letter])
-    asyncio.run(leave_a_note())
+    asyncio.run(store_note())
     assert replay(settings, [dead_letter]).published == 1
     assert log.bounds().last == 2
 

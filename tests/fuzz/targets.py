@@ -1,6 +1,6 @@
 """Every target by its name. A new way to reach the service gets a line here."""
 
-from tests.fuzz import clickhouse_front, flight_calls, graphql_roles, http_requests, sql
+from tests.fuzz import clickhouse_front, flight_calls, graphql_roles, http_requests, sql, sql_roles
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -8,6 +8,7 @@ TARGETS: dict[str, Target] = {
     "sql-grammar": sql.GRAMMAR,
     "tickets": flight_calls.TICKETS,
     "graphql-roles": graphql_roles.DOCUMENTS,
+    "sql-roles": sql_roles.STATEMENTS,
     "cursors": graphql_roles.CURSORS,
     "http": http_requests.REQUESTS,
     "clickhouse-front": clickhouse_front.STATEMENTS,

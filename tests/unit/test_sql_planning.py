@@ -23,6 +23,7 @@ from flight_service.sql.engines.clickhouse_types import shown
 from flight_service.sql.handles import Handle, Handles
 from flight_service.sql.parameters import bound, example
 from flight_service.sql.planning import Defaults, plan
+from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.recent import Recent
 from flight_service.sql.running import Running, StatementCancelled
 from fraiseql_assets.planes import PlaneUnavailable
@@ -212,6 +213,36 @@ def test_the_least_recently_used_entry_is_dropped() -> None:
         2,
         None,
     )
+
+
+def test_what_is_kept_is_bounded_in_bytes() -> None:
+    recent: Recent[int] = Recent(100, most_bytes=1000)
+    for number in range(50):
+        recent.put(f"{number}", number, size=100)
+        assert recent.bytes <= 1000
+    assert [recent.get(f"{number}") for number in (39, 40, 49)] == [None, 40, 49]
+    recent.put("49", 1, size=1)
+    assert recent.bytes == 901
+    recent.put("large", 1, size=1001)
+    assert (recent.get("large"), recent.bytes) == (None, 901)
+
+
+def test_nobody_displaces_what_others_keep() -> None:
+    for recent in (Recent[int](10), Recent[int](100, most_bytes=1000)):
+        recent.put("mine", 1, size=100, owner="ann")
+        for number in range(50):
+            recent.put(f"{number}", number, size=100, owner="bob")
+        assert (recent.get("mine"), recent.get("49"), recent.get("30")) == (1, 49, None)
+
+
+def test_a_prepared_statement_counts_with_what_is_bound_to_it() -> None:
+    shop = Made("shop", "postgres", ["v_user"])
+    planned = plan("SELECT id FROM v_user WHERE id = ?", [shop], ANYONE, Defaults())
+    prepared = PreparedStatements()
+    handle = prepared.add(planned, ANYONE)
+    before = prepared.get(handle, ANYONE).size
+    prepared.bind(handle, ANYONE, pa.table({"x": list(range(1000))}))
+    assert prepared.get(handle, ANYONE).size >= before + 1000 * 64
 
 
 def test_sql_needs_its_scope_if_tokens_are_checked() -> None:

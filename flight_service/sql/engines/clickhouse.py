@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -76,27 +76,32 @@ class AnalyticsCatalogue:
         sql = statement.sql
         for number, parameter in enumerate(statement.parameters):
             sql = sql.replace(f'"{parameter.mark}"', _placeholder(parameter, binding, number))
-        rows = [_values(statement, binding, row) for row in binding.rows]
+        for row in binding.rows:
+            # What does not fit is refused now. The values of all rows would take too much memory.
+            _values(statement, binding, row)
+        first = _values(statement, binding, binding.rows[0]) if binding.rows else {}
         with _refused():
-            described = self._statements.describe(sql, rows[0] if rows else {})
+            described = self._statements.describe(sql, first)
         columns = [(name, shown(kind)) for name, kind in described]
         if any(column.convert for _, column in columns):
             sql = _converted(sql, columns)
         schema = pa.schema([pa.field(name, one.type, one.nullable) for name, one in columns])
-        return _Execution(self._statements, sql, rows, schema)
+        return _Execution(self._statements, sql, statement, binding, schema)
 
 
 @dataclass(frozen=True, slots=True)
 class _Execution:
     statements: AnalyticsStatements
     sql: str
-    rows: Sequence[Mapping[str, Any]]
+    statement: Statement
+    binding: Binding
     schema: pa.Schema
 
     def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        for values in self.rows:
+        for row in self.binding.rows:
             if cancellation.over:
                 return
+            values = _values(self.statement, self.binding, row)
             query = _Query(self.statements)
             cancellation.then(query.kill)
             found = self.statements.batches(self.sql, values, self.schema, query.id)

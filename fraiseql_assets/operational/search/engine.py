@@ -1,4 +1,4 @@
-"""Searching events and requests: the one implementation behind command line, HTTP and Flight."""
+"""Searches events and requests, for the command line, HTTP and Flight."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,14 +38,14 @@ from fraiseql_assets.tracing import span
 KEEP_ALIVE = "5m"
 MARK, END_MARK = "<em>", "</em>"
 _ANALYSED = 100_000
-"""Characters of a text that are searched for what to highlight."""
+"""The number of characters in which matches are highlighted."""
 
 
 class Search:
     """Searches the operational plane. Thread-safe.
 
     Every method raises:
-        SearchMistake, QueryMistake: the search is wrong; the message says what would be right.
+        SearchMistake, QueryMistake: the search is invalid; the message says what is valid.
         PlaneOff: the operational plane is switched off.
         PlaneUnavailable: the server cannot be reached.
     """
@@ -61,7 +61,7 @@ class Search:
         return connect(self._settings, timeout=self._settings.request_timeout_seconds)
 
     def check(self, request: SearchRequest) -> None:
-        """Returns when the search can be sent. Asks no server."""
+        """Returns if the search is valid. Sends no request."""
         checked(request.query)
         if request.cursor:
             read_cursor(request)
@@ -157,7 +157,7 @@ class Search:
         return batch
 
     def _over(self, request: SearchRequest) -> dict[str, Any]:
-        """Where a search looks that may leave out days."""
+        """The target of a search that may omit days."""
         return {
             "index": self._index(request),
             "ignore_unavailable": True,
@@ -185,10 +185,10 @@ class Search:
     def _require_named(
         self, request: SearchRequest, missing: list[str], found: dict[str, Any]
     ) -> list[str]:
-        """The days that an answer leaves out.
+        """The days that a response omits.
 
         Raises:
-            PlaneUnavailable: the answer leaves out more than is known.
+            PlaneUnavailable: the response omits days that are not known.
         """
         failed = found["_shards"]["failed"]
         if failed > len(missing):
@@ -201,7 +201,7 @@ class Search:
         return missing
 
     def _names(self, request: SearchRequest) -> list[Names]:
-        """The datasets that are searched."""
+        """The datasets to search."""
         match request.kinds:
             case Kinds.events:
                 return [self._events]
@@ -213,7 +213,7 @@ class Search:
         return ",".join(names.all_days for names in self._names(request))
 
     def _has_any(self, request: SearchRequest) -> bool:
-        """Whether there is an index of what is searched.
+        """Whether the searched datasets have an index.
 
         Raises:
             NotFoundError: the plane is not set up.
@@ -231,7 +231,7 @@ class Search:
     def _page(
         self, request: SearchRequest, query: dict[str, Any], after: list[Any] | None
     ) -> dict[str, Any]:
-        """What is asked for on a page."""
+        """The body of the request for a page."""
         return {
             "query": query,
             "sort": sort_of(request),
@@ -257,7 +257,7 @@ class Search:
         return query_of(request, tenant, like)
 
     def _like(self, request_id: str, tenant: str | None) -> dict[str, Any]:
-        """What finds requests like this one.
+        """The condition that finds similar requests.
 
         Raises:
             SearchMistake: there is no such request.
@@ -285,13 +285,13 @@ class Search:
 
 @contextmanager
 def _asked(settings: Settings) -> Iterator[None]:
-    """Traces what is asked of the server, and translates its errors."""
+    """Traces requests to the server, and translates its errors."""
     with span("Elasticsearch", system="elasticsearch"), translated(settings):
         yield
 
 
 def _refused(error: BadRequestError) -> SearchMistake:
-    """The server's reason for refusing a search that passed the check."""
+    """The server's reason for refusing a valid search."""
     body = error.body if isinstance(error.body, dict) else {}
     causes = (body.get("error") or {}).get("root_cause") or [{}]
     return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")
