@@ -27,6 +27,7 @@ def write_overlapping(
     try:
         for block in blocks:
             if len(flying) == at_a_time:
+            if len(flying) == at_a_time:
                 yield flying.popleft().result()
             flying.append(_begun(partial(write, before, block)))
             before = block

@@ -81,6 +81,12 @@ def test_one_server_has_no_trace_of_a_cluster() -> None:
     assert Layout.of(ONE_SERVER).exact == {}
 
 
+def test_quorums_are_asked_for_by_one_insert_after_the_other() -> None:
+    layout = Layout.of(CLUSTER)
+    assert layout.exact["insert_quorum_parallel"] == 0
+    assert layout.blocks_at_a_time == 1
+
+
 def test_an_older_server_is_not_given_a_setting_that_it_does_not_know() -> None:
     layout = Layout.of(CLUSTER)
     [_, replace] = layout.replace_partition("t", "u", "2026-01-31", is_empty=False, knows=())
