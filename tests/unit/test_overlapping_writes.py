@@ -31,7 +31,7 @@ def test_results_are_in_the_order_of_the_blocks() -> None:
     assert [written.rows for written in write_overlapping(BLOCKS, write)] == [0, 1, 2, 3]
 
 
-def test_each_block_overlaps_the_previous_one() -> None:
+def test_each_block_is_written_with_the_previous_one() -> None:
     pairs: list[tuple[int | None, int]] = []
 
     def write(before: Block | None, block: Block) -> Written:
