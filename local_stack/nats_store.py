@@ -9,9 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fraiseql_assets.stream.log import NO_SUBJECT, PURGE_FAILED
 from fraiseql_assets.stream.options import NatsOptions
-from fraiseql_assets.stream.wire import Wire, WireError
+from fraiseql_assets.stream.wire import NO_SUBJECT, PURGE_FAILED, Wire, WireError
 
 KEPT_FREE_BYTES = 256 * 2**20
 """Space that NATS leaves free on the disk. A restart helps only if there is so much."""

@@ -57,8 +57,12 @@ def nats(folder: Path, port: int) -> Program:
         ),
         is_ready=partial(sends_greeting, port, b"INFO "),
         addresses={"nats_url": url},
-        # In quotes, or NATS would read a password of digits as a number.
-        environment={"NATS_PASSWORD": f'"{password}"'},
+        environment={
+            # In quotes, or NATS would read a password of digits as a number.
+            "NATS_PASSWORD": f'"{password}"',
+            # Beyond this it collects its garbage more often; it is not a limit.
+            "GOMEMLIMIT": "64MiB",
+        },
         prepare=prepare,
         needs_restart=partial(needs_restart, folder, url),
     )

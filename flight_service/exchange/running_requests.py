@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
+from fraiseql_assets.tracing import in_thread
 
 Work = Callable[[Cancellation, Callable[[], None]], None]
 """The work of a request. It calls its second argument before its last response, so that the client
@@ -48,7 +49,7 @@ class RunningRequests:
             finally:
                 self._end(correlation_id, cancellation, is_endless)
 
-        threading.Thread(target=run, name="exchange", daemon=True).start()
+        in_thread(run, name="exchange")
 
     def cancel(self, correlation_id: str) -> bool:
         """Cancels a request. Returns whether it ran."""

@@ -35,6 +35,7 @@ from flight_service.flights import Flight, Resolver
 from flight_service.graphql.transport.flight import GraphQLQuery
 from flight_service.identity.tokens import check_expiry
 from flight_service.limits import StreamLimits
+from flight_service.received import readable
 from flight_service.tail import Tail
 from flight_service.tickets import Named, Ticket, explained
 from flight_service.writing.receiving import Stream, receive
@@ -234,14 +235,11 @@ def _chunks(reader: flight.MetadataRecordBatchReader) -> Iterator[flight.FlightS
     empty = 0
     while empty < EMPTY_MESSAGES:
         try:
-            chunk = reader.read_chunk()
+            with readable("A message"):
+                chunk = reader.read_chunk()
         except StopIteration:
             empty += 1
             continue
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest(
-                f"A message cannot be read: {' '.join(str(error).split())}"
-            ) from error
         empty = 0
         yield chunk
 
@@ -254,13 +252,8 @@ def _batches(asked: Upload, own: pa.RecordBatch | None) -> Iterator[pa.RecordBat
             raise InvalidRequest("The Upload has no batch, and its message no record batch.")
         yield own
         return
-    try:
-        with pa.ipc.open_stream(pa.BufferReader(stream)) as reader:
-            yield from reader
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            f"The Upload's batch is no Arrow stream: {' '.join(str(error).split())}"
-        ) from error
+    with readable("The Upload's batch"), pa.ipc.open_stream(pa.BufferReader(stream)) as reader:
+        yield from reader
 
 
 def _tail(asked: Subscribe) -> Tail:

@@ -36,7 +36,16 @@ def is_command(data: bytes) -> bool:
 
 def is_statement(data: bytes) -> bool:
     """Whether bytes are the ticket of a statement."""
-    return is_command(data) and _parsed(Packed, data).type_url == STATEMENT
+    return type_url(data) == STATEMENT
+
+
+def type_url(data: bytes) -> str:
+    """What names the message that is packed in the bytes; empty if they are no command.
+
+    Raises:
+        InvalidRequest: they are broken.
+    """
+    return _parsed(Packed, data).type_url if is_command(data) else ""
 
 
 def decode(data: bytes) -> Message:

@@ -36,13 +36,18 @@ class FlightSql:
     """Flight SQL over some catalogues. Thread-safe."""
 
     def __init__(
-        self, catalogues: Sequence[Catalogue], *, is_guarded: bool, key: bytes | None = None
+        self,
+        catalogues: Sequence[Catalogue],
+        *,
+        is_guarded: bool,
+        key: bytes | None = None,
+        ingests: bool = False,
     ) -> None:
         """With `is_guarded`, principals are identified by tokens and need the scope for SQL.
         Handles of statements are signed with `key`; without it, they are valid as long as this
-        object exists."""
+        object exists. `ingests` says whether rows can be written, by `flight_service.writing`."""
         self._catalogues = catalogues
-        self._is_guarded = is_guarded
+        self._is_guarded, self._ingests = is_guarded, ingests
         self._metadata = Metadata(catalogues)
         self._handles = Handles(key)
         self._executions: RecentlyUsed[Execution] = RecentlyUsed(MOST_EXECUTIONS)
@@ -81,7 +86,8 @@ class FlightSql:
             case protocol.TicketStatementQuery(statement_handle=signed):
                 return self._flight(self._handles.verify(signed, principal), principal)
             case protocol.CommandGetSqlInfo(info=wanted):
-                return _held(info.SCHEMA, partial(info.sql_info, list(wanted)), ticket)
+                known = partial(info.sql_info, list(wanted), ingests=self._ingests)
+                return _held(info.SCHEMA, known, ticket)
             case protocol.CommandGetXdbcTypeInfo():
                 kind = command.data_type if command.HasField("data_type") else None
                 return _held(type_info.SCHEMA, partial(type_info.xdbc_type_info, kind), ticket)
@@ -140,9 +146,12 @@ def refusal(command: Message) -> Exception:
     name = command.DESCRIPTOR.name
     if "Substrait" in name:
         return Unimplemented("This service takes SQL, and no Substrait plans")
-    if "Update" in name or "Ingest" in name:
+    if "Ingest" in name:
+        return Unimplemented("An ingest is sent with DoPut, and gives no flight")
+    if "Update" in name:
         return Unimplemented(
-            "Flight SQL only reads here. Write to FraiseQL, or publish events to NATS JetStream"
+            "Statements only read here. Write to FraiseQL, or ingest rows into what "
+            "FRAISEQL_WRITABLE lists"
         )
     return InvalidRequest(f"{name} is no command that gives a flight.")
 

@@ -35,8 +35,6 @@ class EventColumns:
         """
         table = pa.Table.from_batches([batch])
         try:
-            # Offsets and indices from a client are not trusted.
-            table.validate(full=True)
             fitted = producer_table(table, truncates_times=False)
         except InvalidValues as error:
             raise InvalidRequest(f"{_capital(str(error))}. {self._advice(str(error))}") from error

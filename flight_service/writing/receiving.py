@@ -17,6 +17,8 @@ from flight_service.errors import (
     Status,
     client_message,
 )
+from flight_service.monitoring.calls import Call
+from flight_service.received import check_undamaged, readable, whole_bytes
 from flight_service.writing.sink import BATCH_BYTES, Receipt, Sink
 from fraiseql_assets.stream.connection import LogError
 
@@ -42,6 +44,15 @@ class Stream:
     """Counts received rows and bytes."""
 
 
+def stream_of(context: flight.ServerCallContext, cancellation: Cancellation, call: Call) -> Stream:
+    """The stream of a call over Flight, whose rows the call counts."""
+    return Stream(
+        cancellation,
+        has_gone=lambda: cancellation.over or context.is_cancelled(),
+        count=call.count_written,
+    )
+
+
 def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.RecordBatch]:
     """The batches of a DoPut.
 
@@ -50,12 +61,10 @@ def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.
     """
     while True:
         try:
-            with sink.waiting():
+            with sink.waiting(), readable("It"):
                 chunk = reader.read_chunk()
         except StopIteration:
             return
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"It cannot be read: {' '.join(str(error).split())}") from error
         if chunk.data is not None:
             yield chunk.data
 
@@ -69,9 +78,10 @@ def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Re
     number: int | None = 0
     try:
         for batch in batches:
-            if batch.nbytes > BATCH_BYTES:
+            check_undamaged(batch)
+            if (size := whole_bytes(batch)) > BATCH_BYTES:
                 raise InvalidRequest(
-                    f"It has {batch.nbytes:,} bytes, and a batch may have {BATCH_BYTES:,}. Send "
+                    f"It has {size:,} bytes, and a batch may have {BATCH_BYTES:,}. Send "
                     "smaller ones."
                 )
             sink.write(batch)

@@ -12,6 +12,7 @@ from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, Unimplemented, UnknownName
 from flight_service.tickets import Ticket, TicketReader, shown
 from flight_service.writing.acknowledgements import Acknowledgements
+from flight_service.writing.ingest import is_ingest, result_of, target_of
 from flight_service.writing.receiving import Stream, chunks, receive
 from flight_service.writing.sink import Sink, Stored
 from fraiseql_assets.settings import Settings
@@ -43,8 +44,11 @@ class Writing:
         """The target in a descriptor.
 
         Raises:
-            InvalidRequest: it is neither a name nor an `Upload` ticket.
+            InvalidRequest: it is neither a name nor an `Upload` ticket nor an ingest.
+            Unimplemented: it is an ingest that does more than append.
         """
+        if is_ingest(descriptor.command or b""):
+            return Upload(table=target_of(descriptor.command))
         ticket = self._reader.read_descriptor(descriptor)
         assert isinstance(ticket, Upload)
         return ticket
@@ -82,9 +86,11 @@ class Writing:
         writer: flight.FlightMetadataWriter,
         principal: Principal,
         stream: Stream,
+        *,
+        is_ingest: bool = False,
     ) -> None:
         """Writes the rows of a DoPut, and sends receipts as JSON: one for each batch of events, and
-        a final one.
+        a final one. An ingest is answered with the number of its rows alone.
 
         Raises:
             ServiceError: a batch could not be written; the message says which one, and what is
@@ -94,6 +100,10 @@ class Writing:
         def send(answer: bytes) -> None:
             writer.write(pa.py_buffer(answer))
 
+        if is_ingest:
+            sink = self.open(table, principal, lambda _: None, stream.cancellation)
+            send(result_of(receive(sink, chunks(reader, sink), stream).rows))
+            return
         with Acknowledgements(send) as acknowledgements:
             sink = self.open(table, principal, acknowledgements.put, stream.cancellation)
             acknowledgements.put(receive(sink, chunks(reader, sink), stream))

@@ -35,6 +35,7 @@ from flight_service.graphql.postgres.driver import (
     message_of,
     state_of,
     table,
+    traced,
 )
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits
 from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
@@ -44,6 +45,7 @@ from flight_service.writing.sink import Receipt, Stored
 from flight_service.writing.table_catalogue import Table, read_table
 from flight_service.writing.table_columns import TableColumns
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
 STAGED = "fraiseql_upload"
@@ -157,8 +159,9 @@ class TableSink:
 
     def finish(self, has_gone: Callable[[], bool]) -> Receipt:
         if self._schema is not None:
-            with self._failures():
-                execute(self._own, self._columns.insertion(self._schema, STAGED_SQL))
+            statement = self._columns.insertion(self._schema, STAGED_SQL)
+            with self._failures(), span("PostgreSQL", system="postgresql", statement=statement):
+                execute(self._own, statement)
                 execute(self._own, f"DROP TABLE {STAGED_SQL}")
                 if has_gone():
                     raise UploadCancelled("The client disconnected before the rows were written.")
@@ -188,7 +191,8 @@ class TableSink:
         self._cancellation.then(self._cancel)
         with self._failures():
             execute(self._own, BEGIN)
-            table(self._own, SET_VALUES, [msgspec.json.encode(self._settings).decode()])
+            settings = {**traced(), **self._settings}
+            table(self._own, SET_VALUES, [msgspec.json.encode(settings).decode()])
 
     def _copy(self, rows: pa.RecordBatch, *, is_first: bool) -> None:
         """Copies rows into the temporary table, which the first batch creates."""

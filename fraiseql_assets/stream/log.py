@@ -39,16 +39,11 @@ from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
 from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
 from fraiseql_assets.stream.requirements import UnsuitableSetting, require_log, unsuitable_settings
+from fraiseql_assets.stream.wire import NO_SUBJECT, PURGE_FAILED
 
 T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
-
-NO_SUBJECT = "_fraiseql.probe"
-"""A subject that no stream captures."""
-
-PURGE_FAILED = 10051
-"""JetStream's error code for a purge of a stream whose files cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)

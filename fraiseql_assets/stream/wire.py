@@ -17,6 +17,12 @@ from fraiseql_assets.stream.options import NatsOptions, NatsServer
 RECEIVE_BYTES = 2**18
 NO_RESPONDER = b"NATS/1.0 503"
 
+NO_SUBJECT = "_fraiseql.probe"
+"""A subject that no stream captures."""
+
+PURGE_FAILED = 10051
+"""JetStream's error code for a purge of a stream whose files cannot be written."""
+
 Frame = tuple[bytes, bytes, bytes, bytes]
 """A raw message: subject, reply subject, header block, payload."""
 

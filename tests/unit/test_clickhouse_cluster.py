@@ -57,6 +57,12 @@ def test_every_statement_reaches_every_server_of_the_cluster() -> None:
     assert [each for each in all_statements(CLUSTER) if "ON CLUSTER 'main'" not in each] == []
 
 
+def test_a_block_is_inserted_alone_on_a_cluster() -> None:
+    # Without insert_quorum_parallel a second insert is refused until the first has its quorum.
+    assert Layout.of(CLUSTER).exact["insert_quorum_parallel"] == 0
+    assert Layout.of(CLUSTER).blocks_at_a_time == 1
+
+
 def test_every_table_that_holds_rows_is_replicated() -> None:
     engines = [
         line
