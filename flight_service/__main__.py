@@ -27,15 +27,15 @@ FLIGHT_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")
 def serve() -> None:
     """Serve Arrow Flight at FRAISEQL_FLIGHT_URL and HTTP at FRAISEQL_HTTP_URL.
 
-    Runs until SIGTERM or Ctrl-C. Then new calls are refused, those under way have
-    FRAISEQL_DRAIN_SECONDS, and what is left ends with a sentence; a second signal ends it at once.
-    Exits with 2 when a setting does not fit, with 4 when a port is taken.
+    Runs until SIGTERM or Ctrl-C. Then new calls are refused, running calls have
+    FRAISEQL_DRAIN_SECONDS to end, and the remaining ones end with an error. A second signal ends
+    the service at once. Exits with 2 if a setting is invalid, with 4 if a port is in use.
     """
     try:
         settings = get_settings()
     except ValidationError as error:
         raise _refused(WRONG_SETTING, *problems_of(error)) from error
-    # Arrow and the clients take a third of a second to load, which --help need not wait for.
+    # Loading Arrow and the clients takes a third of a second, which --help does not need.
     skip_pandas()
     from flight_service.addresses import Address, AddressError
     from flight_service.errors import SettingError
@@ -106,13 +106,14 @@ def serve() -> None:
     if checks:
         checks.stop()
     if not all(ended):
-        # A client that reads nothing would hold the process; its connection ends with it.
+        # A client that reads nothing would keep the process alive. Its connection ends with the
+        # process.
         sys.stderr.flush()
         os._exit(0)
 
 
 def _traced(settings: Settings) -> Callable[[], None]:
-    """Traces calls if the environment names a collector. Returns what ends it."""
+    """Traces calls if the environment names a collector. Returns a function that ends tracing."""
     if not tracing.is_wanted():
         return lambda: None
     try:
@@ -122,7 +123,7 @@ def _traced(settings: Settings) -> Callable[[], None]:
 
 
 def _health_server(address: "Address", readiness: "Readiness") -> "HealthServer":
-    # gRPC takes long to load, and most services have no such port.
+    # Loading gRPC is slow, and most services have no such port.
     from flight_service.monitoring.grpc_health import HealthServer
 
     return HealthServer(address, readiness)
@@ -138,7 +139,7 @@ def _unguarded(address: "Address") -> str:
 
 
 def _refused(code: int, *problems: str) -> typer.Exit:
-    """Prints why the service does not start. Returns the exit with that code."""
+    """Prints why the service does not start. Returns an exit with the code."""
     for problem in problems:
         typer.echo(f"✗ {problem}", err=True)
     return typer.Exit(code)

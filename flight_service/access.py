@@ -1,19 +1,19 @@
-"""What a principal may ask for, and whose rows it reads: the same for every transport.
+"""Which requests a principal may send, and whose rows it reads, for every transport.
 
-Without token checks everyone may ask for everything, and nobody has a tenant.
+Without token checks every request is allowed, and no principal has a tenant.
 """
 
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden
 
 SQL = "sql"
-"""The scope for Flight SQL and for tickets with SQL in them."""
+"""The scope for Flight SQL and for tickets that contain SQL."""
 WRITE = "write"
 """The scope for DoPut and uploads."""
 MATERIALIZE = "materialize"
 """The scope for actions that start Dagster's runs."""
 ALL_TENANTS = "all_tenants"
-"""The scope of principals that have a tenant and may read the rows of all."""
+"""The scope of principals that have a tenant and may read the rows of all tenants."""
 
 
 def check_scope(principal: Principal, scope: str, what: str, *, is_guarded: bool) -> None:
@@ -27,5 +27,5 @@ def check_scope(principal: Principal, scope: str, what: str, *, is_guarded: bool
 
 
 def tenant_of(principal: Principal) -> str | None:
-    """The tenant whose rows alone the principal may read; None of one who may read all."""
+    """The tenant to which the principal's reads are limited; None if it may read all rows."""
     return None if ALL_TENANTS in principal.scopes else principal.tenant

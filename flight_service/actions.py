@@ -26,7 +26,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class StreamingAction:
-    """An action. Its results are JSON objects, sent as they come until the call is cancelled."""
+    """An action. Its results are JSON objects, streamed until the call is cancelled."""
 
     name: str
     description: str
@@ -43,7 +43,7 @@ HEALTH_CHECK = Action(
 
 
 def listed(actions: Sequence[AnyAction]) -> list[flight.ActionType]:
-    """The answer of ListActions."""
+    """The response of ListActions."""
     return [flight.ActionType(action.name, action.description) for action in actions]
 
 

@@ -7,7 +7,7 @@ _HIDDEN = "…"
 _RULES = [
     (re.compile(rf" at {_URL}(?:, ?{_URL})*"), ""),
     (re.compile(_URL), _HIDDEN),
-    # As urllib3, asyncio and libpq write hosts and ports.
+    # Hosts and ports as urllib3, asyncio and libpq write them.
     (re.compile(r"\bhost='[^']*'(?:, port='?\d+'?)?"), f"host={_HIDDEN}"),
     (re.compile(r"\('[^']*', \d+(?:, \d+)*\)"), f"({_HIDDEN})"),
     (

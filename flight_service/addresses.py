@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pyarrow import flight
 
 REUSE_CONNECTION = "arrow-flight-reuse-connection://?"
-"""The location that stands for the connection that the answer came over."""
+"""The location that means the connection of the response."""
 
 
 TLS_SCHEMES = ("grpc+tls", "https")
@@ -21,7 +21,7 @@ class AddressError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The host and port of a setting. Port 0 stands for a free port."""
+    """The host and port of a setting. Port 0 means a free port."""
 
     scheme: str
     host: str

@@ -11,13 +11,14 @@ from fraiseql_assets.stream.log import Log
 
 
 def version_of(asset: str, settings: Settings) -> str | None:
-    """A text that differs when the asset's rows may differ; None while rows are being written.
+    """A string that changes whenever the asset's rows may have changed; None while rows are being
+    written.
 
-    The planes delete rows that are past their retention without an entry in the ledger, so a
-    version is valid for the current UTC day.
+    The planes delete expired rows without a ledger entry, so a version is valid for the current UTC
+    day.
 
     Raises:
-        LogError, PlaneError: the server of the asset cannot be asked.
+        LogError, PlaneError: the server of the asset does not answer.
     """
     today = datetime.now(UTC).date()
     if asset == STREAM_EVENTS.key:

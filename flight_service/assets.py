@@ -50,12 +50,12 @@ class AssetSource(Protocol):
     def schema(self) -> pa.Schema: ...
 
     def of_tenant(self, tenant: str | None) -> "AssetSource":
-        """The same asset with this tenant's rows alone, and what is said of it counted from them;
-        with all rows if `tenant` is None."""
+        """The same asset with only this tenant's rows, and counts of these rows; with all rows if
+        `tenant` is None."""
         ...
 
     def extent(self, ticket: Asset) -> Extent:
-        """The size of what the ticket selects, by partition."""
+        """The size of the selected rows, by partition."""
         ...
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:

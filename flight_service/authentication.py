@@ -1,4 +1,4 @@
-"""Authentication: who the client of a call is, checked before anything else."""
+"""Authentication: identifies the client of a call before anything else."""
 
 from dataclasses import replace
 from typing import cast
@@ -24,9 +24,9 @@ def authenticate(
     It may wait for an issuer's keys, or while a password is checked, unless `may_wait` is false.
 
     Raises:
-        Unauthenticated: the header is missing, or what it holds is not valid.
+        Unauthenticated: the header is missing or invalid.
         ServiceError: it cannot be checked at the moment.
-        MustWait: it takes time, and `may_wait` is false.
+        MustWait: checking takes time, and `may_wait` is false.
     """
     return verifier_of(settings).principal(authorization, may_wait=may_wait)
 
@@ -62,7 +62,7 @@ class Authentication(flight.ServerMiddlewareFactory):
         given = authorization_of(headers)
         is_handshake = info.method == flight.FlightMethod.HANDSHAKE
         if is_handshake and given is None:
-            # The payload says who it is; see `flight_service.identity.handshake`.
+            # The payload has the credentials; see `flight_service.identity.handshake`.
             return AuthenticationMiddleware(ANYONE)
         with answered():
             principal = authenticate(given, self._settings)
@@ -76,7 +76,7 @@ class Authentication(flight.ServerMiddlewareFactory):
 
 
 def authorization_of(headers: dict[str, list[str]]) -> str | None:
-    """What says who the client is, in the headers of a Flight call."""
+    """The credentials in the headers of a Flight call."""
     if given := headers.get(AUTHORIZATION):
         return given[0]
     for token in headers.get(ARROW_TOKEN, []):

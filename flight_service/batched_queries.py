@@ -1,4 +1,4 @@
-"""`BatchedQueries` tickets: several SQL statements, each read as Flight SQL reads it."""
+"""`BatchedQueries` tickets: several SQL statements with the grammar of Flight SQL."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,7 +21,7 @@ MOST = 100
 
 
 class BatchedQueries(Ticket, frozen=True):
-    """The rows of several statements, one behind another; each is an endpoint of its own."""
+    """The rows of several statements, one after another. Each statement has its own endpoint."""
 
     queries: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MOST)]
 
@@ -30,15 +30,15 @@ class BatchedFlights:
     """The flights of `BatchedQueries` tickets."""
 
     def __init__(self, catalogues: Sequence[Catalogue], *, raw_sql: bool, is_guarded: bool) -> None:
-        """With `raw_sql`, tickets may hold SQL. With `is_guarded`, principals are known by
+        """With `raw_sql`, tickets may contain SQL. With `is_guarded`, principals are identified by
         tokens."""
         self._catalogues = catalogues
         self._raw_sql = raw_sql
         self._is_guarded = is_guarded
 
     def resolve(self, ticket: BatchedQueries, principal: Principal) -> Flight:
-        """The flight of a ticket; see `flight_service.flights.Resolver`. The engines are asked for
-        the schemas of the results."""
+        """The flight of a ticket; see `flight_service.flights.Resolver`. Requests the schemas of
+        the results from the engines."""
         check_raw_sql(self._raw_sql, "A ticket of type BatchedQueries")
         check_scope(principal, SQL, "BatchedQueries", is_guarded=self._is_guarded)
         executions = [self._execution(n, text, principal) for n, text in enumerate(ticket.queries)]

@@ -24,7 +24,7 @@ FORMATS = {
     "parquet": PARQUET,
     "csv": CSV,
     "ndjson": NDJSON,
-    # FraiseQL's `json` has an object a line.
+    # FraiseQL's `json` has one object per line.
     "json": NDJSON,
     "arrow": ARROW,
 }
@@ -53,7 +53,7 @@ class ExportFlights:
         raw_sql: bool,
         is_guarded: bool,
     ) -> None:
-        """`resolve` makes the flights of other tickets, `named` the tickets of names."""
+        """`resolve` returns the flights of other tickets, `named` the tickets of names."""
         self._views, self._analytics = views, analytics
         self._resolve, self._named = resolve, named
         self._raw_sql, self._is_guarded = raw_sql, is_guarded
@@ -105,10 +105,10 @@ class ExportFlights:
 
 
 def file_format(ticket: BulkExport) -> Format:
-    """The format that a ticket asks for.
+    """The format in a ticket.
 
     Raises:
-        InvalidRequest: there is none of that name.
+        InvalidRequest: there is no format of that name.
     """
     name = (ticket.format or PARQUET.name).lower()
     if name not in FORMATS:
@@ -119,7 +119,7 @@ def file_format(ticket: BulkExport) -> Format:
 
 
 def file_of(rows: Flight, format: Format) -> Flight:
-    """The rows as a file: the bytes of each chunk follow those of the one before."""
+    """The rows as a file, in consecutive chunks of bytes."""
     about: dict[str, Any] = {"format": format.name, "media_type": format.media_type}
     schema = pa.schema(
         [pa.field("chunk", pa.binary(), nullable=False)],

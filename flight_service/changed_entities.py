@@ -14,10 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 class ChangedEntities:
-    """Follows the log for a cache, from when the cache is first used until the process ends.
-
-    While the log cannot be followed, results live as long as their schema says. All are removed
-    when it can be followed again, because events may have been missed.
+    """Follows the log for a cache, from its first use until the process ends. While the log is
+    unavailable, results expire only by age. When it is available again, all results are removed,
+    because events may have been missed.
     """
 
     def __init__(self, events: FanOut, cache: ResultCache) -> None:
@@ -26,7 +25,7 @@ class ChangedEntities:
         cache.before_use = self.start
 
     def start(self) -> None:
-        """Follows the log from now on, if it does not yet."""
+        """Starts to follow the log, unless it does already."""
         if self._started.acquire(blocking=False):
             threading.Thread(target=self._run, name="changed entities", daemon=True).start()
 

@@ -12,12 +12,13 @@ from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Resolver
 from flight_service.tickets import shown
+from fraiseql_assets.iterators import close_iterator
 
 _SHOWN = 50
 
 
 def with_columns(resolve: Resolver) -> Resolver:
-    """A resolver whose flights have the columns that their tickets ask for."""
+    """A resolver whose flights have only the columns in their tickets."""
 
     def resolve_columns(ticket: Any, principal: Principal) -> Flight:
         flight = resolve(ticket, principal)
@@ -27,10 +28,10 @@ def with_columns(resolve: Resolver) -> Resolver:
 
 
 def selected(flight: Flight, columns: tuple[str, ...]) -> Flight:
-    """The flight with these columns alone, in this order. So are its endpoints.
+    """The flight, and its endpoints, with only these columns in this order.
 
     Raises:
-        InvalidRequest: it lacks one, or one is named twice or none.
+        InvalidRequest: a column is missing or named twice, or the list is empty.
     """
     names = flight.schema.names
     if tuple(names) == columns:
@@ -64,9 +65,7 @@ def _selected(
         for batch in batches:
             yield batch.select(list(columns))
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)
 
 
 def _some(names: list[str]) -> str:

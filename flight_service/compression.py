@@ -1,4 +1,4 @@
-"""Compression of Arrow data, as a client asks for it with each call."""
+"""Compression of Arrow data, as requested by each call."""
 
 from typing import Literal, get_args
 
@@ -14,7 +14,7 @@ Compression = Literal["none", "lz4", "zstd"]
 
 
 def write_options(compression: str | None) -> pa.ipc.IpcWriteOptions:
-    """How record batches are written for a client that asks for this compression; None is none.
+    """The options for writing record batches with a compression; None means no compression.
 
     Raises:
         InvalidRequest: there is no such compression.

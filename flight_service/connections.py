@@ -6,13 +6,13 @@ from typing import ClassVar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""How long a client may take to send the head of a request, counted from the connection or from the
-first byte after another request."""
+"""How long a client may take to send the head of a request, from the connection or from the first
+byte after the previous request."""
 
 
 class LimitedConnection(H11Protocol):
-    """uvicorn's protocol over h11, which bounds the size of a request's head, with a deadline for
-    it. Without one, a client holds a connection by sending nothing."""
+    """uvicorn's protocol over h11, which limits the size of a request's head, with a deadline for
+    it. Without a deadline, a client could occupy a connection by sending nothing."""
 
     head_seconds: ClassVar[float] = HEAD_SECONDS
     _deadline: asyncio.TimerHandle | None = None

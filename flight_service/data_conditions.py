@@ -1,8 +1,8 @@
 """Comparisons on the JSON text `data` of events, such as `status = 'paid' AND total > 100`.
 
-A name is a path into `data`: `status`, or `customer.country` for a value within an object. Texts
-are compared with texts, numbers with numbers. As in FraiseQL's subscriptions, `!=` holds for every
-value that is not equal, a missing one included.
+A name is a path into `data`: `status`, or `customer.country` for a value within an object. Strings
+are compared with strings, numbers with numbers. As in FraiseQL's subscriptions, `!=` matches every
+value that is not equal, including a missing one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,15 +38,15 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A path of `data` compared with values: several of IN, none of IS NULL."""
+    """A path of `data` compared with values: several for IN, none for IS NULL."""
 
     path: tuple[str, ...]
     operator: str
     values: tuple[Value, ...] = ()
 
     def check(self) -> Callable[[Any], bool]:
-        """What tells whether it holds for a value of the document; None stands for a missing one
-        too."""
+        """A function that tells whether a value of the document matches. A missing value is
+        None."""
         match self.operator:
             case "is null":
                 return lambda found: found is None
@@ -69,7 +69,7 @@ class DataConditions:
     def __init__(self, comparisons: Sequence[Comparison]) -> None:
         self.comparisons = tuple(comparisons)
         names = list(dict.fromkeys(one.path[0] for one in comparisons))
-        # Only the members that are compared become objects.
+        # Only compared members are decoded.
         fields = [(f"f{n}", Any, None) for n in range(len(names))]
         document = msgspec.defstruct(
             "Document", fields, rename={f"f{n}": name for n, name in enumerate(names)}
@@ -80,7 +80,7 @@ class DataConditions:
         ]
 
     def hold(self, data: str) -> bool:
-        """Whether they hold for a JSON text. What is no JSON object has no members."""
+        """Whether they match a JSON text. A text that is not a JSON object has no members."""
         try:
             document = self._decode(data)
         except (msgspec.DecodeError, RecursionError):
@@ -92,10 +92,10 @@ class DataConditions:
 
 
 def parse_conditions(text: str) -> DataConditions:
-    """The comparisons of a text.
+    """Parses comparisons.
 
     Raises:
-        InvalidRequest: it is something else; the message says what is allowed.
+        InvalidRequest: the text is not comparisons; the message says what is allowed.
     """
     try:
         tree = sqlglot.parse_one(text, into=exp.Condition, dialect="postgres")
@@ -124,7 +124,7 @@ def _comparisons(tree: exp.Expr) -> list[Comparison]:
         case exp.Is() if isinstance(tree.expression, exp.Null):
             operator = "is not null" if tree.args.get("negate") else "is null"
             return [Comparison(_path(tree.this), operator)]
-        # Older releases of sqlglot have it so.
+        # The form of older releases of sqlglot.
         case exp.Not(this=exp.Is() as inner) if isinstance(inner.expression, exp.Null):
             return [Comparison(_path(inner.this), "is not null")]
     operator = _OPERATORS.get(type(tree))

@@ -8,13 +8,13 @@ from flight_service.tickets import shown
 
 EARLIEST = date(1900, 1, 1)
 LATEST = date(2299, 12, 31)
-"""No event can be of a day before or after: the decoder refuses it."""
+"""The decoder refuses events of days before or after."""
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def beginning(text: str | None, field: str) -> datetime | None:
-    """The moment from which on a range reaches: a date's midnight (UTC), or a time itself.
+    """The start of a range: midnight (UTC) of a date, or a time itself.
 
     Raises:
         InvalidRequest: the text is neither a date nor an RFC 3339 time.
@@ -26,7 +26,7 @@ def beginning(text: str | None, field: str) -> datetime | None:
 
 
 def ending(text: str | None, field: str) -> datetime | None:
-    """The moment before which a range ends: after all of a date's day (UTC), or a time itself.
+    """The exclusive end of a range: the end of a date's day (UTC), or a time itself.
 
     Raises:
         InvalidRequest: the text is neither a date nor an RFC 3339 time.
@@ -41,7 +41,7 @@ def ending(text: str | None, field: str) -> datetime | None:
 
 def _parse(text: str, field: str) -> date | datetime:
     try:
-        # Python reads more forms of ISO 8601, in which a date would pass for a time.
+        # Python accepts more forms of ISO 8601, some of which would make a date a time.
         if not _DATED.match(text):
             raise ValueError(text)
         found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)

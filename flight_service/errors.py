@@ -3,9 +3,9 @@
 The service raises these classes:
 
 ServiceError
-├── Refused                the call cannot be answered as it stands
+├── Refused                the client must change the call
 │   ├── InvalidRequest     INVALID_ARGUMENT: an invalid ticket, descriptor or action
-│   │   └── UnknownName    NOT_FOUND: a name that nothing has
+│   │   └── UnknownName    NOT_FOUND: an unknown name
 │   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
 │   └── Forbidden          PERMISSION_DENIED: the principal may not see it
 ├── Stopping               UNAVAILABLE: the service is being stopped
@@ -46,7 +46,7 @@ class _Bare(Exception):
 
 
 class SettingError(Exception):
-    """The service cannot start with a setting; the message names it and says what to do."""
+    """The service cannot start because of a setting; the message names it and says what to do."""
 
 
 class InvalidArgument(_Bare, pa.ArrowInvalid):
@@ -96,7 +96,7 @@ class ServiceError(Exception):
 
 
 class Refused(ServiceError):
-    """The call cannot be answered as it stands; the message says why and what to do."""
+    """The client must change the call; the message says why and how."""
 
     status = INVALID_ARGUMENT
 
@@ -133,14 +133,14 @@ class Stopping(ServiceError):
 
 
 def client_message(error: PlaneError | LogError) -> str:
-    """What a client gets to read about a server that failed. Its address is only logged."""
+    """The message for clients about a server that failed. Its address is only logged."""
     logger.warning("%s", error)
     return _shortened(without_addresses(" ".join(str(error).split())))
 
 
 LONGEST = 2000
-"""How many characters of a message are sent. gRPC carries it in the trailers, and a client that
-gets more than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
+"""The maximum length of a message. gRPC carries it in the trailers, and a client that gets more
+than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
 
 
 def as_flight_error(error: Exception) -> Exception:

@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Filters of events: by their columns at once, then by what is in their JSON."""
+"""Filters of events: first by columns, then by values in their JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from flight_service.data_conditions import DataConditions
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are wanted. Without arguments, all are."""
+    """A filter of events. Without arguments it matches all."""
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The values that a column may have."""
+    """The accepted values of each column."""
     conditions: DataConditions | None = None
-    """What must hold of `data`, for rows that pass the rest."""
+    """Conditions on `data`, for rows that match the columns."""
 
     def rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows that are wanted."""
+        """The matching rows."""
         for name, values in self.columns.items():
             wanted = pc.is_in(batch[name], pa.array(values, pa.utf8()))
             batch = batch.filter(wanted)

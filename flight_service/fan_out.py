@@ -1,4 +1,4 @@
-"""Follows the log once for all clients that tail it, with a bounded buffer for each client."""
+"""Follows the log once for all tailing clients, with a bounded buffer for each client."""
 
 import threading
 from collections import deque
@@ -18,10 +18,10 @@ from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.stream.position import Bounds
 
 ASK_SECONDS = 0.2
-"""How often the log's head is asked for."""
+"""The interval between requests for the end of the log."""
 AHEAD = 2
 BUFFER_BYTES = 8 * 2**20
-"""How many bytes of events may wait for one client."""
+"""The size of a client's buffer in bytes."""
 
 
 class EventsGone(ServiceError):
@@ -37,7 +37,7 @@ class EventsGone(ServiceError):
 
 
 class FollowedLog(Protocol):
-    """What is asked of the log; see `fraiseql_assets.stream.log.Log`."""
+    """The required part of the log's interface; see `fraiseql_assets.stream.log.Log`."""
 
     def bounds(self) -> Bounds: ...
 
@@ -51,24 +51,24 @@ OpenLog = Callable[[], AbstractContextManager[FollowedLog]]
 
 @dataclass(eq=False)
 class _Reader:
-    """A client, and the events that wait for it."""
+    """A client and its buffered events."""
 
     first: int | None = None
-    """The first sequence that it wants; None of one that wants what comes from now on."""
+    """The first sequence to send; None for new events only."""
     start: int | None = None
-    """The sequence behind which it begins. None until the log's head is known."""
+    """The sequence after which it starts. None until the end of the log is known."""
     position: int = 0
     """The last sequence that it has."""
     waiting: deque[tuple[int, list[pa.RecordBatch], int]] = field(default_factory=deque)
     """Each entry is the last sequence of some events, the events, and their bytes."""
     bytes: int = 0
     is_late: bool = False
-    """Whether its buffer was full, so that it reads the log itself until it has caught up."""
+    """Whether its buffer was full. It then reads the log itself until it has caught up."""
 
 
 @dataclass(eq=False)
 class _Run:
-    """One connection to the log, from the first client until the last has left."""
+    """One connection to the log, from the first client to the last."""
 
     readers: set[_Reader] = field(default_factory=set)
     head: int = 0
@@ -170,7 +170,7 @@ class FanOut:
     def _caught_up(
         self, run: _Run, reader: _Reader, cancellation: Cancellation
     ) -> Generator[list[pa.RecordBatch]]:
-        """Reads from the log what the buffer had no room for."""
+        """Reads events from the log that did not fit into the buffer."""
         with self._open_log() as log:
             while not cancellation.over:
                 with self._changed:
@@ -209,7 +209,7 @@ class FanOut:
             last = bounds.last
             with self._changed:
                 if following is not None and last + 1 < following:
-                    # The stream was made anew and begins at 1 again.
+                    # The stream was recreated and starts at 1 again.
                     following = bounds.first
                     for reader in run.readers:
                         reader.start = reader.start and 0

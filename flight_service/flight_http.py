@@ -39,19 +39,20 @@ from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
 from flight_service.tickets import MAX_BYTES, Ticket, TicketReader, explained
 from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings
 
 QUERY = "/query"
 INFO = "info"
-"""The format that tells of the rows without reading them."""
+"""The format that describes the rows without reading them."""
 BODY_SECONDS = 30
-"""The time limit for a client to send a ticket."""
+"""The timeout for receiving a ticket."""
 WARNINGS = "x-fraiseql-warnings"
 """The header with a JSON list of sentences on fields that were ignored."""
 WHILE_ENDLESS = (ARROW, CSV, NDJSON)
-"""The formats that need no end."""
+"""The formats that support endless streams."""
 IN_JSON = ("variables", "queries")
-"""Parameters of a URL that are JSON."""
+"""URL parameters with JSON values."""
 
 Resolve = Callable[[Ticket, Principal], Flight]
 
@@ -161,7 +162,7 @@ class _Endpoint:
         }
         if warnings:
             headers[WARNINGS] = json.dumps(warnings)
-        # The version is asked for before the rows, which may be newer but never older.
+        # The version is read before the rows, so the rows may be newer but never older.
         version = flight.asset and self._version(flight.asset)
         if version is not None:
             tag = entity_tag(self._tag_key, version, ticket, principal, format, options)
@@ -174,7 +175,7 @@ class _Endpoint:
                 f"{', '.join(one.name for one in WHILE_ENDLESS)}."
             )
         if request.method == "HEAD":
-            # Not a list, whose length would be sent: ClickHouse would take it for an empty file.
+            # Not a list: its length would be sent, and ClickHouse would read an empty file.
             return _Response(200, iter(()), headers)
         batches = _counted(flight.stream(cancellation))
         pieces = format.pieces(flight.schema, batches, options)
@@ -220,7 +221,7 @@ class _Endpoint:
 
 
 def _known(flight: Flight) -> dict[str, Any]:
-    """What GetFlightInfo tells of a flight: about all rows, and about each part of them."""
+    """The content of GetFlightInfo: about all rows, and about each part of them."""
     extent = flight.extent()
     parts = [dict(part.about) for part in extent.parts]
     return {**flight.about, **extent.about, "parts": parts}
@@ -276,6 +277,4 @@ def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 call.count_rows(batch.num_rows)
             yield batch
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)

@@ -24,16 +24,16 @@ class Part:
     about: Mapping[str, Any] = field(default_factory=dict)
     """JSON values about the part, sent as the endpoint's `app_metadata`."""
     expires: datetime | None = None
-    """Until when it can be read; None if that is not limited."""
+    """When it expires; None if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The size of a flight, as far as it is known without reading it."""
+    """The size of a flight, as far as it is known without reading the rows."""
 
     rows: int | None = None
     bytes: int | None = None
-    """As the server behind it counts them."""
+    """Bytes as the server counts them."""
     parts: tuple[Part, ...] = ()
     """Empty if the flight's own ticket is its only endpoint."""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -50,23 +50,25 @@ class Flight:
     Work that waits for a server registers `Cancellation.then` to end the wait."""
     extent: Callable[[], Extent] = Extent
     extent_key: Hashable | None = None
-    """Flights of the same key have the same extent, whoever asks: it is asked for once for all who
-    wait for it. What an extent depends on is part of the key, such as the tenant."""
+    """Flights with the same key have the same extent, so concurrent callers share one request. The
+    key includes everything that the extent depends on, such as the tenant."""
     is_endless: bool = False
-    """Whether it streams until its client goes away. A service that stops does not wait for it."""
+    """Whether it streams until its client disconnects. A service that stops does not wait for
+    it."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values that are known without asking a server, sent with `Extent.about`."""
+    """JSON values that are known without a request to a server, sent with `Extent.about`."""
     asset: str | None = None
-    """The asset whose rows alone it depends on, so that its ledger says when they change."""
+    """The only asset whose rows it depends on, so that the asset's ledger shows when they
+    change."""
 
 
 Resolver = Callable[[Any, Principal], Flight]
-"""Makes the flight of a ticket for a principal. Asks no server.
+"""Returns the flight of a ticket for a principal. Sends no request to a server.
 
 Raises:
     InvalidRequest: the ticket contradicts itself.
-    UnknownName: it names what is not there.
-    Forbidden: the principal may not have it.
+    UnknownName: it has an unknown name.
+    Forbidden: the principal may not read it.
 """
 
 
@@ -75,7 +77,7 @@ class Listed:
     """A flight that ListFlights shows."""
 
     name: str
-    """Its descriptor's path, which has this one element: some clients show no more."""
+    """The only element of its descriptor's path, because some clients show no more."""
     ticket: Ticket
     flight: Flight | None = None
     """The flight, if it differs from the ticket's, for example in its extent."""

@@ -1,4 +1,4 @@
-"""Joins small batches of an endless stream, by size and by time, and marks how far it came."""
+"""Combines small batches of an endless stream, by size and by time, and adds the position."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ import pyarrow as pa
 from flight_service.messages import MESSAGE_BYTES, marked
 
 HEARTBEAT_SECONDS = 10.0
-"""How often a client is told how far the stream came while nothing passes its filter."""
+"""How often the position is sent while no row matches the filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,32 +17,32 @@ class Flushing:
     """When rows are sent."""
 
     rows: int
-    """How many rows are sent at once."""
+    """The maximum number of rows in a batch."""
     seconds: float = 0.0
-    """How long rows may wait for others."""
+    """How long rows may wait for more rows."""
 
     @property
     def tick_seconds(self) -> float:
-        """How often it is to be asked for rows that have waited long enough."""
+        """How often waiting rows are checked."""
         return min(HEARTBEAT_SECONDS, self.seconds / 2 or HEARTBEAT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The row of the log behind which a stream goes on."""
+    """The row of the log after which a stream continues."""
 
     sequence: int
     row: int
 
     @classmethod
     def behind(cls, batch: pa.RecordBatch) -> "Position":
-        """The position behind the last row of a batch of events."""
+        """The position after the last row of a batch of events."""
         last = batch.num_rows - 1
         return cls(batch["stream_seq"][last].as_py(), batch["stream_row"][last].as_py() + 1)
 
     @property
     def about(self) -> dict[str, object]:
-        """What is sent beside a batch: the fields of the ticket that goes on behind it."""
+        """The metadata of a batch: the fields of a ticket that continues after it."""
         return {"next": {"start_sequence": self.sequence, "start_row": self.row}}
 
 
@@ -51,11 +51,9 @@ def flushed(
     schema: pa.Schema,
     flushing: Flushing,
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of rows that were found, each marked with the position behind it.
-
-    `found` yields the rows that were found and the position up to which was looked, or nothing and
-    None when there was nothing to look at for `Flushing.tick_seconds`. A batch without rows tells
-    the position alone.
+    """Batches of matching rows, each with the position after it. `found` yields matching rows and
+    the position up to which the log was read, or no rows and None if no events arrived for
+    `Flushing.tick_seconds`. A batch without rows has only the position.
     """
     held: list[pa.RecordBatch] = []
     rows = size = 0

@@ -1,9 +1,9 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute creates its functions at import, so a type checker cannot see them)
-"""Results as files: Parquet, CSV, JSON, JSON lines or an Arrow stream, made while they are read.
+"""Results as files: Parquet, CSV, JSON, JSON lines or an Arrow stream, encoded while they are read.
 
-Whole columns are written; no value becomes a Python object. Memory holds one row group of Parquet
-at a time, and of other formats one batch.
+Whole columns are written, and no value becomes a Python object. Parquet needs memory for one row
+group, other formats for one batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,10 +23,11 @@ from flight_service.graphql.arrow.result_types import (
     result_fields,
 )
 from flight_service.graphql.arrow.to_json import column_text, rows_text
+from fraiseql_assets.iterators import close_iterator
 
 ROW_GROUP_ROWS = 2**17
 ROW_GROUP_BYTES = 32 * 2**20
-"""At how many rows or bytes of Arrow data a row group of Parquet ends."""
+"""The rows, or bytes of Arrow data, at which a row group of Parquet ends."""
 
 Batches = Iterator[pa.RecordBatch]
 Pieces = Iterator[bytes]
@@ -39,7 +40,7 @@ class Format:
     name: str
     media_type: str
     pieces: Callable[[pa.Schema, Batches, pa.ipc.IpcWriteOptions | None], Pieces]
-    """The bytes of a file with these batches, as they come. Closing them closes the batches.
+    """Yields the bytes of a file with these batches. Closing the iterator closes the batches.
 
     Raises:
         InvalidRequest: the format cannot hold the result.
@@ -47,7 +48,7 @@ class Format:
 
 
 class Sink:
-    """Collects what a writer of Arrow's writes."""
+    """A file object that collects the output of an Arrow writer."""
 
     closed = False
 
@@ -68,7 +69,7 @@ class Sink:
     def close(self) -> None: ...
 
     def take(self) -> bytes:
-        """What was written since it was last taken."""
+        """The bytes that were written since the last call."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
@@ -156,7 +157,7 @@ def _json(schema: pa.Schema, batches: Batches, _: object) -> Pieces:
 
 
 def _json_lines(schema: pa.Schema, batches: Batches, _: object) -> Pieces:
-    """A JSON object a line."""
+    """One JSON object per line."""
     fields = result_fields(schema)
     for batch in batches:
         if batch.num_rows:
@@ -164,10 +165,10 @@ def _json_lines(schema: pa.Schema, batches: Batches, _: object) -> Pieces:
 
 
 def _guarded(name: str, pieces: Callable[..., Pieces]) -> Callable[..., Pieces]:
-    """Tells errors of the format from those of what is read."""
+    """Distinguishes errors of the format from errors of the batches."""
 
     def made(schema: pa.Schema, batches: Batches, options: object) -> Pieces:
-        source = _Source(batches)
+        source = _BatchSource(batches)
         try:
             yield from pieces(schema, source.batches(), options)
         except pa.ArrowException as error:
@@ -177,15 +178,13 @@ def _guarded(name: str, pieces: Callable[..., Pieces]) -> Callable[..., Pieces]:
                 f"{name} cannot hold this result: {error}. Choose another format."
             ) from error
         finally:
-            close = getattr(batches, "close", None)
-            if close:
-                close()
+            close_iterator(batches)
 
     return made
 
 
-class _Source:
-    """Batches, and the error with which they ended."""
+class _BatchSource:
+    """Batches, and the error that ended them."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches

@@ -1,4 +1,4 @@
-"""Health of the service, the same over Flight and HTTP."""
+"""The health of the service, for Flight and HTTP."""
 
 import time
 from functools import cache

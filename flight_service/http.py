@@ -25,11 +25,11 @@ from flight_service.monitoring.http import PROBES
 from fraiseql_assets.settings import Settings
 
 FASTEST = 1
-"""Compression that keeps up with a network."""
+"""A compression level that is faster than a network."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = "/health"
 HEAD_BYTES = 64 * 2**10
-"""The largest head of a request: its address and headers."""
+"""The maximum size of a request's head: its URL and headers."""
 KEEP_ALIVE_SECONDS = 5
 """How long a connection is kept between two requests."""
 
@@ -42,7 +42,7 @@ async def show_health(request: Request) -> JSONResponse:
 def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
     """The application: `/health` and the given routes."""
     served = Starlette(routes=[Route(HEALTH, show_health), *routes], middleware=_layers(settings))
-    # A redirect would name the host that the client sent.
+    # A redirect would contain the host that the client sent.
     served.router.redirect_slashes = False
     return served
 
@@ -63,8 +63,8 @@ def _layers(settings: Settings) -> list[Middleware]:
 
 
 class TrustedHosts(TrustedHostMiddleware):
-    """Answers only requests for hosts that are trusted, so that no web page reaches the service
-    under a name of its own. Load balancers and Prometheus may use any name."""
+    """Answers only requests for trusted hosts, so that a web page cannot reach the service under
+    its own host name. Load balancers and Prometheus may use any name."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PROBES:
@@ -74,8 +74,7 @@ class TrustedHosts(TrustedHostMiddleware):
 
 
 def trusted_hosts(settings: Settings) -> list[str]:
-    """The hosts that requests may name: those of this machine, the one that the service listens
-    on, and those of the setting."""
+    """The trusted hosts: those of this machine, the listening host, and those of the setting."""
     address = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http", "https")
     bound = f"[{address.host}]" if ":" in address.host else address.host
     own = [] if address.host in EVERY_INTERFACE else [bound]

@@ -1,4 +1,4 @@
-"""Authentication of HTTP requests, which never keeps the event loop waiting."""
+"""Authentication of HTTP requests, which never blocks the event loop."""
 
 import math
 
@@ -33,7 +33,7 @@ async def _principal(authorization: str | None, settings: Settings) -> Principal
     try:
         return authenticate(authorization, settings, may_wait=False)
     except MustWait:
-        # How many may wait is limited where they wait.
+        # The number of waiting requests is limited elsewhere.
         limiter = anyio.CapacityLimiter(math.inf)
         return await run_sync(authenticate, authorization, settings, limiter=limiter)
 

@@ -1,4 +1,4 @@
-"""What a request for a flight over HTTP gets when it fails."""
+"""Responses to HTTP requests for flights that failed."""
 
 import msgspec
 
@@ -17,7 +17,7 @@ from fraiseql_assets.stream.connection import LogError
 
 
 class NotAllowed(Exception):
-    """The method is not one of those that read."""
+    """The HTTP method is not allowed."""
 
     def __init__(self, allowed: str) -> None:
         super().__init__(f"Send one of {allowed}.")

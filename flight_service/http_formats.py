@@ -1,4 +1,4 @@
-"""The format of an HTTP response, as its request asks for it, and its entity tag."""
+"""The requested format of an HTTP response, and its entity tag."""
 
 import hmac
 
@@ -28,7 +28,7 @@ _ACCEPTED = {
 
 
 def chosen_format(name: str | None, accept: str | None) -> Format:
-    """The format that the parameter names, or else that the client prefers; JSON if none is."""
+    """The format of the parameter, or the one that the client prefers, or JSON."""
     if name is not None:
         if name not in FORMATS:
             raise InvalidRequest(f"The parameter format is one of {', '.join(FORMATS)}.")
@@ -54,8 +54,8 @@ def entity_tag(
     format: Format,
     options: pa.ipc.IpcWriteOptions,
 ) -> str:
-    """The entity tag. It is weak: a proxy may compress what it stands for. It is made with a key,
-    so that nobody can guess from it how much a plane or the log holds."""
+    """The entity tag. It is weak, because a proxy may compress the content. It is a keyed hash, so
+    that it does not disclose how much a plane or the log holds."""
     parts = (version, ticket.encode(), fingerprint(principal), format.name)
     text = repr((*parts, str(options.compression))).encode()
     return f'W/"{hmac.digest(key, text, "sha256").hex()[:32]}"'

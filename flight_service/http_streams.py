@@ -1,7 +1,7 @@
-"""HTTP responses whose content is made in threads while it is sent.
+"""HTTP responses whose content is produced in threads while it is sent.
 
-The work is cancelled as soon as the client goes away. A client that does not read for some seconds
-loses its connection.
+The work is cancelled as soon as the client disconnects. A client that does not read for some
+seconds is disconnected.
 """
 
 import logging
@@ -32,21 +32,21 @@ class ThreadsBusy(Exception):
 
 
 class Streaming:
-    """Threads that make the responses of a route."""
+    """The threads that produce the responses of a route."""
 
     def __init__(self, *, wait_seconds: float, stall_seconds: float) -> None:
-        """A request waits for `wait_seconds` for a thread. A client that does not read for
-        `stall_seconds` loses its connection."""
+        """A request waits for a thread for `wait_seconds`. A client that does not read for
+        `stall_seconds` is disconnected."""
         self._wait_seconds, self._stall_seconds = wait_seconds, stall_seconds
-        # Requests wait for a thread to work in, but cancellations have threads of their own.
+        # Requests wait for a thread, but cancellations have separate threads.
         self._working = anyio.CapacityLimiter(THREADS)
         self._cancelling = anyio.CapacityLimiter(THREADS)
         self._threads = anyio.CapacityLimiter(math.inf)
 
     @asynccontextmanager
     async def cancellation(self, receive: Receive) -> AsyncIterator[Cancellation]:
-        """A cancellation for the work of a request whose body is read. When the client goes away,
-        it is cancelled and the block ends; at the end of the block it is cancelled too."""
+        """A cancellation for the work of a request whose body was read. It is cancelled when the
+        client disconnects, which ends the block, and at the end of the block."""
         cancellation = Cancellation()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, receive, cancellation, tasks.cancel_scope)
@@ -78,7 +78,7 @@ class Streaming:
     async def send(
         self, status: int, headers: Mapping[str, str], pieces: Iterable[bytes], send: Send
     ) -> None:
-        """Sends a response. The pieces of a list are there already; others are made in threads."""
+        """Sends a response. The pieces of a list exist already; others are produced in threads."""
         is_made = isinstance(pieces, list)
         sent = dict(headers)
         if is_made:
@@ -93,8 +93,8 @@ class Streaming:
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (ServiceError, PlaneError, LogError) as failure:
-            # The connection is closed without an end, so that no client takes the part for the
-            # whole.
+            # The connection is closed without a final chunk, so that no client takes the part for
+            # the whole.
             logger.warning("A response over HTTP was aborted: %s", failure)
         except TimeoutError:
             logger.warning(
@@ -108,7 +108,7 @@ class Streaming:
     async def _watch(
         self, receive: Receive, cancellation: Cancellation, scope: anyio.CancelScope
     ) -> None:
-        """Cancels the work when the client goes away."""
+        """Cancels the work when the client disconnects."""
         while (await receive())["type"] != "http.disconnect":
             pass
         await self._cancel(cancellation.cancel)

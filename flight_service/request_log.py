@@ -14,6 +14,7 @@ from flight_service.errors import Forbidden, InvalidRequest, Refused, sentence_o
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.errors import GraphQLFailure
 from flight_service.graphql.transport.flight import GraphQLQuery
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.request_log.asgi import Identity, RecordRequests, Scope, trace_of
 from fraiseql_assets.request_log.publisher import RequestRecorder
 from fraiseql_assets.requests.record import RequestError, RequestRecord, Status
@@ -66,9 +67,7 @@ class _Recording:
             status, failure = ("cancelled", None) if cancellation.over else ("error", error)
             raise
         finally:
-            close = getattr(batches, "close", None)
-            if close:
-                close()
+            close_iterator(batches)
             self.end(status, failure)
 
     def end(self, status: Status, failure: Exception | None = None) -> None:
@@ -107,7 +106,7 @@ def _error(failure: Exception) -> RequestError:
 
 
 def recorded_route(route: Route, recorder: RequestRecorder, settings: Settings) -> Route:
-    """The GraphQL route, each of whose requests is recorded."""
+    """The GraphQL route, with every request recorded."""
 
     def identify(scope: Scope) -> Identity:
         headers = dict(scope.get("headers", ()))

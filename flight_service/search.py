@@ -14,10 +14,11 @@ from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
-from flight_service.errors import InvalidRequest, ServiceError, Unauthenticated, client_message
+from flight_service.errors import InvalidRequest, ServiceError
 from flight_service.flights import Flight
 from flight_service.http_authentication import authenticated
-from flight_service.limits import StreamLimits, TooManyStreams
+from flight_service.http_failures import failure
+from flight_service.limits import StreamLimits
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.operational.search.request import (
@@ -34,7 +35,6 @@ from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
 
 ARROW = "application/vnd.apache.arrow.stream"
-RETRY_SECONDS = "5"
 
 
 class Search(Ticket, frozen=True):
@@ -61,13 +61,13 @@ class Search(Ticket, frozen=True):
         """The search of the ticket.
 
         Raises:
-            SearchMistake: it is wrong.
+            SearchMistake: it is invalid.
         """
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         for name in ("count", "endpoints", "columns"):
             del given[name]
         given |= {edge: moment(given[edge], edge) for edge in ("since", "until")}
-        # A timeline of one thing is read from its beginning.
+        # A timeline starts with its oldest row.
         if self.oldest_first is None and (self.id or self.entity) is not None:
             given["oldest_first"] = True
         return SearchRequest(**{name: value for name, value in given.items() if value is not None})
@@ -106,10 +106,11 @@ def _found(
 
 
 def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:
-    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow with
-    `format=arrow`, or where the client accepts that alone.
+    """`GET /search`: the ticket's fields as parameters, `q` for the query. The result is JSON, or
+    Arrow with `format=arrow` or if the client accepts only Arrow.
 
-    JSON says at its beginning if it is partial, so it may be unless `partial=false` is given.
+    JSON begins with a warning if it is partial, so partial results are allowed unless
+    `partial=false` is given.
     """
 
     async def search(request: Request) -> Response:
@@ -125,19 +126,13 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
                 found = await run_sync(_found, engine, ticket, ticket.request(), principal)
             finally:
                 end()
-        except Unauthenticated as error:
-            return _error(401, str(error), headers={"WWW-Authenticate": "Bearer"})
         except QueryMistake as mistake:
-            where = {"position": mistake.position, "pointed": mistake.pointed()}
-            return _error(400, str(mistake), **where)
-        except (SearchMistake, InvalidRequest) as mistake:
-            return _error(400, str(mistake))
-        except TooManyStreams as error:
-            return _error(503, str(error), headers={"Retry-After": RETRY_SECONDS})
-        except ServiceError as error:
-            return _error(error.status.http, str(error))
-        except PlaneError as error:
-            return _error(503, client_message(error))
+            return _refused(mistake, position=mistake.position, pointed=mistake.pointed())
+        except SearchMistake as mistake:
+            return _refused(mistake)
+        except (ServiceError, PlaneError) as error:
+            status, content, headers = failure(error)
+            return Response(b"".join(content), status, headers)
         if is_arrow:
             return Response(_ipc(found, options), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
@@ -154,7 +149,7 @@ def _is_arrow(format: str | None, accept: str | None) -> bool:
 def _ticket(given: dict[str, str]) -> Search:
     named = {("query" if name == "q" else name): value for name, value in given.items()}
     try:
-        # Parameters are texts: a number or a truth value is read out of one.
+        # Parameters are strings, from which numbers and booleans are parsed.
         return msgspec.convert({"type": "Search", **named}, Search, strict=False)
     except msgspec.ValidationError as error:
         raise SearchMistake(f"This search does not fit: {error}.") from error
@@ -195,7 +190,5 @@ def _inside(text: str | None) -> Any:
     return msgspec.Raw(text.encode())
 
 
-def _error(
-    status: int, message: str, headers: dict[str, str] | None = None, **more: Any
-) -> JSONResponse:
-    return JSONResponse({"errors": [{"message": message, **more}]}, status, headers)
+def _refused(mistake: ValueError, **position: Any) -> JSONResponse:
+    return JSONResponse({"errors": [{"message": str(mistake), **position}]}, 400)

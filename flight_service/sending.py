@@ -1,4 +1,4 @@
-"""The batches of a flight on their way to the client."""
+"""Sends the batches of a flight to the client."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import pyarrow as pa
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Stopping, as_flight_error
 from flight_service.messages import messages
+from fraiseql_assets.iterators import close_iterator
 
 
 def sent(
@@ -23,12 +24,10 @@ def sent(
         if cancellation.stopping:
             raise Stopping
     except Exception as error:
-        # Cancelled work fails in some way. A client that still waits gets the reason instead.
+        # Cancelled work raises some error. A client that still waits gets the reason instead.
         if cancellation.stopping:
             raise as_flight_error(Stopping()) from None
         if not cancellation.over:
             raise as_flight_error(error) from None
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)

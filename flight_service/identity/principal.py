@@ -1,4 +1,4 @@
-"""The client of a call: what its token says of it."""
+"""The client of a call, from the claims of its token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ def _text(value: object) -> str | None:
 
 
 def _names(value: object) -> frozenset[str]:
-    """Names in either notation: a list, or one string separated by spaces."""
+    """Names in either form: a list, or one string separated by spaces."""
     if isinstance(value, str):
         return frozenset(value.split())
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()

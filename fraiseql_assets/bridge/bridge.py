@@ -1,8 +1,6 @@
-"""Publishes the rows of a change log as events, each once.
-
-A page of rows is read, published with acknowledgement, and then the position is saved. If a bridge
-ends in between, at any step, the next one finds in the log which events of that page are there, and
-publishes the others.
+"""Publishes the rows of a change log as events, each once. The bridge reads a page of rows,
+publishes it with acknowledgement, and saves the position. If a bridge ends in between, the next one
+reads from the log which events of that page were published, and publishes the others.
 """
 
 import asyncio
@@ -35,14 +33,14 @@ logger = logging.getLogger(__name__)
 PAGE_BYTES = 8 * 2**20
 """Bytes of the rows that are published together, as PostgreSQL stores them."""
 MOST_GAPS = 10_000
-"""With more gaps than this, the bridge waits for the transactions that they wait for."""
+"""With more gaps than this, the bridge waits until their transactions end."""
 RECONNECT_SECONDS = 10
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 REPORT_SECONDS = 10.0
 
 
 class Bridge:
-    """Publishes one change log. Runs until it is told to stop, or until it has caught up."""
+    """Publishes one change log. Runs until it is stopped, or until it has caught up."""
 
     def __init__(self, settings: Settings, *, start: Start, once: bool = False) -> None:
         self._settings, self._start, self._once = settings, start, once
@@ -57,7 +55,7 @@ class Bridge:
         self._wake.set()
 
     async def run(self) -> None:
-        """Runs the bridge. What does not answer is tried again until it does.
+        """Runs the bridge. Connections to servers that do not answer are retried.
 
         Raises:
             BridgeError, LogError: somebody has to act.
@@ -71,7 +69,7 @@ class Bridge:
             except (DatabaseUnavailable, LogUnavailable) as error:
                 if self._once:
                     raise
-                # The first failure is worth a line, and then one in a while.
+                # The first failure is logged, then one at intervals.
                 if self._failures % 10 == 0:
                     logger.warning("%s Trying again.", error)
                 self._failures += 1
@@ -105,7 +103,8 @@ class Bridge:
                     await self._pause(settings.bridge_poll_seconds)
 
     async def _claimed(self, log: ChangeLog) -> bool:
-        """Waits until this is the only bridge of its name. Returns False if it shall stop."""
+        """Waits until this is the only bridge of its name. Returns False if the bridge was
+        stopped."""
         name, has_said = self._settings.bridge_name, False
         while not await log.claim(name):
             if self._once:
@@ -119,7 +118,7 @@ class Bridge:
         return True
 
     async def _pause(self, seconds: float) -> None:
-        """Waits for a notification, the end, or so many seconds."""
+        """Waits for a notification, for the stop, or for `seconds`."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
@@ -131,7 +130,7 @@ class Bridge:
 
 
 class _Publisher:
-    """The rows of a change log, from a position on."""
+    """The rows of a change log after a position."""
 
     def __init__(
         self,
@@ -151,7 +150,7 @@ class _Publisher:
     async def begin(
         cls, log: ChangeLog, client: Client, settings: Settings, start: Start
     ) -> "_Publisher":
-        """Goes on from the saved position, or saves a first one.
+        """Continues from the saved position, or saves a first one.
 
         Raises:
             NumberingRestarted: the position belongs to another table.
@@ -176,11 +175,11 @@ class _Publisher:
 
     @property
     def published(self) -> int:
-        """Events that this position counts."""
+        """The number of events published up to this position."""
         return self._position.published
 
     def describe(self) -> str:
-        """One line: what was published, and what is waited for."""
+        """One line with the published events and the missing numbers."""
         open_numbers = sum(last - first + 1 for first, last in self._tracker.gaps)
         waits = f", {open_numbers:,} numbers without a row yet" if open_numbers else ""
         return f"{self.published:,} events published, up to row {self._tracker.head:,}{waits}"
@@ -208,12 +207,13 @@ class _Publisher:
                 f"{self._tracker.count:,}",
             )
         elif page.is_last:
-            # Rows of events that the log had were visible then, and have been passed by now.
+            # The rows of events that were already in the log were visible before, and have been
+            # read by now.
             self._known.clear()
         return page.is_last
 
     async def _observed(self) -> Activity | None:
-        """Which transactions run, if that is of interest: before rows are looked for."""
+        """The running transactions, read before the rows, if there are gaps."""
         if not self._tracker.gaps:
             return None
         activity = await self._log.activity()
@@ -221,7 +221,7 @@ class _Publisher:
         return activity
 
     async def _publish(self, page: Page) -> int:
-        """Publishes rows that the log does not have. Returns how many events that were."""
+        """Publishes the rows that the log does not have. Returns the number of events."""
         settings = self._settings
         new = [r for r in page.rows if event_id(r, settings.bridge_name) not in self._known]
         messages = (
@@ -231,7 +231,7 @@ class _Publisher:
         try:
             await publish(self._client, messages)
         except StreamMissing as error:
-            # The stream was there. A server that has just started does not know it yet.
+            # The stream existed before. A server that has just started may not have loaded it yet.
             raise LogUnavailable(str(error)) from error
         return len(page.rows)
 
@@ -252,7 +252,7 @@ class _Publisher:
 
 
 async def first_position(log: ChangeLog, start: Start, last: int) -> Position:
-    """Where a bridge begins that has no position."""
+    """The first position of a bridge."""
     if start is Start.beginning:
         first = await log.first_number()
         # A row with a smaller number than the first visible one may still be committed.

@@ -1,4 +1,4 @@
-"""Reads FraiseQL's change log in PostgreSQL. Needs SELECT on the table, and writes nothing."""
+"""Reads FraiseQL's change log in PostgreSQL. It needs SELECT on the table and writes nothing."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,8 +18,8 @@ from fraiseql_assets.settings import Settings
 STATEMENT_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 RECENT_NUMBERS = 10_000
-"""How far back a transaction may have taken a number that is still open when a bridge starts with
-what happens from now on."""
+"""How many of the last numbers may belong to open transactions when a bridge starts with new
+rows."""
 MOST_COUNTED = 1_000_000
 LOCK = "fraiseql-assets bridge "
 
@@ -68,7 +68,7 @@ class ChangeLog:
         return Activity(frozenset(row["writers"]), row["oldest"], row["next"])
 
     async def page(self, ranges: tuple[list[int], list[int]], *, rows: int, size: int) -> Page:
-        """The next rows in these ranges of numbers, at most so many and of about so many bytes."""
+        """The next rows in these ranges of numbers, limited in number and approximate size."""
         statement = sql(
             "read_rows",
             table=self._table.name,
@@ -82,7 +82,7 @@ class ChangeLog:
         return Page([dict(row) for row in found], is_last)
 
     async def id_of(self, number: int) -> str | None:
-        """The id of the row with a number, if there is such a row and it has one."""
+        """The id of the row with a number, None if there is no such row or id."""
         return (await self._bounds(number))["id"]
 
     async def first_number(self) -> int | None:
@@ -90,7 +90,7 @@ class ChangeLog:
         return (await self._bounds(0))["first"]
 
     async def recent_numbers(self) -> list[int]:
-        """The last numbers, ascending."""
+        """The last row numbers, ascending."""
         statement = sql("read_recent_numbers", table=self._table.name, rows=RECENT_NUMBERS)
         with translated(self._where):
             found = await self._connection.fetch(statement)
@@ -118,8 +118,8 @@ class ChangeLog:
         )
 
     async def behind(self, ranges: tuple[list[int], list[int]]) -> tuple[int, float]:
-        """How many visible rows the ranges hold, counted up to a million, and since how many
-        seconds the first of them is there."""
+        """The number of visible rows in the ranges, counted up to a million, and the age of the
+        first in seconds."""
         statement = sql("count_behind", table=self._table.name, most=MOST_COUNTED)
         with translated(self._where):
             row = await self._connection.fetchrow(statement, *ranges)
@@ -164,6 +164,6 @@ async def open_change_log(settings: Settings) -> AsyncIterator[ChangeLog]:
         table = await check_table(connection, settings.bridge_table, where)
         yield ChangeLog(connection, table, where)
     finally:
-        # A lost connection cannot be closed in an orderly way, and need not be.
+        # Closing a lost connection fails, which does not matter.
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await connection.close(timeout=CLOSE_SECONDS)

@@ -1,7 +1,7 @@
 """Errors of the bridge.
 
 BridgeError             a person has to act: the bridge ends
-├── UnreadableTable          the change log cannot be read completely
+├── UnreadableTable     the change log cannot be read completely
 └── NumberingRestarted  the change log is not the one that the position belongs to
 DatabaseUnavailable     PostgreSQL does not answer: the bridge tries again
 PositionTaken           another bridge has saved a position: the bridge starts over from it
@@ -9,7 +9,7 @@ PositionTaken           another bridge has saved a position: the bridge starts o
 
 
 class BridgeError(Exception):
-    """The bridge cannot go on until somebody acts; the message says what to do."""
+    """The bridge cannot continue until somebody acts; the message says what to do."""
 
 
 class UnreadableTable(BridgeError):

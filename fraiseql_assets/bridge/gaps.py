@@ -1,15 +1,16 @@
 """Row numbers of the change log that have no visible row yet.
 
 PostgreSQL assigns a row's number when the row is inserted, and shows the row when its transaction
-commits. A number below one that is visible has therefore been assigned, and its row may still
-come, however late. Such a number stays in a gap until its row is seen, or until its row cannot come
-any more:
+commits. A number below a visible one has therefore been assigned, and its row may still be
+committed at any time. Such a number stays in a gap until its row is read, or until its row can no
+longer be committed:
 
 * every transaction that had inserted into the table after the gap was found has ended, and
 * every transaction that had a transaction id then has ended, and
 * a statement that began after both has looked into the gap and has found no row.
 
-What was rolled back leaves a number without a row; this is how it is told from a row that is late.
+A rolled-back insert leaves a number without a row. These rules distinguish it from a row that is
+committed late.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,17 +34,17 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Consecutive numbers that were assigned and have not been seen."""
+    """Consecutive numbers that were assigned and whose rows have not been read."""
 
     first: int
     last: int
     writers: frozenset[str] | None = None
-    """The transactions that its rows may still come from; None before anybody has looked."""
+    """The transactions that may still commit its rows; None before the first observation."""
     until: int = 0
     """The transaction id below which all must have ended."""
 
     def after(self, activity: Activity) -> "Gap":
-        """The gap with the transactions that it waits for, as of this moment."""
+        """The gap with the transactions that it waits for, from a first observation."""
         if self.writers is None:
             return replace(self, writers=activity.writers, until=activity.next)
         return replace(self, writers=self.writers & activity.writers)
@@ -54,7 +55,7 @@ class Gap:
 
 
 class GapTracker:
-    """The gaps, and the largest number that has been seen."""
+    """The gaps, and the largest number that has been read."""
 
     def __init__(self, head: int, gaps: Iterable[tuple[int, int]] = ()) -> None:
         self.head = head
@@ -71,10 +72,8 @@ class GapTracker:
         return len(self._gaps)
 
     def ranges(self, most_gaps: int) -> tuple[list[int], list[int]]:
-        """Where to look for rows, as first and last numbers.
-
-        With more than `most_gaps` gaps, nothing beyond the largest number is looked at, so that
-        what has to be remembered does not grow.
+        """The ranges of numbers to read. With more than `most_gaps` gaps, no numbers above the
+        largest one are read, so that the number of gaps does not grow.
         """
         firsts, lasts = [gap.first for gap in self._gaps], [gap.last for gap in self._gaps]
         if self.count <= most_gaps:
@@ -83,11 +82,11 @@ class GapTracker:
         return firsts, lasts
 
     def observe(self, activity: Activity) -> None:
-        """Notes which transactions run, before rows are looked for."""
+        """Records the running transactions, before rows are read."""
         self._gaps = [gap.after(activity) for gap in self._gaps]
 
     def see(self, numbers: Sequence[int]) -> None:
-        """Takes off rows that were found; `numbers` ascend."""
+        """Removes numbers whose rows were read; `numbers` are ascending."""
         inside = [number for number in numbers if number <= self.head]
         beyond = numbers[len(inside) :]
         self._gaps = list(_without(self._gaps, inside))
@@ -97,10 +96,8 @@ class GapTracker:
             self.head = number
 
     def settle(self, activity: Activity, reach: int) -> int:
-        """Drops gaps up to the number `reach` whose rows cannot come any more.
-
-        `activity` was noted before the rows were looked for, up to `reach`. Returns how many
-        numbers were dropped.
+        """Drops gaps up to the number `reach` whose rows can no longer be committed. `activity` was
+        recorded before rows up to `reach` were read. Returns how many numbers were dropped.
         """
         dropped, kept = 0, []
         for gap in self._gaps:

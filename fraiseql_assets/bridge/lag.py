@@ -1,10 +1,10 @@
-"""How far a bridge is behind its change log."""
+"""The lag of a bridge behind its change log."""
 
 from dataclasses import dataclass
 
 from fraiseql_assets.bridge.change_log import open_change_log
 from fraiseql_assets.bridge.gaps import GapTracker
-from fraiseql_assets.bridge.positions import open_positions
+from fraiseql_assets.bridge.positions import has_position, open_positions
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 
@@ -20,11 +20,11 @@ class Lag:
     head: int = 0
     saved_at: str = ""
     rows: int = 0
-    """Rows that are visible and not published, counted up to a million."""
+    """Visible rows that are not published, counted up to a million."""
     seconds: float = 0.0
-    """Since when the first of them waits."""
+    """The age of the first of them."""
     open_numbers: int = 0
-    """Numbers whose rows may still come."""
+    """Row numbers without a row, which may still be committed."""
 
     def __str__(self) -> str:
         if not self.started:
@@ -63,3 +63,15 @@ async def lag_of(settings: Settings) -> Lag:
             seconds=seconds,
             open_numbers=sum(last - first + 1 for first, last in position.gaps),
         )
+
+
+async def lag_if_used(settings: Settings) -> Lag | None:
+    """The lag of the bridge of these settings; None if no bridge has saved a position.
+
+    Raises:
+        BridgeError, DatabaseUnavailable, LogError: it cannot be found out.
+    """
+    async with connect(settings, name="fraiseql-assets bridge status") as client:
+        if not await has_position(client, settings):
+            return None
+    return await lag_of(settings)

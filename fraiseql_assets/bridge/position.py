@@ -1,17 +1,17 @@
-"""How far the bridge has come, as it is stored between its starts."""
+"""The stored position of a bridge."""
 
 import msgspec
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a bridge must know to go on where another one ended."""
+    """The state with which a bridge continues where another one ended."""
 
     head: int
     """The largest row number that was published."""
     head_id: str | None = None
-    """The id of that row: another row with its number means that the table was rebuilt."""
+    """The id of that row. If the number belongs to another row, the table was rebuilt."""
     gaps: tuple[tuple[int, int], ...] = ()
-    """Numbers below it whose rows may still come, as first and last number."""
+    """Ranges of lower numbers whose rows may still be committed."""
     stream_seq: int
     """A sequence of the log. Events that were published after this position was saved have larger
     ones."""
@@ -25,7 +25,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def decode(cls, stored: bytes) -> "Position":
-        """Reads a stored position; fields that a newer release has added are ignored.
+        """Parses a stored position; unknown fields of newer releases are ignored.
 
         Raises:
             ValueError: it is no position.

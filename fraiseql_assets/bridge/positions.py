@@ -1,7 +1,6 @@
-"""Where a bridge's position is stored: a key-value bucket of JetStream, beside the log.
-
-A position is saved only over the one that was read. Of two bridges of one name, the slower one
-therefore notices the other, and never takes a position back.
+"""Stores positions of bridges in a key-value bucket of JetStream, beside the log. A position
+replaces only the one that was read before. If two bridges have the same name, the slower one
+therefore detects the other and never overwrites a newer position.
 """
 
 from nats.aio.client import Client
@@ -29,7 +28,7 @@ from fraiseql_assets.stream.connection import (
 from fraiseql_assets.stream.requirements import require_log
 
 SECONDS = 10.0
-"""How long one request to the server may take."""
+"""The timeout of one request to the server."""
 
 
 class Positions:
@@ -40,7 +39,7 @@ class Positions:
         self._revision = 0
 
     async def load(self) -> Position | None:
-        """The position that was saved last; None if there is none.
+        """The last saved position; None if there is none.
 
         Raises:
             BridgeError: what is stored is no position.
@@ -61,7 +60,7 @@ class Positions:
             raise BridgeError(f"key {self._name} of {self._where}: {error}") from error
 
     async def save(self, position: Position) -> None:
-        """Saves a position over the one that was loaded or saved last.
+        """Saves a position, which replaces the one that was loaded or saved last.
 
         Raises:
             PositionTaken: another bridge has saved one meanwhile.
@@ -116,6 +115,17 @@ async def open_positions(client: Client, settings: Settings) -> Positions:
     return Positions(bucket, settings.bridge_name, where)
 
 
+async def has_position(client: Client, settings: Settings) -> bool:
+    """Whether a bridge of this name has saved a position that can be read. Creates nothing."""
+    jetstream = client.jetstream(timeout=settings.probe_timeout_seconds)
+    try:
+        bucket = await jetstream.key_value(settings.bridge_bucket)
+        await bucket.get(settings.bridge_name)
+    except (NatsError, TimeoutError, OSError):
+        return False
+    return True
+
+
 async def _create(jetstream: JetStreamContext, settings: Settings) -> KeyValue:
     return await jetstream.create_key_value(
         KeyValueConfig(
@@ -139,7 +149,7 @@ async def last_sequence(client: Client, settings: Settings) -> int:
 
 
 async def check_log(client: Client, settings: Settings) -> None:
-    """Checks that the log stores what a bridge publishes.
+    """Checks that the log captures the subjects of a bridge.
 
     Raises:
         StreamMissing: there is no log.
@@ -159,7 +169,7 @@ async def check_log(client: Client, settings: Settings) -> None:
 
 
 def captures(pattern: str, subject: str) -> bool:
-    """Whether a subject fits a pattern of NATS."""
+    """Whether a subject matches a NATS pattern."""
     wanted, given = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
         wanted = wanted[:-1]

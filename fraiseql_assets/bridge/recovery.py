@@ -1,4 +1,4 @@
-"""Which events a bridge had published when it ended before it could save its position."""
+"""Finds the events that a bridge published before it ended without saving its position."""
 
 import asyncio
 
@@ -14,12 +14,12 @@ async def published_since(position: Position, last: int, settings: Settings) -> 
     """The ids of the events that this bridge has published since a position was saved.
 
     `last` is the last sequence of the log. A bridge saves its position after every page of rows, so
-    these are the events of one page, however many messages of others lie between them.
+    these are the events of one page. Messages of other publishers may lie between them.
 
     Raises:
         LogError: the log cannot be read.
     """
-    # A log that ends before the position was created anew, and is read as a whole.
+    # A log that ends before the position was recreated, and is read completely.
     first = position.stream_seq + 1 if position.stream_seq <= last else 1
     if first > last:
         return set()
@@ -39,7 +39,7 @@ def _ids(sequences: SequenceRange, settings: Settings) -> set[str]:
         message_id(headers)
         for batch in batches
         for headers in batch.headers
-        # Few messages are parsed: only a bridge's have the header.
+        # Only messages of bridges have the header, so few are parsed.
         if mark in headers and parse_headers(headers).get(BRIDGE) == settings.bridge_name
     )
     return {name for name in found if name}

@@ -1,7 +1,7 @@
 """A row of the change log as an observer event.
 
-A row is one event, and its `id` identifies it: as the id of the event, which the planes count once,
-and as the id of the message, which the log stores once.
+A row is one event, identified by its `id`. That is the id of the event, which the planes count
+once, and the id of the message, which the log stores once.
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 from fraiseql_assets.events.encode import Outgoing
 
 REQUIRED = ("pk_entity_change_log", "object_type", "modification_type", "created_at")
-"""The columns without which a table is no change log."""
+"""The required columns of a change log."""
 
 COLUMNS = {
     "id": "uuid",
@@ -35,16 +35,16 @@ COLUMNS = {
     "schema_version": "text",
     "extra_metadata": "text",
 }
-"""The columns that an event is made of, as they are read. Older tables lack some."""
+"""The columns of an event, as SQL. Older tables lack some."""
 
 SIZED = ("object_data", "object_data_before")
-"""The columns that decide how large a row is."""
+"""The columns that determine the size of a row."""
 
 BRIDGE = "Fraiseql-Bridge"
 """The header with the name of the bridge that published a message."""
 
 NAMESPACE = uuid.UUID("0b1d9c1e-93d4-5b7a-8f5e-2d1c6a7e4f30")
-"""For ids of rows in tables that have no `id`."""
+"""The namespace of ids for rows of tables without `id`."""
 
 VERBS = ("INSERT", "UPDATE", "DELETE", "CUSTOM")
 NOT_IN_A_SUBJECT = re.compile(r"[\s.*>\x00-\x20\x7f]")
@@ -54,7 +54,7 @@ Fields = dict[str, msgspec.Raw]
 
 
 def event_id(row: Mapping[str, Any], bridge: str) -> str:
-    """The id of a row's event: its own, or one made of its number."""
+    """The id of a row's event: the row's id, or one derived from its number."""
     own = row["id"]
     return str(own) if own is not None else str(uuid.uuid5(NAMESPACE, f"{bridge}:{row['number']}"))
 
@@ -87,12 +87,12 @@ def message_of(row: Mapping[str, Any], *, prefix: str, bridge: str) -> Outgoing:
 
 
 def _raw(text: str | None) -> msgspec.Raw | None:
-    """A JSON text that is copied as it is; None for nothing and for JSON's null."""
+    """A JSON text, copied unchanged; None if it is missing or null."""
     return None if text is None or text == "null" else msgspec.Raw(text.encode())
 
 
 def _changes(before: str | None, after: str | None) -> dict[str, dict[str, msgspec.Raw]] | None:
-    """Field by field, old and new, where the row has both images."""
+    """The old and new value of each changed field, if the row has both images."""
     old, new = _fields(before), _fields(after)
     if old is None or new is None:
         return None
@@ -105,7 +105,7 @@ def _changes(before: str | None, after: str | None) -> dict[str, dict[str, msgsp
 
 
 def _fields(text: str | None) -> Fields | None:
-    """The fields of a JSON object, each as it is written; PostgreSQL writes equal values alike."""
+    """The fields of a JSON object as texts; PostgreSQL writes equal values identically."""
     if text is None or not text.startswith("{"):
         return None
     return msgspec.json.decode(text.encode(), type=Fields)

@@ -11,7 +11,7 @@ from fraiseql_assets.bridge.rows import COLUMNS, REQUIRED, SIZED
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The change log, as it is in this database."""
+    """The table of a change log in this database."""
 
     name: str
     """Quoted."""
@@ -28,7 +28,7 @@ class Table:
 
     @property
     def size(self) -> str:
-        """About how many bytes a row has, as PostgreSQL stores it."""
+        """The approximate stored size of a row in bytes."""
         sizes = (f"coalesce(pg_column_size({c}), 0)" for c in SIZED if c in self.columns)
         return " + ".join(["256", *sizes])
 
@@ -79,6 +79,6 @@ def _grant(name: str, user: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    """The name of a table as PostgreSQL reads it: unquoted parts are in lower case."""
+    """The name of a table as PostgreSQL resolves it: unquoted parts are converted to lower case."""
     parts = [part if part.startswith('"') else f'"{part.lower()}"' for part in name.split(".")]
     return ".".join(parts)

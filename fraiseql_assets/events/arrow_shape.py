@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Shape D: one message carries an Arrow IPC stream, or several, of many events."""
+"""Shape D: a message with one or several Arrow IPC streams of events."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -15,7 +15,7 @@ from fraiseql_assets.events.schema import EVENT_SCHEMA, STREAM_COLUMNS
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 
 PRODUCER_SCHEMA = pa.schema([field for field in EVENT_SCHEMA if field.name not in STREAM_COLUMNS])
-"""What a producer writes: all but the columns that the log decides."""
+"""The schema of producers: all columns except those that the log assigns."""
 
 NAMES = ("event_id", "event_type", "entity_type")
 """Columns that identify an event or its kind, and may not be empty."""
@@ -24,12 +24,12 @@ COMMON_ROWS = 16_384
 
 
 def may_be_arrow(headers: Iterable[bytes]) -> bool:
-    """Whether any of these messages may say that it carries Arrow."""
+    """Whether any of these messages may have the Arrow content type."""
     return CONTENT_TYPE.encode() in b"".join(headers).lower()
 
 
 def is_arrow(headers: bytes) -> bool:
-    """Whether a message says that it carries Arrow; parameters of the media type do not count."""
+    """Whether a message has the Arrow content type; parameters of the media type are ignored."""
     if not may_be_arrow([headers]):
         return False
     media_type, _, _ = (header(headers, "Content-Type") or "").partition(";")
@@ -39,12 +39,11 @@ def is_arrow(headers: bytes) -> bool:
 def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:
     """The events of one message, in `EVENT_SCHEMA`, of all streams that its payload holds.
 
-    Dictionaries, large and view strings, and other units of time are cast. Columns that no event
-    has are dropped, and optional columns that are missing are null. Rows do not become Python
-    objects.
+    Dictionaries, large and view strings, and other units of time are cast. Unknown columns are
+    dropped, and missing optional columns are null. Rows do not become Python objects.
 
     Raises:
-        InvalidValues: the payload holds anything but Arrow streams, or values that no event has.
+        InvalidValues: the payload is not Arrow streams only, or has values that no event can have.
     """
     tables = [producer_table(table) for table in _streams(messages.payloads[number])]
     table = pa.concat_tables(tables)
@@ -64,17 +63,17 @@ def rows_of(messages: Messages, number: int) -> list[pa.RecordBatch]:
 
 
 def _streams(payload: bytes) -> Iterator[pa.Table]:
-    """The streams that follow each other in a payload.
+    """The consecutive streams of a payload.
 
     Raises:
-        InvalidValues: the payload, or what follows a stream, is no Arrow stream.
+        InvalidValues: the payload, or its part after a stream, is not an Arrow stream.
     """
     source = pa.BufferReader(payload)
     while not (start := source.tell()) or start < len(payload):
         try:
             with pa.ipc.open_stream(source) as reader:
                 table = reader.read_all()
-            # Offsets and indices come from the producer unchecked.
+            # Offsets and indices from a producer are not trusted.
             table.validate(full=True)
             _ = table.column_names
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -97,12 +96,12 @@ def _numbers(bits: int) -> pa.Array:
 
 
 def producer_table(table: pa.Table, *, truncates_times: bool = True) -> pa.Table:
-    """The table in the producers' schema, by the names of its columns.
+    """The table in the producers' schema; columns are matched by name.
 
     Times that are finer than a microsecond are truncated, or refused without `truncates_times`.
 
     Raises:
-        InvalidValues: a column is missing, is there twice, or holds values that no event has.
+        InvalidValues: a column is missing or occurs twice, or has values that no event can have.
     """
     names = table.column_names
     columns: list[pa.ChunkedArray] = []

@@ -18,7 +18,7 @@ from fraiseql_assets.events.shapes import KNOWN_TYPES, WireEvent, as_observer_ev
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-"""What ClickHouse's DateTime64(6) can hold."""
+"""The range of ClickHouse's DateTime64(6)."""
 EARLIEST_US, LATEST_US = (int(pa.scalar(t, TIMESTAMP).value) for t in (EARLIEST, LATEST))
 
 
@@ -29,7 +29,7 @@ NO_CHANGES = pa.array(["", "null"])
 
 
 class InvalidValues(ValueError):
-    """A message that cannot become an event; the text says why."""
+    """A message cannot become an event; the text says why."""
 
 
 def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
@@ -76,7 +76,7 @@ def to_batch(events: Sequence[WireEvent], messages: Messages) -> pa.RecordBatch:
 def _identities(
     events: Sequence[WireEvent],
 ) -> tuple[list[str | int | None], list[str | None], list[str | int | None]]:
-    """The columns that tell the shapes apart: ids, types of event, types of entity."""
+    """The columns that depend on the shape: ids, event types, entity types."""
     return (
         [event.id for event in events],
         [event.event_type for event in events],
@@ -87,7 +87,7 @@ def _identities(
 def _are_plain(
     ids: list[str | int | None], kinds: list[str | None], entities: list[str | int | None]
 ) -> bool:
-    """Whether all are observer events as newer producers write them."""
+    """Whether all are observer events in the form of newer producers."""
     return (
         None not in ids
         and None not in kinds
@@ -109,7 +109,7 @@ def _text(field: str, values: list[str | int | None], events: Sequence[WireEvent
 
 
 def _name(field: str, values: list[str | int | None], events: Sequence[WireEvent]) -> pa.Array:
-    """A text that identifies an event or its kind, and may not be empty."""
+    """A string that identifies an event or its type, and must not be empty."""
     array = _text(field, values, events)
     if array.index("").as_py() >= 0:
         raise InvalidValues(f"the field {field} is empty")
@@ -146,10 +146,10 @@ def _joined(values: list[msgspec.Raw]) -> pa.Array:
 
 
 def _whole(field: str, values: list[int | float | str | None]) -> pa.Array:
-    """Whole numbers; digits in quotes are read too, and fractions are truncated.
+    """Integers; digits in quotes are accepted, and fractions are truncated.
 
     Raises:
-        InvalidValues: a text holds no whole number of 64 bits.
+        InvalidValues: a string is not an integer of 64 bits.
     """
     try:
         return pa.array(values, pa.int64())
@@ -169,7 +169,7 @@ def _one_whole(field: str, value: int | float | str | None) -> int | None:
 
 
 def timestamps(values: Sequence[str | None]) -> pa.Array:
-    """RFC 3339 times as microseconds UTC: in one cast if all are alike, else one by one.
+    """RFC 3339 times as microseconds UTC, in one cast if all have the same form, else one by one.
 
     Raises:
         InvalidValues: one is missing, unreadable or outside the years that the planes can hold.
@@ -187,7 +187,7 @@ def timestamps(values: Sequence[str | None]) -> pa.Array:
 
 
 def outside_range(array: pa.Array | pa.ChunkedArray) -> int | None:
-    """A time in microseconds that lies outside what the planes can hold, if there is one."""
+    """A time in microseconds that the planes cannot store, if there is one."""
     found = pc.min_max(array.cast(pa.int64())).as_py()
     if found["min"] is None or (found["min"] >= EARLIEST_US and found["max"] <= LATEST_US):
         return None
@@ -195,7 +195,7 @@ def outside_range(array: pa.Array | pa.ChunkedArray) -> int | None:
 
 
 def _one_time(value: str | None) -> datetime | None:
-    """A time in any form of ISO 8601; without an offset it is taken for UTC."""
+    """Parses a time in any form of ISO 8601; a time without an offset is UTC."""
     if value is None:
         return None
     # A leap second is the second that follows it, as POSIX and the planes count.
@@ -212,7 +212,7 @@ def _one_time(value: str | None) -> datetime | None:
 
 
 def outside(value: str) -> str:
-    """What is wrong with a time that the planes cannot hold."""
+    """The message for a time that the planes cannot store."""
     return f"timestamp {value[:60]} lies outside {EARLIEST.year} to {LATEST.year}"
 
 

@@ -1,10 +1,10 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""The one decoder: messages in any of the four shapes, events in one schema.
+"""The decoder: messages in any of the four shapes become events in one schema.
 
-JSON messages are decoded by one call over all of them, joined by newlines. Only when that fails are
-they decoded half by half, to find the messages at fault. `data` and `changes` are copied as bytes.
-Arrow messages never become Python objects. Every message gives events or exactly one reject.
+JSON messages are joined by newlines and decoded in one call. If that fails, each half is decoded
+separately, down to the invalid messages. `data` and `changes` are copied as bytes. Arrow messages
+never become Python objects. Every message gives events or exactly one reject.
 """
 
 import struct
@@ -25,8 +25,8 @@ _decoder = msgspec.json.Decoder(WireEvent)
 def decode(messages: Messages) -> Decoded:
     """Turns messages into record batches of `EVENT_SCHEMA`, in stream order, and rejects.
 
-    Nothing is raised for what a message holds: what cannot become an event is a reject with the
-    reason, and leaves its neighbours untouched.
+    The content of a message never raises an error. A message that cannot become an event is a
+    reject with the reason, and does not affect other messages.
     """
     parts = list(decode_parts(messages))
     return Decoded(
@@ -36,8 +36,8 @@ def decode(messages: Messages) -> Decoded:
 
 
 def decode_parts(messages: Messages) -> Iterator[Decoded]:
-    """The same in parts: consecutive JSON messages together, and each Arrow message alone, because
-    its events may take many times its bytes."""
+    """Decodes in parts: consecutive JSON messages together, and each Arrow message by itself,
+    because its events may take many times its size."""
     for arrow, part in _by_kind(messages):
         if arrow:
             yield from (_decode_arrow(part, number) for number in range(len(part)))
@@ -46,7 +46,8 @@ def decode_parts(messages: Messages) -> Iterator[Decoded]:
 
 
 def _by_kind(messages: Messages) -> Iterator[tuple[bool, Messages]]:
-    """Consecutive messages of one kind; JSON alone, the common case, without looking at each."""
+    """Consecutive messages of one kind. If all are JSON, the usual case, messages are not inspected
+    one by one."""
     if not may_be_arrow(messages.headers):
         if len(messages):
             yield False, messages
@@ -71,7 +72,8 @@ def _decode_json(messages: Messages) -> Decoded:
 
 
 def _decode_halves(messages: Messages) -> Decoded:
-    """All messages together. Where that fails, each half, down to the messages at fault."""
+    """Decodes all messages together. If that fails, decodes each half, down to the invalid
+    messages."""
     try:
         return Decoded([to_batch(_events_of(messages.payloads), messages)], [])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValues) as error:
@@ -96,9 +98,9 @@ def check_utf8(text: bytes) -> None:
 
 
 def _events_of(payloads: list[bytes]) -> list[WireEvent]:
-    """One event per payload, in one call where each is an object on a line of its own."""
+    """One event per payload, in one call if each payload is an object on one line."""
     joined = b"\n".join(payloads)
-    # Raw values are not validated by the JSON decoder, and Arrow's text columns must be.
+    # The JSON decoder does not validate raw values, but Arrow strings must be valid UTF-8.
     check_utf8(joined)
     if _are_apart(payloads):
         try:
@@ -119,10 +121,9 @@ def _event_of(payload: bytes) -> WireEvent:
 
 
 def _are_apart(payloads: list[bytes]) -> bool:
-    """Whether no value can reach from one payload into the next.
-
-    After a closing brace none goes on with an opening one, and no string holds a newline: as many
-    values as payloads are then one in each.
+    """Whether no JSON value can span two payloads. A value cannot continue after a closing brace
+    with an opening one, and a string has no newline. If the number of values equals the number of
+    payloads, each payload is one value.
     """
     return (
         len(payloads) > 1

@@ -21,8 +21,8 @@ COUNTRIES = ("FR", "DE", "CH", "BE", "IT", "ES", "SE", "JP")
 def generate(count: int, *, seed: int, start: datetime | None = None) -> Iterator[pa.RecordBatch]:
     """Yields `count` events in batches of up to 10,000, in the producers' schema.
 
-    The events are a millisecond apart and begin at `start` (now, when not given). Ids and sequences
-    are unique for a seed, and differ between seeds.
+    The events are a millisecond apart and begin at `start`, by default now. Ids and sequences are
+    unique within a seed and differ between seeds.
     """
     chance = random.Random(seed)
     moment = start or datetime.now(UTC)

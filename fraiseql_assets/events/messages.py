@@ -7,7 +7,7 @@ import pyarrow as pa
 NO_HEADERS = b""
 
 OWN_ID = "Fraiseql-Msg-Id"
-"""The `Nats-Msg-Id` that a message had before it was published again under another."""
+"""The `Nats-Msg-Id` of a message before it was published again under another id."""
 
 
 def parse_headers(block: bytes) -> dict[str, str]:
@@ -51,7 +51,7 @@ class Messages:
     """JetStream's time of storage, in nanoseconds since the epoch."""
     subjects: list[str] = field(default_factory=list)
     headers: list[bytes] = field(default_factory=list)
-    """The header blocks as NATS sent them; few are ever parsed (`parse_headers`)."""
+    """The header blocks as NATS sent them; `parse_headers` parses one."""
     payloads: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The events of some messages, in stream order, and the messages that gave none."""
+    """Decoded events, in stream order, and the rejected messages."""
 
     batches: list[pa.RecordBatch]
     """Record batches in `EVENT_SCHEMA`, none of them empty."""

@@ -1,4 +1,4 @@
-"""The JSON shapes that producers write, and which columns each of their fields becomes.
+"""The JSON shapes of producers, and the columns of their fields.
 
 A  observer event   event_type, entity_type, entity_id, data, timestamp, …
 B  CDC event        object_type, op, object_id, after, before, commit_time, seq
@@ -27,7 +27,7 @@ Text = str | int | None
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Whole | Annotated[float, Meta(ge=-(2.0**63), lt=2.0**63)]
-"""What fits into 64 bits."""
+"""The range of 64 bits."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -37,15 +37,15 @@ KNOWN_TYPES = {
     "delete": "DELETE", "deleted": "DELETE",
     "custom": "CUSTOM",
 }  # fmt: skip
-"""The verbs of older producers, in the four that newer ones write. Other verbs are kept."""
+"""The verbs of older producers, mapped to the four of newer ones. Other verbs are kept."""
 
 KINDS = {
     b"{": "object", b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null",
 }  # fmt: skip
-"""What a JSON text is, by the character that it begins with; all others are numbers."""
+"""The type of a JSON text by its first character; all others are numbers."""
 
 NAMESPACE = uuid.UUID("6f0f5a1e-6f3c-5d0e-9f5b-6a8f0c1d2e3b")
-"""For ids of events that carry none."""
+"""The namespace of ids for events without one."""
 
 
 class WireEvent(msgspec.Struct, gc=False):
@@ -83,11 +83,11 @@ class WireEvent(msgspec.Struct, gc=False):
 
 OF_CDC = frozenset({"object_type", "op", "object_id", "after", "before", "commit_time"})
 OF_DOCUMENTED = frozenset({"event", "entity"})
-"""The fields that one shape alone has. In another shape they may be anything."""
+"""The fields that only one shape has. In another shape they may have any value."""
 
 
 def of_its_shape(payload: bytes) -> bytes:
-    """The payload with only those fields that its shape has.
+    """The payload with only the fields of its shape.
 
     Raises:
         msgspec.MsgspecError: it is no JSON object.
@@ -106,7 +106,7 @@ def of_its_shape(payload: bytes) -> bytes:
 
 
 def as_observer_event(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
-    """The same event in shape A, whichever of the shapes it came in."""
+    """The event in shape A, from any of the shapes."""
     if wire.event_type is None and (wire.op is not None or wire.object_type is not None):
         return _from_cdc(wire, headers)
     if wire.id is None:
@@ -142,9 +142,8 @@ def _from_cdc(wire: WireEvent, headers: bytes) -> WireEvent:
 
 
 def _cdc_id(wire: WireEvent, headers: bytes) -> Text:
-    """The record's own id, else what identifies the change.
-
-    A number under `id` is a row's, unique in its table alone, and identifies no change.
+    """The record's own id, or the fields that identify the change. A number under `id` is the id of
+    a row, which is unique only in its table and does not identify a change.
     """
     if wire.event_id is not None:
         return wire.event_id
@@ -156,7 +155,7 @@ def _cdc_id(wire: WireEvent, headers: bytes) -> Text:
 
 
 def _from_documented(wire: WireEvent, subject: str, headers: bytes, seq: int) -> WireEvent:
-    """The form has no id: the message's deduplication id identifies it, or its log position."""
+    """The form has no id, so the message's deduplication id or its log position identifies it."""
     entity, kind = _split(wire.event or "")
     name = message_id(headers) or f"{subject}#{seq}"
     wire.id = wire.id if wire.id is not None else str(uuid.uuid5(NAMESPACE, name))
@@ -172,7 +171,7 @@ class _Identified(msgspec.Struct, gc=False):
 
 
 def _id_inside(data: msgspec.Raw) -> Text:
-    """The `id` of the entity in `data`, empty when it has none."""
+    """The `id` of the entity in `data`, empty if it has none."""
     try:
         found = msgspec.json.decode(data, type=_Identified).id
     except msgspec.MsgspecError:
@@ -181,13 +180,13 @@ def _id_inside(data: msgspec.Raw) -> Text:
 
 
 def _split(event: str) -> tuple[str | None, str]:
-    """`Order.Created` is a creation of an Order."""
+    """`Order.Created` is the creation of an Order."""
     entity, dot, verb = event.rpartition(".")
     return (entity if dot else None), verb
 
 
 def explain(payload: bytes, error: Exception) -> str:
-    """Why a payload is no event, in a sentence for its producer."""
+    """Why a payload is not an event, in one sentence for its producer."""
     if not payload.strip():
         return "the message holds nothing but spaces" if payload else "the message is empty"
     if isinstance(error, UnicodeDecodeError):

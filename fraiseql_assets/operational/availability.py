@@ -1,7 +1,7 @@
-"""Whether a day can be read and written now, asked before a request that would wait for it.
+"""Checks whether a day can be read and written now, before a request that would wait for it.
 
-A server answers for a day whose shard is not started only after a minute, longer than a client
-waits, and what it then says names no day.
+If a shard is not started, the server responds only after a minute. That is longer than a client
+waits, and the response does not name the day.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 from fraiseql_assets.planes import PlaneUnavailable
 
 STARTING_SECONDS = 5
-"""How long an index may take to start, after a restart of the server for one."""
+"""How long an index may take to start, for example after a restart of the server."""
 
 COLUMNS = ["index", "status", "health", "docs.count", "pri.store.size"]
 
@@ -27,7 +27,7 @@ class IndexState:
 
     name: str
     closed: bool
-    """An operator has taken it out of every search."""
+    """An operator has closed it, which removes it from every search."""
     started: bool
     """Whether its shard can be read and written."""
     rows: int | None
@@ -36,7 +36,7 @@ class IndexState:
 
 
 def index_states(client: Elasticsearch, alias: str) -> list[IndexState]:
-    """The indices that an alias names.
+    """The indices of an alias.
 
     Raises:
         NotFoundError: there is no such alias.
@@ -80,7 +80,7 @@ def require_available(client: Elasticsearch, alias: str) -> None:
 
 
 def refresh(client: Elasticsearch, alias: str) -> None:
-    """Makes what was written to a day visible to every search from now on.
+    """Makes all documents of a day visible to searches.
 
     Raises:
         DayUnavailable, NotFoundError: as for `require_available`.
@@ -90,7 +90,7 @@ def refresh(client: Elasticsearch, alias: str) -> None:
 
 
 def closed_day(index: str) -> str:
-    """What to say of a closed index."""
+    """The message for a closed index."""
     return (
         f"The index {index} is closed in Elasticsearch. Open it with `POST /{index}/_open`, or "
         "delete it and materialise its partition."

@@ -1,12 +1,12 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Bodies of `_bulk` requests, built by columns: no event becomes a Python object on its way.
+"""Builds bodies of `_bulk` requests from columns. No event becomes a Python object.
 
-An event's document has the event's columns under their own names. `data` and `changes` stand in it
-twice: as objects, for exact search by their fields, and as `data_json` and `changes_json`, the text
-byte for byte, which is what is read back. Servers may rewrite an object (its numbers, its spaces)
-and refuse what is none or too deep; a string they keep. An event whose objects are refused is sent
-again without them. `text` is what a person searches.
+A document has the event's columns under their own names. It has `data` and `changes` twice: as
+objects, for exact search by field, and as the strings `data_json` and `changes_json`, from which
+readers get the original text. Servers may rewrite an object (its numbers and spaces), and refuse
+values that are not objects or are nested too deeply. They never change a string. An event whose
+objects are refused is sent again without them. `text` is the field for full-text search.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ SEARCHED = (
     *("entity_type", "event_type", "entity_id", "user_id"),
     *("acting_for", "tenant_id", "event_id"),
 )
-"""What the text of an event begins with: names, then ids. The values follow."""
+"""The columns at the start of the search text: names, then ids. The values follow."""
 
 _TEXT_FACTOR = 4
-"""About how many bytes of a body a byte of Arrow becomes; used to estimate a chunk of rows."""
+"""The approximate size of a body relative to its Arrow data, to estimate how many rows fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,21 @@ class Body:
     """Consecutive rows of a block as one request."""
 
     first: int
-    """The row of its first document in the table."""
+    """The row number of its first document in the table."""
     documents: pa.StringArray
-    """Per row its action line and its document, each with its newline."""
+    """For each row its action line and its document, each with a newline."""
 
     def payload(self) -> bytes:
-        """All of it as it goes over the wire."""
+        """The whole body, as it is sent."""
         return value_buffer(self.documents).to_pybytes()
 
     @property
     def bytes(self) -> int:
-        """How long it is."""
+        """Its size in bytes."""
         return value_buffer(self.documents).size
 
     def take(self, rows: list[int]) -> "Body":
-        """These rows of the body, as a body of their own."""
+        """A body with only these rows."""
         return Body(self.first, self.documents.take(pa.array(rows, pa.int64())))
 
     def __len__(self) -> int:
@@ -64,9 +64,8 @@ class Body:
 
 
 class DocumentBuilder(Protocol):
-    """Makes, per row, the action line and the document for an index, each with its newline.
-
-    Without `with_objects` a document has no field that a server could refuse for what it holds.
+    """Builds the action line and the document of each row, each with a newline. Without
+    `with_objects`, documents have no fields whose values a server could refuse.
     """
 
     def __call__(
@@ -82,7 +81,7 @@ def bodies(
     *,
     with_objects: bool = True,
 ) -> Iterator[Body]:
-    """Yields the rows in requests of up to `most` bytes, or of one row where that is larger."""
+    """Yields the rows in requests of up to `most` bytes, or of a single row that is larger."""
     rows = max(1, int(table.num_rows * most / (_TEXT_FACTOR * max(1, table.nbytes))))
     for start in range(0, table.num_rows, rows):
         part = table.slice(start, rows).combine_chunks().to_batches()[0]
@@ -103,7 +102,7 @@ def _batched(body: Body, most: int) -> Iterator[Body]:
 def event_documents(
     events: pa.RecordBatch, index: str, /, *, with_objects: bool = True
 ) -> pa.StringArray:
-    """Per event its action line and its document, each with its newline."""
+    """For each event its action line and its document, each with a newline."""
     text = {name: escaped(events[name]) for name in (*REQUIRED_TEXT, *OPTIONAL_TEXT)}
     ids = escaped(document_ids(events["event_id"]))
     pieces: list[pa.Array | str] = [f'{{"create":{{"_index":"{index}","_id":"', ids]
@@ -136,20 +135,20 @@ def event_documents(
 
 
 def _spoken(column: pa.StringArray, as_escaped: pa.StringArray) -> pa.StringArray:
-    """JSON texts as words to search, escaped; the escaped column itself where they are the same."""
+    """JSON texts as escaped search words. Returns the escaped column itself if nothing differs."""
     spoken = words(column)
     return as_escaped if spoken is column else escaped(spoken)
 
 
 def _parts(names: pa.StringArray) -> pa.StringArray:
-    """The parts of compound names, escaped. There are few names, so each is taken apart once."""
+    """The parts of compound names, escaped. There are few distinct names, so each is split once."""
     distinct = names.dictionary_encode()
     parts = pa.array(map(parts_of_names, distinct.dictionary.to_pylist()), pa.utf8())
     return escaped(parts).take(distinct.indices)
 
 
 def _field(name: str, values: pa.StringArray, quote: str) -> list[pa.Array | str]:
-    """A field of the document in the events that have one, nothing in the others."""
+    """A field of the documents, omitted for events without a value."""
     if values.null_count == len(values):
         return []
     if values.null_count == 0:
@@ -158,14 +157,13 @@ def _field(name: str, values: pa.StringArray, quote: str) -> list[pa.Array | str
 
 
 def _joined(*pieces: pa.Array | str) -> pa.StringArray:
-    """The pieces of each event in one text; a null is nothing."""
+    """The pieces of each event as one text; nulls are omitted."""
     return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
 
 
 def document_ids(ids: pa.StringArray) -> pa.StringArray:
-    """The documents' ids: the rows' own, or their digest where Elasticsearch takes none such.
-
-    Two rows have the same document id only when they have the same id.
+    """The document ids: the ids of the rows, or a digest if Elasticsearch does not accept the id.
+    Two rows have the same document id only if they have the same id.
     """
     lengths = pc.binary_length(ids)
     unfit = pc.or_(

@@ -1,4 +1,4 @@
-"""Answers of `_bulk`: what the status and the error of each item mean for its document."""
+"""Responses to `_bulk`: what the status and the error of an item mean for its document."""
 
 from http import HTTPStatus
 from typing import Any
@@ -26,7 +26,7 @@ INDEX_GONE = ("index_not_found_exception", "unavailable_shards_exception")
 
 
 def reason_of(result: dict[str, Any]) -> str:
-    """Why the server did not take a document, in one line."""
+    """Why the server refused a document, in one line."""
     error = result.get("error") or {}
     cause = (error.get("caused_by") or {}).get("reason")
     said = f"{error.get('type')}: {error.get('reason')}"

@@ -1,5 +1,5 @@
-"""Talking to the search engine: the connection, the files of `mappings/`, and its errors in the
-plane's words."""
+"""The client of the search engine: connections, the files of `mappings/`, and client errors as
+plane errors."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _OVERLOADED = (408, 429, 502, 503, 504, 507)
 
 
 class _Json(JsonSerializer):
-    """Reads answers three times faster than the standard library."""
+    """Parses responses three times faster than the standard library."""
 
     def json_loads(self, data: bytes) -> Any:
         try:
@@ -35,13 +35,13 @@ class _Json(JsonSerializer):
 
 @cache
 def definition(name: str, **values: object) -> dict[str, Any]:
-    """What `mappings/<name>.json` defines, with `${…}` filled in. Not to be changed in place."""
+    """The content of `mappings/<name>.json`, with `${…}` filled in. Callers must not modify it."""
     text = files("fraiseql_assets.operational").joinpath("mappings", f"{name}.json").read_text()
     return json.loads(Template(text).substitute(values))
 
 
 def address(settings: Settings) -> str:
-    """Where Elasticsearch is, without credentials."""
+    """The address of Elasticsearch, without credentials."""
     return _address(settings).public
 
 
@@ -50,10 +50,8 @@ def _address(settings: Settings) -> ServerAddress:
 
 
 def connect(settings: Settings, *, timeout: float) -> Elasticsearch:
-    """A client of the plane's server, which connects when it is first asked for something. Safe to
-    share between threads.
-
-    No request takes longer than `timeout` seconds, and none is repeated by the client itself.
+    """A client of the plane's server. It connects on first use and can be shared between threads. A
+    request takes at most `timeout` seconds, and the client never repeats it.
     """
     server = _address(settings)
     return Elasticsearch(
@@ -68,7 +66,7 @@ def connect(settings: Settings, *, timeout: float) -> Elasticsearch:
 
 @contextmanager
 def translated(settings: Settings) -> Iterator[None]:
-    """Turns the client's errors into the plane's, with where and what to do."""
+    """Turns client errors into plane errors that name the server and the remedy."""
     where = f"Elasticsearch at {address(settings)}"
     try:
         yield
@@ -126,5 +124,5 @@ def _index_of(error: ApiError) -> str:
 
 
 def one_line(error: object) -> str:
-    """An error's text without line breaks."""
+    """The text of an error without line breaks."""
     return " ".join(str(error).split())

@@ -10,13 +10,13 @@ from fraiseql_assets.operational.availability import IndexState, require_availab
 from fraiseql_assets.operational.indices import Names
 
 MOST_DAYS = 65_536
-"""The most groups that the server counts at once by default."""
+"""The default limit of groups that the server counts in one request."""
 
 
 def rows_by_day(
     client: Elasticsearch, names: Names, days: Mapping[date, IndexState], condition: dict[str, Any]
 ) -> dict[date, int]:
-    """The rows of the days that meet a condition. A day without any is left out.
+    """The rows of the days that meet a condition. A day without matching rows is omitted.
 
     Raises:
         DayUnavailable: the index of a day is not started.
@@ -26,7 +26,7 @@ def rows_by_day(
             require_available(client, names.day(day))
     if not days:
         return {}
-    # Closed days are passed over.
+    # Closed days are skipped.
     client.indices.refresh(index=names.all_days, ignore_unavailable=True)
     found = client.search(
         index=names.all_days,

@@ -1,4 +1,4 @@
-"""The documents of each dataset: their mapping, how they are built, and where their columns are."""
+"""The documents of each dataset: their mapping, how they are built, and the fields of columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from fraiseql_assets.operational.request_bodies import request_documents
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """How the rows of a dataset become documents, and documents rows again."""
+    """How rows of a dataset become documents, and documents become rows again."""
 
     mapping: str
     """The file of `mappings/` that defines their index."""
     build: DocumentBuilder
     stored_as: Mapping[str, str]
-    """The fields that columns are read back from, where they have another name."""
+    """The fields from which columns are read, if they have another name."""
 
     def source_of(self, column: str) -> str:
-        """The field that a column is read back from."""
+        """The field from which a column is read."""
         return self.stored_as.get(column, column)
 
 

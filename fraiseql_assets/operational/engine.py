@@ -1,8 +1,8 @@
 """Elasticsearch or OpenSearch: one client for both.
 
-The client of Elasticsearch sends media types that OpenSearch refuses, and takes no answer without
-Elasticsearch's product header. `EngineNode`, the connection underneath, learns from the first
-answer which engine it talks to, and speaks to OpenSearch as OpenSearch expects.
+The client of Elasticsearch sends media types that OpenSearch refuses, and rejects responses without
+Elasticsearch's product header. `EngineNode`, its connection class, detects the engine from the
+first response and adapts requests and responses for OpenSearch.
 """
 
 import re
@@ -27,7 +27,7 @@ class EngineNode(Urllib3HttpNode):
     """A connection to Elasticsearch or OpenSearch."""
 
     is_opensearch: bool | None = None
-    """None until an answer has told."""
+    """None until the first response."""
 
     def perform_request(
         self,
@@ -51,13 +51,13 @@ class EngineNode(Urllib3HttpNode):
             return answer
         self.is_opensearch = True
         if status in _UNSUPPORTED_MEDIA_TYPE:
-            # It was refused for its media type alone, so nothing was done.
+            # It was refused because of its media type, so it had no effect.
             answer = send(method, target, body, _plain(headers), request_timeout)
         return _as_product(answer)
 
 
 def is_opensearch(client: Elasticsearch) -> bool:
-    """Whether the client's server is OpenSearch; asked once for each client."""
+    """Whether the client's server is OpenSearch; requested once per client."""
     [node] = client.transport.node_pool.all()
     assert isinstance(node, EngineNode)
     if node.is_opensearch is None:
@@ -70,7 +70,7 @@ def open_point(
 ) -> str:
     """Opens a point in time over an alias, or several separated by commas. Returns its id.
 
-    With `ignore_unavailable`, an alias that does not exist is no error.
+    With `ignore_unavailable`, a missing alias is not an error.
     """
     if not is_opensearch(client):
         return client.open_point_in_time(
@@ -82,7 +82,7 @@ def open_point(
         params={
             "keep_alive": keep_alive,
             "ignore_unavailable": ignore_unavailable,
-            # OpenSearch would leave out what has not started, and say nothing.
+            # OpenSearch would omit shards that are not started, without an error.
             "allow_partial_pit_creation": False,
         },
         headers={"accept": "application/json"},
@@ -91,7 +91,7 @@ def open_point(
 
 
 def close_point(client: Elasticsearch, point: str) -> None:
-    """Closes a point in time; one that has expired is closed already."""
+    """Closes a point in time. An expired one is already closed."""
     client = client.options(ignore_status=404)
     if not is_opensearch(client):
         client.close_point_in_time(id=point)
@@ -122,7 +122,7 @@ def _plain(headers: HttpHeaders | None) -> HttpHeaders:
 
 
 def _as_product(answer: NodeApiResponse) -> NodeApiResponse:
-    """The answer as the client takes it."""
+    """The response as the client expects it."""
     headers = answer.meta.headers.copy()
     headers[PRODUCT_HEADER] = PRODUCT
     return NodeApiResponse(replace(answer.meta, headers=headers), answer.body)

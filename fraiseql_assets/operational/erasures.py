@@ -1,4 +1,4 @@
-"""The erasures that Elasticsearch records, and the days that they touch."""
+"""The erasures recorded in Elasticsearch, and the days that they affect."""
 
 import hashlib
 from datetime import UTC, date, datetime
@@ -14,7 +14,7 @@ from fraiseql_assets.operational.indices import Names, live_days
 
 PAGE = 10_000
 PREFIX = "erasures:"
-"""Before the stream's name: erasures lie in the ledger's index beside its ranges."""
+"""A prefix of the stream's name: the ledger's index holds erasures as well as ranges."""
 
 
 def read_erasures(client: Elasticsearch, names: Names, stream: str) -> list[Erasure]:
@@ -28,7 +28,7 @@ def read_erasures(client: Elasticsearch, names: Names, stream: str) -> list[Eras
 
 
 def write_erasure(client: Elasticsearch, names: Names, erasure: Erasure) -> None:
-    """Records an erasure over an older one of the same rows."""
+    """Records an erasure. It replaces an older record of the same rows."""
     stream = f"{PREFIX}{erasure.stream}"
     document = {
         "stream": stream,
@@ -44,7 +44,7 @@ def write_erasure(client: Elasticsearch, names: Names, erasure: Erasure) -> None
 
 
 def erased_days(client: Elasticsearch, names: Names, erasure: Erasure) -> list[date]:
-    """The days that hold rows of an erasure."""
+    """The days that hold rows matched by an erasure."""
     filters: list[dict[str, Any]] = [{"range": {"stream_seq": {"lte": erasure.upto}}}]
     own_id = erasure.event_id or erasure.request_id
     if own_id:

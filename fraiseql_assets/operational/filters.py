@@ -6,8 +6,8 @@ from fraiseql_assets.operational.client import definition
 
 
 def term(field: str, value: str) -> dict[str, Any]:
-    """The events whose field has this value; for a value too long to be indexed, every event of
-    which no value is indexed, the ones sought among them.
+    """Matches events whose field has this value. A value that is too long for the index matches
+    every event without an indexed value, which includes the wanted ones.
     """
     if is_indexed(field, value):
         return {"term": {field: value}}
@@ -15,12 +15,12 @@ def term(field: str, value: str) -> dict[str, Any]:
 
 
 def is_indexed(field: str, value: str) -> bool:
-    """Whether the server finds exactly the rows whose field has this value."""
+    """Whether the server can find exactly the rows with this value."""
     return _length(value) <= longest_indexed(field)
 
 
 def longest_indexed(field: str) -> int:
-    """The longest value of a field that is indexed, as the server counts: in UTF-16 code units."""
+    """The longest indexed value of a field, in UTF-16 code units as the server counts."""
     return definition("events")["mappings"]["properties"][field]["ignore_above"]
 
 

@@ -1,9 +1,9 @@
-"""The indices of a dataset: their names, and which of them is a day's live one.
+"""The indices of a dataset: their names, and the live index of a day.
 
 A day has one live index, `fraiseql-events-2026.01.31-000001`, reached under the day's alias
-`fraiseql-events-2026.01.31` and, with all the other days, under `fraiseql-events`. A day that is
-rebuilt gets an index of the next number; which one the aliases name is the one truth, and what none
-of them names is a leftover.
+`fraiseql-events-2026.01.31` and, with all the other days, under `fraiseql-events`. A rebuilt day
+gets an index with the next number. The index that the aliases name is the live one. An index
+without an alias is left over.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What everything of a dataset is called in the server."""
+    """The names of a dataset's objects in the server."""
 
     prefix: str
     dataset: str = EVENTS.name
@@ -49,7 +49,7 @@ class Names:
         return f"{self.all_days}-{day:%Y.%m.%d}"
 
     def day_of(self, index: str) -> date | None:
-        """The day of an index of the dataset, None for another index."""
+        """The day of an index of the dataset, None for any other index."""
         text, _, number = index.removeprefix(f"{self.all_days}-").rpartition("-")
         if not number.isdigit():
             return None
@@ -66,11 +66,11 @@ class DayIndices:
     alias: str
     live: tuple[str, ...]
     leftover: tuple[str, ...]
-    """Built beside the live one and never swapped in, or swapped out and not removed."""
+    """Indices that were never swapped in, or were swapped out and not removed."""
 
     @property
     def next(self) -> str:
-        """A name that none of them has."""
+        """A name that no index has."""
         numbers = [int(name.rpartition("-")[2]) for name in (*self.live, *self.leftover)]
         return f"{self.alias}-{max(numbers, default=0) + 1:06}"
 
@@ -138,12 +138,12 @@ def create(client: Elasticsearch, names: Names, index: str, *, live_as: str | No
     try:
         client.indices.create(index=index, aliases=aliases)
     except BadRequestError as error:
-        # Another process was faster; whether its index is live is looked up, not supposed.
+        # Another process has created it. The caller checks whether that index is live.
         if error.error != "resource_already_exists_exception":
             raise
 
 
 def drop(client: Elasticsearch, *indices: str) -> None:
-    """Removes indices, those that are there."""
+    """Deletes indices that exist."""
     for index in indices:
         client.options(ignore_status=404).indices.delete(index=index)

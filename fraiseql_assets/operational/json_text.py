@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Columns of Arrow as pieces of JSON: times, objects, and the words that a person searches for."""
+"""Arrow columns as JSON: times, objects, and words for full-text search."""
 
 import re
 
@@ -20,14 +20,14 @@ _PARTS = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 _SECOND = 1_000_000
 _YEAR_ONE = 62_135_596_800 * _SECOND
-"""Microseconds from the year 1 to 1970: times counted from there are never negative."""
+"""Microseconds from the year 1 to 1970, so that times counted from the year 1 are not negative."""
 
 
 def rfc3339(times: pa.Array) -> pa.StringArray:
     """Times in microseconds as text to the microsecond, such as 2026-01-01T00:00:00.123456Z.
 
-    Writing out a date is slow, and events that come together share their seconds: each second is
-    written once.
+    Formatting a date is slow, and events of one batch share their seconds, so each second is
+    formatted once.
     """
     since = pc.add(times.cast(pa.int64()), _YEAR_ONE)
     seconds = pc.divide(since, _SECOND)
@@ -42,10 +42,10 @@ def rfc3339(times: pa.Array) -> pa.StringArray:
 
 
 def objects(texts: pa.StringArray) -> pa.StringArray:
-    """JSON texts on one line each, those that are valid JSON objects; null where they are not."""
+    """The valid JSON objects among the texts, each on one line; null for other texts."""
     if texts.null_count == len(texts):
         return texts
-    # Within a JSON string there is no newline; between tokens a space does as well.
+    # A JSON string has no newline, and between tokens a space is equivalent.
     lines = pc.replace_substring(texts, "\n", " ")
     braced = pc.starts_with(lines, "{")
     if not _all_json(lines):
@@ -61,7 +61,7 @@ def _all_json(lines: pa.StringArray) -> bool:
         values = _decoder.decode_lines(joined)
     except (msgspec.DecodeError, RecursionError):
         return False
-    # One line could hold two values and another none, so the bytes are compared, too.
+    # One line could hold two values and another none, so the bytes are compared as well.
     return len(values) == len(lines) and b"\n".join(values) == joined[:-1]
 
 
@@ -74,7 +74,7 @@ def _is_json(text: str | None) -> bool:
 
 
 def words(texts: pa.StringArray) -> pa.StringArray:
-    """JSON texts as a person reads them, for searching: characters instead of their escapes."""
+    """JSON texts for full-text search: characters instead of escapes."""
     if b"\\" not in value_buffer(texts).to_pybytes():
         return texts
     mask = pc.fill_null(pc.match_substring(texts, "\\"), False)

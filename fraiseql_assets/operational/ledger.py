@@ -12,7 +12,7 @@ from fraiseql_assets.planes import LedgerEntry, PlaneUnavailable
 from fraiseql_assets.ranges import SequenceRange
 
 PAGE = 10_000
-"""The most documents that a search returns."""
+"""The limit of documents in a search response."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,7 +40,7 @@ def read_ledger(
 
 
 def write_entry(client: Elasticsearch, names: Names, entry: LedgerEntry) -> None:
-    """Writes an entry over an older one of the same range."""
+    """Writes an entry. It replaces an older entry of the same range."""
     document = {
         **row_of(entry),
         "dataset": names.dataset,
@@ -48,7 +48,7 @@ def write_entry(client: Elasticsearch, names: Names, entry: LedgerEntry) -> None
         "at": f"{entry.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         "at_us": _microseconds(entry.at),
     }
-    # Whoever asks from now on finds it.
+    # It is visible to every later request.
     client.index(
         index=names.ledger, id=_id(entry.stream, entry.day, entry.range), document=document,
         refresh=True,
@@ -63,7 +63,7 @@ def delete_entries(client: Elasticsearch, names: Names, entries: list[LedgerEntr
 
 
 def delete_entries_before(client: Elasticsearch, names: Names, day: date) -> int:
-    """Deletes the dataset's entries of the days before a day. Returns how many there were."""
+    """Deletes the dataset's entries of all days before a day. Returns their number."""
     before = {"range": {"day": {"lt": f"{day}"}}}
     query = {"bool": {"filter": [before, _of_dataset(names)]}}
     deleted = 0
@@ -79,7 +79,7 @@ def delete_entries_before(client: Elasticsearch, names: Names, day: date) -> int
 
 
 def _delete(client: Elasticsearch, names: Names, ids: list[str]) -> None:
-    """Deletes documents of the ledger, at once for every search from now on.
+    """Deletes documents of the ledger, visible to every later search.
 
     Raises:
         PlaneUnavailable: the server has not deleted them all.
@@ -96,7 +96,7 @@ def _delete(client: Elasticsearch, names: Names, ids: list[str]) -> None:
 
 
 def committed_at(client: Elasticsearch, names: Names) -> dict[date, datetime]:
-    """When each day of the dataset was last committed to."""
+    """When a range of each day was last committed."""
     days = client.search(
         index=names.ledger,
         size=0,
@@ -115,7 +115,7 @@ def committed_at(client: Elasticsearch, names: Names) -> dict[date, datetime]:
 
 
 def committed_rows(client: Elasticsearch, names: Names, day: date) -> int:
-    """How many rows of a day of the dataset are committed, of all its streams together."""
+    """How many rows of a day are committed, for all streams of the dataset."""
     terms = [{"term": {"day": f"{day}"}}, {"term": {"state": "committed"}}]
     hits = client.search(
         index=names.ledger,
@@ -126,7 +126,8 @@ def committed_rows(client: Elasticsearch, names: Names, day: date) -> int:
 
 
 def _of_dataset(names: Names) -> dict[str, Any]:
-    """Selects the dataset's entries. Those of older versions name none: they are of events."""
+    """Selects the dataset's entries. Entries of older versions have no dataset and belong to
+    events."""
     named = {"term": {"dataset": names.dataset}}
     if names.dataset != EVENTS.name:
         return named
@@ -135,7 +136,7 @@ def _of_dataset(names: Names) -> dict[str, Any]:
 
 
 def _microseconds(moment: datetime) -> int:
-    """Microseconds since 1970, which an aggregation does not round as it does a date."""
+    """Microseconds since 1970. An aggregation would round a date."""
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,6 +1,6 @@
-"""The operational plane: what the pipeline asks of Elasticsearch or OpenSearch."""
+"""The operational plane: Elasticsearch or OpenSearch as the pipeline uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import date, timedelta
 from functools import cached_property, partial
 
@@ -31,8 +31,7 @@ from fraiseql_assets.settings import Settings
 
 
 class OperationalPlane:
-    """Elasticsearch as a plane; see `fraiseql_assets.planes.Plane` for what each method
-    promises."""
+    """Elasticsearch as a plane; `fraiseql_assets.planes.Plane` documents the methods."""
 
     name = "operational"
 
@@ -75,11 +74,11 @@ class OperationalPlane:
             return read_ledger(self._client, self._names, stream, day)
 
     def record(self, entry: LedgerEntry) -> None:
-        """As the protocol says; of a range that is committed the rows are counted first.
+        """See the protocol. The rows of a committed range are counted first.
 
         Raises:
-            PlaneUnavailable: rows that were written are not there any more. The server was killed
-                and has lost them, or their day was replaced meanwhile; write the range again.
+            PlaneUnavailable: written rows are missing. The server was killed and lost them, or
+            their day was replaced meanwhile; write the range again.
         """
         with translated(self._settings):
             if entry.kind == "range" and entry.state == "committed":
@@ -110,7 +109,7 @@ class OperationalPlane:
         bounds = {"gte": entry.range.first, "lte": entry.range.last}
         alias = self._names.day(entry.day)
         try:
-            # Also makes the rows visible to every search from now on.
+            # This also makes the rows visible to every later search.
             refresh(self._client, alias)
             return self._client.count(index=alias, query={"range": {"stream_seq": bounds}})["count"]
         except NotFoundError:
@@ -121,12 +120,16 @@ class OperationalPlane:
         writer = Writer(self._client, self._settings, self.dataset, target, through_alias=True)
         return writer.write(block)
 
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        for block in blocks:
+            yield self.write(block)
+
     def replace(self, day: date) -> DayReplacement:
         with translated(self._settings):
             return DayReplacement(self._client, self._settings, self.dataset, day)
 
     def count(self, day: date, *, distinct: bool = True) -> DayCounts:
-        """As the protocol says. A day's ids are distinct since they are its documents' ids."""
+        """See the protocol. The ids of a day are distinct because they are document ids."""
         del distinct
         alias = self._names.day(day)
         with translated(self._settings):
@@ -136,7 +139,7 @@ class OperationalPlane:
                     index=alias,
                     size=0,
                     track_total_hits=True,
-                    # As floating point, exact below 2**53: JetStream counts on for centuries.
+                    # A float, which is exact below 2**53; a stream does not reach that.
                     aggs={edge: {edge: {"field": "stream_seq"}} for edge in ("min", "max")},
                 )
             except NotFoundError:

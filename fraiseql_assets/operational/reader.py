@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""Reading the operational assets: streamed from Elasticsearch as Arrow, a day or all of them."""
+"""Reads the operational assets from Elasticsearch as Arrow streams, for single days or all days."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -42,8 +42,8 @@ class OperationalReader(TenantReader[Elasticsearch]):
         return _dataset(asset).schema
 
     def partitions(self, asset: str) -> list[PartitionStats]:
-        """As the protocol says, without closed days. Of a day whose shard is not started they say
-        what the ledger knows of it."""
+        """See the protocol. Closed days are omitted. For a day whose shard is not started, the
+        counts are those of the ledger."""
         names = Names.of(self._settings, _dataset(asset))
         with translated(self._settings):
             days = live_days(self._client, names)
@@ -59,13 +59,13 @@ class OperationalReader(TenantReader[Elasticsearch]):
     def _counted(
         self, asset: str, names: Names, days: dict[date, IndexState]
     ) -> dict[date, tuple[int, int]]:
-        """The rows of the days, and their bytes, which are not known of a single tenant."""
+        """The rows and bytes of the days. The bytes of a single tenant are unknown."""
         if self._tenant is None:
             return {day: (self._rows(names, day, held), held.bytes) for day, held in days.items()}
         if is_indexed(COLUMN, self._tenant):
             rows = rows_by_day(self._client, names, days, term(COLUMN, self._tenant))
         else:
-            # The server finds more rows than the tenant's own: only reading tells them apart.
+            # The server finds more than the tenant's rows, so they must be read to be counted.
             rows = {day: sum(one.num_rows for one in self.batches(asset, [day])) for day in days}
         return {day: (count, 0) for day, count in rows.items()}
 
@@ -87,8 +87,8 @@ class OperationalReader(TenantReader[Elasticsearch]):
         end: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """As the protocol says. Closed days are read when they are asked for, which fails; reading
-        all days passes them over."""
+        """See the protocol. Reading all days skips closed days; requesting a closed day is an
+        error."""
         dataset = _dataset(asset)
         with translated(self._settings):
             found = live_days(self._client, Names.of(self._settings, dataset))
@@ -119,7 +119,7 @@ def _dataset(asset: str) -> Dataset:
 def _filters(
     entity_type: str | None, start: datetime | None, end: datetime | None
 ) -> list[dict[str, Any]]:
-    """What the server leaves out, if not always exactly: `_narrowed` sees to the rest."""
+    """Filters for the server. They may match more rows, which `_narrowed` removes."""
     filters: list[dict[str, Any]] = []
     if entity_type is not None:
         filters.append(term("entity_type", entity_type))

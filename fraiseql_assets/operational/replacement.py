@@ -1,5 +1,6 @@
-"""Rebuilding a day of the operational plane beside the live one, and swapping it in."""
+"""Rebuilds a day of the operational plane in a new index and swaps it in."""
 
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -19,11 +20,10 @@ from fraiseql_assets.settings import Settings
 
 
 class DayReplacement:
-    """A day's rows in an index of their own, which takes the place of the live one in `swap`.
+    """A day's rows in a new index, which replaces the live one in `swap`.
 
-    The aliases change hands in one atomic step, so that a reader sees the day as it was or as it
-    will be. Runs of a plane are serialised: what a killed run has left behind is dropped by the
-    next.
+    The aliases are switched in one atomic step. A reader sees either the old or the new day. Runs
+    of a plane are serialised, and the next run drops what a killed run left there.
     """
 
     def __init__(
@@ -41,6 +41,10 @@ class DayReplacement:
     def write(self, block: Block) -> Written:
         return self._writer.write(block)
 
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        for block in blocks:
+            yield self.write(block)
+
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
             require_rows_held(entry, self.count())
@@ -49,13 +53,14 @@ class DayReplacement:
             before = indices_of_day(self._client, self._names, self._day).live
             self._client.indices.update_aliases(actions=self._in_place_of(before))
             write_entry(self._client, self._names, entry)
-            # An entry that came since then stays: its run finds out by itself that its rows do not.
+            # An entry that was recorded since then stays: its run detects that its rows are
+            # missing.
             others = [other for other in others if other.range != entry.range]
             delete_entries(self._client, self._names, others)
             drop(self._client, *before)
 
     def _writable_index(self) -> str:
-        # Where another rebuild has dropped it, the swap finds too few rows in what is made anew.
+        # If another rebuild has dropped it, the swap finds too few rows in the new index.
         with suppress(NotFoundError):
             require_available(self._client, self._index)
         return self._index
@@ -84,7 +89,7 @@ class DayReplacement:
         return lost
 
     def _absent(self, ids: list[str]) -> list[str]:
-        """The ids of which the new index has no document."""
+        """The ids that have no document in the new index."""
         found = self._client.mget(
             index=self._index, ids=ids, source_includes="stream_seq",
             filter_path="docs._id,docs._source",

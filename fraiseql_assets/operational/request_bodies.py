@@ -16,10 +16,10 @@ _encode = msgspec.json.Encoder().encode
 def request_documents(
     requests: pa.RecordBatch, index: str, /, *, with_objects: bool = True
 ) -> pa.StringArray:
-    """Per request its action line and its document, each with its newline.
+    """For each request its action line and its document, each with a newline.
 
-    Requests are thousands of times fewer than events, so they are encoded row by row. The text
-    begins with the errors, which highlighting shows first.
+    There are thousands of times fewer requests than events, so they are encoded row by row. The
+    text begins with the errors, which highlighting shows first.
     """
     ids = document_ids(requests["request_id"]).to_pylist()
     texts = words(requests["variables"]).to_pylist()
@@ -43,7 +43,7 @@ def request_documents(
 
 
 def _text(row: dict[str, Any], variables: str | None) -> str:
-    """What a person would search for: errors and names, then ids, then values."""
+    """The text for full-text search: errors and names, then ids, then values."""
     names = [*row["error_messages"], *row["error_codes"], row["operation_name"] or ""]
     parts = [
         *names,

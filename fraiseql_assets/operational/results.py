@@ -1,4 +1,4 @@
-"""A day's rows as Arrow: streamed in the log's order, exact, from one point in time."""
+"""Streams a day's rows as Arrow, in the order of the log, from one point in time."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,10 +23,10 @@ from fraiseql_assets.tracing import span
 FIRST_PAGE = 100
 LARGEST_PAGE = 10_000
 PAGE_BYTES = 8 * 2**20
-"""What a page should hold, as far as its size can be told from the one before."""
+"""The target size of a page, estimated from the previous page."""
 KEEP_ALIVE = "2m"
 TRIES = 3
-"""How often a point in time may expire before anything of it is read."""
+"""How often a point in time may expire before any row of it is read."""
 ORDER = ["stream_seq", "stream_row"]
 
 
@@ -39,9 +39,9 @@ def stream_day(
 ) -> Iterator[pa.RecordBatch]:
     """Yields a day's rows that pass the filters, in record batches of the dataset's schema.
 
-    What is read is the day as it was when the reading began. Where that point in time expires (the
-    day was replaced, or the reader slept), reading goes on behind the last row read.
-    Closing the iterator ends it.
+    The rows are those of the day when reading began. If that point in time expires because the day
+    was replaced or the reader paused, reading continues after the last row. Closing the iterator
+    ends the read.
 
     Raises:
         PlaneUnavailable: the server cannot be reached.
@@ -81,7 +81,7 @@ def _pages(
     filters: list[dict[str, Any]],
     behind: tuple[int, int] | None,
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of one point in time, those behind a log position."""
+    """The rows of one point in time after a log position."""
     if behind:
         filters = [*filters, _behind(*behind)]
     point = _open_point(client, settings, Names.of(settings, dataset).day(day))
@@ -109,7 +109,7 @@ def _pages(
 
 
 def document_ids_of(client: Elasticsearch, index: str) -> Iterator[list[str]]:
-    """Yields the ids of an index's documents in pages, in the log's order."""
+    """Yields the ids of an index's documents in pages, in the order of the log."""
     client.indices.refresh(index=index)
     after: list[Any] | None = None
     while True:
@@ -125,7 +125,7 @@ def document_ids_of(client: Elasticsearch, index: str) -> Iterator[list[str]]:
 
 
 def _open_point(client: Elasticsearch, settings: Settings, alias: str) -> str | None:
-    """A day at the present point in time, None when there is no such day."""
+    """A point in time of a day, None if there is no such day."""
     with translated(settings):
         try:
             refresh(client, alias)

@@ -1,4 +1,4 @@
-"""Retention where the server has no lifecycle policies: days past it are dropped by the project."""
+"""Retention for servers without lifecycle policies: the project deletes expired days."""
 
 from datetime import date
 
@@ -9,8 +9,8 @@ from fraiseql_assets.operational.ledger import delete_entries_before
 
 
 def drop_expired(client: Elasticsearch, names: Names, oldest: date) -> list[str]:
-    """Drops the days before `oldest`, except what a lifecycle policy sees to, and the ledger's
-    entries of all of them. Returns what was done, in lines.
+    """Deletes the days before `oldest`, unless a lifecycle policy does, and their ledger entries.
+    Returns what was done, as lines.
     """
     done: list[str] = []
     for index, held in client.indices.get_settings(index=f"{names.all_days}-*").items():

@@ -1,4 +1,4 @@
-"""Template, lifecycle policy and ledger: created, and older ones migrated in place."""
+"""Creates templates, lifecycle policies and the ledger, and migrates older ones in place."""
 
 import copy
 import hashlib
@@ -21,16 +21,15 @@ from fraiseql_assets.operational.state_management import (
 from fraiseql_assets.settings import Settings
 
 PRIORITY = 500
-"""Above the templates that Elasticsearch brings along."""
+"""Higher than the priority of Elasticsearch's own templates."""
 
 
 def setup_indices(settings: Settings, dataset: Dataset) -> list[str]:
-    """Creates what a dataset lacks and widens what is older; idempotent.
-
-    Returns what was done, in lines.
+    """Creates what a dataset lacks and extends older objects; idempotent. Returns what was done, as
+    lines.
 
     Raises:
-        PlaneError: an index of that name is there and is not this project's.
+        PlaneError: an index of that name belongs to another project.
     """
     client = connect(settings, timeout=settings.request_timeout_seconds)
     try:
@@ -59,7 +58,7 @@ def _ensure(client: Elasticsearch, settings: Settings, dataset: Dataset) -> Iter
 
 
 def _widen(client: Elasticsearch, names: Names, fields: dict[str, Any]) -> None:
-    """Adds the fields that older indices lack. The fields that they have stay as they are."""
+    """Adds the fields that older indices lack. Existing fields are not changed."""
     held = client.indices.get_mapping(index=f"{names.all_days}-*", allow_no_indices=True)
     for index, found in held.items():
         known = found["mappings"].get("properties", {})
@@ -88,13 +87,13 @@ def index_definition(client: Elasticsearch, dataset: Dataset) -> dict[str, Any]:
         properties = wanted["mappings"]["properties"]
         for name, field in properties.items():
             if field["type"] == "flattened":
-                # It knows none of the limits that `flattened` has.
+                # It does not have the limits of `flattened`.
                 properties[name] = {"type": "flat_object"}
     return wanted
 
 
 def spread(index: dict[str, Any], settings: Settings) -> None:
-    """Sets the shards and replicas of a template's indices; those that exist keep theirs."""
+    """Sets the shards and replicas of new indices; existing indices keep theirs."""
     index["number_of_shards"] = settings.elasticsearch_shards
     if settings.elasticsearch_replicas is not None:
         del index["auto_expand_replicas"]
@@ -105,7 +104,7 @@ def _ensure_template(
     client: Elasticsearch, names: Names, template: dict[str, Any], *, managed: bool
 ) -> str:
     if managed and not is_opensearch(client):
-        # The day in an index's name is its age's beginning, also when it was rebuilt later.
+        # The age of an index counts from the day in its name, even if it was rebuilt later.
         template["settings"]["index"]["lifecycle"] = {
             "name": names.all_days,
             "parse_origination_date": True,
@@ -125,7 +124,7 @@ def _ensure_template(
 
 
 def _template_digest(client: Elasticsearch, names: Names) -> str | None:
-    """What the template that is there was made from; None when there is none."""
+    """The version of the existing template, None if there is none."""
     try:
         [found] = client.indices.get_index_template(name=names.all_days)["index_templates"]
     except NotFoundError:

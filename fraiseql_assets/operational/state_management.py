@@ -1,4 +1,4 @@
-"""Retention in OpenSearch: policies of its Index State Management, where that plugin is there.
+"""Retention in OpenSearch: policies of the plugin Index State Management, if it is installed.
 
 A policy counts an index's age from its creation, so a day that was rebuilt late would stay longer:
 the project's own retention drops days by their names as well.
@@ -12,7 +12,7 @@ from elasticsearch import ApiError, Elasticsearch
 from fraiseql_assets.operational.client import definition
 
 NO_SUCH_API = (400, 404, 405, 410)
-"""How servers answer to an API that they do not have."""
+"""The statuses of responses to an unknown API."""
 
 _JSON = {"accept": "application/json", "content-type": "application/json"}
 _POLICIES = "/_plugins/_ism/policies"
@@ -30,12 +30,11 @@ def has_state_management(client: Elasticsearch) -> bool:
 
 
 def ensure_policy(client: Elasticsearch, name: str, days: int) -> None:
-    """Creates the policy that deletes the indices of a name after so many days, or brings it up to
-    date."""
+    """Creates or updates the policy that deletes indices after a number of days."""
     path = f"{_POLICIES}/{quote(name, safe='')}"
     wanted: dict[str, Any] = definition("state_management", name=name, days=days)
     found = client.options(ignore_status=404).perform_request("GET", path, headers=_JSON)
-    # An older one is replaced only by whoever has seen it.
+    # An update must name the version that it replaces.
     version = (
         {}
         if found.meta.status == 404

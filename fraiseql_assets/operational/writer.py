@@ -1,8 +1,8 @@
-"""Writing blocks into an index, exactly once however often a block is written.
+"""Writes blocks into an index exactly once, however often a block is written.
 
-A row's document has the row's id and is only ever created, never overwritten. A document that
-is there already is the block's own, from an earlier attempt, when it has the same position in the
-log, and a duplicate when it has another.
+A document has the id of its row and is created, never overwritten. If a document of that id exists
+at the same log position, an earlier attempt has written it. At another position, the row is a
+duplicate.
 """
 
 from collections import deque
@@ -42,19 +42,19 @@ TRIES = 6
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 8.0
 GROWTH = 32
-"""After a request that was too large, each that is taken lets the next be larger by this part."""
+"""After a request was too large, each accepted request lets the next one grow by this fraction."""
 
-SENDERS = 2
-"""Requests that the server works on at a time: it indexes each of them in one thread."""
+SENDERS = 3
+"""The number of concurrent requests. The server indexes each of them in one thread: two keep two
+cores busy, and the third is ready when one of them ends."""
 
 PAGE = 10_000
-"""Events that are looked up together."""
+"""How many events are looked up in one request."""
 LOG_POSITION = ("stream_seq", "stream_row")
 
 
 class _NoRoom(PlaneUnavailable):
-    """The server refuses a request as a whole: it has too much to do, or the request is larger
-    than it ever takes."""
+    """The server refuses a whole request: it is overloaded, or the request is above its limit."""
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -63,13 +63,13 @@ def _may_pass(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a body's documents, by their rows in the table."""
+    """The results of a body's documents, by row number in the table."""
 
     rows: int = 0
     there: list[int] = field(default_factory=list)
-    """A document of their id was there before."""
+    """Documents whose id already existed."""
     refused: dict[int, str] = field(default_factory=dict)
-    """The server will never take them, and why."""
+    """Documents that the server rejects permanently, with the reason."""
 
     def add(self, other: "_Outcome") -> None:
         self.rows += other.rows
@@ -78,10 +78,8 @@ class _Outcome:
 
 
 class Writer:
-    """Writes blocks into one index of a day.
-
-    `target` names the index or the alias to write to, and makes it when it is missing; it is asked
-    again whenever the server does not know the name.
+    """Writes blocks into one index of a day. `target` returns the index or alias to write to, and
+    creates it if it is missing. It is called again if the server does not know the name.
     """
 
     def __init__(
@@ -97,7 +95,7 @@ class Writer:
         self._dataset, self._build = dataset, documents_of(dataset).build
         self._index = ""
         self._largest = settings.bulk_bytes
-        """Bytes of a request, as far as the server has room."""
+        """The current size limit of a request in bytes."""
         # The server would create a missing index by itself, without its aliases.
         self._require_alias = {"require_alias": "true"} if through_alias else {}
 
@@ -113,7 +111,7 @@ class Writer:
         outcome = _Outcome()
         self._send_all(table, outcome, with_objects=True)
         if outcome.refused:
-            # What a server refuses of a row is one of its objects; the text it never does.
+            # A server refuses a row only because of its objects, never because of its text.
             rows = sorted(outcome.refused)
             outcome.refused.clear()
             again = _Outcome()
@@ -134,7 +132,7 @@ class Writer:
     def _send_all(self, table: pa.Table, outcome: _Outcome, *, with_objects: bool) -> None:
         most = self._settings.bulk_bytes
         ids = table[self._dataset.id_column]
-        # Of rows with one id the first is kept, so such rows are sent in their order.
+        # The first row of an id is kept, so rows with equal ids are sent in order.
         senders = SENDERS if len(ids.unique()) == len(ids) else 1
         sent: deque[Future[_Outcome]] = deque()
         with ThreadPoolExecutor(senders) as pool:
@@ -146,7 +144,7 @@ class Writer:
                 outcome.add(each.result())
 
     def _send(self, body: Body) -> _Outcome:
-        """Sends a body until every document of it has an answer that lasts."""
+        """Sends a body until every document has a final result."""
         outcome = _Outcome()
         parts = deque([list(range(len(body)))])
         for attempt in Retrying(
@@ -161,7 +159,8 @@ class Writer:
         return outcome
 
     def _send_part(self, body: Body, parts: deque[list[int]], outcome: _Outcome) -> None:
-        """Sends the first of the parts, or cuts it in two; what is not taken stays among them."""
+        """Sends the first part, or splits it in two. Documents that were not accepted stay in the
+        list."""
         rows = parts.popleft()
         part = body if len(rows) == len(body) else body.take(rows)
         if part.bytes > self._largest and len(rows) > 1:
@@ -245,7 +244,7 @@ class Writer:
                 ) from error
 
     def _own(self, table: pa.Table, rows: list[int]) -> int:
-        """How many of these rows the index holds from their own position in the log."""
+        """How many of these rows the index holds at their own log position."""
         own = 0
         for start in range(0, len(rows), PAGE):
             asked = table.take(rows[start : start + PAGE]).combine_chunks()
@@ -269,7 +268,7 @@ class Writer:
         return own
 
     def _reject(self, refused: pa.Table, reason: str) -> Reject:
-        """A refused row as a dead-letter message: again as it could be published."""
+        """A refused row as a dead-letter message, in a form that can be published again."""
         [row] = refused.select(LOG_POSITION).to_pylist()
         [batch] = refused.combine_chunks().to_batches()
         [message] = self._dataset.encode(batch, self._dataset.subject_prefix(self._settings))

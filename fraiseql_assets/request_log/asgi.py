@@ -2,8 +2,7 @@
 
     app = RecordRequests(app, request_log(settings))
 
-It passes every byte through as it comes and keeps a bounded part of it; reading that part is left
-to the publishing thread.
+It forwards every byte at once and keeps a limited part, which the publishing thread parses.
 """
 
 import time
@@ -19,7 +18,7 @@ from fraiseql_assets.request_log.publisher import RequestRecorder
 from fraiseql_assets.requests.record import RequestError, RequestRecord, Status
 
 KEPT_BYTES = 256 * 1024
-"""Of a request's body, and of the head and the tail of an answer's."""
+"""Bytes that are kept of a request's body, and of the start and the end of a response."""
 MOST_REQUEST_BYTES = 2**20
 
 Scope = MutableMapping[str, Any]
@@ -40,8 +39,8 @@ class Identity:
 NOBODY = Identity()
 
 Identify = Callable[[Scope], Identity]
-"""Who sent the request of a scope. Called after the application has answered, in the publishing
-thread; what it raises counts as nobody."""
+"""Returns who sent the request of a scope. Called in the publishing thread, after the response. If
+it raises an error, the request has no identity."""
 
 
 class RecordRequests:
@@ -76,7 +75,7 @@ class RecordRequests:
 
 @dataclass(slots=True)
 class _Seen:
-    """What went over the wire for one request."""
+    """The recorded bytes of one request and its response."""
 
     scope: Scope
     arrived: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -123,7 +122,7 @@ class _Seen:
             del self.tail[:-KEPT_BYTES]
 
     def record(self, identify: Identify) -> RequestRecord | None:
-        """The request; None where it holds no GraphQL text."""
+        """The request; None if it has no GraphQL text."""
         asked = self._asked()
         query = asked.get("query")
         if not isinstance(query, str):
@@ -160,7 +159,7 @@ class _Seen:
         return body if isinstance(body, dict) else {}
 
     def _answered(self) -> tuple[list[RequestError], int | None]:
-        """The answer's errors, and how many rows its lists hold where all of it was kept."""
+        """The errors of the response, and the number of rows in its lists if all of it was kept."""
         rows = None
         if self.sent == len(self.head):
             answer = _decoded(bytes(self.head))

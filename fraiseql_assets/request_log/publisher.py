@@ -1,7 +1,7 @@
-"""Publishing requests to the log without ever delaying or failing one.
+"""Publishes requests to the log without delaying or failing them.
 
 `RequestLog.record` puts a request into a bounded buffer and returns. A thread redacts, encodes and
-publishes what lies there. While NATS does not answer the buffer fills; what does not fit then is
+publishes its content. While NATS does not answer, the buffer fills. Requests that no longer fit are
 dropped and counted.
 """
 
@@ -31,20 +31,20 @@ WARN_SECONDS = 60.0
 CLOSE_SECONDS = 3.0
 
 Recorded = RequestRecord | Callable[[], RequestRecord | None]
-"""A request, or what makes it of the bytes that went over the wire: in the publishing thread, so
-that no request waits for it. None is no request."""
+"""A request, or a function that parses it from recorded bytes. The publishing thread calls it, so
+that no request waits for it. It returns None if there is no request."""
 
 
 class RequestRecorder(Protocol):
     """Where requests are recorded."""
 
     def record(self, request: Recorded) -> None:
-        """Takes a request. Returns at once and raises nothing."""
+        """Records a request. Returns at once and never raises an error."""
         ...
 
 
 class Unrecorded:
-    """Takes requests and forgets them."""
+    """Ignores requests."""
 
     def record(self, request: Recorded) -> None:
         """Does nothing."""
@@ -76,7 +76,7 @@ class RequestLog:
         self._thread: threading.Thread | None = None
 
     def record(self, request: Recorded) -> None:
-        """Takes a request, or drops it when `FRAISEQL_REQUEST_LOG_BUFFER` requests wait."""
+        """Buffers a request, or drops it if `FRAISEQL_REQUEST_LOG_BUFFER` requests wait."""
         with self._changed:
             if self._closing or len(self._waiting) >= self._settings.request_log_buffer:
                 self._dropped += 1
@@ -93,7 +93,7 @@ class RequestLog:
             return Counts(self._published, self._dropped, len(self._waiting))
 
     def close(self, seconds: float = CLOSE_SECONDS) -> Counts:
-        """Publishes what waits, for so many seconds at most, and takes no more."""
+        """Publishes the buffered requests within `seconds`, and accepts no more."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -116,7 +116,7 @@ class RequestLog:
             except LogError as error:
                 self._warn(str(error))
                 with self._changed:
-                    # A process that ends does not wait for a server that is down.
+                    # A process that ends must not wait for an unavailable server.
                     if self._closing:
                         self._dropped += len(self._waiting)
                         self._waiting.clear()
@@ -145,7 +145,8 @@ class RequestLog:
                     self._dropped += refused
 
     async def _publish_each(self, client: Client, messages: list[Outgoing]) -> int:
-        """Publishes one by one, to leave out what NATS refuses. Returns how many it refused."""
+        """Publishes one by one, so that refused messages do not affect others. Returns how many
+        were refused."""
         refused = 0
         for message in messages:
             try:
@@ -175,14 +176,14 @@ class RequestLog:
                 self._settings.request_log_redact,
             )
         except Exception:
-            # What a client sent must not end the recording of others.
+            # The request of one client must not stop the recording of others.
             logger.exception("A request could not be recorded")
             with self._changed:
                 self._dropped += 1
             return None
 
     def _warn(self, why: str) -> None:
-        """Says once a minute what keeps requests from being published."""
+        """Logs once a minute why requests are not published."""
         now = time.monotonic()
         if now - self._warned >= WARN_SECONDS:
             self._warned = now
@@ -190,5 +191,5 @@ class RequestLog:
 
 
 def request_log(settings: Settings) -> RequestLog | Unrecorded:
-    """The request log of these settings, or none where `FRAISEQL_REQUEST_LOG` is off."""
+    """The request log of the settings. It ignores requests if `FRAISEQL_REQUEST_LOG` is off."""
     return RequestLog(settings) if settings.request_log else Unrecorded()

@@ -1,4 +1,4 @@
-"""Decoding request logs (shape E): messages in, one schema out, each bad message a reject."""
+"""Decodes request logs (shape E) into one schema. An invalid message is a reject."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from fraiseql_assets.events.shapes import NOTHING, Number, Text, Whole, explain
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 
 
-class WireError(msgspec.Struct, gc=False):
-    """An error as it is written."""
+class RecordedError(msgspec.Struct, gc=False):
+    """An error in a message."""
 
     message: str = ""
     code: str | None = None
@@ -33,7 +33,7 @@ class WireRequest(msgspec.Struct, gc=False):
     variables: msgspec.Raw = NOTHING
     user_id: Text = None
     tenant_id: Text = None
-    errors: list[WireError] | None = None
+    errors: list[RecordedError] | None = None
     duration_ms: Number | None = None
     rows: Whole | None = None
     bytes: Whole | None = None
@@ -98,7 +98,7 @@ def _row(payload: bytes, messages: Messages, number: int) -> list[Any]:
         stored,
     ]
     for text in (wire.query, wire.operation_name, wire.trace_id, *row[11], *row[12]):
-        # Half of a surrogate pair is no character.
+        # Half of a surrogate pair is not a character.
         (text or "").encode()
     return row
 

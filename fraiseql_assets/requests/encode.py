@@ -1,4 +1,4 @@
-"""Recorded requests as messages again, in the shape in which they are published (shape E)."""
+"""Encodes recorded requests as messages, in the shape in which they are published (shape E)."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -33,7 +33,7 @@ def request_messages(batch: pa.RecordBatch, prefix: str) -> Iterator[Outgoing]:
 
 
 def _errors(codes: list[str], messages: list[str]) -> list[dict[str, str | None]]:
-    """The errors of a row, which keeps the codes of those that had one in a list of their own."""
+    """The errors of a row. The row has the codes in a separate list."""
     padded = [*codes, *[None] * (len(messages) - len(codes))]
     return [
         {"message": message, "code": code} for message, code in zip(messages, padded, strict=True)

@@ -32,7 +32,7 @@ class RequestError:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """What is known of a request once it is answered. Nothing is redacted yet."""
+    """A request and its result, before redaction."""
 
     query: str
     transport: Transport
@@ -51,7 +51,7 @@ class RequestRecord:
 
 
 def message_of(record: RequestRecord, prefix: str, redacted_paths: Sequence[str]) -> Outgoing:
-    """The message that a request is published as, without its secrets."""
+    """The message of a request, without secrets."""
     kind, name = _operation(record.query, record.operation_name)
     redaction = Redaction(redacted_paths)
     variables = redaction.variables(dict(record.variables)) if record.variables else None
@@ -97,7 +97,7 @@ def _operation(query: str, name: str | None) -> tuple[str, str | None]:
 
 
 def _bounded(variables: Any) -> Any:
-    """The variables, or what says how large they were."""
+    """The variables, or a placeholder with their size."""
     if variables is None:
         return None
     text = msgspec.json.encode(variables, enc_hook=str)
@@ -105,6 +105,6 @@ def _bounded(variables: Any) -> Any:
 
 
 def _short(text: str) -> str:
-    # Half of a surrogate pair is no character, and no message could hold it.
+    # Half of a surrogate pair is not a character, and cannot be encoded.
     text = text.encode(errors="replace").decode()
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"

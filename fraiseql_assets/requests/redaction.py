@@ -1,8 +1,8 @@
-"""Removing secrets from GraphQL requests before they leave the process.
+"""Removes secrets from GraphQL requests before they leave the process.
 
-A value is a secret when the name it stands under looks like one, when it looks like a token itself,
-or when the settings name its path. The same rules apply to variables, to literals in the query
-text, and to error messages that repeat such a value.
+A value is a secret if its name looks like one, if the value looks like a token, or if the settings
+name its path. The same rules apply to variables, to literals in the query text, and to error
+messages that repeat such a value.
 """
 
 import re
@@ -24,7 +24,7 @@ from graphql.language import (
 
 REDACTED = "[redacted]"
 _SHORTEST = 4
-"""Shorter values are not looked for in error messages: they occur in any sentence."""
+"""Shorter values are not removed from error messages, because they occur in any sentence."""
 
 _SECRET_NAME = re.compile(
     r"passw|passphrase|pwd|secret|token|credential|authorization|authentication|api_?key"
@@ -49,21 +49,20 @@ class Redaction:
     """The rules, and the values that they removed from one request.
 
     `paths` are patterns of dotted paths below the variables, such as `input.email` or
-    `*.customer.phone`; `*` stands for any text, list items have no step of their own.
+    `*.customer.phone`; `*` matches any text, and list items are not a step of the path.
     """
 
     paths: Sequence[str] = ()
     removed: set[str] = field(default_factory=set)
 
     def variables(self, value: Any) -> Any:
-        """The variables without their secrets. What is given is not changed."""
+        """The variables without secrets. The argument is not modified."""
         return self._walk(value, ())
 
     def query(self, text: str) -> str:
-        """The query text without secret literals.
-
-        A text without any is returned as it is, another is printed anew. Of a text that is no
-        GraphQL every string is removed, since nothing says what it stands for.
+        """The query text without secret literals. A text without secrets is returned unchanged,
+        others are printed from their syntax tree. In invalid GraphQL every string is removed,
+        because its meaning is unknown.
         """
         try:
             document = parse(text, no_location=True)
@@ -77,7 +76,7 @@ class Redaction:
             return _LITERAL.sub(f'"{REDACTED}"', text)
 
     def message(self, text: str) -> str:
-        """An error message without the values that were removed before."""
+        """An error message without the values that were removed so far."""
         for value in sorted(self.removed, key=len, reverse=True):
             text = text.replace(value, REDACTED)
         return text
@@ -90,11 +89,11 @@ class Redaction:
         )
 
     def is_secret_value(self, value: str) -> bool:
-        """Whether a text looks like a secret wherever it stands."""
+        """Whether a text looks like a secret at any position."""
         return bool(_SECRET_VALUE.search(value.strip()))
 
     def remove(self, value: Any) -> None:
-        """Remembers a removed value, so that messages lose it too."""
+        """Records a removed value, so that it is removed from error messages too."""
         self.removed.update(text for text in _texts(value) if len(text) >= _SHORTEST)
 
     def _walk(self, value: Any, path: tuple[str, ...]) -> Any:

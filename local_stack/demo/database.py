@@ -74,21 +74,30 @@ def _connected(url: str) -> dbapi.Connection:
     """Connects to the database. Creates it first if it does not exist."""
     try:
         return dbapi.connect(url)
-    except dbapi.Error as error:
-        name = unquote(urlsplit(url).path.removeprefix("/"))
-        if f'database "{name}" does not exist' not in str(error):
+    except dbapi.Error:
+        # A refused connection has no SQLSTATE, so the catalogue tells whether the database exists.
+        if not _create_database(url):
             raise
+    return dbapi.connect(url)
+
+
+def _create_database(url: str) -> bool:
+    """Creates the database in the URL. Returns whether it did not exist."""
+    name = unquote(urlsplit(url).path.removeprefix("/"))
     quoted = '"' + name.replace('"', '""') + '"'
     with (
         closing(dbapi.connect(on_database(url, "postgres"), autocommit=True)) as connection,
         connection.cursor() as cursor,
     ):
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = $1", (name,))
+        if cursor.fetchone() is not None:
+            return False
         try:
             cursor.execute(f"CREATE DATABASE {quoted}")
         except dbapi.Error as error:
             if error.sqlstate not in DUPLICATE_DATABASE:
                 raise
-    return dbapi.connect(url)
+    return True
 
 
 def _present(cursor: dbapi.Cursor) -> tuple[float, int, str] | None:

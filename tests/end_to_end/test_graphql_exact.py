@@ -268,7 +268,7 @@ def serving(settings: Settings) -> Iterator[flight.FlightClient]:
         server.stop(5)
 
 
-def bearing(**claims: Any) -> flight.FlightCallOptions:
+def with_claims(**claims: Any) -> flight.FlightCallOptions:
     token = signed(SECRET, **{"sub": "a", **claims})
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
@@ -280,7 +280,7 @@ def described(text: str) -> flight.FlightDescriptor:
 
 def test_errors_of_get_schema_are_one_sentence(guarded: flight.FlightClient) -> None:
     with pytest.raises(pa.ArrowException) as error:
-        guarded.get_schema(described("{ secrets { id } }"), bearing())
+        guarded.get_schema(described("{ secrets { id } }"), with_claims())
     assert "secrets needs the role 'admin'" in str(error.value)
     assert "Traceback" not in str(error.value)
     assert ".py" not in str(error.value)
@@ -302,8 +302,8 @@ def test_actions_that_change_the_service_require_the_admin_scope(
     guarded: flight.FlightClient, name: str
 ) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match="scope 'admin'"):
-        list(guarded.do_action(flight.Action(name, b""), bearing()))
-    assert list(guarded.do_action(flight.Action(name, b""), bearing(scope="admin")))
+        list(guarded.do_action(flight.Action(name, b""), with_claims()))
+    assert list(guarded.do_action(flight.Action(name, b""), with_claims(scope="admin")))
 
 
 def test_schema_versions_list_only_relations_that_the_principal_may_read(
@@ -311,7 +311,7 @@ def test_schema_versions_list_only_relations_that_the_principal_may_read(
 ) -> None:
     def names(**claims: Any) -> set[str]:
         action = flight.Action("GetSchemaVersions", b"")
-        [result] = guarded.do_action(action, bearing(**claims))
+        [result] = guarded.do_action(action, with_claims(**claims))
         found = json.loads(result.body.to_pybytes())
         return {one["view_name"] for one in found["schemas"]}
 
@@ -322,7 +322,7 @@ def test_schema_versions_list_only_relations_that_the_principal_may_read(
 def test_a_claim_with_invalid_unicode_is_unauthenticated(guarded: flight.FlightClient) -> None:
     for text in ("\ud800", "\0"):
         with pytest.raises(flight.FlightUnauthenticatedError):
-            guarded.get_flight_info(described("{ items { id } }"), bearing(tenant=text))
+            guarded.get_flight_info(described("{ items { id } }"), with_claims(tenant=text))
 
 
 def test_a_schema_with_pages_of_ambiguous_rows_is_refused(

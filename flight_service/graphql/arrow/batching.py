@@ -4,6 +4,8 @@ from collections.abc import Generator, Iterator
 
 import pyarrow as pa
 
+from fraiseql_assets.iterators import close_iterator
+
 
 def batches_of(
     batches: Iterator[pa.RecordBatch], rows: int
@@ -24,9 +26,7 @@ def batches_of(
         if waiting:
             yield _one(waiting)
     finally:
-        close = getattr(batches, "close", None)
-        if close:
-            close()
+        close_iterator(batches)
 
 
 def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

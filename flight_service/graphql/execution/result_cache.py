@@ -11,6 +11,7 @@ from flight_service.cancellation import Cancellation
 from flight_service.graphql.planning.caching import Lifetime
 from flight_service.graphql.request.cache import CacheUsage
 from flight_service.monitoring.calls import current
+from fraiseql_assets.iterators import close_iterator
 
 SHARE = 8
 """A result is kept if it takes at most this part of the cache."""
@@ -84,9 +85,7 @@ class ResultCache:
                     kept.append(piece)
                 yield piece
         finally:
-            close = getattr(pieces, "close", None)
-            if close:
-                close()
+            close_iterator(pieces)
         if kept is not None and not (cancellation and cancellation.over):
             rows = (call.rows or 0) - before if call else _rows(kept)
             until = monotonic() + lifetime.seconds

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flight_service.graphql.errors import SchemaInvalid
-from flight_service.graphql.schema.compiled import Compiled
+from flight_service.graphql.schema.compiled import Compiled, InputType, Interface, Type
 from flight_service.graphql.schema.naming import camel
 from flight_service.graphql.schema.references import NAME, normalise
 from flight_service.graphql.schema.security import check_session_variables
@@ -152,7 +152,7 @@ def _check_names(section: str, values: tuple[Any, ...]) -> None:
                 if member.name in seen:
                     raise SchemaInvalid(f"{member.name!r} occurs twice - at `{where}`")
                 seen.add(member.name)
-        if hasattr(value, "fields") and not value.fields:
+        if isinstance(value, Type | Interface | InputType) and not value.fields:
             raise SchemaInvalid(f"{value.name} has no fields - at `{path}.fields`")
 
 

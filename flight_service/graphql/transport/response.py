@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from flight_service.errors import DEADLINE_EXCEEDED, UNAVAILABLE
 from flight_service.graphql.errors import Busy, GraphQLFailure, QueryRefused
+from fraiseql_assets.iterators import close_iterator
 
 FIRST_BYTES = 2**20
 JSON = "application/json"
@@ -94,9 +95,7 @@ def _closing(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from chain(first, rest)
     finally:
-        close = getattr(rest, "close", None)
-        if close:
-            close()
+        close_iterator(rest)
 
 
 def ipc_stream(

@@ -1,6 +1,7 @@
 """`fraiseql-assets events`."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -120,7 +121,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _cell(value: Any, width: int | None) -> str:
-    text = f"{value:%Y-%m-%d %H:%M:%S.%f}" if hasattr(value, "strftime") else str(value or "–")
+    text = f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else str(value or "–")
     text = printable(text)
     return text if width is None else _cut(text, width).ljust(width)
 

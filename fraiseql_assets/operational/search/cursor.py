@@ -1,4 +1,4 @@
-"""Cursors: where a page of a search ended, as a text that a client sends back."""
+"""Cursors: the end of a page as a string that a client sends back."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from fraiseql_assets.operational.search.request import SearchMistake, SearchRequ
 
 
 def write_cursor(request: SearchRequest, point: str, after: list[Any]) -> str:
-    """The cursor behind the hit with these sort values, at a point in time."""
+    """The cursor after the hit with these sort values, at a point in time."""
     content = msgspec.json.encode([_digest(request), point, after])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 

@@ -1,4 +1,4 @@
-"""Searching events and requests: the one implementation behind command line, HTTP and Flight."""
+"""Searches events and requests, for the command line, HTTP and Flight."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +28,10 @@ from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.operational.search.unavailable_days import (
     NotAllSearched,
-    not_searched,
+    closed,
+    leave_out,
     not_started,
+    require_found,
 )
 from fraiseql_assets.planes import PlaneOff, PlaneUnavailable
 from fraiseql_assets.settings import Settings
@@ -38,14 +40,14 @@ from fraiseql_assets.tracing import span
 KEEP_ALIVE = "5m"
 MARK, END_MARK = "<em>", "</em>"
 _ANALYSED = 100_000
-"""Characters of a text that are searched for what to highlight."""
+"""The number of characters in which matches are highlighted."""
 
 
 class Search:
     """Searches the operational plane. Thread-safe.
 
     Every method raises:
-        SearchMistake, QueryMistake: the search is wrong; the message says what would be right.
+        SearchMistake, QueryMistake: the search is invalid; the message says what is valid.
         PlaneOff: the operational plane is switched off.
         PlaneUnavailable: the server cannot be reached.
     """
@@ -61,7 +63,7 @@ class Search:
         return connect(self._settings, timeout=self._settings.request_timeout_seconds)
 
     def check(self, request: SearchRequest) -> None:
-        """Returns when the search can be sent. Asks no server."""
+        """Returns if the search is valid. Sends no request."""
         checked(request.query)
         if request.cursor:
             read_cursor(request)
@@ -77,25 +79,25 @@ class Search:
         """
         query = self._query(request, tenant)
         point, after = read_cursor(request) if request.cursor else ("", None)
-        missing: list[str] = []
         with _asked(self._settings):
+            missing = leave_out(closed(self._client, self._names(request), request), request)
             if not self._has_any(request):
-                return hit_batch([], None)
+                return hit_batch([], None, require_found(missing))
             try:
                 found = self._whole_page(request, query, point, after)
             except ApiError as error:
-                missing = self._missing(request, error)
+                red = self._missing(request, error)
                 body = self._page(request, query, after)
                 found = self._client.search(**self._over(request), **body).body
-                missing = self._require_named(request, missing, found)
+                missing += self._require_named(request, red, found)
         hits, point = found["hits"]["hits"], found.get("pit_id", "")
         more = len(hits) == request.limit
         cursor = write_cursor(request, point, sort_values(request, hits[-1])) if more else None
         if not more and point:
             with translated(self._settings):
                 close_point(self._client, point)
-        if missing and not hits and not request.cursor:
-            raise NotAllSearched(missing)
+        if not hits and not request.cursor:
+            require_found(missing)
         return hit_batch(hits, cursor, missing)
 
     def _whole_page(
@@ -137,10 +139,11 @@ class Search:
             NotAllSearched: the search is partial, and nothing is in the days that were searched.
         """
         body = {"size": 0, "query": self._query(request, tenant), "aggs": AGGREGATIONS[by]}
-        over, missing = self._over(request), list[str]()
+        over = self._over(request)
         with _asked(self._settings):
+            missing = leave_out(closed(self._client, self._names(request), request), request)
             if not self._has_any(request):
-                return count_batch({})
+                return count_batch({}, require_found(missing))
             try:
                 # An index that has not started is an error, not a smaller count.
                 whole = {**over, "allow_partial_search_results": False}
@@ -148,16 +151,16 @@ class Search:
             except BadRequestError as error:
                 raise _refused(error) from error
             except ApiError as error:
-                missing = self._missing(request, error)
+                red = self._missing(request, error)
                 found = self._client.search(**over, **body).body
-                missing = self._require_named(request, missing, found)
+                missing += self._require_named(request, red, found)
         batch = count_batch(found.get("aggregations") or {}, missing)
-        if missing and not batch.num_rows:
-            raise NotAllSearched(missing)
+        if not batch.num_rows:
+            require_found(missing)
         return batch
 
     def _over(self, request: SearchRequest) -> dict[str, Any]:
-        """Where a search looks that may leave out days."""
+        """The target of a search that may omit days."""
         return {
             "index": self._index(request),
             "ignore_unavailable": True,
@@ -176,19 +179,18 @@ class Search:
         missing = not_started(self._client, self._names(request))
         if not missing:
             raise error
-        if not request.partial:
-            raise PlaneUnavailable(
-                f"{not_searched(missing)} A search with `partial` answers from the other days."
-            ) from error
-        return missing
+        try:
+            return leave_out(missing, request)
+        except PlaneUnavailable as unavailable:
+            raise unavailable from error
 
     def _require_named(
         self, request: SearchRequest, missing: list[str], found: dict[str, Any]
     ) -> list[str]:
-        """The days that an answer leaves out.
+        """The days that a response omits.
 
         Raises:
-            PlaneUnavailable: the answer leaves out more than is known.
+            PlaneUnavailable: the response omits days that are not known.
         """
         failed = found["_shards"]["failed"]
         if failed > len(missing):
@@ -201,7 +203,7 @@ class Search:
         return missing
 
     def _names(self, request: SearchRequest) -> list[Names]:
-        """The datasets that are searched."""
+        """The datasets to search."""
         match request.kinds:
             case Kinds.events:
                 return [self._events]
@@ -213,7 +215,7 @@ class Search:
         return ",".join(names.all_days for names in self._names(request))
 
     def _has_any(self, request: SearchRequest) -> bool:
-        """Whether there is an index of what is searched.
+        """Whether the searched datasets have an index.
 
         Raises:
             NotFoundError: the plane is not set up.
@@ -231,7 +233,7 @@ class Search:
     def _page(
         self, request: SearchRequest, query: dict[str, Any], after: list[Any] | None
     ) -> dict[str, Any]:
-        """What is asked for on a page."""
+        """The body of the request for a page."""
         return {
             "query": query,
             "sort": sort_of(request),
@@ -257,7 +259,7 @@ class Search:
         return query_of(request, tenant, like)
 
     def _like(self, request_id: str, tenant: str | None) -> dict[str, Any]:
-        """What finds requests like this one.
+        """The condition that finds similar requests.
 
         Raises:
             SearchMistake: there is no such request.
@@ -285,13 +287,13 @@ class Search:
 
 @contextmanager
 def _asked(settings: Settings) -> Iterator[None]:
-    """Traces what is asked of the server, and translates its errors."""
+    """Traces requests to the server, and translates its errors."""
     with span("Elasticsearch", system="elasticsearch"), translated(settings):
         yield
 
 
 def _refused(error: BadRequestError) -> SearchMistake:
-    """The server's reason for refusing a search that passed the check."""
+    """The server's reason for refusing a valid search."""
     body = error.body if isinstance(error.body, dict) else {}
     causes = (body.get("error") or {}).get("root_cause") or [{}]
     return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")

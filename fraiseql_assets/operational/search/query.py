@@ -13,7 +13,7 @@ _ORDER = (
     ("stream_row", "long"),
     ("request_id", "keyword"),
 )
-"""What hits are sorted by. A position of the log has one event, and one request."""
+"""The sort keys of hits. A log position has one event or one request."""
 
 
 def query_of(
@@ -91,7 +91,7 @@ def filters_of(request: SearchRequest) -> list[dict[str, Any]]:
 
 
 def _mentioned(text: str) -> dict[str, Any]:
-    """Requests whose text contains this one."""
+    """Requests whose text contains this text."""
     return {
         "bool": {"filter": [{"exists": {"field": "request_id"}}, {"match_phrase": {"text": text}}]}
     }

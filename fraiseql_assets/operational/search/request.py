@@ -1,4 +1,4 @@
-"""What a search asks for, checked before any server is asked."""
+"""The parameters of a search, validated before any request is sent."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 MOST_HITS = 10_000
-"""The most documents that the server returns at once."""
+"""The server's limit of documents in a response."""
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -14,7 +14,7 @@ _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class SearchMistake(ValueError):
-    """A search that contradicts itself or holds a value that does not fit; says which."""
+    """The parameters of a search are invalid or contradictory; the message says which."""
 
 
 class Kinds(StrEnum):
@@ -35,7 +35,8 @@ class Counts(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest:
-    """A search. Conditions are combined with AND; without any, it is everything, newest first."""
+    """A search. Conditions are combined with AND. Without conditions it matches everything, newest
+    first."""
 
     query: str = ""
     kinds: Kinds = Kinds.both
@@ -53,11 +54,11 @@ class SearchRequest:
     failed: bool = False
     """Only requests with errors."""
     similar: str | None = None
-    """The id of a request: failed requests like it, the most alike first."""
+    """The id of a request: finds similar failed requests, the most similar first."""
     oldest_first: bool = False
     limit: int = 100
     cursor: str | None = None
-    """Where an earlier page of the same search ended."""
+    """The cursor of an earlier page of the same search."""
     partial: bool = False
     """Answer from the other days if a day cannot be searched, and name it."""
 
@@ -71,7 +72,7 @@ class SearchRequest:
 
 
 def moment(text: str | None, name: str, now: datetime | None = None) -> datetime | None:
-    """A time as it is asked for: so long ago (`1h`), a date (its beginning), or an RFC 3339 time.
+    """Parses a time: an age (`1h`), a date (its start), or an RFC 3339 time.
 
     Raises:
         SearchMistake: it is none of them.

@@ -1,4 +1,4 @@
-"""What the server is asked to count, and its answers as Arrow."""
+"""The aggregations of counts, and responses as Arrow."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -74,4 +74,4 @@ AGGREGATIONS: dict[Counts, dict[str, Any]] = {
         for kind in ("event", "request")
     },
 }
-"""What the server is asked for, by what hits are counted by."""
+"""The aggregation of each way to count."""

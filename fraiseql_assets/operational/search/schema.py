@@ -1,4 +1,4 @@
-"""What can be searched, and what a search returns."""
+"""The searchable fields, and the schemas of search results."""
 
 from typing import Literal
 
@@ -72,9 +72,9 @@ HIT_SCHEMA = pa.schema(
         pa.field("missing", pa.list_(pa.utf8())),
     ]
 )
-"""One row for each hit. `cursor` stands in a page's last row when more may follow: a search with it
-goes on there. `missing` stands in every row of a partial search: the days that were not searched,
-such as `events of 2026-01-31`."""
+"""One row for each hit. The last row of a page has a `cursor` if more hits may follow; a search
+with it continues there. In a partial search, `missing` has in every row the days that were not
+searched, such as `events of 2026-01-31`."""
 
 COUNT_SCHEMA = pa.schema(
     [

@@ -1,8 +1,8 @@
 """Query strings: Elasticsearch's `query_string`, checked before it is sent.
 
-The server's own message on a mistake names neither the place nor what would be right. So the text
-is read here first: brackets and quotes are paired, a field is one that is mapped, and a value fits
-its field. What passes goes to the server as it was written, with what has no meaning here escaped.
+The server's message on a syntax error has neither the position nor a remedy. So the text is parsed
+here first: brackets and quotes are paired, fields are mapped, and values have the type of their
+field. A valid text is sent as it was written, with unsupported operators escaped.
 """
 
 import re
@@ -62,7 +62,7 @@ def checked(query: str) -> str:
 
 
 class _Reader:
-    """Reads a query once from left to right."""
+    """Parses a query in one pass."""
 
     def __init__(self, query: str) -> None:
         self._query = query
@@ -210,7 +210,7 @@ class _Reader:
         return found.end()
 
     def _suffix(self, token: _Token) -> None:
-        """A boost or a fuzziness, behind a value."""
+        """A boost or a fuzziness after a value."""
         before = self._query[token.start - 1 : token.start]
         if self._expects != "any" or not before or before.isspace():
             raise self._mistake(

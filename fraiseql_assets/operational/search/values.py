@@ -1,4 +1,4 @@
-"""Which field a query names, and whether a value fits it."""
+"""Resolves the fields of a query, and checks the types of values."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PATH_EXAMPLE = "data.customer.country"
 
 
 class QueryMistake(ValueError):
-    """A query string that is wrong; says what, where, and what would be right."""
+    """A query string is invalid; the message says what, where, and what is valid."""
 
     def __init__(self, message: str, query: str, position: int) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class QueryMistake(ValueError):
         return f"{self.message} (at character {self.position + 1} of the query: {self._near()})"
 
     def pointed(self) -> str:
-        """The query with a mark under the mistake, in two lines."""
+        """The query with a mark under the error, in two lines."""
         line = self.query.replace("\n", " ").replace("\t", " ")
         return f"{line}\n{' ' * self.position}^"
 
@@ -59,7 +59,7 @@ def type_of_field(name: str, query: str, position: int) -> FieldType:
 
 
 def check_value(field: str, kind: FieldType, text: str, query: str, position: int) -> None:
-    """Returns when a field of this type can hold the value.
+    """Returns if a field of this type can have the value.
 
     Raises:
         QueryMistake: it cannot.
@@ -77,7 +77,7 @@ def check_value(field: str, kind: FieldType, text: str, query: str, position: in
 
 
 def refuse_number(field: str, text: str, query: str, position: int) -> None:
-    """Returns when a path below a flattened field can be compared with the value.
+    """Returns if a path of a flattened field can be compared with the value.
 
     Raises:
         QueryMistake: it is a number.
