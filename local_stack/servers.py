@@ -9,13 +9,13 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from local_stack.access import CLICKHOUSE_PASSWORD, SEARCH_PASSWORD, login
 from local_stack.elasticsearch.engines import ELASTICSEARCH, OPENSEARCH, Engine
 from local_stack.nats_store import largest_store, needs_restart
 from local_stack.passwords import password_of
 from local_stack.postgresql import postgresql
 from local_stack.probes import HOST, answers, is_settled, sends_greeting
 from local_stack.programs import Program, ServerMissing, how_to_install
+from local_stack.request_guard import CLICKHOUSE_PASSWORD, SEARCH_PASSWORD, login
 
 NATS_CONFIGURATION = """\
 server_name: fraiseql-local

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fraiseql_assets.settings import DAGSTER_USER, get_settings
-from local_stack.access import login
 from local_stack.demo import COMPILED_SCHEMA
 from local_stack.probes import HOST, accepts, agrees, answers
 from local_stack.programs import Program
+from local_stack.request_guard import login
 
 DEFINITIONS = "fraiseql_assets.defs.definitions"
 

@@ -60,6 +60,12 @@ class Layout:
         return dict(EXACT) if self.cluster else {}
 
     @property
+    def blocks_at_a_time(self) -> int:
+        """How many blocks of a range are inserted at a time. A replicated table refuses an insert
+        while another waits for its quorum."""
+        return 1 if self.cluster else 2
+
+    @property
     def parts(self) -> str:
         """The relation of all parts of tables, from one replica of each shard."""
         return f"cluster('{self.cluster}', system.parts)" if self.cluster else "system.parts"

@@ -47,7 +47,7 @@ REQUEST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerInfo:
     """What a NATS server announces about itself."""
 
     version: str
@@ -97,10 +97,12 @@ class Log:
         finally:
             self._stop_loop()
 
-    def server(self) -> Server:
+    def server(self) -> ServerInfo:
         """The announcement of the connected server."""
         version = self._client.connected_server_version
-        return Server(f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload)
+        return ServerInfo(
+            f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload
+        )
 
     def bounds(self) -> Bounds:
         """The first and last sequence, and the amount of data.

@@ -12,7 +12,7 @@ import ssl
 from types import TracebackType
 from typing import Any, Self
 
-from fraiseql_assets.stream.access import Access, Server
+from fraiseql_assets.stream.options import NatsOptions, NatsServer
 
 RECEIVE_BYTES = 2**18
 NO_RESPONDER = b"NATS/1.0 503"
@@ -109,8 +109,10 @@ class Wire:
         OSError: the server cannot be reached, or is silent for `timeout` seconds (TimeoutError).
     """
 
-    def __init__(self, access: Access, server: Server, *, name: str, timeout: float) -> None:
-        self._access, self._server, self._name, self._timeout = access, server, name, timeout
+    def __init__(
+        self, options: NatsOptions, server: NatsServer, *, name: str, timeout: float
+    ) -> None:
+        self._options, self._server, self._name, self._timeout = options, server, name, timeout
 
     def __enter__(self) -> Self:
         self._parser = Parser()
@@ -139,7 +141,7 @@ class Wire:
             self._receive()
         info = self._parser.info
         if info.get("tls_required") or self._server.tls:
-            context = self._access.tls_context()
+            context = self._options.tls_context()
             self._socket = context.wrap_socket(self._socket, server_hostname=self._server.host)
         self.max_payload = int(info["max_payload"])
         self.inbox = f"_INBOX.{secrets.token_hex(11)}"
@@ -153,7 +155,7 @@ class Wire:
             "headers": True,
             "no_responders": True,
             "tls_required": isinstance(self._socket, ssl.SSLSocket),
-            **self._access.authentication(nonce=info.get("nonce", "")),
+            **self._options.authentication(nonce=info.get("nonce", "")),
         }
         greeting = f"CONNECT {json.dumps(options)}\r\nSUB {self.inbox}.* 1\r\nPING\r\n"
         self._socket.sendall(greeting.encode())

@@ -1,4 +1,4 @@
-"""A stream that was made recreated_log gives sequences out again that the ledger holds as done."""
+"""A stream that was recreated assigns sequences again that the ledger holds as done."""
 
 import asyncio
 from collections.abc import Callable
