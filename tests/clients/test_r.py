@@ -156,7 +156,8 @@ def test_following_continues_after_a_break_and_after_a_position(
     r: R, root: Path, served: Served
 ) -> None:
     before = served.head()
-    follow = FOLLOW.format(count=9, after=f"'{before}:0'" if before else "'0:0'")
+    # Behind all rows of the last message.
+    follow = FOLLOW.format(count=9, after=f"'{before}:{2**32 - 1}'")
     with Cut(served.settings.flight_url) as cut:
         own = {**environment(served), "FRAISEQL_FLIGHT_URL": cut.url}
         served.publish(3)
