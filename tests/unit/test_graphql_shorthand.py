@@ -119,7 +119,7 @@ def test_dates_are_conditions_on_the_one_field_of_time(names: Shorthand) -> None
         ({"end_date": "2026-01-31T00:00:00Z"}, {"lt": "2026-01-31"}),
     ],
 )
-def test_times_compare_with_days_that_begin_at_midnight(
+def test_dates_are_compared_as_midnight(
     names: Shorthand, given: dict[str, str], condition: dict[str, str]
 ) -> None:
     assert names.arguments("days", given) == {"where": {"day": condition}}

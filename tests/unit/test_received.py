@@ -19,7 +19,7 @@ def texts(data: bytes, *offsets: int) -> pa.Array:
     return pa.Array.from_buffers(pa.utf8(), len(offsets) - 1, buffers)
 
 
-def test_offsets_outside_of_their_buffer_are_damage() -> None:
+def test_offsets_outside_their_buffer_are_refused() -> None:
     # Only the last one is checked by Arrow itself.
     broken = texts(b"abc", 0, 10**6, 3)
     with pytest.raises(InvalidRequest, match="The batch is damaged: "):
@@ -27,12 +27,12 @@ def test_offsets_outside_of_their_buffer_are_damage() -> None:
     check_undamaged(batch(pa.array(["abc"])))
 
 
-def test_text_that_is_no_utf8_is_damage() -> None:
+def test_invalid_utf8_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="The batch is damaged: "):
         check_undamaged(batch(texts(b"\xff", 0, 1)))
 
 
-def test_a_name_that_is_no_utf8_is_damage() -> None:
+def test_a_column_name_that_is_not_utf8_is_refused() -> None:
     stream = batch(pa.array([{"name": 1}])).serialize()
     schema = batch(pa.array([{"name": 1}])).schema.serialize().to_pybytes()
     broken = pa.ipc.read_schema(pa.py_buffer(schema.replace(b"name", b"na\xffe")))
@@ -54,5 +54,5 @@ def test_a_name_that_is_no_utf8_is_damage() -> None:
     ],
     ids=lambda one: str(one.type) if isinstance(one, pa.Array) else str(one),
 )
-def test_the_size_is_that_of_all_values_written_out(column: pa.Array, size: int) -> None:
+def test_the_size_includes_repeated_values(column: pa.Array, size: int) -> None:
     assert whole_bytes(batch(column)) == size
