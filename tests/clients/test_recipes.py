@@ -9,7 +9,6 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -45,9 +44,6 @@ HOLDS = {
     """,
     "Ibis": f"""
         assert by_type.events.sum().execute() == number == {ALL_ROWS}
-    """,
-    "dbt": f"""
-        assert sum(row[1] for row in report.result_rows) == {ALL_ROWS}
     """,
 }
 """What holds after a section has run: it has read every row."""
@@ -91,14 +87,9 @@ def test_the_recipes_of_a_section_read_every_row(
 ) -> None:
     checks = "\n".join(line.strip() for line in HOLDS[title(section)].splitlines())
     clickhouse = served.settings.clickhouse_url.get_secret_value()
-    plane = urlsplit(clickhouse)
     environment = {
         **served.environment,
         "FRAISEQL_CLICKHOUSE_URL": clickhouse,
-        "CLICKHOUSE_PORT": f"{plane.port}",
-        "CLICKHOUSE_USER": plane.username or "default",
-        "CLICKHOUSE_PASSWORD": plane.password or "",
-        "CLICKHOUSE_DATABASE": plane.path.strip("/"),
         "PATH": f"{python.parent}:{os.environ['PATH']}",
     }
     done = subprocess.run(
