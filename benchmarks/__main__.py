@@ -44,6 +44,8 @@ WITHOUT_ROUNDS = {"soak"}
 """All others have the option `--rounds`."""
 
 EVERY = {**BENCHMARKS, **NAMED}
+HOSTILE = "soak-hostile"
+"""What `soak.py --hostile` calls its result."""
 
 
 def main() -> None:
