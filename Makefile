@@ -23,11 +23,10 @@ demo: $(INSTALLED) ## Starts everything on this machine with demo data; Ctrl-C s
 docs: $(INSTALLED) ## Builds the documentation into site/; a dead link is an error
 	$(BIN)/python docs/site.py
 
-helm: $(BIN)/helm ## Builds Helm, which checks the chart; needs Go
+helm: $(BIN)/helm ## Builds Helm, which checks the chart
 
 $(BIN)/helm: | $(INSTALLED)
-	@command -v go >/dev/null || { echo "Go is needed to build Helm: see https://go.dev" >&2; exit 1; }
-	GOBIN=$(CURDIR)/$(BIN) go install helm.sh/helm/v3/cmd/helm@v3.19.5
+	go=$$(.ci/go) && GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 "$$go" install helm.sh/helm/v3/cmd/helm@v3.19.5
 
 packages: $(INSTALLED) ## Builds the wheel, installs it alone, lists its parts and licences, in dist/
 	rm -rf dist

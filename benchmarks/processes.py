@@ -103,6 +103,14 @@ def table_service(folder: Path, *, has_tls: bool = False) -> Iterator[Service]:
 
 
 @contextmanager
+def asset_service(folder: Path) -> Iterator[Service]:
+    """Starts the server of the Flight service with one asset, in memory, of several partitions."""
+    script = str(Path(__file__).parent / "baselines" / "asset_service.py")
+    with _served(folder, (script,), {}) as service:
+        yield service
+
+
+@contextmanager
 def _served(
     folder: Path, script: tuple[str, ...], settings: Mapping[str, str], *, has_tls: bool = False
 ) -> Iterator[Service]:

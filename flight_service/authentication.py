@@ -24,8 +24,9 @@ def authenticate(
     It may wait for an issuer's keys, or while a password is checked, unless `may_wait` is false.
 
     Raises:
-        Unauthenticated: the header is missing or invalid. ServiceError: it cannot be checked at the
-        moment. MustWait: checking takes time, and `may_wait` is false.
+        Unauthenticated: the header is missing or invalid.
+        ServiceError: it cannot be checked at the moment.
+        MustWait: checking takes time, and `may_wait` is false.
     """
     return verifier_of(settings).principal(authorization, may_wait=may_wait)
 

@@ -22,22 +22,23 @@ class Extents:
     """
 
     def __init__(self, seconds: float) -> None:
-        """An extent that is not there after `seconds` is unknown. Its server, if it neither answers
-        nor refuses, keeps one thread for as long as its own timeout."""
+        """An extent that is not available after `seconds` is unknown. A server that does not answer
+        occupies one thread until its own timeout."""
         self._seconds = seconds
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Extent]] = {}
         self._requests: CoalescedRequests[Extent] = CoalescedRequests()
 
     def extent(self, flight: Flight) -> Extent:
-        """The extent of one flight, asked for by this thread or shared with others; see
-        `CoalescedRequests.run`. Raises what `Flight.extent` raises."""
+        """The extent of one flight; see `CoalescedRequests.run`. Raises the errors of
+        `Flight.extent`."""
         if flight.extent_key is None:
             return flight.extent()
         return self._requests.run(flight.extent_key, flight.extent)
 
     def extents(self, flights: Sequence[Flight]) -> list[Extent]:
-        """The extents, asked for at once; one that fails or is late is unknown, with the reason."""
+        """The extents, requested concurrently. One that fails or is late is unknown, with the
+        reason."""
         answers = [self._asked(flight) for flight in flights]
         deadline = time.monotonic() + self._seconds
         return [self._answer(one, deadline) for one in answers]

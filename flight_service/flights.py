@@ -66,8 +66,9 @@ Resolver = Callable[[Any, Principal], Flight]
 """Returns the flight of a ticket for a principal. Sends no request to a server.
 
 Raises:
-    InvalidRequest: the ticket contradicts itself. UnknownName: it has an unknown name. Forbidden:
-    the principal may not read it.
+    InvalidRequest: the ticket contradicts itself.
+    UnknownName: it has an unknown name.
+    Forbidden: the principal may not read it.
 """
 
 

@@ -13,7 +13,7 @@ from fraiseql_assets.settings import Settings
 
 
 class TooManyStreams(ServiceError):
-    """The principal reads as many results as it may."""
+    """The principal is at its limit of concurrent results."""
 
     status = UNAVAILABLE
 
@@ -25,15 +25,14 @@ class TooManyStreams(ServiceError):
 
 
 def reader_of(principal: Principal, *, is_guarded: bool) -> Hashable | None:
-    """Whom a principal's results count for: all its tokens are one reader. None where no tokens are
-    checked, since principals cannot be told apart."""
+    """Identifies the reader whose results are limited, the same for all tokens of a principal. None
+    if no tokens are checked, because principals are unknown."""
     return (principal.subject, principal.tenant) if is_guarded else None
 
 
 class StreamLimits:
-    """Counts the results that each principal reads. Thread-safe.
-
-    Where no tokens are checked, principals cannot be told apart, and nothing is limited.
+    """Counts the results that each principal reads. Thread-safe. If no tokens are checked,
+    principals are unknown and nothing is limited.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,10 +42,11 @@ class StreamLimits:
         self._open: Counter[Any] = Counter()
 
     def begin(self, principal: Principal) -> Callable[[], None]:
-        """Counts one more result. Returns what ends it, which may be called more than once.
+        """Counts one more result. Returns a function that ends it, which may be called more than
+        once.
 
         Raises:
-            TooManyStreams: the principal reads as many as it may.
+            TooManyStreams: the principal is at its limit.
         """
         key = reader_of(principal, is_guarded=self._is_guarded)
         if key is None:
@@ -69,7 +69,7 @@ class StreamLimits:
 
 
 class LimitedCall(flight.ServerMiddleware):
-    """Stops counting a call when it is complete, with or without an error."""
+    """Stops counting a call when it ends, with or without an error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class LimitedCall(flight.ServerMiddleware):
 
 
 class LimitedCalls(flight.ServerMiddlewareFactory):
-    """The limits, for calls over Flight."""
+    """The limits for calls over Flight."""
 
     KEY = "limits"
 

@@ -25,14 +25,14 @@ ABOUT = (
     *("rows", "bytes", "messages", "first_sequence", "last_sequence"),
     *("partitions", "first_partition", "last_partition", "last_materialisation"),
 )
-"""What an extent of the log says."""
+"""The keys of an extent of the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
     """The log of a dataset; see `flight_service.assets.AssetSource`.
 
-    A row that was published twice is there twice. Messages that cannot be decoded have no rows. The
+    A row that was published twice occurs twice. Messages that cannot be decoded have no rows. The
     number of rows of a message is unknown before it is decoded, so an extent counts messages.
     """
 
@@ -40,7 +40,7 @@ class LogSource:
     key: str = STREAM_EVENTS.key
     dataset: Dataset = EVENTS
     tenant: str | None = None
-    """The tenant whose rows alone are read; None for all rows."""
+    """The tenant to which rows are limited; None for all rows."""
     log: SharedLog[Log] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class LogSource:
 
     def extent(self, ticket: Asset) -> Extent:
         if self.tenant is not None:
-            # Positions, days and sizes of the log count the messages of every tenant.
+            # Positions, days and sizes of the log include the messages of every tenant.
             return Extent(about=dict.fromkeys(ABOUT))
         with self.log.opened() as log:
             bounds = log.bounds()
@@ -85,7 +85,7 @@ class LogSource:
         with self.log.opened() as log:
             for _, sequences in _ranges(log, ticket):
                 for messages in log.read(sequences, batching_of(self.settings), ahead=AHEAD):
-                    # Nothing may be left to send for long, and a cancelled call sends nothing.
+                    # There may be nothing to send for a long time, and a cancelled call must end.
                     if cancellation.over:
                         return
                     for batch in self.dataset.decode(messages).batches:
@@ -100,12 +100,12 @@ class LogSource:
 
 
 def batching_of(settings: Settings) -> Batching:
-    """The batching with which the log is read. Its blocks are not used here."""
+    """The batching for reading the log. Its block sizes are not used here."""
     return Batching(settings.batch_rows, READ_BYTES, settings.batch_rows, READ_BYTES)
 
 
 def _ranges(log: Log, ticket: Asset) -> Iterator[tuple[date, SequenceRange]]:
-    """The days of the log that the ticket selects, each with its sequence range."""
+    """The selected days of the log, each with its sequence range."""
     first = log.position_from(log.bounds().first)
     if first is None:
         return

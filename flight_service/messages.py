@@ -1,7 +1,7 @@
-"""Divides record batches into messages that every client accepts, and marks what goes beside them.
+"""Divides record batches into messages that every client accepts, and attaches their metadata.
 
-A mark is the `app_metadata` of a batch. Until it is sent it is part of the batch's own schema
-metadata, which is no part of a flight's schema.
+A mark is the `app_metadata` of a batch. Until the batch is sent, it is stored in the batch's schema
+metadata, which is not part of the flight's schema.
 """
 
 import math
@@ -14,19 +14,19 @@ import pyarrow as pa
 from fraiseql_assets.iterators import close_iterator
 
 MESSAGE_BYTES = 3 * 2**20
-"""The largest record batch that is sent, unless it is a single row. Clients of gRPC in Rust, Go and
-JavaScript refuse messages of more than 4 MiB unless they are told otherwise."""
+"""The largest record batch that is sent, unless it is a single row. gRPC clients in Rust, Go and
+JavaScript refuse messages above 4 MiB by default."""
 
 _MARK = b"fraiseql.about"
 
 
 def marked(batch: pa.RecordBatch, about: Mapping[str, Any]) -> pa.RecordBatch:
-    """The batch with JSON values to be sent beside it."""
+    """The batch with JSON values as its metadata."""
     return batch.replace_schema_metadata({_MARK: msgspec.json.encode(about)})
 
 
 def mark_of(batch: pa.RecordBatch) -> bytes | None:
-    """What is to be sent beside a batch; None if nothing is."""
+    """The metadata of a batch; None if it has none."""
     metadata = batch.schema.metadata
     return metadata.get(_MARK) if metadata else None
 
@@ -60,7 +60,7 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch
         return
     rows = math.ceil(batch.num_rows / math.ceil(size / MESSAGE_BYTES))
-    # Rows differ in size, so that a slice may still be too large.
+    # Rows differ in size, so a slice may still be too large.
     if rows == batch.num_rows:
         rows = math.ceil(rows / 2)
     for first in range(0, batch.num_rows, rows):

@@ -32,7 +32,7 @@ class PlaneSource:
     def extent(self, ticket: Asset) -> Extent:
         found = self._partitions(ticket)
         size = sum(p.bytes for p in found)
-        # Rows of an aggregate are merged over the partitions: theirs do not add up.
+        # Rows of an aggregate are merged over partitions, so counts of partitions cannot be added.
         merged = self.key in AGGREGATE_KEYS and len(found) > 1
         rows = (
             self.reader.rows(self.key, [p.day for p in found])

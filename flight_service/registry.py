@@ -60,28 +60,28 @@ class Registry:
     resolvers: Mapping[type[Ticket], Resolver]
     """The resolver of each ticket type."""
     named: Named
-    """Makes the ticket of a name."""
+    """Returns the ticket of a name."""
     listings: tuple[Listing, ...]
-    """What ListFlights shows."""
+    """The flights of ListFlights."""
     actions: tuple[AnyAction, ...] = (HEALTH_CHECK,)
     routes: tuple[BaseRoute, ...] = ()
     """Routes of the HTTP side besides `/health`."""
     writing: Writing | None = None
-    """What DoPut and uploads write to."""
+    """The targets of DoPut and uploads."""
     exchange: Exchange | None = None
-    """What answers DoExchange."""
+    """The handler of DoExchange."""
     limits: StreamLimits | None = None
-    """Limits that Flight and HTTP share; without them the server makes its own."""
+    """Limits that Flight and HTTP share; without them the server has its own."""
     sql: SqlActions | None = None
     """Flight SQL's actions and DoPut; None where it is switched off."""
     samplers: tuple[Sampler, ...] = ()
-    """What looks up the values of metrics that are not counted."""
+    """The samplers of metrics that are not counted."""
     probes: Mapping[Dependency, Probe | None] = field(default_factory=dict)
-    """What asks each server that is read from whether it is there; None of one that is off."""
+    """The probe of each server; None for a server that is switched off."""
 
 
 def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Registry:
-    """Everything that these settings serve. Sends no request yet.
+    """The registry of the settings. Sends no request.
 
     GraphQL requests are recorded by `recorder`, or as the settings say.
 
@@ -145,7 +145,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         raw_sql=settings.raw_sql,
         is_guarded=settings.is_guarded,
     )
-    # The columns of an export are those of its rows, not of its chunks.
+    # The selected columns of an export are columns of its rows, not of its chunks.
     resolvers[BulkExport] = exports.resolve
     actions: tuple[AnyAction, ...] = (
         HEALTH_CHECK,
@@ -182,7 +182,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
 
 
 def catalogues_of(settings: Settings, graphql: GraphQL) -> list[Catalogue]:
-    """Every catalogue of SQL that the settings have."""
+    """The SQL catalogues of the settings."""
     catalogues: list[Catalogue] = []
     if settings.analytics_plane:
         catalogues.append(AnalyticsCatalogue(settings))
@@ -192,6 +192,6 @@ def catalogues_of(settings: Settings, graphql: GraphQL) -> list[Catalogue]:
 
 
 def writing(settings: Settings, graphql: GraphQL) -> Writing:
-    """Writing to the log and to tables, as far as the settings allow it."""
+    """Writing to the log and to tables, as permitted by the settings."""
     tables = None if graphql.forwards else Tables(settings, graphql)
     return Writing(settings, EventLog(settings).open, tables and tables.open)

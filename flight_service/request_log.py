@@ -106,7 +106,7 @@ def _error(failure: Exception) -> RequestError:
 
 
 def recorded_route(route: Route, recorder: RequestRecorder, settings: Settings) -> Route:
-    """The GraphQL route, each of whose requests is recorded."""
+    """The GraphQL route, with every request recorded."""
 
     def identify(scope: Scope) -> Identity:
         headers = dict(scope.get("headers", ()))

@@ -1,8 +1,8 @@
-"""Which scope each kind of flight, action and route takes.
+"""The required scope of each type of ticket, action and route.
 
-The service's own requirements stand in `flight_service.access`. Further ones come from a setting,
-which names a ticket type or an action; a route has the requirement of its ticket type. They are
-applied to everything that is served at once, so nothing is served without them.
+`flight_service.access` has the service's own requirements. A setting adds further ones for ticket
+types and actions; a route has the requirement of its ticket type. They are applied to the whole
+registry, so nothing is served without them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from flight_service.actions import AnyAction
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden, ServiceError, SettingError
 from flight_service.flights import Flight, Listed, Listing, Resolver
-from flight_service.http_authentication import authenticated
+from flight_service.http_authentication import authenticated, refusal
 from flight_service.sql.commands import SqlCommand
 from flight_service.tickets import Ticket
 from fraiseql_assets.settings import Settings, variable
@@ -29,23 +29,23 @@ KIND_OF_ROUTE = {
     "/assets": "Asset",
     "/assets/{key:path}": "Asset",
     "/graphql": "GraphQLQuery",
-    # The requirement is that of the ticket in the request, whose resolver has it.
+    # The resolver of the ticket in the request checks the requirement.
     "/query": "",
     "/search": "Search",
 }
-"""The ticket type whose requirement a route has."""
+"""The ticket type whose requirement applies to a route."""
 KIND_OF_PART = {"GraphQLPart": "GraphQLQuery"}
-"""The ticket type that an endpoint's ticket is made for."""
+"""The original ticket type of an endpoint's ticket."""
 
 
 class RequiredScopes:
     """The scopes that the settings require."""
 
     def __init__(self, settings: Settings, kinds: Sequence[str]) -> None:
-        """`kinds` are the ticket types and actions that there are.
+        """`kinds` are the existing ticket types and actions.
 
         Raises:
-            SettingError: the setting names something else.
+            SettingError: the setting has an unknown name.
         """
         self._settings = settings
         self._scopes: Mapping[str, str] = settings.required_scopes
@@ -67,7 +67,7 @@ class RequiredScopes:
             check_scope(principal, scope, kind, is_guarded=self._settings.is_guarded)
 
     def resolver(self, kind: type[Ticket], resolve: Resolver) -> Resolver:
-        """The resolver, behind the check."""
+        """The resolver with the check."""
 
         def checked(ticket: Any, principal: Principal) -> Flight:
             self.check(kind.__name__, principal)
@@ -76,7 +76,7 @@ class RequiredScopes:
         return checked
 
     def listing(self, listing: Listing) -> Listing:
-        """The listing without the flights that a principal may not have."""
+        """The listing with only the flights that the principal may read."""
 
         def permitted(principal: Principal) -> list[Listed]:
             found = listing(principal)
@@ -87,7 +87,7 @@ class RequiredScopes:
         return permitted
 
     def action(self, action: AnyAction) -> AnyAction:
-        """The action, behind the check."""
+        """The action with the check."""
 
         def checked(body: bytes, principal: Principal, *more: Any) -> Any:
             self.check(action.name, principal)
@@ -96,7 +96,7 @@ class RequiredScopes:
         return replace(action, run=checked)
 
     def route(self, route: BaseRoute) -> BaseRoute:
-        """The route, behind the check. Who cannot be authenticated is answered by the route."""
+        """The route with the check."""
         assert isinstance(route, Route), "every route has a path"
         assert route.path in KIND_OF_ROUTE, f"{route.path} is in KIND_OF_ROUTE"
         kind = KIND_OF_ROUTE[route.path]
@@ -114,7 +114,7 @@ class RequiredScopes:
 
 
 class _Checked:
-    """An ASGI application behind a check of the principal."""
+    """An ASGI application with a check of the principal."""
 
     def __init__(self, app: Any, check: Callable[[Principal], None], settings: Settings) -> None:
         self._app, self._check, self._settings = app, check, settings
@@ -123,16 +123,16 @@ class _Checked:
         given = Request(scope).headers.get("authorization")
         try:
             self._check(await authenticated(given, self._settings))
-        except Forbidden as error:
+        except ServiceError as error:
+            # The route would authenticate once more, perhaps with success, and check no scope.
+            status, headers = refusal(error)
             content = {"errors": [{"message": str(error)}]}
-            await JSONResponse(content, error.status.http)(scope, receive, send)
+            await JSONResponse(content, status, headers)(scope, receive, send)
             return
-        except ServiceError:
-            pass
         await self._app(scope, receive, send)
 
 
 def kinds_of(resolvers: Mapping[type[Ticket], Resolver], actions: Sequence[AnyAction]) -> list[str]:
-    """The ticket types and actions that may be given a scope. Flight SQL has one of its own."""
+    """The ticket types and actions for which a scope may be set. Flight SQL has its own scope."""
     kinds = [kind.__name__ for kind in resolvers if kind is not SqlCommand]
     return [kind for kind in kinds if kind not in KIND_OF_PART] + [one.name for one in actions]

@@ -61,13 +61,13 @@ class Search(Ticket, frozen=True):
         """The search of the ticket.
 
         Raises:
-            SearchMistake: it is wrong.
+            SearchMistake: it is invalid.
         """
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         for name in ("count", "endpoints", "columns"):
             del given[name]
         given |= {edge: moment(given[edge], edge) for edge in ("since", "until")}
-        # A timeline of one thing is read from its beginning.
+        # A timeline starts with its oldest row.
         if self.oldest_first is None and (self.id or self.entity) is not None:
             given["oldest_first"] = True
         return SearchRequest(**{name: value for name, value in given.items() if value is not None})
@@ -106,10 +106,11 @@ def _found(
 
 
 def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:
-    """`GET /search`: the ticket's fields as parameters, `q` for the query; JSON, or Arrow with
-    `format=arrow`, or where the client accepts that alone.
+    """`GET /search`: the ticket's fields as parameters, `q` for the query. The result is JSON, or
+    Arrow with `format=arrow` or if the client accepts only Arrow.
 
-    JSON says at its beginning if it is partial, so it may be unless `partial=false` is given.
+    JSON begins with a warning if it is partial, so partial results are allowed unless
+    `partial=false` is given.
     """
 
     async def search(request: Request) -> Response:
@@ -148,7 +149,7 @@ def _is_arrow(format: str | None, accept: str | None) -> bool:
 def _ticket(given: dict[str, str]) -> Search:
     named = {("query" if name == "q" else name): value for name, value in given.items()}
     try:
-        # Parameters are texts: a number or a truth value is read out of one.
+        # Parameters are strings, from which numbers and booleans are parsed.
         return msgspec.convert({"type": "Search", **named}, Search, strict=False)
     except msgspec.ValidationError as error:
         raise SearchMistake(f"This search does not fit: {error}.") from error

@@ -1,4 +1,4 @@
-"""The batches of a flight on their way to the client."""
+"""Sends the batches of a flight to the client."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def sent(
         if cancellation.stopping:
             raise Stopping
     except Exception as error:
-        # Cancelled work fails in some way. A client that still waits gets the reason instead.
+        # Cancelled work raises some error. A client that still waits gets the reason instead.
         if cancellation.stopping:
             raise as_flight_error(Stopping()) from None
         if not cancellation.over:

@@ -1,7 +1,7 @@
 """The Flight server: Arrow's methods, with the resolvers and actions of the registry.
 
-Every exception reaches the client as a Flight error with a sentence; see `flight_service.errors`.
-Results are streamed, never collected.
+Every exception reaches the client as a Flight error with a one-line message; see
+`flight_service.errors`. Results are streamed, never collected.
 """
 
 import threading
@@ -68,9 +68,9 @@ class FlightServer(flight.FlightServerBase):
         self._reader = TicketReader(
             [kind for kind in registry.resolvers if kind is not SqlCommand], registry.named
         )
-        # A second more than a probe takes to give up and say why.
+        # One second more than the timeout of a probe.
         self._extents = Extents(settings.probe_timeout_seconds + 1)
-        # Arrow's own error for a taken port names neither the port nor the setting.
+        # Arrow's own error for a port in use names neither the port nor the setting.
         with address.listen() as bound:
             self.address = address.with_port(bound.getsockname()[1])
         self._locations = locations(self.address)
@@ -244,7 +244,7 @@ class FlightServer(flight.FlightServerBase):
         descriptor: flight.FlightDescriptor,
         warnings: list[str] | None = None,
     ) -> Ticket:
-        """What a descriptor stands for: a command of Flight SQL, or a ticket."""
+        """The command of Flight SQL, or the ticket, in a descriptor."""
         if descriptor.descriptor_type == flight.DescriptorType.CMD:
             return self._ticket(context, descriptor.command, warnings)
         return self._reader.read_descriptor(descriptor, warnings)

@@ -1,4 +1,4 @@
-"""One connection to the log for all who use it at the same time."""
+"""One connection to the log for all concurrent users."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ class SharedLog(Generic[Opened]):
 
     @contextmanager
     def opened(self) -> Iterator[Opened]:
-        """The open log. Those who wait for it to open share the failure.
+        """The open log. Callers that wait for it to open get the same error.
 
         Raises:
             LogError: it cannot be opened.
@@ -46,7 +46,7 @@ class SharedLog(Generic[Opened]):
                     shared.log.set_exception(error)
             yield shared.log.result()
         except LogError:
-            # Its connection may be broken: whoever comes now opens another.
+            # Its connection may be broken, so later users open another.
             self._abandon(shared)
             raise
         finally:
@@ -54,7 +54,7 @@ class SharedLog(Generic[Opened]):
                 shared.closing.close()
 
     def _leave(self, shared: _Shared[Opened]) -> bool:
-        """Whether nobody uses it any more, nor will."""
+        """Whether it has no users and gets no new ones."""
         with self._lock:
             shared.users -= 1
             if not shared.users and self._shared is shared:

@@ -1,4 +1,4 @@
-"""`Tail` tickets: events as the log stores them, until the client goes away.
+"""`Tail` tickets: events as the log stores them, until the client disconnects.
 
 A subscription of DoExchange is the same: its fields are those of the ticket.
 """
@@ -35,7 +35,7 @@ Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Tail(Ticket, frozen=True):
-    """Events from a time, a sequence or now on, as they were published; all, or those that fit."""
+    """Events from a time, from a sequence or from now on, all or filtered."""
 
     entity_type: Names = None
     event_type: Names = None
@@ -44,24 +44,24 @@ class Tail(Ticket, frozen=True):
     filter: str | None = None
     """Comparisons on paths of `data`; see `flight_service.data_conditions`."""
     start_date: str | None = None
-    """A date or an RFC 3339 time of storage, included, from which on events are wanted."""
+    """The first date or RFC 3339 time of storage, inclusive."""
     start_sequence: Sequence | None = None
-    """The sequence of the log from which on they are wanted."""
+    """The first sequence of the log."""
     start_row: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
-    """The first row that is wanted of the message with that sequence."""
+    """The first row within the message of that sequence."""
     flush_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
-    """How many rows are sent at once, where events may wait for others."""
+    """The maximum number of rows in a batch, if events may wait for more."""
     flush_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] | None = None
-    """How long events may wait for others, to be sent in one batch."""
+    """How long events may wait to be sent in one batch."""
 
 
 def new_events(settings: Settings) -> FanOut:
-    """The events that the log stores from now on, for all who want them."""
+    """The new events of the log, shared by all clients."""
     return FanOut(partial(open_log, settings), batching_of(settings))
 
 
 def open_log(settings: Settings) -> Log:
-    """A connection to the log that waits for a server that restarts."""
+    """A connection to the log that survives a restart of the server."""
     return Log(settings, name="fraiseql flight tail", reconnect_seconds=30)
 
 
@@ -89,7 +89,7 @@ class TailFlights:
             )
             first = self._first(ticket, start)
             followed = self._events.follow(cancellation, first, flushing.tick_seconds)
-            # A client that has the schema gets everything that is published after that.
+            # A client that has received the schema gets every event that is published later.
             next(followed)
             found = _found(followed, first, ticket.start_row or 0, tenant, wanted)
             return flushed(found, EVENT_SCHEMA, flushing)
@@ -97,11 +97,11 @@ class TailFlights:
         return Flight(EVENT_SCHEMA, stream, is_endless=True)
 
     def _first(self, ticket: Tail, start: datetime | None) -> int | None:
-        """The first sequence that is wanted, None for those from now on.
+        """The first sequence, None for new events only.
 
         Raises:
             EventsGone: the log no longer holds it.
-            InvalidRequest: the log has not assigned it, and not the one before.
+            InvalidRequest: the log has assigned neither it nor its predecessor.
         """
         if start is not None:
             with self._open_log() as log:
@@ -128,7 +128,7 @@ def _found(
     tenant: str | None,
     wanted: EventFilter,
 ) -> Iterator[tuple[list[pa.RecordBatch], Position | None]]:
-    """The rows that are wanted, and how far the log was looked through; see `flushing.flushed`."""
+    """The matching rows, and the position up to which the log was read; see `flushing.flushed`."""
     with closing(followed):
         for batches in followed:
             looked = Position.behind(batches[-1]) if batches else None
@@ -142,7 +142,7 @@ def _found(
 
 
 def _columns(ticket: Tail) -> dict[str, tuple[str, ...]]:
-    """The values that columns may have, by column."""
+    """The accepted values, by column."""
     asked = {
         "entity_type": ticket.entity_type,
         "event_type": ticket.event_type,

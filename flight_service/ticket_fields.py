@@ -1,7 +1,7 @@
 """Other spellings of a ticket's fields, which clients of several languages write.
 
-R has no single values and one kind of number: its JSON writes `{}` or `[]` for null, `"a"` for a
-list with one item, and `1e5` or `100000.0` for an integer.
+R has no scalars and one type of number. Its JSON has `{}` or `[]` for null, `"a"` for a list with
+one item, and `1e5` or `100000.0` for an integer.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ _OBJECTS = (inspect.DictType, inspect.StructType, inspect.AnyType)
 
 @dataclass(frozen=True, slots=True)
 class KnownFields:
-    """The fields of a struct that a client gave, in the form that the struct has them."""
+    """The fields of a client, in the form of the struct."""
 
     all: tuple[str, ...]
-    """Every field that the struct may have."""
+    """Every field of the struct."""
     given: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """What the type of a field accepts."""
+    """The values that the type of a field accepts."""
 
     required: bool
     whole_number: bool
@@ -37,7 +37,7 @@ class _Accepted:
 
 
 def known_fields(kind: type[msgspec.Struct], given: Mapping[str, Any]) -> KnownFields:
-    """The given fields that the struct has. Values of a wrong type are left as they are."""
+    """The given fields that exist in the struct. Values of a wrong type are not changed."""
     accepted = _fields_of(kind)
     return KnownFields(
         tuple(accepted),

@@ -1,4 +1,4 @@
-"""Parses tickets: JSON objects with a `type`, or a name alone as the short form.
+"""Parses tickets: JSON objects with a `type`, or only a name as the short form.
 
 Descriptors have four equivalent forms: `PATH=[name]`, `PATH=["analytics", "events"]`,
 `PATH=[ticket JSON]`, `CMD=ticket JSON`.
@@ -37,12 +37,12 @@ class Ticket(
     """Base class of all tickets. The name of a class is its `type`."""
 
     older: ClassVar[Mapping[str, str]] = {}
-    """Other names of fields, which older documents have."""
+    """Other names of fields, from older documents."""
 
     endpoints: Literal[1] | None = None
-    """Set, the flight has one endpoint, for clients that read the first alone."""
+    """If true, the flight has one endpoint, for clients that read only the first."""
     columns: tuple[str, ...] | None = None
-    """The columns that are wanted, in this order; all, if it is null."""
+    """The selected columns, in this order; all if it is null."""
 
     def encode(self) -> bytes:
         """The ticket as bytes."""
@@ -61,7 +61,7 @@ DATES = ("start_date", "end_date")
 """What older documents send beside the name of a query, whose ticket has no such fields."""
 
 Named = Callable[[str, Mapping[str, Any]], Ticket]
-"""Makes the ticket of a name and the variables beside it."""
+"""Returns the ticket of a name and its variables."""
 
 
 class TicketReader:
@@ -118,8 +118,8 @@ class TicketReader:
     def read_fields(
         self, fields: Mapping[str, Any], warnings: list[str] | None = None, *, texts: bool = False
     ) -> Ticket:
-        """The ticket with these fields; see `read`. With `texts`, numbers and truth values may be
-        written as texts, as in a URL."""
+        """The ticket with these fields; see `read`. With `texts`, numbers and booleans may be
+        strings, as in a URL."""
         warnings = [] if warnings is None else warnings
         name = fields.get("type")
         if name is not None and not isinstance(name, str):
@@ -167,7 +167,7 @@ Made = TypeVar("Made", bound=msgspec.Struct)
 def _converted(
     kind: type[Made], fields: Mapping[str, Any], warnings: list[str], *, texts: bool
 ) -> Made:
-    """The struct with these fields. Those that it does not have are ignored, with a warning."""
+    """The struct with these fields. Unknown fields are ignored, with a warning."""
     older = kind.older if issubclass(kind, Ticket) else {}
     given = {older.get(key, key): value for key, value in fields.items()}
     known = known_fields(kind, given)
@@ -191,12 +191,12 @@ def _with_endpoints(ticket: Ticket, endpoints: Literal[1] | None) -> Ticket:
 
 
 def shown(text: str) -> str:
-    """Text of a client, quoted and shortened for a message."""
+    """Text of a client, quoted and truncated for a message."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
-    """A sentence that names the invalid field of a ticket and what is wrong with it."""
+    """A message that names the invalid field of a ticket and the reason."""
     what, _, path = str(error).partition(" - at `$")
     field = path.removeprefix(".").rstrip("`")
     if field:

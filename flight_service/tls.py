@@ -11,21 +11,21 @@ from fraiseql_assets.settings import Settings, variable
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What an address with TLS is served with, as PEM."""
+    """Certificate and key of an address with TLS, as PEM."""
 
     certificate: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None
     """The authorities of clients' certificates; None if clients need none."""
     context: ssl.SSLContext = field(repr=False)
-    """The same for Python's own servers."""
+    """The same as an SSL context, for Python's servers."""
 
 
 def tls_of(settings: Settings, *addresses: Address) -> Tls | None:
-    """The TLS of those addresses that have it; None if none has.
+    """The TLS configuration of the addresses; None if no address has TLS.
 
     Raises:
-        SettingError: a file is missing, cannot be read, or does not fit the others.
+        SettingError: a file is missing, cannot be read, or does not match the others.
     """
     if not any(address.is_tls for address in addresses):
         _check_unused(settings, addresses)
@@ -43,7 +43,7 @@ def tls_of(settings: Settings, *addresses: Address) -> Tls | None:
 
 
 def _check_unused(settings: Settings, addresses: tuple[Address, ...]) -> None:
-    """Refuses settings that promise TLS where there is none."""
+    """Refuses TLS settings if no address has TLS."""
     given = [
         variable(name)
         for name in ("tls_certificate", "tls_key", "tls_client_ca")

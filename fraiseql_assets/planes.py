@@ -4,7 +4,7 @@ Two planes implement these protocols, `analytics` over ClickHouse and `operation
 Elasticsearch. They know datasets and ranges, but not each other. One contract suite tests both.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol, Self
@@ -122,6 +122,10 @@ class Replacement(Protocol):
         """Adds a block to the new partition."""
         ...
 
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        """Adds blocks to the new partition, as `Plane.write_all` does to the live one."""
+        ...
+
     def count(self) -> int:
         """How many rows the new partition holds."""
         ...
@@ -189,6 +193,14 @@ class Plane(Protocol):
 
     def write(self, block: Block) -> Written:
         """Writes a block into the live partition, exactly once however often it is called."""
+        ...
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        """Writes blocks of one range as `write` does, and yields the results in order.
+
+        It may take blocks before it yields the results of the ones before. After an error, a block
+        that was taken may have been written or not.
+        """
         ...
 
     def replace(self, day: date) -> Replacement:

@@ -26,6 +26,8 @@ from fraiseql_assets.endpoints import of_running_stack
 Dependency = Literal["log", "analytics", "operational", "database"]
 """A server that the Flight service reads from."""
 
+PLANES: tuple[Literal["analytics", "operational"], ...] = ("analytics", "operational")
+
 DEFAULT_DATA_DIR = Path(".fraiseql")
 """Where `dev` keeps the embedded servers' data and Dagster's home."""
 
@@ -69,6 +71,13 @@ class Settings(BaseSettings):
     clickhouse_url: SecretStr = Field(
         default=SecretStr("http://default:@127.0.0.1:8123/default"),
         description="ClickHouse over HTTP, `http[s]://user:password@host:port/database`.",
+    )
+    clickhouse_cluster: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="The cluster of ClickHouse, as `remote_servers` names it, on which `setup` "
+        "creates replicated and distributed tables; unset, the tables are on one server. See "
+        "[scaling](scaling.md).",
     )
     elasticsearch_url: SecretStr = Field(
         default=SecretStr("http://127.0.0.1:9200"),

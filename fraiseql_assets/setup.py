@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from datetime import date
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
-from fraiseql_assets.planes import LedgerEntry, Plane, PlaneOff
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.planes import (
+    LedgerEntry,
+    Plane,
+    PlaneNotSetUp,
+    PlaneOff,
+    committed_ranges,
+)
+from fraiseql_assets.settings import PLANES, Settings
 from fraiseql_assets.stream.setup import setup_streams
-
-PLANES: tuple[Literal["analytics", "operational"], ...] = ("analytics", "operational")
 
 
 def open_plane(name: str, settings: Settings, dataset: Dataset = EVENTS) -> Plane:
@@ -57,11 +62,14 @@ class SwitchedOff:
 def setup_all(settings: Settings) -> list[str]:
     """Creates or migrates the streams and the planes; idempotent. Returns what was done, as lines.
 
+    A stream that is missing although planes hold its messages begins after them: the ledgers would
+    take new messages under the same sequences for done.
+
     Raises:
         LogError: NATS cannot be reached or refuses.
         PlaneError: a plane cannot be reached or refuses.
     """
-    done = asyncio.run(setup_streams(settings))
+    done = asyncio.run(setup_streams(settings, lambda stream: _first_unread(settings, stream)))
     for plane in chain.from_iterable(open_planes(settings, each) for each in DATASETS.values()):
         try:
             done += [f"{plane.name} {line}" for line in plane.setup()]
@@ -69,3 +77,16 @@ def setup_all(settings: Settings) -> list[str]:
             plane.close()
     done += [str(PlaneOff(name)) for name in PLANES if not settings.has_plane(name)]
     return done
+
+
+def _first_unread(settings: Settings, stream: str) -> int:
+    """The first sequence after all that the planes hold of a stream, 1 if they hold nothing."""
+    reached = 0
+    for dataset in DATASETS.values():
+        if dataset.stream(settings) != stream:
+            continue
+        for plane in open_planes(settings, dataset):
+            with closing(plane), suppress(PlaneNotSetUp):
+                held = committed_ranges(plane.ledger(stream))
+                reached = max([reached, *(each.last for each in held)])
+    return reached + 1

@@ -2,28 +2,26 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import hypothesis
 import pytest
 import requests
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
-from stacks import Stack, own_folder, wait_until, whole
+from stacks import Stack, own_folder, running, whole
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from local_stack import servers
 from local_stack.elasticsearch.engines import Search
-from local_stack.ports import distinct_free_ports
-from local_stack.programs import Program, start
 
-SECONDS_TO_END = 10
+# A search engine of the tests lives for seconds to minutes. Java's optimising compiler takes more
+# processor time than it saves in them: without it a start takes half.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # Every run uses the same examples.
 # `pytest --hypothesis-profile=explore` looks for new ones.
@@ -35,28 +33,6 @@ for name, derandomize in (("tests", True), ("explore", False)):
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
 hypothesis.settings.load_profile("tests")
-
-
-@contextmanager
-def running(describe: Callable[[Path, int], Program]) -> Iterator[str]:
-    """Starts an embedded server for the duration of the block. Yields its address."""
-    with own_folder() as folder:
-        [port] = distinct_free_ports(1)
-        program = describe(folder / "data", port)
-        log = folder / f"{program.name}.log"
-        process = start(program, log)
-        try:
-            wait_until(lambda: program.is_ready() or process.poll() is not None, log)
-            assert process.poll() is None, f"{program.title} ended:\n{log.read_text()}"
-            [url] = program.addresses.values()
-            yield url
-        finally:
-            process.send_signal(program.ends_by)
-            try:
-                process.wait(SECONDS_TO_END)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @pytest.fixture(scope="session")

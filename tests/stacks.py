@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,9 +16,12 @@ import psutil
 
 from fraiseql_assets.endpoints import of_running_stack
 from fraiseql_assets.settings import Settings
+from local_stack.ports import distinct_free_ports
+from local_stack.programs import Program, start
 
 SECONDS = 150
 """Longer than any step takes, even on a busy machine."""
+SECONDS_TO_END = 10
 
 WHOLE = "from fraiseql_assets.cli.main import app; app()"
 SERVERS_ONLY = """\
@@ -87,6 +91,28 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextmanager
+def running(describe: Callable[[Path, int], Program]) -> Iterator[str]:
+    """Starts an embedded server for the duration of the block. Yields its address."""
+    with own_folder() as folder:
+        [port] = distinct_free_ports(1)
+        program = describe(folder / "data", port)
+        log = folder / f"{program.name}.log"
+        process = start(program, log)
+        try:
+            wait_until(lambda: program.is_ready() or process.poll() is not None, log)
+            assert process.poll() is None, f"{program.title} ended:\n{log.read_text()}"
+            [url] = program.addresses.values()
+            yield url
+        finally:
+            process.send_signal(program.ends_by)
+            try:
+                process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
 def started(folder: Path, script: str, *arguments: str) -> Iterator[Stack]:
     """Starts a stack on the folder for the duration of the block, and stops it afterwards."""
     printed = folder.with_name(f"{folder.name}.printed")
@@ -137,7 +163,7 @@ def wait_until(holds: Callable[[], object], printed: Path | None = None) -> None
         time.sleep(0.05)
 
 
-def wait_out_midnight(longest: timedelta) -> None:
+def wait_for_midnight(longest: timedelta) -> None:
     """Waits until work that takes so long fits into one UTC day.
 
     The same event on the next day is another event.

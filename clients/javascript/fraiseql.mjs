@@ -84,7 +84,14 @@ export class Client {
     let response;
     try {
       response = await fetch(this.url + path, { ...options, headers });
-    } catch {
+    } catch (error) {
+      if (/CERT|SIGNATURE/.test(error.cause?.code)) {
+        throw new FraiseqlError(
+          `The certificate of ${this.url} is not trusted (${error.cause.code}). ` +
+            `Set NODE_EXTRA_CA_CERTS to the file of its certificate authority.`,
+          0,
+        );
+      }
       throw new FraiseqlError(
         `No service answers at ${this.url}, or it does not name this page's origin in ` +
           `FRAISEQL_CORS_ORIGINS.`,

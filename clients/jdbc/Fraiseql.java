@@ -11,7 +11,7 @@ import java.util.Properties;
  * </pre>
  *
  * FRAISEQL_FLIGHT_URL is the service's address, FRAISEQL_FLIGHT_TOKEN the token, which needs the
- * scope sql, and FRAISEQL_FLIGHT_CA the file of a certificate authority.
+ * scope sql, and FRAISEQL_FLIGHT_CA_FILE the file of a certificate authority that this machine does not trust.
  */
 public class Fraiseql {
     public static void main(String[] arguments) throws SQLException {
@@ -64,7 +64,7 @@ public class Fraiseql {
         var properties = new Properties();
         String token = setting("FRAISEQL_FLIGHT_TOKEN", "");
         if (!token.isEmpty()) properties.put("authorization", "Bearer " + token);
-        String authority = setting("FRAISEQL_FLIGHT_CA", "");
+        String authority = setting("FRAISEQL_FLIGHT_CA_FILE", "");
         if (!authority.isEmpty()) properties.put("tlsRootCerts", authority);
         return properties;
     }
@@ -81,7 +81,12 @@ public class Fraiseql {
         String said = String.valueOf(cause.getMessage());
         int detail = said.indexOf(". Detail: ");
         if (detail >= 0) said = said.substring(0, detail + 1);
-        if (said.contains("UNAUTHENTICATED") || said.contains("authorization: Bearer")) return said + " Set FRAISEQL_FLIGHT_TOKEN.";
+        if (cause instanceof java.security.cert.CertPathBuilderException) {
+            return said + ". Set FRAISEQL_FLIGHT_CA_FILE to the file of its certificate authority.";
+        }
+        if (said.contains("UNAUTHENTICATED") || said.contains("authorization: Bearer")) {
+            return said + " Set FRAISEQL_FLIGHT_TOKEN.";
+        }
         if (said.contains("UNAVAILABLE") || said.contains("Connection refused")) {
             return said + " If no service runs there, set FRAISEQL_FLIGHT_URL.";
         }

@@ -15,6 +15,7 @@ from flight_service.errors import (
     InvalidRequest,
     ServiceError,
     Stopping,
+    Unauthenticated,
     as_flight_error,
     sentence_of,
 )
@@ -29,9 +30,10 @@ from flight_service.exchange.envelope import (
     Upload,
 )
 from flight_service.exchange.replies import ClientGone, Replies, Writer
-from flight_service.exchange.running import Running
+from flight_service.exchange.running_requests import RunningRequests
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.transport.flight import GraphQLQuery
+from flight_service.identity.tokens import check_expiry
 from flight_service.limits import StreamLimits
 from flight_service.received import readable
 from flight_service.tail import Tail
@@ -41,12 +43,12 @@ from flight_service.writing.service import Writing
 from fraiseql_assets.iterators import close_iterator
 
 EMPTY_MESSAGES = 16
-"""After so many messages without content in a row a stream counts as ended. pyarrow reports its end
-in the same way."""
+"""After this number of consecutive messages without content, a stream counts as ended. pyarrow
+reports the end in the same way."""
 
 
 class RequestCancelled(ServiceError):
-    """The client has ended the request."""
+    """The client has cancelled the request."""
 
     status = CANCELLED
 
@@ -55,7 +57,7 @@ class RequestCancelled(ServiceError):
 
 
 class Exchange:
-    """Answers the requests of streams."""
+    """Handles the requests of streams."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Exchange:
         limits: StreamLimits,
         requests: int,
     ) -> None:
-        """`requests` is how many of a stream run at once."""
+        """`requests` is the number of concurrent requests of a stream."""
         self._resolvers, self._named = resolvers, named
         self._writing, self._limits = writing, limits
         self._requests = requests
@@ -77,12 +79,16 @@ class Exchange:
         principal: Principal,
         cancellation: Cancellation,
     ) -> None:
-        """Answers every request of a stream, until the client has sent all and all are answered.
+        """Handles every request of a stream, until the client closes its side and all requests have
+        ended.
 
         Raises:
             InvalidRequest: what the client sends is no Arrow stream.
+            TooManyStreams: the principal has as many as it may.
         """
-        stream = _Stream(self, principal, Replies(writer), Running(self._requests), writer)
+        # A stream takes a thread, also while nothing is asked.
+        end = self._limits.begin(principal)
+        stream = _Stream(self, principal, Replies(writer), RunningRequests(self._requests), writer)
         cancellation.then(lambda: stream.running.cancel_all(stopping=cancellation.stopping))
         try:
             for chunk in _chunks(reader):
@@ -93,6 +99,7 @@ class Exchange:
             raise
         finally:
             stream.running.wait()
+            end()
 
     def resolve(self, asked: Query | Subscribe, principal: Principal) -> Flight:
         """The flight of a query or a subscription."""
@@ -115,7 +122,7 @@ class _Stream:
         exchange: Exchange,
         principal: Principal,
         replies: Replies,
-        running: Running,
+        running: RunningRequests,
         writer: Writer,
     ) -> None:
         self._exchange, self._principal = exchange, principal
@@ -123,7 +130,7 @@ class _Stream:
         self.running = running
 
     def take(self, chunk: flight.FlightStreamChunk) -> bool:
-        """Starts the request of a message, or answers with an error. Returns whether the client
+        """Starts the request of a message, or responds with an error. Returns whether the client
         sends more."""
         data = chunk.app_metadata.to_pybytes() if chunk.app_metadata else b""
         try:
@@ -134,8 +141,10 @@ class _Stream:
             self._fail(error.correlation_id, error)
             return True
         try:
+            # The token was valid when the stream began.
+            check_expiry(self._principal.expires)
             self._start(request, chunk.data)
-        except InvalidRequest as error:
+        except (InvalidRequest, Unauthenticated) as error:
             self._fail(request.correlation_id, error)
         return True
 
@@ -167,7 +176,7 @@ class _Stream:
     def _read(
         self, correlation_id: str, asked: Query | Subscribe, cancellation: Cancellation
     ) -> Callable[[], None]:
-        """Sends the rows of a result. Returns what sends the last answer."""
+        """Sends the rows of a result. Returns a function that sends the last response."""
         end = self._exchange._limits.begin(self._principal)
         try:
             found = self._exchange.resolve(asked, self._principal)
@@ -199,7 +208,7 @@ class _Stream:
         batch: pa.RecordBatch | None,
         cancellation: Cancellation,
     ) -> Callable[[], None]:
-        """Writes rows. Returns what sends the answer."""
+        """Writes rows. Returns a function that sends the response."""
         sink = self._exchange._writing.open(
             asked.table, self._principal, lambda receipt: None, cancellation
         )
@@ -209,13 +218,13 @@ class _Stream:
         return partial(self._replies.text, correlation_id, f"Inserted {receipt.rows} rows", about)
 
     def _fail(self, correlation_id: str, error: Exception) -> None:
-        # A client that has gone is not answered.
+        # A client that has disconnected gets no response.
         with suppress(ClientGone):
             self._replies.failed(correlation_id, sentence_of(as_flight_error(error)))
 
 
 def _reason(error: Exception, cancellation: Cancellation) -> Exception:
-    """Why a request failed. Cancelled work fails in some way."""
+    """Why a request failed. Cancelled work raises some error."""
     if cancellation.stopping:
         return Stopping()
     return RequestCancelled() if cancellation.over else error

@@ -29,10 +29,6 @@ from flight_service.limits import reader_of
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
 
-BYTES_PER_CHARACTER = 300
-"""About how much memory one character of a query takes at most when it is planned: its syntax tree,
-its types and its checks."""
-
 Piece = TypeVar("Piece")
 
 
@@ -129,7 +125,7 @@ class GraphQL:
                 found = self._plans.get(key) or self._planned(loaded, request, principal)
                 operation, plan = found
                 if not any(root.name.startswith("__") for root in operation.roots):
-                    self._plans.put(key, found, _size(request, plan))
+                    self._plans.put(key, found, operation.size + plan.size)
         lifetime = lifetime_of(loaded.schema, found[0]) if self.results.is_on else None
         if lifetime is None:
             return Prepared(*found, principal, loaded)
@@ -280,12 +276,6 @@ class GraphQL:
             variables,
             access_of(loaded.schema, principal),
         )
-
-
-def _size(request: Request, plan: Plan) -> int:
-    """About how many bytes a planned query takes."""
-    variables = len(msgspec.json.encode(dict(request.variables)))
-    return 10_000 + len(request.query) * BYTES_PER_CHARACTER + plan.size + 8 * variables
 
 
 def _held_bytes(batch: pa.RecordBatch) -> int:

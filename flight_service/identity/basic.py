@@ -1,4 +1,4 @@
-"""Credentials as the schemes of HTTP and Flight write them."""
+"""Parses credentials in the forms of HTTP and Flight."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from flight_service.errors import Unauthenticated
 BEARER = "bearer"
 BASIC = "basic"
 LONGEST = 1024
-"""Bytes of a user name and a password together."""
+"""The maximum size of user name and password together."""
 
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _SCHEME = re.compile(rb"(?i)(bearer|basic) +\S")
@@ -28,7 +28,8 @@ class Credentials:
 
 
 def credentials_of(encoded: str) -> Credentials:
-    """What stands behind `Basic` in a header. The padding may be missing: ADBC leaves it out.
+    """Parses the value after `Basic` in a header. The padding may be missing, because ADBC omits
+    it.
 
     Raises:
         Unauthenticated: it is not base64 of `user:password`.
@@ -45,11 +46,11 @@ def credentials_of(encoded: str) -> Credentials:
 
 
 def header_of(payload: bytes) -> str:
-    """The `authorization` header that a payload of Handshake stands for: a header itself, a JWT,
-    or Arrow's message `BasicAuth`.
+    """The `authorization` header for a payload of Handshake: a header, a JWT, or Arrow's message
+    `BasicAuth`.
 
     Raises:
-        Unauthenticated: it is none of them.
+        Unauthenticated: it has none of these forms.
     """
     text = payload.strip()
     if _SCHEME.match(text):

@@ -1,4 +1,4 @@
-"""Whether the files that say who clients are can be used, before the service starts."""
+"""Checks the files of keys and users before the service starts."""
 
 from flight_service.errors import SettingError
 from flight_service.identity.jwks import KeysError, is_address, keys_in, reading_from
@@ -7,8 +7,8 @@ from fraiseql_assets.settings import Settings, variable
 
 
 def check_identities(settings: Settings) -> None:
-    """Returns if the files of keys and users can be read. No issuer is asked: one that is down
-    when the service starts is asked with the first token.
+    """Returns if the files of keys and users can be read. Sends no request to an issuer, which may
+    be down when the service starts.
 
     Raises:
         SettingError: naming the setting and what is wrong with its file.

@@ -1,9 +1,9 @@
 """Handshake: a JWT or a password is exchanged for a session token.
 
 Clients send credentials in a header, as ADBC, JDBC and pyarrow's `authenticate_basic_token` do, or
-as the payload. Middleware answers the former with a header; this answers the latter with a payload.
-pyarrow gives its handler neither the call nor its headers, but calls it in the thread in which it
-called the middleware before.
+as the payload. Middleware answers a header with a header; this module answers a payload with a
+payload. pyarrow gives its handler neither the call nor its headers, but calls it in the same thread
+as the middleware before.
 """
 
 import threading
@@ -20,11 +20,11 @@ from flight_service.identity.verifier import verifier_of
 from fraiseql_assets.settings import Settings
 
 LONGEST = 64 * 2**10
-"""Bytes of a payload."""
+"""The maximum size of a payload."""
 
 
 class Incoming(Protocol):
-    """The messages of a client, for which pyarrow exports no type."""
+    """The messages of a client; pyarrow exports no type for them."""
 
     def read(self) -> bytes:
         """The next message.
@@ -46,26 +46,26 @@ class Begun:
     """A Handshake whose headers were read."""
 
     is_done: bool
-    """Whether the headers said who the client is."""
+    """Whether the headers had valid credentials."""
     recognised: Callable[[Principal], None]
-    """Called with the principal that the payload is of."""
+    """Called with the principal of the payload."""
     refused: Callable[[Exception], None]
-    """Called with the error if it is of none."""
+    """Called with the error if the payload is invalid."""
 
 
 class Handshakes:
-    """Handshakes that have begun, each by the thread that answers it. Thread-safe."""
+    """Handshakes in progress, by the thread that answers them. Thread-safe."""
 
     def __init__(self) -> None:
         self._begun: dict[int, Begun] = {}
 
     def begin(self, begun: Begun) -> None:
-        """Notes the Handshake of this thread."""
-        # A thread-local would be lost: Python forgets a foreign thread between two calls from it.
+        """Stores the Handshake of this thread."""
+        # A thread-local would be lost between two calls, because Python did not create the thread.
         self._begun[threading.get_native_id()] = begun
 
     def take(self) -> Begun | None:
-        """The Handshake of this thread, which is then forgotten."""
+        """Removes and returns the Handshake of this thread."""
         return self._begun.pop(threading.get_native_id(), None)
 
 
@@ -93,7 +93,7 @@ class HandshakeHandler(flight.ServerAuthHandler):
             outgoing.write(verifier.session(principal).encode())
 
     def is_valid(self, token: bytes) -> bytes:
-        """Says nothing: the middleware reads the token too, and refuses it."""
+        """Accepts every token: the middleware reads the token too, and refuses an invalid one."""
         return b""
 
 

@@ -1,8 +1,8 @@
-"""Public keys of an issuer of tokens (JWKS), from an address or a file.
+"""The public keys of a token issuer (JWKS), from a URL or a file.
 
-A key that is known is found without waiting. Keys are read again behind the scenes after some
-minutes, and at once for the id of a key that is not known, at most every few seconds. While an
-issuer does not answer, the known keys stay valid.
+A known key is found without waiting. Keys are refreshed in the background after some minutes, and
+at once for an unknown key id, at most every few seconds. While an issuer does not answer, the known
+keys stay valid.
 """
 
 import json
@@ -21,13 +21,13 @@ from flight_service.identity.waiting import MustWait
 
 ALGORITHMS = ("RS256", "ES256")
 PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-"""The members of a key that are no one's business but the issuer's."""
+"""The private members of a key."""
 FETCH_SECONDS = 5.0
-"""How long an issuer may take, and how long a call waits for it."""
+"""The timeout of requests to an issuer, and of calls that wait for it."""
 AGAIN_SECONDS = 5.0
-"""How long after one attempt the next is made for an unknown key."""
+"""The interval between requests for unknown keys."""
 FRESH_SECONDS = 300.0
-"""After this time known keys are read again."""
+"""The age at which known keys are refreshed."""
 MOST_BYTES = 2**20
 MOST_WAITING = 32
 """How many calls may wait for an issuer."""
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class KeysUnavailable(ServiceError):
-    """The keys of the tokens' issuer cannot be had at the moment."""
+    """The keys of the token issuer are not available at the moment."""
 
     status = UNAVAILABLE
 
@@ -45,7 +45,7 @@ class KeysUnavailable(ServiceError):
 
 
 class KeysError(Exception):
-    """What was read are no keys, or nothing was read; the message says why."""
+    """The keys cannot be read or are invalid; the message says why."""
 
 
 class KeySet:
@@ -54,7 +54,7 @@ class KeySet:
     def __init__(
         self, read: Callable[[], bytes], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`read` gets the JWKS. It may block, and raise `KeysError`."""
+        """`read` returns the JWKS. It may block, and raise `KeysError`."""
         self._read, self._clock = read, clock
         self._lock = threading.Lock()
         self._waiting = threading.Semaphore(MOST_WAITING)
@@ -64,11 +64,11 @@ class KeySet:
         self._running: threading.Event | None = None
 
     def find(self, kid: str | None, algorithm: str, *, may_wait: bool) -> list[jwt.PyJWK]:
-        """The keys that a token may be signed with; none if the issuer has no such key.
+        """The keys for verifying a token; none if the issuer has no such key.
 
         Raises:
-            KeysUnavailable: the key is not known, and the issuer cannot be asked.
-            MustWait: the issuer has to be asked, and the call may not wait.
+            KeysUnavailable: the key is unknown, and the issuer does not answer.
+            MustWait: a request to the issuer is needed, and the call may not wait.
         """
         if found := self._known(kid, algorithm):
             if self._is_older_than(FRESH_SECONDS):
@@ -95,9 +95,9 @@ class KeySet:
         return self._begun is None or self._clock() - self._begun > seconds
 
     def _start_reading(self) -> threading.Event | None:
-        """What tells that the keys were read; None if it is too early to read them again."""
+        """An event that is set after a refresh; None if it is too early for one."""
         with self._lock:
-            # One that hangs for long is given up.
+            # A refresh that hangs for long is abandoned.
             if self._running is not None and not self._is_older_than(2 * FETCH_SECONDS):
                 return self._running
             if not self._is_older_than(AGAIN_SECONDS):
@@ -135,10 +135,11 @@ class KeySet:
 
 
 def keys_in(content: bytes) -> tuple[jwt.PyJWK, ...]:
-    """The keys of a JWKS that verify signatures of `ALGORITHMS`. Others are left out, secrets too.
+    """The keys of a JWKS that verify signatures of `ALGORITHMS`. Other keys and secrets are
+    ignored.
 
     Raises:
-        KeysError: it is no JWKS, or has no such key.
+        KeysError: it is not a JWKS, or has no such key.
     """
     try:
         given: Any = json.loads(content)
@@ -161,12 +162,12 @@ def keys_in(content: bytes) -> tuple[jwt.PyJWK, ...]:
 
 
 def is_address(source: str) -> bool:
-    """Whether keys are read from an address; otherwise it is the path of a file."""
+    """Whether the setting is a URL; otherwise it is the path of a file."""
     return source.startswith(("http://", "https://"))
 
 
 def reading_from(source: str) -> Callable[[], bytes]:
-    """What reads the JWKS at an address or in a file."""
+    """A function that reads the JWKS from a URL or a file."""
     return (lambda: _fetched(source)) if is_address(source) else (lambda: _of_file(Path(source)))
 
 

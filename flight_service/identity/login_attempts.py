@@ -1,4 +1,4 @@
-"""Limits how often a password may be tried."""
+"""Limits failed logins of a user."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ MOST_NAMES = 10_000
 
 
 class TooManyAttempts(Unauthenticated):
-    """The password of a user was wrong too often."""
+    """A user had too many failed logins."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
@@ -23,10 +23,8 @@ class TooManyAttempts(Unauthenticated):
 
 
 class Attempts:
-    """Counts the attempts of each user name that did not succeed. Thread-safe.
-
-    An attempt counts from its beginning, so that many at once are no way around the limit. Sessions
-    that exist are not affected, so nobody can be locked out of one.
+    """Counts the failed logins of each user name. Thread-safe. A login counts from its start, so
+    that concurrent logins cannot exceed the limit. Existing sessions are not affected.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,10 +33,10 @@ class Attempts:
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
     def begin(self, name: str) -> Callable[[], None]:
-        """Counts an attempt. Returns what is called when it succeeds.
+        """Counts a login. Returns a function to call if it succeeds.
 
         Raises:
-            TooManyAttempts: there were too many.
+            TooManyAttempts: there were too many failed logins.
         """
         now = self._clock()
         with self._lock:

@@ -1,4 +1,4 @@
-"""Passwords as they are stored: hashed with scrypt."""
+"""Stored passwords, hashed with scrypt."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ class PasswordError(ValueError):
 
 
 def hashed(password: str, cost: int | None = None) -> str:
-    """What is stored for a password: scheme, parameters, salt and hash, separated by `$`."""
+    """The stored form of a password: scheme, parameters, salt and hash, separated by `$`."""
     cost, salt = cost or COST, secrets.token_bytes(_SALT_BYTES)
     digest = _digest(password, salt, cost, BLOCK, PARALLEL)
     parts = (SCHEME, cost, BLOCK, PARALLEL, _text(salt), _text(digest))
@@ -25,10 +25,10 @@ def hashed(password: str, cost: int | None = None) -> str:
 
 
 def matches(password: str, stored: str) -> bool:
-    """Whether it is the password that was stored. Takes the same time either way.
+    """Whether the password matches the stored one. Takes the same time in both cases.
 
     Raises:
-        PasswordError: what is stored is no hash of this module's.
+        PasswordError: the stored value is not a hash of this module.
     """
     salt, digest, parameters = _read(stored)
     return hmac.compare_digest(_digest(password, salt, *parameters), digest)
@@ -38,7 +38,7 @@ def check_stored(stored: str) -> None:
     """Returns if a stored password can be read.
 
     Raises:
-        PasswordError: it cannot.
+        PasswordError: it cannot be read.
     """
     _read(stored)
 

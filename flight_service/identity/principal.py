@@ -1,4 +1,4 @@
-"""The client of a call: what its token says of it."""
+"""The client of a call, from the claims of its token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +20,8 @@ class Principal:
     """Every claim of the token, unchanged."""
     authorization: str | None = field(default=None, repr=False, compare=False)
     """The header itself, to forward to a FraiseQL server. Not checked if there is no secret."""
+    expires: int | None = field(default=None, repr=False, compare=False)
+    """When the token expires, in seconds since 1970; None if it does not."""
     traceparent: str | None = field(default=None, repr=False, compare=False)
     """The trace that the call belongs to, as its W3C header says."""
 
@@ -31,11 +33,16 @@ def principal_from(claims: dict[str, Any]) -> Principal:
     """The principal that a token's claims describe."""
     return Principal(
         subject=_text(claims.get("sub")),
-        tenant=_text(claims.get("tenant_id", claims.get("org_id"))),
+        tenant=_text(_first(claims, "tenant_id", "org_id")),
         roles=frozenset().union(*(_names(claims.get(name)) for name in ROLES)),
         scopes=_names(claims.get("scopes", claims.get("scope"))),
         claims=claims,
     )
+
+
+def _first(claims: dict[str, Any], *names: str) -> object:
+    """The first of these claims that has a value."""
+    return next((claims[name] for name in names if claims.get(name) is not None), None)
 
 
 def _text(value: object) -> str | None:
@@ -43,7 +50,7 @@ def _text(value: object) -> str | None:
 
 
 def _names(value: object) -> frozenset[str]:
-    """Names in either notation: a list, or one string separated by spaces."""
+    """Names in either form: a list, or one string separated by spaces."""
     if isinstance(value, str):
         return frozenset(value.split())
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()

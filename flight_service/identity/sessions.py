@@ -1,7 +1,7 @@
-"""Session tokens: what Handshake gives for a JWT or a password, valid for a short time.
+"""Session tokens: Handshake returns them for a JWT or a password. They are valid for a short time.
 
-A session token keeps every claim of its principal. It is signed with a key of the service's own, so
-that processes with the same secret accept each other's.
+A session token keeps every claim of its principal. It is signed with the service's own key.
+Processes with the same secret accept each other's tokens.
 """
 
 import time
@@ -11,17 +11,18 @@ from typing import Any
 import jwt
 
 from flight_service.errors import Unauthenticated
+from flight_service.identity.tokens import expiry_in
 
 TYPE = "fraiseql-session+jwt"
-"""The type in the header of session tokens, which no issuer's tokens have."""
+"""The type in the header of session tokens. Tokens of issuers have other types."""
 _ALGORITHM = "HS256"
 
 
 def session_token(claims: Mapping[str, Any], key: bytes, seconds: float) -> str:
-    """A token for so many seconds, or until the token that the claims are of expires."""
+    """A token that is valid for `seconds`, or until the original token expires."""
     now = time.time()
     expires = now + seconds
-    if isinstance(until := claims.get("exp"), int | float):
+    if (until := expiry_in(claims)) is not None:
         expires = min(expires, until)
     body = {"claims": dict(claims), "iat": int(now), "exp": int(expires)}
     return jwt.encode(body, key, _ALGORITHM, headers={"typ": TYPE})
@@ -31,7 +32,7 @@ def claims_of_session(token: str, key: bytes) -> dict[str, Any]:
     """The claims that a session token keeps.
 
     Raises:
-        Unauthenticated: it has expired, or is not of this service.
+        Unauthenticated: it has expired, or another service has signed it.
     """
     try:
         body = jwt.decode(token, key, algorithms=[_ALGORITHM], options={"require": ["exp"]})

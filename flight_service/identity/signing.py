@@ -1,4 +1,4 @@
-"""What the service signs for one principal, and the keys that it signs with."""
+"""Signs data for one principal, and derives the keys for signing."""
 
 import hmac
 import secrets
@@ -25,14 +25,14 @@ def signing_key(settings: Settings, purpose: Purpose) -> bytes:
 
 
 class Signer:
-    """Signs what one principal may send back, and nobody else."""
+    """Signs data that only one principal may send back."""
 
     def __init__(self, key: bytes | None = None) -> None:
-        """Without a key, it has one of its own that nothing else has."""
+        """Without a key, a random one is used."""
         self._key = key or secrets.token_bytes(32)
 
     def sign(self, body: bytes, principal: Principal) -> bytes:
-        """The signature, and the body behind it."""
+        """The signature, followed by the body."""
         return self._signature(body, principal) + body
 
     def verify(self, signed: bytes, principal: Principal) -> bytes | None:
@@ -46,7 +46,7 @@ class Signer:
 
 
 def fingerprint(principal: Principal) -> bytes:
-    """What two tokens of one principal have in common."""
+    """Identifies a principal across its tokens."""
     who = [
         principal.subject,
         principal.tenant,

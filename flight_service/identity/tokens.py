@@ -1,7 +1,9 @@
-"""JSON Web Tokens: whether one is valid, and its claims."""
+"""JSON Web Tokens: verifies them and returns their claims."""
 
 import json
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +19,12 @@ HOLDS_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must be."""
+    """The requirements on a token."""
 
     secret: str | None
-    """What signs tokens with HS256; None if none is signed so."""
+    """The secret of HS256 tokens; None if they are not accepted."""
     keys: KeySet | None
-    """What verifies tokens with RS256 and ES256; None if none is signed so."""
+    """The keys of RS256 and ES256 tokens; None if they are not accepted."""
     issuer: str | None
     audience: str | None
     require_exp: bool
@@ -35,11 +37,31 @@ class TokenRules:
 
 
 def type_of(token: str) -> str | None:
-    """The type that a token's header claims, which is not checked."""
+    """The type in a token's header, before verification."""
     try:
         return str(jwt.get_unverified_header(token).get("typ"))
     except jwt.InvalidTokenError:
         return None
+
+
+def expiry_of(token: str) -> int | None:
+    """When a token that was verified expires, in seconds since 1970; None if it does not."""
+    return expiry_in(jwt.decode(token, options={"verify_signature": False}))
+
+
+def expiry_in(claims: Mapping[str, Any]) -> int | None:
+    """The same from the claims of a token that was verified. A text of digits is a number, too."""
+    return None if claims.get("exp") is None else int(claims["exp"])
+
+
+def check_expiry(expires: int | None) -> None:
+    """Returns if a token that was valid still is.
+
+    Raises:
+        Unauthenticated: it has expired.
+    """
+    if expires is not None and time.time() >= expires:
+        raise Unauthenticated("The token has expired. Get a new one.")
 
 
 def claims_of(token: str, rules: TokenRules, *, may_wait: bool) -> dict[str, Any]:
@@ -48,14 +70,14 @@ def claims_of(token: str, rules: TokenRules, *, may_wait: bool) -> dict[str, Any
     Raises:
         Unauthenticated: the token is not valid; the message says why.
         KeysUnavailable: the keys that verify it cannot be read.
-        MustWait: the issuer must be asked for its keys, and the call may not wait.
+        MustWait: a request to the issuer is needed, and the call may not wait.
     """
     try:
         header = jwt.get_unverified_header(token)
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in rules.algorithms:
             raise jwt.InvalidAlgorithmError
-        # A key is used with its own algorithm alone, whatever the token says.
+        # A key is used only with its own algorithm, whatever the token says.
         if algorithm == SECRET_ALGORITHM:
             assert rules.secret is not None
             return _decoded(token, rules.secret, algorithm, rules)
@@ -92,7 +114,7 @@ def claims_of(token: str, rules: TokenRules, *, may_wait: bool) -> dict[str, Any
 
 
 def _decoded(token: str, key: Any, algorithm: str, rules: TokenRules) -> dict[str, Any]:
-    # What kind of text names a token's subject is the issuer's to say.
+    # The form of a subject is the issuer's choice.
     options: Any = {
         "verify_sub": False,
         "verify_aud": rules.audience is not None,

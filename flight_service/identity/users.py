@@ -22,13 +22,13 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     """A user of the file."""
 
     password: str
-    """As `flight_service.identity.passwords` stores it."""
+    """In the stored form of `flight_service.identity.passwords`."""
     tenant_id: str | None = None
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
 
     def claims(self, name: str) -> dict[str, Any]:
-        """What a token of the user would say."""
+        """The claims of a token of the user."""
         claims: dict[str, Any] = {"sub": name, "roles": [*self.roles], "scopes": [*self.scopes]}
         return claims if self.tenant_id is None else {**claims, "tenant_id": self.tenant_id}
 
@@ -61,7 +61,7 @@ def read_users(path: Path) -> dict[str, User]:
     """The users of a file.
 
     Raises:
-        UsersError: it cannot be read, or holds something else.
+        UsersError: it cannot be read, or is not a users file.
     """
     try:
         users = msgspec.json.decode(path.read_bytes(), type=dict[str, User])
@@ -78,14 +78,14 @@ def read_users(path: Path) -> dict[str, User]:
 
 
 def write_users(path: Path, users: Mapping[str, User]) -> None:
-    """Replaces the file at once, readable by its owner alone.
+    """Replaces the file atomically, readable only by its owner.
 
     Raises:
         UsersError: it cannot be written.
     """
     content = msgspec.json.format(msgspec.json.encode(dict(sorted(users.items()))), indent=2)
     try:
-        # Made with the mode 0600; the file in its place is never half written.
+        # Created with mode 0600 and renamed, so that the file is never half written.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as written:
             written.write(content + b"\n")

@@ -1,4 +1,4 @@
-"""Who the client behind an `authorization` header is: by a JWT, a session token or a password."""
+"""Identifies the client of an `authorization` header: a JWT, a session token or a password."""
 
 import hmac
 import secrets
@@ -17,18 +17,18 @@ from flight_service.identity.passwords import hashed, matches
 from flight_service.identity.principal import ANYONE, Principal, principal_from
 from flight_service.identity.sessions import TYPE, claims_of_session, session_token
 from flight_service.identity.signing import signing_key
-from flight_service.identity.tokens import TokenRules, claims_of, type_of
+from flight_service.identity.tokens import TokenRules, claims_of, expiry_of, type_of
 from flight_service.identity.users import User, UsersError, UsersFile
 from flight_service.identity.waiting import MustWait
 from fraiseql_assets.settings import Settings
 
 OPEN_TOKEN = "anonymous"
-"""The session token of a service that checks none."""
+"""The session token of a service without authentication."""
 KNOWN_SECONDS = 300.0
 MOST_KNOWN = 1000
 HASHED_AT_ONCE = 2
 MOST_WAITING = 32
-"""How many calls may have a password to check at the same time."""
+"""How many passwords may be checked or waiting at the same time."""
 
 
 class PasswordsBusy(ServiceError):
@@ -42,7 +42,7 @@ class PasswordsBusy(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """What the settings say of clients."""
+    """The settings for identifying clients."""
 
     secret: str | None
     jwks: str | None
@@ -85,31 +85,32 @@ class Verifier:
         """The principal of a header. `ANYONE` if no tokens are checked.
 
         Raises:
-            Unauthenticated: the header is missing, or what it holds is not valid.
-            ServiceError: it cannot be checked at the moment.
+            Unauthenticated: the header is missing or invalid.
+            ServiceError: checking is not possible at the moment.
             MustWait: checking takes time, and the call may not wait.
         """
         if not self._is_guarded:
             forwarded = authorization if authorization != f"Bearer {OPEN_TOKEN}" else None
             return replace(ANYONE, authorization=forwarded) if forwarded else ANYONE
         scheme, _, value = (authorization or "").strip().partition(" ")
-        value = value.strip()
+        value, expires = value.strip(), None
         if scheme.lower() == BEARER and value:
             claims = self._claims(value, may_wait=may_wait)
+            expires = expiry_of(value)
         elif scheme.lower() == BASIC and value and self._users:
             claims = self._claims_of_user(credentials_of(value), self._users, may_wait=may_wait)
         else:
             raise Unauthenticated(self._wanted())
-        return replace(principal_from(claims), authorization=authorization)
+        return replace(principal_from(claims), authorization=authorization, expires=expires)
 
     def session(self, principal: Principal) -> str:
-        """A session token for a principal, or the one that it came with."""
+        """A session token for a principal, or the one that it sent."""
         scheme, _, value = (principal.authorization or "").strip().partition(" ")
         is_bearer = scheme.lower() == BEARER
         if not self._is_guarded:
             return value.strip() if is_bearer else OPEN_TOKEN
         if is_bearer and type_of(value.strip()) == TYPE:
-            # A session is not prolonged by itself.
+            # A session cannot renew itself.
             return value.strip()
         one = self._identities
         return session_token(principal.claims, one.session_key, one.session_seconds)
@@ -145,7 +146,7 @@ class UsersUnavailable(ServiceError):
 
 
 class WrongPassword(Unauthenticated):
-    """The user name or the password is wrong; which is not told."""
+    """The user name or the password is wrong; the message does not say which."""
 
     def __init__(self, name: str) -> None:
         super().__init__("The user name or the password is wrong.")
@@ -153,7 +154,7 @@ class WrongPassword(Unauthenticated):
 
 
 class _Passwords:
-    """Checks passwords, few at once, and knows for some minutes those that were right."""
+    """Checks passwords, few at once, and caches verified ones for some minutes."""
 
     def __init__(self) -> None:
         self._attempts = Attempts()

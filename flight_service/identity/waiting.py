@@ -1,5 +1,5 @@
-"""Authentication that may have to wait: for an issuer's keys, or for a password to be checked."""
+"""Authentication that may take time: requests to an issuer, or checks of passwords."""
 
 
 class MustWait(Exception):
-    """The answer takes time, and who asks may not wait for it. Ask again from a thread."""
+    """Authentication takes time, and the caller may not wait. Repeat it in a thread."""

@@ -1,7 +1,7 @@
-"""A call from its arrival to its end: its metrics, and its one line in the log.
+"""A call from its arrival to its end: its metrics, and its line in the log.
 
-The line is the audit record of the call: it says who, what, how many rows and bytes, how long and
-how it ended. It holds no variables, filters or query texts, which may be confidential.
+The line is the audit record of the call: principal, ticket, rows, bytes, duration and status. It
+has no variables, filters or query texts, which may be confidential.
 """
 
 import logging
@@ -28,13 +28,13 @@ REQUEST_ID = "x-request-id"
 """The header that carries a call's id, in both directions."""
 UNKNOWN = "unknown"
 DRAIN_STEP_SECONDS = 0.1
-"""How often it is looked whether draining is interrupted."""
+"""The interval of checks for an interrupt while draining."""
 
 logger = logging.getLogger("flight_service.calls")
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAMED_BY = ("asset", "entity_type", "operation_name", "view", "table")
-"""The fields of tickets that name what is read."""
+"""The fields of tickets that name the requested data."""
 
 Transport = Literal["flight", "http"]
 
@@ -44,7 +44,7 @@ current: ContextVar["Call | None"] = ContextVar("current call", default=None)
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """What is known of a call so far."""
+    """The attributes of a call so far."""
 
     transport: Transport
     method: str
@@ -73,26 +73,26 @@ class Call:
     started: float = field(default_factory=time.monotonic)
 
     def has_ticket(self, ticket: Ticket) -> None:
-        """Says which ticket the call has."""
+        """Sets the ticket of the call."""
         self.kind = type(ticket).__name__
         names = (getattr(ticket, name, None) for name in _NAMED_BY)
         self.what = next((name for name in names if isinstance(name, str)), "")
 
     def recognised(self, principal: Principal) -> None:
-        """Says who the client is."""
+        """Sets the principal of the call."""
         self.principal = principal
 
     def refused(self, error: BaseException) -> None:
-        """Says why the client is not authenticated, and as which user it has tried to log in."""
+        """Sets the error of the authentication, and the user name of the login."""
         self.failure = error
         self.what = str(getattr(error, "user", ""))
 
     def count_rows(self, rows: int) -> None:
-        """Counts rows that are sent."""
+        """Counts sent rows."""
         self.rows = (self.rows or 0) + rows
 
     def count_written(self, rows: int, size: int) -> None:
-        """Counts rows that were received to be written, and their bytes."""
+        """Counts received rows and their bytes."""
         self.rows_written = (self.rows_written or 0) + rows
         self.bytes_written = (self.bytes_written or 0) + size
 
@@ -109,8 +109,8 @@ class Observer:
         """Whether new calls are refused."""
 
     def drain(self, seconds: float, interrupted: Callable[[], bool]) -> bool:
-        """Has new calls refused, and waits for those under way, unless it is interrupted. Returns
-        whether all have ended."""
+        """Refuses new calls and waits for running ones, unless interrupted. Returns whether all
+        have ended."""
         deadline = time.monotonic() + seconds
         with self._ended:
             self.is_draining = True
@@ -135,8 +135,8 @@ class Observer:
         return Call(transport, method, request_id, span=span)
 
     def open_stream(self, call: Call) -> None:
-        """Counts the call among the open streams until it ends: as cancelled, unless it says
-        otherwise."""
+        """Counts the call as an open stream until it ends. Its status is cancelled until another
+        one is set."""
         call.streams = call.cancelled = True
         self.metrics.add(metrics.ARROW_STREAMS, 1)
 
@@ -164,7 +164,7 @@ class Observer:
             _end_span(call.span, call, str(status))
 
     def _end(self, call: Call) -> float:
-        """Notes that a call has ended. Returns how many seconds it took."""
+        """Records the end of a call. Returns its duration in seconds."""
         with self._ended:
             self._under_way -= 1
             self._ended.notify_all()

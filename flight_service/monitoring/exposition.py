@@ -1,8 +1,8 @@
 """`GET /metrics` in Prometheus's formats, and `GET /ready`.
 
-Anyone learns which servers are up. Metrics, and why a server is down, are for clients on this
-machine until `FRAISEQL_METRICS_TOKEN` is set, for that token, and for a JWT with the scope
-`metrics`.
+The states of servers are public. Metrics, and reasons why a server is down, need the token
+`FRAISEQL_METRICS_TOKEN` or a JWT with the scope `metrics`. Without the setting, clients on this
+machine may read them too.
 """
 
 import hmac
@@ -30,7 +30,7 @@ SCOPE = "metrics"
 def watched(
     app: Starlette, settings: Settings, observer: Observer, readiness: Readiness
 ) -> ObservedApplication:
-    """The application with `/metrics` and `/ready`, each of its requests observed."""
+    """The application with `/metrics` and `/ready`. Every request is observed."""
 
     async def metrics(request: Request) -> Response:
         if not await _may_read(request, settings):
@@ -72,7 +72,7 @@ async def _may_read(request: Request, settings: Settings) -> bool:
 
 
 def _is_local(request: Request) -> bool:
-    """Whether the client is on this machine, and no web page under a name of its own."""
+    """Whether the client is on this machine and not a web page under another host name."""
     if request.client is None or request.url.hostname not in LOCAL_NAMES:
         return False
     try:

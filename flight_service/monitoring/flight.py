@@ -1,4 +1,4 @@
-"""Observes Flight calls: a middleware around authentication, and a count of what is streamed."""
+"""Observes Flight calls: a middleware around authentication, and counts of streamed batches."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,7 +45,7 @@ with streams of the client's would first read a message, and GetSchema loses the
 
 
 class ObservedMiddleware(AuthenticationMiddleware):
-    """Carries a call beside its principal, and ends it when its last byte is sent."""
+    """Holds a call and its principal, and ends the call when its last byte is sent."""
 
     def __init__(self, inner: AuthenticationMiddleware, call: Call, observer: Observer) -> None:
         super().__init__(inner.principal)
@@ -83,7 +83,7 @@ class RefusedMiddleware(flight.ServerMiddleware):
 
 
 class ObservedAuthentication(flight.ServerMiddlewareFactory):
-    """Authenticates every call and observes it, also when it is refused."""
+    """Authenticates and observes every call, including refused ones."""
 
     def __init__(
         self, authentication: Authentication, observer: Observer, handshakes: Handshakes
@@ -137,8 +137,8 @@ def call_of(context: flight.ServerCallContext) -> Call:
 
 
 def status_of(error: BaseException | None) -> str:
-    """The status of gRPC's that an exception stands for, in lower case."""
-    # GetSchema's errors have lost their class on their way to the client.
+    """The gRPC status of an exception, in lower case."""
+    # Errors of GetSchema no longer have their class here.
     for one in (error, error and error.__context__):
         for kind, status in _STATUSES:
             if isinstance(one, kind):
@@ -149,7 +149,8 @@ def status_of(error: BaseException | None) -> str:
 def counted(
     batches: Iterator[pa.RecordBatch], call: Call, cancellation: Cancellation
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream; the call counts them and notices when they are not wanted."""
+    """The batches of a stream. The call counts them, and is cancelled if the client stops
+    reading."""
     call.rows = 0
     is_whole = False
     try:

@@ -1,7 +1,7 @@
 """gRPC's health service, on a port of its own.
 
-The service `""` is the whole; `log`, `analytics`, `operational` and `database` are the servers that
-it reads from.
+The service `""` is the Flight service; `log`, `analytics`, `operational` and `database` are its
+servers.
 """
 
 import threading
@@ -20,10 +20,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class HealthServer:
-    """Serves the health of a service from when it is made until `stop`.
-
-    Raises, from its making:
-        AddressError: the address cannot be listened on.
+    """Serves the health of a service until `stop`. Raises, when constructed: AddressError: the
+    address cannot be listened on.
     """
 
     def __init__(self, address: Address, readiness: Readiness) -> None:
@@ -40,12 +38,12 @@ class HealthServer:
         threading.Thread(target=self._refresh, name="health", daemon=True).start()
 
     def drain(self) -> None:
-        """Says that nothing is served any more."""
+        """Reports that the service no longer serves."""
         self._stopped.set()
         self._servicer.enter_graceful_shutdown()
 
     def stop(self) -> None:
-        """Ends the server and whoever watches it."""
+        """Stops the server and ends its watchers."""
         self.drain()
         self._server.stop(grace=None).wait()
 

@@ -10,13 +10,13 @@ from flight_service.monitoring.calls import REQUEST_ID, Observer, current
 from fraiseql_assets.tracing import TRACEPARENT, within
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
-"""Routes that are asked every few seconds; only a failure of theirs is logged."""
+"""Routes that are requested every few seconds. Only their failures are logged."""
 CLIENT_CLOSED = 499
-"""The status of a request whose client went away before its answer was whole."""
+"""The status of a request whose client disconnected before the response was complete."""
 
 
 class ObservedApplication:
-    """An ASGI application, each of whose requests is counted, logged and given an id."""
+    """An ASGI application whose requests are counted, logged and given an id."""
 
     def __init__(self, app: Starlette, observer: Observer) -> None:
         self._app, self._observer = app, observer
@@ -65,7 +65,7 @@ class ObservedApplication:
             self._observer.end_http(call, status, is_probe=call.kind in PROBES)
 
     def _route(self, scope: Scope) -> str:
-        """The path of the route, which has placeholders where requests differ."""
+        """The path of the route, with placeholders."""
         for route in self._routes:
             if route.matches(scope)[0] != Match.NONE:
                 return route.path

@@ -1,4 +1,4 @@
-"""The service's log: plain text, or one JSON object a line."""
+"""The service's log: plain text, or one JSON object per line."""
 
 import json
 import logging
@@ -13,12 +13,12 @@ LogFormat = Literal["text", "json"]
 
 
 def configure(log_format: LogFormat) -> None:
-    """Has everything that is logged written to standard error in this format."""
+    """Writes all log records to standard error in this format."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines(TEXT))
     logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("flight_service.calls").setLevel(logging.INFO)
-    # What these say of a server that is down is said to the client, in a sentence.
+    # The client gets an error for a server that is down, so these warnings are not needed.
     for library in ("urllib3", "clickhouse_connect", "elastic_transport", "nats"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
@@ -41,8 +41,8 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """A record as text, its fields as `name=value` behind the message. A value with a space, a
-    quote or a control character is in JSON's quotes, so that no value can begin a line."""
+    """A record as text, with its fields as `name=value` after the message. A value with a space, a
+    quote or a control character is a JSON string, so that no value can add a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 [overrides logging's]
         fields: dict[str, Any] = getattr(record, "fields", {})

@@ -1,4 +1,4 @@
-"""Every metric of the service, defined once, and the registry that holds their values.
+"""Every metric of the service, defined once, and the registry of their values.
 
 `docs/monitoring.md` lists the same metrics; a test compares the two. Where FraiseQL documents a
 metric, its name is used.
@@ -29,7 +29,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A metric as it is scraped: a counter's name ends in `_total`."""
+    """A metric with its scraped name: a counter's name ends in `_total`."""
 
     name: str
     kind: Kind
@@ -187,7 +187,7 @@ COUNTED = (
     HTTP_DURATION,
     HTTP_BYTES,
 )
-"""Metrics that are counted as calls end."""
+"""Metrics that are counted when calls end."""
 SAMPLED = (
     CACHE_HITS,
     CACHE_MISSES,
@@ -216,7 +216,7 @@ SAMPLED = (
     PLANE_ROWS,
     PLANE_ROWS_COMMITTED,
 )
-"""Metrics whose values are looked up when they are scraped."""
+"""Metrics whose values are read when they are scraped."""
 
 DEFINITIONS = COUNTED + SAMPLED
 
@@ -232,14 +232,15 @@ class Sample:
 
 
 Sampler = Callable[[], Iterable[Sample]]
-"""Looks values up. Returns within two seconds and raises nothing; what is unknown is left out."""
+"""Reads values. Returns within two seconds and never raises an error; unknown values are
+omitted."""
 
 
 class Metrics:
     """The values of one service. Thread-safe."""
 
     def __init__(self, samplers: Iterable[Sampler] = ()) -> None:
-        # A second series for each, with the time of its first value, is of no use here.
+        # The additional series with the time of the first value are not needed.
         disable_created_metrics()
         self.registry = CollectorRegistry()
         self._made: Mapping[str, Counter | Gauge | Histogram] = {

@@ -1,4 +1,4 @@
-"""How far the log and the planes are, as samples: asked of their servers when they are scraped."""
+"""The progress of the log and the planes as samples, requested from their servers when scraped."""
 
 import logging
 import threading
@@ -23,9 +23,9 @@ from fraiseql_assets.setup import PLANES, open_plane
 from fraiseql_assets.stream.connection import LogError
 
 FRESH_SECONDS = 5.0
-"""How long values are used again, however often they are scraped."""
+"""How long values are cached between scrapes."""
 WAIT_SECONDS = 2.0
-"""How long a scrape waits for servers. One that is later shows the values from before."""
+"""How long a scrape waits for servers. After that it has the previous values."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class PipelineSampler:
         self._asking: threading.Thread | None = None
         self._asked_at = float("-inf")
         self._rows: dict[str, tuple[int, int]] = {}
-        """Of each plane, the rows that its ledger had last, and those that were added so far."""
+        """For each plane, the last row count of its ledger, and the rows added so far."""
 
     def __call__(self) -> Iterable[Sample]:
         """The values, at most seven seconds old while the servers answer."""

@@ -1,8 +1,7 @@
 """Whether the service can do its work: the state of each server that it reads from.
 
-The service stays useful while one of them is down, so that alone does not make it unready: it is
-unready while it stops, while all of them are down, and while one is down that
-`FRAISEQL_READY_REQUIRES` names.
+The service stays useful while one of them is down, so it stays ready. It is not ready while it
+stops, while all servers are down, and while a server in `FRAISEQL_READY_REQUIRES` is down.
 """
 
 import threading
@@ -21,13 +20,13 @@ from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
 
 FRESH_SECONDS = 3.0
-"""How long states are used again, however often they are asked for."""
+"""How long states are cached."""
 
 State = Literal["up", "down", "off"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DependencyState:
     """The state of one server."""
 
     state: State
@@ -36,11 +35,11 @@ class Found:
 
 
 Probe = Callable[[], None]
-"""Asks a server. Raises an error with the reason if it does not answer."""
+"""Tests a server. Raises an error with the reason if it does not answer."""
 
 
 class Readiness:
-    """The states of the servers, asked when someone wants to know. Thread-safe."""
+    """The states of the servers, tested on request. Thread-safe."""
 
     def __init__(
         self,
@@ -53,12 +52,12 @@ class Readiness:
         is down."""
         self._probes, self._requires, self._wait_seconds = probes, requires, wait_seconds
         self._lock = threading.Lock()
-        self._found: dict[Dependency, Found] = {}
+        self._found: dict[Dependency, DependencyState] = {}
         self._asked_at = float("-inf")
         self.is_stopping = False
         """Set when the service takes no new calls."""
 
-    def states(self) -> Mapping[Dependency, Found]:
+    def states(self) -> Mapping[Dependency, DependencyState]:
         """The state of each dependency, at most three seconds old."""
         with self._lock:
             if time.monotonic() - self._asked_at >= FRESH_SECONDS:
@@ -66,14 +65,16 @@ class Readiness:
                 self._asked_at = time.monotonic()
             return self._found
 
-    def is_ready(self, states: Mapping[Dependency, Found]) -> bool:
-        """Whether a service with these states shall get calls."""
+    def is_ready(self, states: Mapping[Dependency, DependencyState]) -> bool:
+        """Whether a service with these states is ready for calls."""
         if self.is_stopping or any(states[name].state != "up" for name in self._requires):
             return False
         used = [found.state for found in states.values() if found.state != "off"]
         return not used or "up" in used
 
-    def describe(self, states: Mapping[Dependency, Found], *, reasons: bool) -> dict[str, Any]:
+    def describe(
+        self, states: Mapping[Dependency, DependencyState], *, reasons: bool
+    ) -> dict[str, Any]:
         """The states as JSON values; with `reasons`, also why a server is down."""
         status = "stopping" if self.is_stopping else "ready" if self.is_ready(states) else "unready"
         return {
@@ -87,23 +88,23 @@ class Readiness:
             },
         }
 
-    def _asked(self) -> dict[Dependency, Found]:
+    def _asked(self) -> dict[Dependency, DependencyState]:
         late = f"It has not answered within {self._wait_seconds:g} seconds."
-        found: dict[Dependency, Found] = {
-            name: Found("off") if probe is None else Found("down", late)
+        found: dict[Dependency, DependencyState] = {
+            name: DependencyState("off") if probe is None else DependencyState("down", late)
             for name, probe in self._probes.items()
         }
-        results: dict[Dependency, Found] = {}
+        results: dict[Dependency, DependencyState] = {}
 
         def ask(name: Dependency, probe: Probe) -> None:
             try:
                 probe()
             except (PlaneError, LogError, ServiceError) as error:
-                results[name] = Found("down", str(error))
+                results[name] = DependencyState("down", str(error))
             except Exception as error:
-                results[name] = Found("down", sentence_of(as_flight_error(error)))
+                results[name] = DependencyState("down", sentence_of(as_flight_error(error)))
             else:
-                results[name] = Found("up")
+                results[name] = DependencyState("up")
 
         threads = [
             threading.Thread(target=ask, args=(name, probe), name=f"probe {name}", daemon=True)
@@ -123,14 +124,13 @@ def readiness(settings: Settings, probes: Mapping[Dependency, Probe | None]) -> 
     return Readiness(
         probes,
         requires=frozenset(settings.ready_requires),
-        # A second more than a probe takes to give up and say why.
+        # One second more than the timeout of a probe.
         wait_seconds=settings.probe_timeout_seconds + 1,
     )
 
 
 def probes_of(settings: Settings, graphql: GraphQL) -> dict[Dependency, Probe | None]:
-    """What asks the log, the planes that are switched on, and PostgreSQL if there are GraphQL
-    queries to answer from it."""
+    """The probes of the log, of enabled planes, and of PostgreSQL if it serves GraphQL queries."""
     probes: dict[Dependency, Probe | None] = {"log": partial(_ask_log, settings)}
     for name in PLANES:
         probes[name] = partial(_ask_plane, settings, name) if settings.has_plane(name) else None

@@ -1,4 +1,4 @@
-"""Values that other parts of the service keep, as samples."""
+"""Samples of values that other parts of the service hold."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ def graphql_sampler(graphql: GraphQL) -> Sampler:
 
 
 def request_log_sampler(recorder: RequestRecorder) -> Sampler:
-    """The request log's counts; none where requests are not recorded."""
+    """The counts of the request log; none if requests are not recorded."""
 
     def sample() -> Iterator[Sample]:
         if isinstance(recorder, RequestLog):

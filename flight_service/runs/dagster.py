@@ -1,4 +1,4 @@
-"""Dagster's GraphQL API over HTTP. The service needs nothing of Dagster but its web server."""
+"""Dagster's GraphQL API over HTTP. The service uses only Dagster's web server."""
 
 import logging
 from functools import cache
@@ -13,13 +13,13 @@ from fraiseql_assets.settings import Settings
 
 DOCUMENTS = Path(__file__).with_name("documents")
 ANSWER_SECONDS = 30.0
-"""How long Dagster may take to answer. To launch a run it asks its code server."""
+"""The timeout of requests to Dagster, which calls its code server to launch a run."""
 
 logger = logging.getLogger(__name__)
 
 
 class DagsterFailed(ServiceError):
-    """Dagster does not answer, or not as it should. The message has no addresses."""
+    """Dagster does not answer, or reports an error. The message has no addresses."""
 
     status = UNAVAILABLE
 

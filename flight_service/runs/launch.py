@@ -13,12 +13,12 @@ from fraiseql_assets.catalogue import AGGREGATES, ANALYTICS_EVENTS, BY_KEY, Asse
 PARTITION_TAG = "dagster/partition"
 PRINCIPAL_TAG = "fraiseql/requested_by"
 JOBS = "materialise_"
-"""What the names of the jobs that rebuild a partition begin with."""
+"""The prefix of names of jobs that rebuild a partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An asset as Dagster has it."""
+    """An asset in Dagster."""
 
     asset: Asset
     job: str
@@ -28,7 +28,7 @@ class Target:
 
     @property
     def selection(self) -> list[dict[str, list[str]]]:
-        """The assets to materialise. A day of events has its aggregates with it."""
+        """The assets to materialise. A day of events includes its aggregates."""
         of_events = AGGREGATES if self.asset == ANALYTICS_EVENTS else ()
         return [{"path": one.path} for one in (self.asset, *of_events)]
 
@@ -38,7 +38,7 @@ def find_target(dagster: Dagster, key: str) -> Target:
 
     Raises:
         UnknownName: there is no such asset.
-        InvalidRequest: it is a log, which nothing materialises.
+        InvalidRequest: it is a log, which cannot be materialised.
         DagsterFailed: Dagster cannot be asked.
     """
     filled = [asset.key for asset in BY_KEY.values() if asset.plane != "stream"]

@@ -1,4 +1,4 @@
-"""The state of a run or a backfill, and its changes until it ends."""
+"""The state of a run or a backfill, and its changes until the end."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -96,10 +96,10 @@ def _progress(found: dict[str, Any]) -> State:
 
 
 def followed(ask: Callable[[], State], cancellation: Cancellation) -> Iterator[State]:
-    """The state, and each other state that follows, until it has ended or the call is cancelled.
+    """Yields the state and every later state until the end, or until the call is cancelled.
 
     Raises:
-        Stopping: the service stops before it has ended.
+        Stopping: the service stops before the end.
     """
     state = ask()
     yield state
@@ -112,7 +112,7 @@ def followed(ask: Callable[[], State], cancellation: Cancellation) -> Iterator[S
 
 
 def _error_of(dagster: Dagster, id: str) -> str | None:
-    """Why a run failed: its first failed step, or else the run itself."""
+    """Why a run failed: the error of its first failed step, or of the run."""
     events = dagster.ask("run_failure", {"id": id}).get("eventConnection", {}).get("events", ())
     found = [event for event in events if event]
     errors = [event["error"] for event in found if event.get("error")]

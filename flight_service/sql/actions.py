@@ -20,7 +20,7 @@ from flight_service.tickets import MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and in which session."""
+    """The principal and the session of a call."""
 
     principal: Principal
     session: str
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class SqlAction:
-    """An action; answers with one message, or with none."""
+    """An action with one response message, or none."""
 
     description: str
     run: Callable[[bytes, Call], bytes | None]
@@ -61,7 +61,7 @@ class SqlActions:
 
     @property
     def listed(self) -> list[flight.ActionType]:
-        """What ListActions shows of them."""
+        """The actions as ListActions shows them."""
         return [
             flight.ActionType(name, action.description)
             for name, action in self._actions.items()
@@ -73,7 +73,7 @@ class SqlActions:
         return name in self._actions
 
     def run(self, asked: flight.Action, call: Call) -> list[flight.Result]:
-        """The answer of the action that is asked for."""
+        """The response of an action."""
         self._sql.check(call.principal)
         if asked.body.size > MAX_BYTES:
             raise InvalidRequest(
@@ -92,8 +92,8 @@ class SqlActions:
         """Binds the rows of a stream to a prepared statement.
 
         Raises:
-            Unimplemented: the command would write.
-            InvalidRequest: there is no such statement, or the values do not fit.
+            Unimplemented: the command is an update.
+            InvalidRequest: there is no such statement, or values have a wrong type.
         """
         self._sql.check(principal)
         command = decode(descriptor.command)
@@ -171,7 +171,7 @@ def _bytes(message: Message) -> bytes:
 
 
 def _read(reader: flight.MetadataRecordBatchReader) -> pa.Table:
-    """The rows of a stream, as far as they may be bound."""
+    """The rows of a stream, up to the limit of bound values."""
     batches: list[pa.RecordBatch] = []
     rows = size = 0
     for chunk in _chunks(reader):

@@ -1,4 +1,4 @@
-"""What the server is and can: Flight SQL's SqlInfo, in its dense union."""
+"""The properties of the server: Flight SQL's SqlInfo, in its dense union."""
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -114,7 +114,7 @@ def _known(*, ingests: bool) -> Iterable[tuple[int, int, object]]:
     for info in _NO_LIMIT:
         yield _value(info, 0)
     isolation = protocol.SQL_TRANSACTION_NONE
-    # An ordinal by the protocol, which Arrow's own servers and JDBC have as a long.
+    # An ordinal in the protocol; Arrow's own servers and JDBC use a long.
     yield _value(I.SQL_DEFAULT_TRANSACTION_ISOLATION, int(isolation))
     yield _mask(I.SQL_SUPPORTED_TRANSACTIONS_ISOLATION_LEVELS, isolation)
     yield _mask(I.SQL_SUPPORTED_RESULT_SET_TYPES, protocol.SQL_RESULT_SET_TYPE_FORWARD_ONLY)
@@ -165,11 +165,11 @@ def _in_every_engine(names: Sequence[str]) -> list[str]:
 
 
 def sql_info(wanted: Sequence[int], *, ingests: bool = False) -> pa.Table:
-    """What is known of the wanted numbers, or of all where none is wanted. `ingests` says whether
+    """The values of the requested numbers, or of all if none is requested. `ingests` says whether
     rows can be written.
 
     Raises:
-        InvalidRequest: a number stands for nothing that is known.
+        InvalidRequest: a number is unknown.
     """
     known = {info: (member, value) for info, member, value in _known(ingests=ingests)}
     missing = [number for number in wanted if number not in known]

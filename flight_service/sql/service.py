@@ -1,4 +1,4 @@
-"""Flight SQL: commands become flights, and actions and bound values their answers."""
+"""Flight SQL: the flights of commands, and the handlers of actions and bound values."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, Unimplemented
 from flight_service.flights import Extent, Flight, Part
+from flight_service.identity.signing import fingerprint
 from flight_service.sql import info, type_info
 from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.commands import SqlCommand, decode, pack
@@ -21,13 +22,13 @@ from flight_service.sql.metadata import Metadata
 from flight_service.sql.planning import Defaults, Planned, plan
 from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
-from flight_service.sql.recent import Recent
-from flight_service.sql.running import Running
+from flight_service.sql.recently_used import RecentlyUsed
+from flight_service.sql.running_statements import RunningStatements
 from flight_service.sql.sessions import Sessions
 from fraiseql_assets.tracing import span
 
 MOST_EXECUTIONS = 1000
-"""How many executions are remembered between GetFlightInfo and DoGet."""
+"""How many executions are stored between GetFlightInfo and DoGet."""
 BATCH_ROWS = 8192
 
 
@@ -42,25 +43,25 @@ class FlightSql:
         key: bytes | None = None,
         ingests: bool = False,
     ) -> None:
-        """With `is_guarded`, principals are known by tokens, and need the scope for SQL. Handles of
-        statements are signed with `key`; without one, they are valid as long as this object.
-        `ingests` says whether rows can be written, by `flight_service.writing`."""
+        """With `is_guarded`, principals are identified by tokens and need the scope for SQL.
+        Handles of statements are signed with `key`; without it, they are valid as long as this
+        object exists. `ingests` says whether rows can be written, by `flight_service.writing`."""
         self._catalogues = catalogues
         self._is_guarded, self._ingests = is_guarded, ingests
         self._metadata = Metadata(catalogues)
         self._handles = Handles(key)
-        self._executions: Recent[Execution] = Recent(MOST_EXECUTIONS)
+        self._executions: RecentlyUsed[Execution] = RecentlyUsed(MOST_EXECUTIONS)
         self.prepared = PreparedStatements()
-        self.running = Running()
+        self.running = RunningStatements()
         self.sessions = Sessions(tuple(one.name for one in catalogues))
 
     def check(self, principal: Principal) -> None:
-        """Refuses who may not send SQL; see `flight_service.access`."""
+        """Refuses principals that may not send SQL; see `flight_service.access`."""
         check_scope(principal, SQL, "Flight SQL", is_guarded=self._is_guarded)
 
     def resolve(self, ticket: SqlCommand, principal: Principal) -> Flight:
-        """The flight of a command; see `flight_service.flights.Resolver`. Of a statement, its
-        engine is asked for the schema."""
+        """The flight of a command; see `flight_service.flights.Resolver`. The schema of a statement
+        is requested from its engine."""
         self.check(principal)
         command = decode(ticket.packed)
         match command:
@@ -73,11 +74,15 @@ class FlightSql:
                     catalogue=defaults.catalogue,
                     schema=defaults.schema,
                 )
-                return self._announced(handle, planned.execution(principal), principal)
+                return self._announced(
+                    handle, planned.execution(principal), planned.size, principal
+                )
             case protocol.CommandPreparedStatementQuery(prepared_statement_handle=name):
                 prepared = self.prepared.get(text_of(name), principal)
                 handle = Handle(secrets.token_hex(16), prepared=text_of(name))
-                return self._announced(handle, prepared.execution(principal), principal)
+                return self._announced(
+                    handle, prepared.execution(principal), prepared.size, principal
+                )
             case protocol.TicketStatementQuery(statement_handle=signed):
                 return self._flight(self._handles.verify(signed, principal), principal)
             case protocol.CommandGetSqlInfo(info=wanted):
@@ -100,20 +105,22 @@ class FlightSql:
         """The handle in a statement's ticket.
 
         Raises:
-            InvalidRequest: it is no statement's ticket, or of another principal.
+            InvalidRequest: it is not the ticket of a statement, or belongs to another principal.
         """
         command = decode(ticket)
         if not isinstance(command, protocol.TicketStatementQuery):
             raise InvalidRequest("Only statements can be cancelled; this is a metadata command.")
         return self._handles.verify(command.statement_handle, principal)
 
-    def _announced(self, handle: Handle, execution: Execution, principal: Principal) -> Flight:
-        """What GetFlightInfo says of an execution, and what its ticket then stands for."""
+    def _announced(
+        self, handle: Handle, execution: Execution, size: int, principal: Principal
+    ) -> Flight:
+        """The content of GetFlightInfo for an execution, and its ticket."""
         signed = self._handles.sign(handle, principal)
         ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
 
         def extent() -> Extent:
-            self._executions.put(handle.id, execution)
+            self._executions.put(handle.id, execution, size=size, owner=fingerprint(principal))
             return Extent(parts=(Part(SqlCommand(packed=ticket)),))
 
         return Flight(execution.schema, self._stream(handle.id, execution), extent)
@@ -135,7 +142,7 @@ class FlightSql:
 
 
 def refusal(command: Message) -> Exception:
-    """Why a message is not answered that the protocol has."""
+    """The error for a message of the protocol that is not supported."""
     name = command.DESCRIPTOR.name
     if "Substrait" in name:
         return Unimplemented("This service takes SQL, and no Substrait plans")
@@ -150,12 +157,12 @@ def refusal(command: Message) -> Exception:
 
 
 def text_of(name: bytes) -> str:
-    """A handle of a prepared statement as text; what is none stands for no statement."""
+    """A handle of a prepared statement as text; an invalid one matches no statement."""
     return name.decode("ascii", errors="replace")
 
 
 def _held(schema: pa.Schema, table: Any, ticket: SqlCommand) -> Flight:
-    """A flight of a table that is made when it is read."""
+    """A flight of a table that is computed when it is read."""
 
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         yield from table().to_batches(max_chunksize=BATCH_ROWS)

@@ -1,4 +1,4 @@
-"""Receives a stream of batches into a sink, and says what is stored if it fails."""
+"""Receives a stream of batches into a sink, and reports what is stored if it fails."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from fraiseql_assets.stream.connection import LogError
 
 
 class WritingFailed(ServiceError):
-    """A stream was not written as a whole. The message says which batch failed, and what is
+    """A stream was not written completely. The message says which batch failed, and what is
     stored."""
 
     def __init__(self, message: str, status: Status) -> None:
@@ -41,7 +41,7 @@ class Stream:
     has_gone: Callable[[], bool]
     """Whether its client has disconnected, or the service stops."""
     count: Callable[[int, int], None]
-    """Counts rows and bytes that were received."""
+    """Counts received rows and bytes."""
 
 
 def stream_of(context: flight.ServerCallContext, cancellation: Cancellation, call: Call) -> Stream:
@@ -57,7 +57,7 @@ def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.
     """The batches of a DoPut.
 
     Raises:
-        InvalidRequest: what the client sends is no Arrow stream.
+        InvalidRequest: the client does not send an Arrow stream.
     """
     while True:
         try:
@@ -70,10 +70,10 @@ def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.
 
 
 def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Receipt:
-    """Writes batches until there are no more. Returns the sum of what is stored.
+    """Writes all batches. Returns the sum of the receipts.
 
     Raises:
-        ServiceError: they could not all be written; the message says which one, and what was.
+        ServiceError: a batch could not be written; the message says which one, and what is stored.
     """
     number: int | None = 0
     try:
@@ -88,7 +88,7 @@ def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Re
             stream.count(batch.num_rows, batch.nbytes)
             number += 1
         number = None
-        # A client that disconnects ends its stream like one that has sent everything.
+        # A disconnect ends the stream in the same way as a complete stream.
         if stream.has_gone():
             raise WritingFailed("The client disconnected.", CANCELLED)
         total = sink.finish(stream.has_gone)

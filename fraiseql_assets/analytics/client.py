@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -49,8 +50,16 @@ def _address(settings: Settings) -> ServerAddress:
     return ServerAddress.parse(settings.clickhouse_url, port=8123, tls_port=8443)
 
 
-def connect(settings: Settings, *, timeout: float, database: str | None = None) -> Client:
+def connect(
+    settings: Settings,
+    *,
+    timeout: float,
+    database: str | None = None,
+    defaults: dict[str, Any] | None = None,
+) -> Client:
     """A client of the plane's server. Safe to share between threads: it holds no session.
+
+    `defaults` are settings of ClickHouse for all of its statements.
 
     Raises:
         PlaneUnavailable: the server does not answer within `timeout` seconds, or refuses the
@@ -72,6 +81,7 @@ def connect(settings: Settings, *, timeout: float, database: str | None = None) 
             compress=False,
             autogenerate_session_id=False,
             client_name="fraiseql-assets",
+            settings=defaults,
         )
 
 

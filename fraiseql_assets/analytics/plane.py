@@ -1,6 +1,6 @@
 """The analytics plane: ClickHouse as the pipeline uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -9,12 +9,14 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import address, connect, sql, translated
 from fraiseql_assets.analytics.erasures import erased_days, read_erasures, write_erasure
+from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.ledger import (
     delete_covered,
     delete_entries_before,
     read_ledger,
     write_entry,
 )
+from fraiseql_assets.analytics.overlap import write_overlapping
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, LEDGER_TABLE, setup_tables
@@ -37,7 +39,11 @@ class AnalyticsPlane:
 
     @cached_property
     def _client(self) -> Client:
-        return connect(self._settings, timeout=self._settings.request_timeout_seconds)
+        return connect(
+            self._settings,
+            timeout=self._settings.request_timeout_seconds,
+            defaults=Layout.of(self._settings).exact,
+        )
 
     def ping(self) -> None:
         client = connect(self._settings, timeout=self._settings.probe_timeout_seconds)
@@ -72,8 +78,15 @@ class AnalyticsPlane:
             delete_covered(self._client, entry)
 
     def write(self, block: Block) -> Written:
+        return self._write_after(None, block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        together = Layout.of(self._settings).blocks_at_a_time
+        return write_overlapping(blocks, self._write_after, at_a_time=together)
+
+    def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):
-            return write_live_block(self._client, EVENTS_TABLE, block)
+            return write_live_block(self._client, EVENTS_TABLE, block, before)
 
     def replace(self, day: date) -> PartitionReplacement:
         with translated(self._settings):

@@ -9,6 +9,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import connect, sql, translated
+from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.schemas import SCHEMAS
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE
@@ -45,16 +46,18 @@ class AnalyticsReader(TenantReader[Client]):
     def partitions(self, asset: str) -> list[PartitionStats]:
         with translated(self._settings):
             committed = self._committed_at()
-            parameters = {"table": EVENTS_TABLE, **self._parameters}
+            layout = Layout.of(self._settings)
+            events = {"database": layout.database, "table": layout.held(EVENTS_TABLE)}
+            parameters = {**events, **self._parameters}
             rows = self._client.query(self._partitions(asset), parameters=parameters).result_rows
             return [PartitionStats(day, n, size, committed.get(day)) for day, n, size in rows]
 
     def _partitions(self, asset: str) -> str:
         aggregate = BY_ASSET.get(asset)
         if aggregate is None:
-            return sql(
-                "select_partitions" if self._tenant is None else "select_partitions_of_tenant"
-            )
+            if self._tenant is not None:
+                return sql("select_partitions_of_tenant")
+            return sql("select_partitions", parts=Layout.of(self._settings).parts)
         return (partitions if self._tenant is None else partitions_of_tenant)(aggregate)
 
     @property

@@ -1,12 +1,15 @@
 """Rebuilds a day of the analytics plane in staging tables and swaps it in."""
 
+from collections.abc import Generator, Iterable
 from datetime import date
 
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import sql, translated
+from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.ledger import delete_others_of_day, read_ledger, write_entry
-from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, Aggregate
+from fraiseql_assets.analytics.overlap import write_overlapping
+from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_SHARD, EVENTS_TABLE, Aggregate
 from fraiseql_assets.analytics.writer import write_block
 from fraiseql_assets.ledger import require_ranges_covered, require_rows_held
 from fraiseql_assets.planes import Block, LedgerEntry, Written
@@ -17,12 +20,12 @@ class PartitionReplacement:
     """A day's events in staging tables, which replace the live partition in `swap`.
 
     The partition of each table is replaced in one atomic step. A reader of one table sees either
-    the old or the new day, never a mixture.
+    the old or the new day, never a mixture. On a cluster this holds for each shard.
     """
 
     def __init__(self, client: Client, settings: Settings, day: date) -> None:
         self._client, self._settings = client, settings
-        self._day = day
+        self._day, self._layout = day, Layout.of(settings)
         # Runs of a plane are serialised and each day has one staging area. The next run drops
         # what a killed run left there.
         suffix = f"staging_{day:%Y%m%d}"
@@ -31,12 +34,23 @@ class PartitionReplacement:
             for table in (EVENTS_TABLE, *(aggregate.state_table for aggregate in AGGREGATES))
         }
         self.abandon()
+        shards = {
+            EVENTS_TABLE: EVENTS_SHARD,
+            **{each.state_table: each.shard for each in AGGREGATES},
+        }
         for table, staging in self._staging.items():
-            self._client.command(f"CREATE TABLE {staging} AS {table}")
+            for statement in self._layout.copy(table, staging, shards[table]):
+                self._client.command(statement)
 
     def write(self, block: Block) -> Written:
+        return self._write_after(None, block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        return write_overlapping(blocks, self._write_after, at_a_time=self._layout.blocks_at_a_time)
+
+    def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):
-            return write_block(self._client, self._staging[EVENTS_TABLE], block)
+            return write_block(self._client, self._staging[EVENTS_TABLE], block, before)
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):
@@ -60,17 +74,21 @@ class PartitionReplacement:
         )
 
     def _replace_partition(self, table: str, staging: str) -> None:
-        partition = f"PARTITION '{self._day:%Y-%m-%d}'"
-        if self._client.command(f"SELECT count() FROM {staging}"):
-            self._client.command(f"ALTER TABLE {table} REPLACE {partition} FROM {staging}")
-        else:
-            # ClickHouse cannot replace a partition with an empty one.
-            self._client.command(f"ALTER TABLE {table} DROP {partition}")
+        is_empty = not self._client.command(f"SELECT count() FROM {staging}")
+        for statement in self._layout.replace_partition(
+            table,
+            staging,
+            f"{self._day:%Y-%m-%d}",
+            is_empty=is_empty,
+            knows=self._client.server_settings,
+        ):
+            self._client.command(statement)
 
     def abandon(self) -> None:
         with translated(self._settings):
             for staging in self._staging.values():
-                self._client.command(f"DROP TABLE IF EXISTS {staging} SYNC")
+                for statement in self._layout.drop(staging):
+                    self._client.command(statement)
 
     def missing(self, most: int) -> list[str]:
         tables = {"table": EVENTS_TABLE, "staging": self._staging[EVENTS_TABLE]}

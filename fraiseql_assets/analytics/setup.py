@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import connect, database_of, sql, translated
+from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.settings import Settings
@@ -18,6 +19,11 @@ ERASURES_TABLE = "fraiseql_erasures"
 EVENT_HASH = "event_hash UInt64 MATERIALIZED cityHash64(event_id) CODEC(NONE)"
 """The column for duplicate lookups. It is much smaller than the ids; the table computes it."""
 
+
+EVENTS_SHARD = "cityHash64(event_id)"
+"""The expression that decides an event's shard: the same event is always on the same one."""
+NEWEST_ROW = ("ReplacingMergeTree", "at")
+"""The engine of tables whose newest row of a key is in force."""
 
 WIDENED = (
     (EVENTS_TABLE, "event_hash", f"ADD COLUMN IF NOT EXISTS {EVENT_HASH}"),
@@ -51,8 +57,18 @@ class Aggregate:
         return f"fraiseql_{self.name}_state"
 
     @property
+    def feed(self) -> str:
+        """The materialized view that fills the state table."""
+        return f"{self.state_table}_feed"
+
+    @property
     def view(self) -> str:
         return f"fraiseql_{self.name}"
+
+    @property
+    def shard(self) -> str:
+        """The expression that decides the shard of a row which no feed has written."""
+        return f"cityHash64({self.key})"
 
     def select(self, source: str) -> str:
         """The query that aggregates the events of a table into states."""
@@ -82,7 +98,9 @@ def setup_tables(settings: Settings) -> list[str]:
     client = connect(settings, timeout=settings.request_timeout_seconds, database="default")
     try:
         with translated(settings):
-            client.command(f"CREATE DATABASE IF NOT EXISTS {quoted(database_of(settings))}")
+            database = quoted(database_of(settings))
+            on_cluster = Layout.of(settings).on_cluster
+            client.command(f"CREATE DATABASE IF NOT EXISTS {database}{on_cluster}")
         client.database = database_of(settings)
         with translated(settings):
             return list(_ensure(client, settings))
@@ -91,32 +109,50 @@ def setup_tables(settings: Settings) -> list[str]:
 
 
 def _ensure(client: Client, settings: Settings) -> Iterator[str]:
-    retention = {
+    layout = Layout.of(settings)
+    before = _definitions(client)
+    _refuse_foreign(before, layout)
+    yield from _widen(client, before, layout)
+    for name, statements in table_statements(settings).items():
+        for statement in statements:
+            client.command(statement)
+        yield f"table {name}: {'as it should be' if name in before else 'created'}"
+    yield from _keep_retention(client, before, settings)
+
+
+def table_statements(settings: Settings) -> dict[str, list[str]]:
+    """The statements that create each table and view, if it does not exist."""
+    layout = Layout.of(settings)
+    clauses = {
+        **layout.clauses,
         "retention_raw_days": settings.retention_raw_days,
         "retention_aggregate_days": settings.retention_aggregate_days,
     }
-    before = _definitions(client)
-    _refuse_foreign(before)
+    engine = {"on_cluster": layout.on_cluster, "engine": layout.everywhere(*NEWEST_ROW)}
+    events = layout.held(EVENTS_TABLE)
     statements = {
-        EVENTS_TABLE: sql("create_events", table=EVENTS_TABLE, event_hash=EVENT_HASH, **retention),
-        LEDGER_TABLE: sql("create_ledger"),
-        ERASURES_TABLE: sql("create_erasures"),
+        EVENTS_TABLE: [
+            sql("create_events", table=events, event_hash=EVENT_HASH, **clauses),
+            *layout.distributed(EVENTS_TABLE, EVENTS_SHARD),
+        ],
+        LEDGER_TABLE: [sql("create_ledger", **engine)],
+        ERASURES_TABLE: [sql("create_erasures", **engine)],
     }
     for aggregate in AGGREGATES:
-        state = aggregate.state_table
-        statements[state] = sql(f"create_{aggregate.name}", table=state, **retention)
-        statements[f"{state}_feed"] = (
-            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {state}_feed TO {state} AS "
-            + aggregate.select(EVENTS_TABLE)
-        )
-        statements[aggregate.view] = (
-            f"CREATE OR REPLACE VIEW {aggregate.view} AS {aggregate.read()}"
-        )
-    yield from _widen(client, before)
-    for name, statement in statements.items():
-        client.command(statement)
-        yield f"table {name}: {'as it should be' if name in before else 'created'}"
-    yield from _keep_retention(client, before, settings)
+        state = layout.held(aggregate.state_table)
+        statements[aggregate.state_table] = [
+            sql(f"create_{aggregate.name}", table=state, **clauses),
+            *layout.distributed(aggregate.state_table, aggregate.shard),
+        ]
+        # Each server aggregates the events that it stores.
+        statements[aggregate.feed] = [
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {aggregate.feed}{layout.on_cluster} "
+            f"TO {state} AS {aggregate.select(events)}"
+        ]
+        statements[aggregate.view] = [
+            f"CREATE OR REPLACE VIEW {aggregate.view}{layout.on_cluster} AS {aggregate.read()}"
+        ]
+    return statements
 
 
 def _definitions(client: Client) -> dict[str, str]:
@@ -127,8 +163,16 @@ def _definitions(client: Client) -> dict[str, str]:
     return {str(name): str(definition) for name, definition in rows}
 
 
-def _refuse_foreign(definitions: dict[str, str]) -> None:
+def _refuse_foreign(definitions: dict[str, str], layout: Layout) -> None:
     events = definitions.get(EVENTS_TABLE)
+    is_distributed = "ENGINE = Distributed" in (events or "")
+    if events and is_distributed != bool(layout.cluster):
+        raise PlaneError(
+            f"ClickHouse holds the table {EVENTS_TABLE} "
+            f"{'of a cluster' if is_distributed else 'of one server'}, which "
+            "FRAISEQL_CLICKHOUSE_CLUSTER contradicts. Correct it, or name another database in "
+            "FRAISEQL_CLICKHOUSE_URL, run setup and rebuild the days there."
+        )
     missing = [name for name in EVENT_SCHEMA.names if events and f"`{name}`" not in events]
     if missing:
         raise PlaneError(
@@ -137,33 +181,39 @@ def _refuse_foreign(definitions: dict[str, str]) -> None:
         )
 
 
-def _widen(client: Client, before: dict[str, str]) -> Iterator[str]:
+def _widen(client: Client, before: dict[str, str], layout: Layout) -> Iterator[str]:
     """Adds missing columns to older tables. Existing rows get their values when they are read."""
+    on_cluster = layout.on_cluster
     for table, column, change in WIDENED:
-        if table in before and f"`{column}`" not in before[table]:
-            client.command(f"ALTER TABLE {table} {change}")
+        held = layout.held(table)
+        if held in before and f"`{column}`" not in before[held]:
+            client.command(f"ALTER TABLE {held}{on_cluster} {change}")
+            if layout.cluster:
+                # It is created again, over the wider table.
+                client.command(f"DROP TABLE IF EXISTS {table}{on_cluster} SYNC")
             yield f"table {table}: column {column} added"
     for aggregate in AGGREGATES:
-        feed = f"{aggregate.state_table}_feed"
         column = NEWEST_COLUMN.get(aggregate.name)
-        if (
-            feed in before
-            and column
-            and f" {column}" not in before[feed].partition(" AS SELECT")[2]
-        ):
-            client.command(f"ALTER TABLE {feed} MODIFY QUERY {aggregate.select(EVENTS_TABLE)}")
-            yield f"table {feed}: fills {column}"
+        definition = before.get(aggregate.feed)
+        if definition and column and f" {column}" not in definition.partition(" AS SELECT")[2]:
+            select = aggregate.select(layout.held(EVENTS_TABLE))
+            client.command(f"ALTER TABLE {aggregate.feed}{on_cluster} MODIFY QUERY {select}")
+            yield f"table {aggregate.feed}: fills {column}"
 
 
 def _keep_retention(client: Client, before: dict[str, str], settings: Settings) -> Iterator[str]:
     """Applies a changed retention setting to the existing tables."""
+    layout = Layout.of(settings)
     wanted = {EVENTS_TABLE: ("toDate(stream_time)", settings.retention_raw_days)}
     for aggregate in AGGREGATES:
         wanted[aggregate.state_table] = ("stream_date", settings.retention_aggregate_days)
     for table, (column, days) in wanted.items():
-        kept = re.search(r"TTL .*?toIntervalDay\((\d+)\)", before.get(table, ""))
+        held = layout.held(table)
+        kept = re.search(r"TTL .*?toIntervalDay\((\d+)\)", before.get(held, ""))
         if kept and int(kept.group(1)) != days:
-            client.command(f"ALTER TABLE {table} MODIFY TTL {column} + INTERVAL {days} DAY")
+            client.command(
+                f"ALTER TABLE {held}{layout.on_cluster} MODIFY TTL {column} + INTERVAL {days} DAY"
+            )
             yield f"table {table}: retention {kept.group(1)} → {days} days"
 
 

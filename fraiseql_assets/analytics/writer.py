@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.external import ExternalData
 
+from fraiseql_assets.analytics.arrow_stream import stream_pieces
 from fraiseql_assets.analytics.client import sql
 from fraiseql_assets.planes import Block, PlaneError, Written
 
@@ -31,12 +32,16 @@ INSERT_SETTINGS = {
 }
 
 
-def write_live_block(client: Client, table: str, block: Block) -> Written:
+def write_live_block(
+    client: Client, table: str, block: Block, before: Block | None = None
+) -> Written:
     """Inserts a block's events that the live day does not hold yet.
 
     After a replacement, ClickHouse still knows the tokens of the day's earlier blocks. It would
     drop retried rows that were removed with the old partition, so each replacement of a day
     changes the tokens.
+
+    `before` is the range's previous block, if that may not be inserted yet.
 
     Raises:
         PlaneError: the day has been replaced, and the replacement covers the block's range.
@@ -59,7 +64,7 @@ def write_live_block(client: Client, table: str, block: Block) -> Written:
         )
     if replaced_at:
         block = replace(block, token=f"{block.token}:{replaced_at}")
-    return write_block(client, table, block)
+    return write_block(client, table, block, before)
 
 
 def _write_missing(client: Client, table: str, block: Block) -> Written:
@@ -80,15 +85,19 @@ def _write_missing(client: Client, table: str, block: Block) -> Written:
     return Written(written, block.table.num_rows - written, refused=[])
 
 
-def write_block(client: Client, table: str, block: Block) -> Written:
+def write_block(client: Client, table: str, block: Block, before: Block | None = None) -> Written:
     """Inserts a block's events that the table does not hold for the day yet.
 
-    The call returns when the rows are committed, in the table and in the aggregates it feeds.
+    `before` is the range's previous block, if that may not be inserted yet: an event that it has
+    too is left out. The call returns when the rows are committed, in the table and in the
+    aggregates it feeds.
     """
     events = _first_of_each_id(block.table)
+    if before is not None:
+        events = _without(events, before.table["event_id"])
     known = _known_elsewhere(client, table, block)
     if known is not None:
-        events = events.filter(pc.invert(pc.is_in(events["event_id"], value_set=known)))
+        events = _without(events, known)
     if events.num_rows:
         _insert(client, table, events, block.token)
     return Written(events.num_rows, block.table.num_rows - events.num_rows, refused=[])
@@ -104,6 +113,12 @@ def _first_of_each_id(events: pa.Table) -> pa.Table:
         "position_min"
     ]
     return events.take(firsts.sort())
+
+
+def _without(events: pa.Table, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The events whose ids are not among these."""
+    known = pc.is_in(events["event_id"], value_set=ids)
+    return events.filter(pc.invert(known)) if pc.any(known).as_py() else events
 
 
 def _known_elsewhere(client: Client, table: str, block: Block) -> pa.Array | None:
@@ -128,24 +143,21 @@ def _incoming(events: pa.Table) -> ExternalData:
     """The ids of the events as the external table `incoming` of a query."""
     return ExternalData(
         file_name="incoming",
-        data=_stream(pa.table({"event_id": events["event_id"]})),
+        data=b"".join(stream_pieces(events.select(["event_id"]))),
         fmt="ArrowStream",
         structure=["event_id String"],
     )
 
 
 def _insert(client: Client, table: str, events: pa.Table, token: str) -> None:
+    pieces = stream_pieces(events)
     client.raw_insert(
         table,
         column_names=events.column_names,
-        insert_block=_stream(events),
+        # The client sends any iterable of pieces, which its annotations do not say.
+        insert_block=pieces,  # pyright: ignore[reportArgumentType]
         fmt="ArrowStream",
         settings={**INSERT_SETTINGS, "insert_deduplication_token": token},
+        # Without a length the client would send chunks, which copies every piece.
+        transport_settings={"Content-Length": str(sum(map(len, pieces)))},
     )
-
-
-def _stream(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()

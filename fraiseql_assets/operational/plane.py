@@ -1,6 +1,6 @@
 """The operational plane: Elasticsearch or OpenSearch as the pipeline uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import date, timedelta
 from functools import cached_property, partial
 
@@ -119,6 +119,10 @@ class OperationalPlane:
         target = partial(ensure_day, self._client, self._names, block.day)
         writer = Writer(self._client, self._settings, self.dataset, target, through_alias=True)
         return writer.write(block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        for block in blocks:
+            yield self.write(block)
 
     def replace(self, day: date) -> DayReplacement:
         with translated(self._settings):

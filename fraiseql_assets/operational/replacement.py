@@ -1,5 +1,6 @@
 """Rebuilds a day of the operational plane in a new index and swaps it in."""
 
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -39,6 +40,10 @@ class DayReplacement:
 
     def write(self, block: Block) -> Written:
         return self._writer.write(block)
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        for block in blocks:
+            yield self.write(block)
 
     def swap(self, entry: LedgerEntry) -> None:
         with translated(self._settings):

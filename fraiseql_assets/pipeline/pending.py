@@ -74,9 +74,9 @@ def different_log(plane: str, stream: str, ahead: SequenceRange) -> str:
     return (
         f"The {plane} plane holds {ahead} of {stream}, which the log has not assigned: the stream "
         "was recreated, or lost its end. New messages with these sequences would be taken for "
-        "done, so none is read. Recreate the stream with its first sequence at "
-        f"{ahead.last + 1} and publish its messages again, or empty the plane and run "
-        "`fraiseql-assets setup`."
+        "done, so none is read. Delete the stream and run `fraiseql-assets setup`, which creates "
+        f"it from sequence {ahead.last + 1} on, then publish its messages again; or empty the "
+        "plane and run setup."
     )
 
 

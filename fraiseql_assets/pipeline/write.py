@@ -4,7 +4,9 @@ Reading, decoding and writing overlap, each in its own thread, with bounded queu
 slow plane slows its own reading, and memory does not grow with the backlog.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -15,7 +17,7 @@ from fraiseql_assets.erasures import without_erased
 from fraiseql_assets.events.messages import Messages, Reject
 from fraiseql_assets.pipeline.blocks import BlockBuilder
 from fraiseql_assets.pipeline.job import Job, Report
-from fraiseql_assets.planes import Block, Plane, Replacement
+from fraiseql_assets.planes import Block, Plane, Replacement, Written
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.stream.dead_letters import DECODE
@@ -62,31 +64,37 @@ def write_parts(
     `target` is the plane itself or a replacement of the day. Erased events are left out.
     Returns the counts.
     """
+    taken: deque[Block] = deque()
     report = Report(range=sequences)
-    erasures = plane.erasures(log.stream)
-    builder = BlockBuilder(log.stream, sequences, day, job.batching)
-    for part in parts:
-        report = report.plus(
-            Report(
-                messages=len(part.sequences),
-                dead_letters=_store_dead_letters(log, DECODE, part.rejects),
-            )
-        )
-        kept = (without_erased(batch, erasures) for batch in part.batches)
-        for block in builder.add(kept):
-            report = report.plus(_write(block, log, plane, target, job))
-    for block in builder.rest():
-        report = report.plus(_write(block, log, plane, target, job))
+
+    def blocks() -> Iterator[Block]:
+        nonlocal report
+        erasures = plane.erasures(log.stream)
+        builder = BlockBuilder(log.stream, sequences, day, job.batching)
+        for part in parts:
+            rejected = _store_dead_letters(log, DECODE, part.rejects)
+            report = report.plus(Report(messages=len(part.sequences), dead_letters=rejected))
+            yield from builder.add(without_erased(batch, erasures) for batch in part.batches)
+        yield from builder.rest()
+
+    def checked() -> Iterator[Block]:
+        for block in blocks():
+            job.checkpoint()
+            taken.append(block)
+            yield block
+
+    with closing(target.write_all(checked())) as results:
+        for written in results:
+            rejected = _store_dead_letters(log, plane.name, written.refused)
+            report = report.plus(_block_report(taken.popleft(), written, rejected))
     return report
 
 
-def _write(block: Block, log: Log, plane: Plane, target: Plane | Replacement, job: Job) -> Report:
-    job.checkpoint()
-    written = target.write(block)
+def _block_report(block: Block, written: Written, dead_letters: int) -> Report:
     return Report(
         rows=written.rows,
         duplicates=written.duplicates,
-        dead_letters=_store_dead_letters(log, plane.name, written.refused),
+        dead_letters=dead_letters,
         blocks=1,
         newest=block.table["stream_time"][-1].as_py(),
         preview=block.table.slice(max(0, block.table.num_rows - PREVIEW_ROWS)),

@@ -20,15 +20,16 @@ from nats.js.api import StreamConfig
 from fraiseql_assets.events.messages import Messages, parse_headers
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.access import Access, Server
 from fraiseql_assets.stream.connection import (
     LogUnavailable,
-    access_of,
+    options_of,
     stream_missing,
     unavailable,
 )
+from fraiseql_assets.stream.delivery import columns_of
+from fraiseql_assets.stream.options import NatsOptions, NatsServer
 from fraiseql_assets.stream.requirements import CONSUMER_SECONDS, require_log
-from fraiseql_assets.stream.wire import Frame, Wire, WireError
+from fraiseql_assets.stream.wire import Wire, WireError
 
 PULL_MESSAGES = 5_000
 PULL_BYTES = 16 * 2**20
@@ -79,13 +80,13 @@ def read_range(
 
 def _deliver(settings: Settings, stream: str, sequences: SequenceRange) -> Iterator[Messages]:
     """Yields the messages of the range as they arrive. Reconnects when a connection is lost."""
-    access = access_of(settings)
+    options = options_of(settings)
     wanted, attempt, silent_since = sequences.first, 0, time.monotonic()
     while wanted <= sequences.last:
-        server = access.servers[attempt % len(access.servers)]
+        server = options.servers[attempt % len(options.servers)]
         attempt += 1
         try:
-            with _Pull(access, server, stream, SequenceRange(wanted, sequences.last)) as pull:
+            with _Pull(options, server, stream, SequenceRange(wanted, sequences.last)) as pull:
                 for arrival in pull:
                     wanted = arrival.sequences[-1] + 1
                     yield arrival
@@ -112,10 +113,10 @@ class _Pull:
     """
 
     def __init__(
-        self, access: Access, server: Server, stream: str, sequences: SequenceRange
+        self, options: NatsOptions, server: NatsServer, stream: str, sequences: SequenceRange
     ) -> None:
         self._stream, self._sequences = stream, sequences
-        self._wire = Wire(access, server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
+        self._wire = Wire(options, server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
         self._delivered = self._in_flight = 0
 
     def __enter__(self) -> Self:
@@ -171,7 +172,7 @@ class _Pull:
                 continue
             self._in_flight -= len(messages)
             self._delivered += len(messages)
-            arrival, number = _columns(messages)
+            arrival, number = columns_of(messages)
             if number != self._delivered:
                 raise WireError(f"the consumer went from message {self._delivered} to {number}")
             if arrival.sequences[-1] >= last:
@@ -226,23 +227,3 @@ class _Pull:
         if error:
             raise WireError(f"NATS says {error['description']}")
         return answer
-
-
-def _columns(frames: list[Frame]) -> tuple[Messages, int]:
-    """Delivered messages as columns, and the number of the last delivery.
-
-    Their reply subjects contain their positions:
-    `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>`, or with domain and
-    account hash before the stream and a random token at the end (ADR-15).
-    """
-    subjects, replies, headers, payloads = zip(*frames, strict=True)
-    positions = [reply.split(b".") for reply in replies]
-    at = 5 if len(positions[0]) == 9 else 7
-    messages = Messages(
-        [int(position[at]) for position in positions],
-        [int(position[at + 2]) for position in positions],
-        [subject.decode(errors="replace") for subject in subjects],
-        list(headers),
-        list(payloads),
-    )
-    return messages, int(positions[-1][at + 1])

@@ -1,5 +1,6 @@
 """The configuration of the streams. Creates them, or adds what existing ones lack."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from nats.aio.client import Client
@@ -76,10 +77,13 @@ def dead_letter_config(settings: Settings) -> StreamConfig:
     )
 
 
-async def setup_streams(settings: Settings) -> list[str]:
+async def setup_streams(
+    settings: Settings, first: Callable[[str], int] = lambda stream: 1
+) -> list[str]:
     """Creates the streams or extends existing ones; idempotent. Returns what was done, as lines.
 
     An existing stream keeps its limits and subjects. Missing subjects and direct gets are added.
+    `first` gives the first sequence of a stream that is missing.
 
     Raises:
         UnsuitableStream: an existing stream is unsuitable for a log.
@@ -91,18 +95,17 @@ async def setup_streams(settings: Settings) -> list[str]:
             request_config(settings),
             dead_letter_config(settings),
         )
-        return [line for config in wanted for line in await _ensure(client, config)]
+        return [line for config in wanted for line in await _ensure(client, config, first)]
 
 
-async def _ensure(client: Client, config: StreamConfig) -> list[str]:
+async def _ensure(client: Client, config: StreamConfig, first: Callable[[str], int]) -> list[str]:
     jetstream = client.jetstream()
     name = config.name or ""
     try:
         try:
             info = await jetstream.stream_info(name)
         except NotFoundError:
-            await jetstream.add_stream(config)
-            return [f"stream {name}: created"]
+            return [await _create(jetstream, config, first(name))]
         require_log(info.config)
         warnings = [] if config.discard_new_per_subject else unsuitable_settings(info.config)
         return [
@@ -119,6 +122,14 @@ async def _ensure(client: Client, config: StreamConfig) -> list[str]:
     except NatsTimeoutError as error:
         # A cluster that has not elected its leader does not answer at all.
         raise without_jetstream() from error
+
+
+async def _create(jetstream: JetStreamContext, config: StreamConfig, first: int) -> str:
+    if first == 1:
+        await jetstream.add_stream(config)
+        return f"stream {config.name}: created"
+    await jetstream.add_stream(replace(config, first_seq=first))
+    return f"stream {config.name}: created from sequence {first} on, which the planes lack"
 
 
 async def _widen(jetstream: JetStreamContext, info: StreamInfo, config: StreamConfig) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from tests.chaos.campaign import campaign
-from tests.chaos.summary import around, as_markdown, put_into, steps_passed_over, summary_of
+from tests.chaos.summary import around, as_markdown, put_into, summary_of, unused_steps
 from tests.chaos.trial import Outcome
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -61,7 +61,7 @@ def main(
         summary = summary_of(outcomes, began=began, seconds=time.monotonic() - started)
         if outcomes:
             _conclude(summary, folder, page if len(outcomes) == trials else None)
-    raise typer.Exit(1 if summary["failures"] or steps_passed_over(summary) else 0)
+    raise typer.Exit(1 if summary["failures"] or unused_steps(summary) else 0)
 
 
 def _report(outcome: Outcome, number: int, trials: int, place: Path) -> None:
@@ -81,7 +81,7 @@ def _conclude(summary: dict[str, object], folder: Path, page: Path | None) -> No
     if page:
         put_into(page, text)
     out.print(f"\n{text}\n")
-    passed_over = steps_passed_over(summary)
+    passed_over = unused_steps(summary)
     if passed_over:
         out.print(f"No run was killed at: {', '.join(passed_over)}")
     out.print(f"Summary: {folder / 'summary.json'}{f', and in {page}' if page else ''}")

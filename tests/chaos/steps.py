@@ -13,7 +13,7 @@ RANGE_STEPS = {
     "begun": "the range recorded as begun",
     "read": "the first batch read",
     "decoded": "the first batch decoded",
-    "block-written": "the first block written, the second not",
+    "block-written": "a block written, the next not or being written",
     "all-written": "all blocks written, the range not committed",
     "committed": "the range committed, the run not reported",
     "waiting": "the range committed, the run waiting for the next",

@@ -43,7 +43,7 @@ def summary_of(outcomes: Sequence[Outcome], *, began: datetime, seconds: float) 
     }
 
 
-def steps_passed_over(summary: dict[str, Any]) -> list[str]:
+def unused_steps(summary: dict[str, Any]) -> list[str]:
     """The steps at which no run was killed. Empty if the campaign was too short for all steps."""
     if len(summary["seeds"]) < len(CYCLE):
         return []

@@ -77,14 +77,14 @@ def traffic(seed: int, events: int, prefix: str) -> Traffic:
     )
     for message in malformed:
         messages.insert(chance.randint(0, len(messages)), message)
-    for number, again in enumerate(_said_again(messages, chance)):
+    for number, again in enumerate(_repeated(messages, chance)):
         name = {"Nats-Msg-Id": f"again {seed} {number}"}
         again = Outgoing(again.subject, again.payload, {**again.headers, **name}, 0)
         messages.insert(chance.randint(0, len(messages)), again)
     return Traffic(messages, frozenset(ids), [message.payload for message in malformed])
 
 
-def _said_again(messages: list[Outgoing], chance: random.Random) -> Iterator[Outgoing]:
+def _repeated(messages: list[Outgoing], chance: random.Random) -> Iterator[Outgoing]:
     """Some messages to publish again with other deduplication ids: unchanged, or in another shape
     with the same event id."""
     count = chance.randint(*DUPLICATES)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fraiseql_assets.cli.status import Status, collect_status
+from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.setup import open_planes
@@ -26,7 +26,7 @@ from tests.chaos.plan import Fault, Plan
 from tests.chaos.steps import END_STEPS
 from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.watcher import Watcher
-from tests.stacks import wait_out_midnight
+from tests.stacks import wait_for_midnight
 
 BOUND_SECONDS = 180.0
 """The longest time that a plane may need to be up to date again without intervention."""
@@ -76,7 +76,7 @@ class Outcome:
 
 def run_trial(lab: Lab, plan: Plan, published: PublishedEvents) -> Outcome:
     """Executes a plan. The outcome lists everything that failed; nothing is raised."""
-    wait_out_midnight(LONGEST)
+    wait_for_midnight(LONGEST)
     began, since = time.monotonic(), datetime.now(UTC)
     told = traffic(plan.seed, plan.events, lab.settings.subject_prefix)
     last_known = last_dead_letter(lab.settings)
@@ -212,11 +212,11 @@ def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:
     return found
 
 
-def _is_up(status: Status) -> bool:
+def _is_up(status: Overview) -> bool:
     return status.healthy and not any(plane.behind or plane.begun for plane in status.planes)
 
 
-def _stuck(status: Status) -> str:
+def _stuck(status: Overview) -> str:
     planes = ", ".join(
         f"{plane.plane} {plane.error or f'behind {plane.behind}, begun {plane.begun}'}"
         for plane in status.planes

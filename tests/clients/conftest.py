@@ -11,14 +11,22 @@ from fraiseql_assets.stream.publish import publish_generated
 from local_stack.demo import COMPILED_SCHEMA, on_database
 from local_stack.demo.database import load
 from local_stack.ports import distinct_free_ports
+from tests.certificates import Authority
 from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
-from tests.end_to_end.flights import names_of_their_own, serving
+from tests.clients.programs import go, javascript, jdbc, rust, rust_examples
+from tests.end_to_end.flights import separate_names, serving
 from tests.tokens import signed
+
+__all__ = ["go", "javascript", "jdbc", "rust", "rust_examples"]
 
 
 @pytest.fixture(scope="session")
 def served(
-    nats_url: str, clickhouse_url: str, elasticsearch_url: str, database_url: str
+    tmp_path_factory: pytest.TempPathFactory,
+    nats_url: str,
+    clickhouse_url: str,
+    elasticsearch_url: str,
+    database_url: str,
 ) -> Iterator[Served]:
     demo = on_database(database_url, "demo")
     load(demo, DEMO_SCALE)
@@ -30,7 +38,7 @@ def served(
     }
     [page_port] = distinct_free_ports(1)
     with ExitStack() as opened:
-        settings = opened.enter_context(names_of_their_own(**urls))
+        settings = opened.enter_context(separate_names(**urls))
         fill_planes(settings)
         asyncio.run(publish_generated(settings, count=PUBLISHED, shape="arrow", seed=1))
         changes = {
@@ -38,8 +46,20 @@ def served(
             "graphql_parallel_rows": 10_000,
             "cors_origins": [f"http://127.0.0.1:{page_port}"],
         }
-        secret = SecretStr(SECRET)
-        guarded = opened.enter_context(serving(settings, jwt_secret=secret, **changes))
         unguarded = opened.enter_context(serving(settings, **changes))
-        token = signed(SECRET, sub="ada", scopes=["sql"])
-        yield Served(guarded, unguarded, token, page_port)
+        changes |= {"jwt_secret": SecretStr(SECRET), "writable": ["events"]}
+        guarded = opened.enter_context(serving(settings, **changes))
+        authority = Authority(tmp_path_factory.mktemp("certificates"))
+        certificate, key = authority.sign("service")
+        encrypted = opened.enter_context(
+            serving(
+                settings,
+                **changes,
+                flight_url="grpc+tls://127.0.0.1:0",
+                http_url="https://127.0.0.1:0",
+                tls_certificate=certificate,
+                tls_key=key,
+            )
+        )
+        token = signed(SECRET, sub="ada", scopes=["sql", "write"])
+        yield Served(guarded, unguarded, encrypted, authority.file, token, page_port)

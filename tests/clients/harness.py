@@ -1,19 +1,26 @@
 """What the tests of the clients share: the service they ask, and how a client is run."""
 
 import asyncio
+import json
 import os
+import secrets
+import shutil
 import subprocess
+import sysconfig
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from pyarrow import flight
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 from tests.end_to_end.flights import Service, events_of, fill, set_up
 
@@ -30,14 +37,19 @@ ORDERS = 15_000
 DEMO_SCALE = 0.01
 SECONDS = 120
 SECONDS_TO_BUILD = 900
+SCRIPTS = sysconfig.get_path("scripts")
 
 
 @dataclass(frozen=True)
 class Served:
-    """A service that checks tokens, and one over the same data that does not."""
+    """A service that checks tokens, and others over the same data."""
 
     guarded: Service
     unguarded: Service
+    encrypted: Service
+    """As the first, with TLS."""
+    authority: Path
+    """The file of the authority that its certificate is signed by."""
     token: str
     page_port: int
     """The port of the web pages that may call the service."""
@@ -49,24 +61,38 @@ class Served:
     @property
     def environment(self) -> dict[str, str]:
         """What a client's user has set."""
+        return self.environment_of(self.guarded)
+
+    def environment_of(self, service: Service) -> dict[str, str]:
+        """What a client's user has set for one of the services."""
         return {
-            "FRAISEQL_FLIGHT_URL": self.settings.flight_url,
-            "FRAISEQL_HTTP_URL": self.settings.http_url,
+            "FRAISEQL_FLIGHT_URL": service.settings.flight_url,
+            "FRAISEQL_HTTP_URL": service.settings.http_url,
             "FRAISEQL_FLIGHT_TOKEN": self.token,
         }
 
-    def publish(self, count: int, seed: int) -> None:
-        """Publishes events, each in a message of its own."""
-        asyncio.run(publish_generated(self.settings, count=count, shape="observer", seed=seed))
+    def head(self) -> int:
+        """The last sequence of the log."""
+        with Log(self.settings, name="clients test") as log:
+            return log.bounds().last
 
-    def publish_until(self, count: int, client: subprocess.Popen[str], seed: int) -> None:
-        """Publishes so many events again and again, until the client that follows them has ended:
-        it says that it follows a moment before the service sends it anything."""
-        deadline = time.monotonic() + SECONDS
-        while client.poll() is None and time.monotonic() < deadline:
-            self.publish(count, seed)
-            seed += 1
-            time.sleep(0.5)
+    def logged(self, after: int, count: int) -> list[dict[str, Any]]:
+        """The first events of the log behind a sequence, so many. There are no more of them."""
+        ticket = json.dumps({"type": "Tail", "start_sequence": after + 1}).encode()
+        token = (b"authorization", f"Bearer {self.token}".encode())
+        options = flight.FlightCallOptions(timeout=SECONDS, headers=[token])
+        reader = self.guarded.client.do_get(flight.Ticket(ticket), options)
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            found += reader.read_chunk().data.to_pylist()
+        reader.cancel()
+        assert (len(found), found[-1]["stream_seq"]) == (count, self.head())
+        return found
+
+    def publish(self, count: int) -> None:
+        """Publishes events that nobody has published before, each in a message of its own."""
+        seed = secrets.randbits(32)
+        asyncio.run(publish_generated(self.settings, count=count, shape="observer", seed=seed))
 
 
 def fill_planes(settings: Settings) -> None:
@@ -77,6 +103,13 @@ def fill_planes(settings: Settings) -> None:
         for number, day in enumerate(DAYS):
             fill(plane, settings, day, events_of(day, ROWS, first=1 + number * ROWS))
         plane.close()
+
+
+def tool(name: str) -> str:
+    """The path of a program that the tests need."""
+    found = shutil.which(name, path=os.pathsep.join([SCRIPTS, os.environ.get("PATH", os.defpath)]))
+    assert found, f"{name} is missing: .ci/clients installs what the tests need."
+    return found
 
 
 def run(

@@ -3,14 +3,28 @@
 import sys
 import venv
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from tests.clients.harness import CLIENTS, DAYS, ORDERS, PUBLISHED, ROWS, Served, output, run
+from fraiseql_assets.events.generate import generate
+from tests.clients.broken import Cut, short_flight
+from tests.clients.harness import (
+    CLIENTS,
+    DAYS,
+    ORDERS,
+    PUBLISHED,
+    ROWS,
+    SECRET,
+    Served,
+    output,
+    run,
+)
 from tests.examples import examples
+from tests.tokens import signed
 
 PACKAGE = CLIENTS / "python"
 sys.path.insert(0, str(PACKAGE / "src"))
@@ -116,7 +130,7 @@ def test_search_continues_at_a_cursor(client: fraiseql.Client) -> None:
 def test_new_events_are_followed(client: fraiseql.Client, served: Served) -> None:
     with client.follow() as tail:
         events = iter(tail)
-        served.publish(10, seed=11)
+        served.publish(10)
         followed = [next(events) for _ in range(10)]
     positions = [event.position for event in followed]
     assert positions == sorted(set(positions))
@@ -126,14 +140,14 @@ def test_new_events_are_followed(client: fraiseql.Client, served: Served) -> Non
 def test_following_continues_after_a_position(client: fraiseql.Client, served: Served) -> None:
     with client.follow() as tail:
         events = iter(tail)
-        served.publish(4, seed=12)
+        served.publish(4)
         first = [next(events) for _ in range(2)]
         after = str(tail.position)
-    served.publish(3, seed=13)
+    served.publish(3)
     with client.follow(after=after) as tail:
         events = iter(tail)
         missed = [next(events) for _ in range(5)]
-        served.publish(1, seed=14)
+        served.publish(1)
         missed.append(next(events))
     positions = [event.position.sequence for event in (*first, *missed)]
     assert positions == list(range(positions[0], positions[0] + 8))
@@ -149,6 +163,82 @@ def test_following_from_the_start_has_every_event_of_the_log(
             if rows >= PUBLISHED:
                 break
     assert rows >= PUBLISHED
+
+
+def test_following_continues_after_the_connection_breaks(served: Served) -> None:
+    with (
+        Cut(served.settings.flight_url) as cut,
+        fraiseql.connect(cut.url, token=served.token) as client,
+        client.follow() as tail,
+    ):
+        begun = served.head()
+        events = iter(tail)
+        served.publish(3)
+        followed = [next(events) for _ in range(3)]
+        cut.now()
+        served.publish(4)
+        followed += [next(events) for _ in range(4)]
+    sequences = [event.position.sequence for event in followed]
+    assert sequences == list(range(begun + 1, begun + 8))
+
+
+def test_following_ends_when_the_log_has_deleted_events(client: fraiseql.Client) -> None:
+    with pytest.raises(fraiseql.InvalidRequest, match="the log ends at"):
+        client.follow(after="999999:0")
+
+
+def test_written_events_are_in_the_log_once(client: fraiseql.Client, served: Served) -> None:
+    made = pa.Table.from_batches(generate(25_000, seed=17))
+    before = served.head()
+    written = client.write(made)
+    assert (written.rows, written.duplicates, written.last_sequence) == (25_000, 0, served.head())
+    again = client.write(pl.from_arrow(made))
+    assert (again.rows, again.duplicates) == (25_000, again.messages)
+    ids = [event["event_id"] for event in served.logged(before, 25_000)]
+    assert sorted(ids) == sorted(made["event_id"].to_pylist())
+
+
+def test_events_are_written_from_columns(client: fraiseql.Client, served: Served) -> None:
+    before = served.head()
+    columns = {
+        "event_id": ["n-1", "n-2"],
+        "event_type": ["INSERT"] * 2,
+        "entity_type": ["Note"] * 2,
+        "entity_id": ["1", "2"],
+        "timestamp": [datetime.now(UTC)] * 2,
+        "data": ["{}"] * 2,
+        "colour": ["red"] * 2,
+    }
+    written = client.write(columns)
+    assert written.rows == len(served.logged(before, 2))
+    assert "colour" in " ".join(written.warnings)
+
+
+def test_invalid_writes_are_refused(client: fraiseql.Client, served: Served) -> None:
+    with pytest.raises(fraiseql.InvalidRequest, match="event_id"):
+        client.write({"nothing": [1]})
+    with pytest.raises(fraiseql.Forbidden, match="FRAISEQL_WRITABLE"):
+        client.write({"id": [1]}, "tb_order")
+    url, token = served.settings.flight_url, signed(SECRET, sub="eve")
+    with (
+        fraiseql.connect(url, token=token) as reader,
+        pytest.raises(fraiseql.Forbidden, match="scope"),
+    ):
+        reader.write({"event_id": ["x"]})
+
+
+def test_fewer_rows_than_announced_are_an_error() -> None:
+    with short_flight() as url, fraiseql.connect(url) as client:
+        result = client.read_asset("analytics/events")
+        with pytest.raises(fraiseql.Incomplete, match="3 of 5"):
+            result.to_arrow()
+        with pytest.raises(fraiseql.Incomplete, match="3 of 5"):
+            list(result.batches())
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(fraiseql.InvalidRequest, match=r"nothing\.pem cannot be read.*CA_FILE"):
+        fraiseql.connect("grpc+tls://127.0.0.1:1", tls_ca="nothing.pem")
 
 
 def test_flights_are_listed(client: fraiseql.Client) -> None:

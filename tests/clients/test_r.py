@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.broken import Cut, short_flight, short_http
 from tests.clients.harness import (
     CLIENTS,
     DAYS,
     ORDERS,
     ROWS,
-    SECONDS,
     SECONDS_TO_BUILD,
     Served,
     output,
     run,
+    running,
+    tool,
 )
+from tests.clients.trust import trusting, untouched
 from tests.examples import BLOCK
 
 FOLDER = CLIENTS / "r"
@@ -31,7 +34,7 @@ R = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def root() -> Path:
     """The folder that R runs in, with the package installed."""
-    assert shutil.which("debootstrap"), "debootstrap is missing: .ci/clients installs it."
+    tool("debootstrap")
     made = run([FOLDER.parents[1] / ".ci" / "r-root"], {}, seconds=SECONDS_TO_BUILD)
     found = Path(output(made))
     shutil.rmtree(found / PACKAGE, ignore_errors=True)
@@ -40,34 +43,24 @@ def root() -> Path:
     return found
 
 
+def command(root: Path, program: str) -> list[str | Path]:
+    loaded = f"suppressMessages(library(fraiseql)); {program}"
+    return ["/usr/sbin/chroot", root, "Rscript", "-e", loaded]
+
+
 @pytest.fixture
 def r(root: Path, served: Served) -> R:
     """Runs a program."""
 
     def run_program(program: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": os.defpath,
-            "RETICULATE_PYTHON": "/usr/bin/python3",
-            "LC_ALL": "C.UTF-8",
-            **served.environment,
-            **changes,
-        }
-        return subprocess.run(
-            [
-                "/usr/sbin/chroot",
-                root,
-                "Rscript",
-                "-e",
-                f"suppressMessages(library(fraiseql)); {program}",
-            ],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        return run(command(root, program), {**environment(served), **changes})
 
     return run_program
+
+
+def environment(served: Served) -> dict[str, str]:
+    own = {"PATH": os.defpath, "RETICULATE_PYTHON": "/usr/bin/python3", "LC_ALL": "C.UTF-8"}
+    return {**own, **served.environment}
 
 
 @pytest.mark.parametrize("asset", ["analytics/events", "operational/events"])
@@ -117,6 +110,88 @@ def test_errors_have_the_message_of_the_service(r: R) -> None:
         assert (unknown.returncode, "There are: " in unknown.stderr) == (1, True), unknown.stderr
         stranger = r(program, FRAISEQL_FLIGHT_TOKEN="")
         assert "set FRAISEQL_FLIGHT_TOKEN" in stranger.stderr
+
+
+def test_fewer_rows_than_announced_are_an_error(r: R) -> None:
+    with short_flight() as flight_url, short_http() as http_url:
+        urls = {"FRAISEQL_FLIGHT_URL": flight_url, "FRAISEQL_HTTP_URL": http_url}
+        for program in (
+            "read_asset(fraiseql_connect(), 'analytics/events')",
+            "read_asset_http(fraiseql_http(), 'analytics/events')",
+        ):
+            short = r(program, **urls)
+            assert (short.returncode, "3 of 5" in short.stderr) == (1, True), short.stderr
+
+
+NOTES = """
+    notes <- data.frame(
+      event_id = paste0("r-", 1:6), event_type = "INSERT", entity_type = "Note",
+      entity_id = as.character(1:6), timestamp = Sys.time(), data = "{}"
+    )
+"""
+
+
+def test_written_events_are_in_the_log_once(r: R, served: Served) -> None:
+    before = served.head()
+    program = f"{NOTES} cat(unlist(write_rows(fraiseql_connect(), notes)[c('rows', 'duplicates')]))"
+    assert output(r(program)) == "6 0"
+    written = served.logged(before, 6)
+    assert {event["event_id"] for event in written} == {f"r-{number}" for number in range(1, 7)}
+    refused = r(f"{NOTES} write_rows(fraiseql_connect(), notes['data'])")
+    assert (refused.returncode, "event_id" in refused.stderr) == (1, True), refused.stderr
+
+
+FOLLOW = """
+    rows <- 0
+    position <- follow_events(fraiseql_connect(), function(events) {{
+      rows <<- rows + nrow(events)
+      cat(nrow(events), "events\n")
+      rows < {count}
+    }}, after = {after})
+    cat("up to", position, "\n")
+"""
+
+
+def test_following_continues_after_a_break_and_after_a_position(
+    r: R, root: Path, served: Served
+) -> None:
+    before = served.head()
+    follow = FOLLOW.format(count=9, after=f"'{before}:0'" if before else "'0:0'")
+    with Cut(served.settings.flight_url) as cut:
+        own = {**environment(served), "FRAISEQL_FLIGHT_URL": cut.url}
+        served.publish(3)
+        with running(command(root, follow), own) as (process, lines):
+            assert lines == ["3 events"]
+            cut.now()
+            served.publish(6)
+    assert process.returncode == 0, lines
+    events = sum(int(line.split()[0]) for line in lines if line.strip().endswith("events"))
+    assert (events, lines[-1].split()[-1]) == (9, f"{served.head()}:0")
+    after = lines[-1].split()[-1]
+    served.publish(4)
+    later = output(r(FOLLOW.format(count=4, after=f"'{after}'")))
+    assert later.endswith(f"up to {served.head()}:0")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "cat(nrow(read_asset(fraiseql_connect(), 'analytics/events')))",
+        "cat(nrow(read_asset_http(fraiseql_http(), 'analytics/events')))",
+    ],
+    ids=["flight", "http"],
+)
+def test_tls_uses_a_file_or_the_authorities_of_the_system(
+    root: Path, served: Served, tmp_path: Path, program: str
+) -> None:
+    own = {**environment(served), **served.environment_of(served.encrypted)}
+    shutil.copy(served.authority, root / "opt" / "authority.pem")
+    named = {"FRAISEQL_FLIGHT_CA_FILE": "/opt/authority.pem"}
+    assert output(run(untouched(command(root, program)), {**own, **named})) == f"{ALL_ROWS}"
+    trusted = trusting(served.authority, tmp_path, command(root, program), root)
+    assert output(run(trusted, own)) == f"{ALL_ROWS}"
+    refused = run(untouched(command(root, program)), own)
+    assert (refused.returncode, "FRAISEQL_FLIGHT_CA_FILE" in refused.stderr) == (1, True)
 
 
 def test_the_calls_of_the_fraiseql_script_work(r: R, served: Served) -> None:

@@ -1,7 +1,7 @@
 """From a real log into a plane: exact, whatever fails on the way."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -150,6 +150,9 @@ class Interrupted:
         if block.number == 0:
             self._meanwhile()
         return written
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        yield from map(self.write, blocks)
 
 
 @pytest.mark.parametrize("with_the_range", [True, False])

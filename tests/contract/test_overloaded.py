@@ -37,20 +37,20 @@ def refused_whole(status: int, kind: str) -> Fault:
     return lambda *_: error(status, kind)
 
 
-def too_many_requests_for_every_second(
-    request: bytes, pass_on: Callable[[bytes], tuple[int, bytes]]
+def refuse_every_second_document(
+    request: bytes, forward: Callable[[bytes], tuple[int, bytes]]
 ) -> tuple[int, bytes]:
     lines = request.splitlines(keepends=True)
     documents = [b"".join(lines[place : place + 2]) for place in range(0, len(lines), 2)]
-    status, answer = pass_on(b"".join(documents[::2]))
+    status, answer = forward(b"".join(documents[::2]))
     taken = iter(json.loads(answer)["items"])
     busy = {"create": {"status": 429, "error": {"type": "es_rejected_execution_exception"}}}
     items = [busy if place % 2 else next(taken) for place in range(len(documents))]
     return status, json.dumps({"errors": True, "items": items}).encode()
 
 
-def lost_on_the_way_back(request: bytes, pass_on: Callable[[bytes], tuple[int, bytes]]) -> None:
-    pass_on(request)
+def lose_response(request: bytes, forward: Callable[[bytes], tuple[int, bytes]]) -> None:
+    forward(request)
 
 
 PASSED = ("accept", "content-type")
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-        def pass_on(body: bytes) -> tuple[int, bytes]:
+        def forward(body: bytes) -> tuple[int, bytes]:
             answer = requests.request(
                 self.command,
                 self.server.behind + self.path,
@@ -89,9 +89,9 @@ class Handler(BaseHTTPRequestHandler):
         if "_bulk" in self.path:
             self.server.seen += 1
             fault = self.server.faults.pop(0) if self.server.faults else None
-            answer = fault(body, pass_on) if fault else pass_on(body)
+            answer = fault(body, forward) if fault else forward(body)
         else:
-            answer = pass_on(body)
+            answer = forward(body)
         if answer is None:
             self.close_connection = True
             return
@@ -140,8 +140,8 @@ def plane(
         refused_whole(429, "es_rejected_execution_exception"),
         refused_whole(503, "no_shard_available_action_exception"),
         refused_whole(403, "cluster_block_exception"),
-        too_many_requests_for_every_second,
-        lost_on_the_way_back,
+        refuse_every_second_document,
+        lose_response,
     ],
     ids=["too many requests", "no shard", "no room", "every second event", "answer lost"],
 )
@@ -164,7 +164,7 @@ def test_a_lasting_overload_is_unavailable_and_a_later_retry_succeeds(
 
 
 def test_events_that_are_always_refused_are_counted(plane: OperationalPlane, proxy: Proxy) -> None:
-    proxy.faults += [too_many_requests_for_every_second] * writer.TRIES
+    proxy.faults += [refuse_every_second_document] * writer.TRIES
     with pytest.raises(PlaneUnavailable, match=r"1 of 64 events now: es_rejected"):
         # Each try leaves every second event of those that are left.
         plane.write(block([event(number) for number in range(1, 65)]))

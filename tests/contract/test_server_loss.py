@@ -5,7 +5,7 @@ not, nor one whose disk lies about what it has written: a fake stands in for the
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -67,6 +67,9 @@ class Interrupted:
         if block.number == self._number:
             self._die()
         return written
+
+    def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
+        yield from map(self.write, blocks)
 
 
 def until_exact(plane: OperationalPlane, log: Log) -> None:

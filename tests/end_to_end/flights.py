@@ -37,7 +37,7 @@ KEPT = ("PATH", "HOME", "PYTHONFAULTHANDLER")
 
 
 @contextmanager
-def names_of_their_own(**urls: str) -> Iterator[Settings]:
+def separate_names(**urls: str) -> Iterator[Settings]:
     """Settings for the servers, with names that nothing else uses, for the tests of a module."""
     name = f"test_{secrets.token_hex(4)}"
     urls["clickhouse_url"] = f"{urls['clickhouse_url'].removesuffix('/default')}/{name}"

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from flights import Service, events_of, fill, separate_names, serving, set_up
 from pyarrow import flight
 from pydantic import SecretStr
 
@@ -33,7 +33,7 @@ def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iter
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         planes = AnalyticsPlane(settings), OperationalPlane(settings)
         set_up(settings, *planes)
         for plane in planes:

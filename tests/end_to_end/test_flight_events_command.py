@@ -52,37 +52,39 @@ def service(settings: Settings) -> Iterator[Service]:
 
 
 @pytest.fixture
-def bearing(service: Service) -> Settings:
+def with_token(service: Service) -> Settings:
     """What a person has set who may call the service."""
     settings = service.settings
     return settings.model_copy(update={"flight_token": SecretStr(TOKEN), "jwt_secret": None})
 
 
-def test_events_are_shown(bearing: Settings) -> None:
-    table = run(bearing, "--entity-type", "Order", "--limit", "3").stdout.splitlines()
+def test_events_are_shown(with_token: Settings) -> None:
+    table = run(with_token, "--entity-type", "Order", "--limit", "3").stdout.splitlines()
     assert [*table[0].split()] == [
         "timestamp", "entity_type", "event_type", "entity_id", "tenant_id", "data",
     ]  # fmt: skip
     assert [line.split()[2] for line in table[1:]] == ["Order"] * 3
-    lines = run(bearing, "--start", f"{DAY}", "--end", f"{DAY}", "--json").stdout.splitlines()
+    lines = run(with_token, "--start", f"{DAY}", "--end", f"{DAY}", "--json").stdout.splitlines()
     rows = [json.loads(line) for line in lines]
     assert (len(rows), list(rows[0])) == (100, EVENT_SCHEMA.names)
-    nothing = run(bearing, "--start", f"{DAY + timedelta(days=1)}")
+    nothing = run(with_token, "--start", f"{DAY + timedelta(days=1)}")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert nothing.stderr == "There are no such events.\n"
 
 
-def test_the_newest_events_are_shown_in_order(bearing: Settings) -> None:
-    rows = [json.loads(line) for line in run(bearing, "--limit", "7", "--json").stdout.splitlines()]
+def test_the_newest_events_are_shown_in_order(with_token: Settings) -> None:
+    rows = [
+        json.loads(line) for line in run(with_token, "--limit", "7", "--json").stdout.splitlines()
+    ]
     assert [row["stream_seq"] for row in rows] == list(range(194, 201))
 
 
-def test_an_error_is_one_line(bearing: Settings) -> None:
-    wrong = run(bearing, "--start", "yesterday")
+def test_an_error_is_one_line(with_token: Settings) -> None:
+    wrong = run(with_token, "--start", "yesterday")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("✗ The ticket's field start_date is 'yesterday'. Write a date")
     assert "Detail" not in wrong.stderr
-    unknown = run(bearing.model_copy(update={"flight_token": None}))
+    unknown = run(with_token.model_copy(update={"flight_token": None}))
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("✗ Send the header `authorization: Bearer <JWT>`")
 
@@ -114,10 +116,10 @@ def publishing(settings: Settings) -> Iterator[None]:
         thread.join()
 
 
-def test_new_events_are_followed_until_ctrl_c(service: Service, bearing: Settings) -> None:
+def test_new_events_are_followed_until_ctrl_c(service: Service, with_token: Settings) -> None:
     with subprocess.Popen(
         command("--follow", "--json"),
-        env=environment(bearing),
+        env=environment(with_token),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -135,15 +137,15 @@ def test_new_events_are_followed_until_ctrl_c(service: Service, bearing: Setting
     assert sequences == [*range(sequences[0], sequences[0] + len(sequences))]
 
 
-def test_following_ends_at_its_limit(service: Service, bearing: Settings) -> None:
+def test_following_ends_at_its_limit(service: Service, with_token: Settings) -> None:
     with publishing(service.settings):
-        done = run(bearing, "--follow", "--limit", "2")
+        done = run(with_token, "--follow", "--limit", "2")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
 
 
-def test_following_starts_in_the_past_and_filters(service: Service, bearing: Settings) -> None:
+def test_following_starts_in_the_past_and_filters(service: Service, with_token: Settings) -> None:
     asyncio.run(publish_generated(service.settings, count=100, shape="observer", seed=1))
     past = ("--follow", "--start", f"{datetime.now(UTC).date()}", "--limit", "3", "--json")
-    lines = run(bearing, *past, "--where", "status = 'paid'").stdout.splitlines()
+    lines = run(with_token, *past, "--where", "status = 'paid'").stdout.splitlines()
     assert [json.loads(json.loads(line)["data"])["status"] for line in lines] == ["paid"] * 3
-    assert "--where" in run(bearing, "--where", "status = 'paid'").stderr
+    assert "--where" in run(with_token, "--where", "status = 'paid'").stderr

@@ -25,7 +25,7 @@ from flights import (
     environment,
     events_of,
     fill,
-    names_of_their_own,
+    separate_names,
     serving,
     set_up,
 )
@@ -73,7 +73,7 @@ def with_wide_events(
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         plane = AnalyticsPlane(settings)
         set_up(settings, plane)
         fill(plane, settings, DAY, wide(WIDE_ROWS))

@@ -17,7 +17,7 @@ import graphql_shop as shop
 import httpx
 import pyarrow as pa
 import pytest
-from flights import events_of, fill, names_of_their_own, set_up
+from flights import events_of, fill, separate_names, set_up
 from google.protobuf.message import Message
 from pyarrow import flight
 from pydantic import SecretStr
@@ -99,7 +99,7 @@ def metadata(command: Message) -> Kind:
     return Kind(command.DESCRIPTOR.name, command, scope=True)
 
 
-def of_dagster(name: str, **body: Any) -> Kind:
+def dagster_action(name: str, **body: Any) -> Kind:
     """An action on Dagster's runs; there is no Dagster here, which those with the scope learn."""
     return Kind(name, action=name, body=body, scope=True, result="unavailable")
 
@@ -142,9 +142,9 @@ KINDS = [
     Kind("RefreshSchemaRegistry", action="RefreshSchemaRegistry", scope=True),
     Kind("ClearCache", action="ClearCache", scope=True),
     Kind("ExplainGraphQLQuery", action="ExplainGraphQLQuery", body=AUTHORS),
-    of_dagster("MaterializeAsset", asset="analytics/events", partition=f"{DAY}"),
-    of_dagster("BackfillAsset", asset="analytics/events", start=f"{DAY}", end=f"{DAY}"),
-    of_dagster("RunStatus", run_id="a"),
+    dagster_action("MaterializeAsset", asset="analytics/events", partition=f"{DAY}"),
+    dagster_action("BackfillAsset", asset="analytics/events", start=f"{DAY}", end=f"{DAY}"),
+    dagster_action("RunStatus", run_id="a"),
 ]
 ELSEWHERE = {
     "GraphQLPart": "an endpoint that only GetFlightInfo gives: test_graphql_endpoints.py",
@@ -176,7 +176,7 @@ def service(
         "database_url": database_url,
     }
     with ExitStack() as opened:
-        settings = opened.enter_context(names_of_their_own(**urls))
+        settings = opened.enter_context(separate_names(**urls))
         settings = settings.model_copy(
             update={
                 "schema_path": schema,

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from flights import Service, events_of, fill, separate_names, serving, set_up
 from pyarrow import flight
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
@@ -41,7 +41,7 @@ def service(
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         planes = AnalyticsPlane(settings), OperationalPlane(settings)
         set_up(settings, *planes)
         for day, events in written.items():

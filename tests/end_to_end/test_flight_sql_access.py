@@ -148,7 +148,7 @@ def test_claims_restrict_the_rows_of_a_relation(filled: Filled) -> None:
         column(connection, f"SELECT * FROM {AUTHORS}")
 
 
-def columns_told(connection: flightsql.Connection, table: str) -> list[str]:
+def listed_columns(connection: flightsql.Connection, table: str) -> list[str]:
     found = connection.adbc_get_objects(depth="columns", table_name_filter=table).read_all()
     return [
         column["column_name"]
@@ -161,7 +161,7 @@ def columns_told(connection: flightsql.Connection, table: str) -> list[str]:
 
 def test_protected_columns_are_neither_listed_nor_read(filled: Filled) -> None:
     with connected(filled, tenant_id="tenant1") as connection:
-        assert columns_told(connection, "v_author") == ["id", "name", "age"]
+        assert listed_columns(connection, "v_author") == ["id", "name", "age"]
         assert set(column(connection, f"SELECT age FROM {AUTHORS}")) == {None}
         for name in ("balance", "followers"):
             with pytest.raises(adbc_driver_manager.Error, match=name):
@@ -169,7 +169,7 @@ def test_protected_columns_are_neither_listed_nor_read(filled: Filled) -> None:
     roles = ["auditor", "analyst"]
     with connected(filled, tenant_id="tenant1", roles=roles) as connection:
         told = ["id", "name", "balance", "age", "followers"]
-        assert columns_told(connection, "v_author") == told
+        assert listed_columns(connection, "v_author") == told
         assert any(column(connection, f"SELECT age FROM {AUTHORS}"))
         assert all(column(connection, f"SELECT followers FROM {AUTHORS}"))
 
@@ -177,7 +177,7 @@ def test_protected_columns_are_neither_listed_nor_read(filled: Filled) -> None:
 def test_protected_types_are_neither_listed_nor_read(filled: Filled) -> None:
     sql = f"SELECT count(*) FROM {shop.SCHEMA}.tv_pet"
     with connected(filled) as connection:
-        assert columns_told(connection, "tv_pet") == []
+        assert listed_columns(connection, "tv_pet") == []
         with pytest.raises(adbc_driver_manager.Error, match="no relation"):
             column(connection, sql)
     with connected(filled, roles=["admin"]) as connection:

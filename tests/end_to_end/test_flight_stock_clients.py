@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from flights import Service, events_of, fill, separate_names, serving, set_up
 from node_packages import run_script
 from test_flight_faults import DAY, wide
 
@@ -28,7 +28,7 @@ def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Itera
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         planes = AnalyticsPlane(settings), OperationalPlane(settings)
         set_up(settings, *planes)
         fill(planes[0], settings, DAY, wide(1_000))

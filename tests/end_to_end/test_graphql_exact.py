@@ -40,6 +40,12 @@ CREATE TABLE {SCHEMA}.ta_wrong (id int PRIMARY KEY, flat int[], deep int[]);
 INSERT INTO {SCHEMA}.ta_wrong VALUES (1, '{{1}}', NULL), (2, '{{{{1,2}},{{3,4}}}}', NULL);
 CREATE TABLE {SCHEMA}.tv_square (id int PRIMARY KEY, flat int[][], data jsonb);
 INSERT INTO {SCHEMA}.tv_square VALUES (1, '{{{{1,2}},{{3,4}}}}', '{{"id": 1, "flat": [1, 2]}}');
+CREATE TABLE {SCHEMA}.ta_odd (id int PRIMARY KEY, whole text, note jsonb, flags int[], raws text[]);
+INSERT INTO {SCHEMA}.ta_odd VALUES
+    (1, '7', '"x"', '{{0,1}}', '{{1,NULL}}'), (2, 'seven', '[1]', '{{0,3}}', '{{}}');
+CREATE VIEW {SCHEMA}.v_view AS SELECT id, jsonb_build_object('id', id, 'whole', whole,
+    'note', note, 'flags', flags, 'raws', raws) AS data FROM {SCHEMA}.ta_odd;
+CREATE TABLE {SCHEMA}.tv_stored AS SELECT id, data FROM {SCHEMA}.v_view;
 CREATE TABLE {SCHEMA}.tv_pet (id int PRIMARY KEY, data jsonb);
 INSERT INTO {SCHEMA}.tv_pet VALUES
     (1, '{{"__typename": "Dog", "id": 1}}'), (2, '{{"__typename": "Wolf", "id": 2}}')
@@ -79,6 +85,16 @@ COMPILED = {
                 field("deep", {"List": {"List": "Int"}}),
             ],
         },
+        {
+            "name": "Odd",
+            "fields": [
+                field("id", "Int", nullable=False),
+                field("whole", "Int"),
+                field("note", "String"),
+                field("flags", {"List": "Boolean"}),
+                field("raws", {"List": "Json"}),
+            ],
+        },
         {"name": "Dog", "fields": [field("id", "Int")]},
         {"name": "Cat", "fields": [field("id", "Int")]},
     ],
@@ -92,6 +108,9 @@ COMPILED = {
         query("grids", "Grid", "ta_grid", jsonb_column=""),
         query("wrongGrids", "Grid", "ta_wrong", jsonb_column=""),
         query("squares", "Grid", "tv_square"),
+        query("odd", "Odd", "ta_odd", jsonb_column=""),
+        query("view", "Odd", "v_view"),
+        query("stored", "Odd", "tv_stored"),
         query("pets", "Pet", "tv_pet"),
     ],
 }
@@ -173,6 +192,31 @@ def test_an_array_with_too_many_dimensions_is_an_error_with_its_path(graphql: Gr
     assert list(wrong.value.path or ()) == ["wrongGrids", 1, "flat"]
 
 
+@pytest.mark.parametrize("source", ["odd", "view", "stored"])
+@pytest.mark.parametrize(
+    ("name", "value", "path"),
+    [
+        ("whole", 7, ["whole"]),
+        ("note", "x", ["note"]),
+        ("flags", [False, True], ["flags", 1]),
+    ],
+)
+def test_a_column_of_another_type_is_read_as_a_document_is(
+    graphql: GraphQL, source: str, name: str, value: Any, path: list[Any]
+) -> None:
+    text = f"query ($id: Int) {{ rows: {source}(where: {{id: {{eq: $id}}}}) {{ {name} }} }}"
+    assert ask(graphql, text, id=1)["rows"] == [{name: value}]
+    with pytest.raises(BadDocument, match="as the schema says it is") as wrong:
+        ask(graphql, text, id=2)
+    assert list(wrong.value.path or ()) == ["rows", 0, *path]
+
+
+@pytest.mark.parametrize("source", ["view", "stored"])
+def test_an_array_of_texts_is_no_list_of_documents(graphql: GraphQL, source: str) -> None:
+    text = f"{{ rows: {source}(orderBy: {{id: ASC}}) {{ raws }} }}"
+    assert ask(graphql, text)["rows"] == [{"raws": ["1", None]}, {"raws": []}]
+
+
 @pytest.mark.parametrize("text", ["{ pets { __typename } }", "{ pets { ... on Dog { id } } }"])
 def test_an_unknown_typename_is_an_error_with_its_path(graphql: GraphQL, text: str) -> None:
     with pytest.raises(BadDocument, match=r"'Wolf' is none of its types, Cat, Dog") as wrong:
@@ -224,7 +268,7 @@ def serving(settings: Settings) -> Iterator[flight.FlightClient]:
         server.stop(5)
 
 
-def bearing(**claims: Any) -> flight.FlightCallOptions:
+def with_claims(**claims: Any) -> flight.FlightCallOptions:
     token = signed(SECRET, **{"sub": "a", **claims})
     return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
 
@@ -236,7 +280,7 @@ def described(text: str) -> flight.FlightDescriptor:
 
 def test_errors_of_get_schema_are_one_sentence(guarded: flight.FlightClient) -> None:
     with pytest.raises(pa.ArrowException) as error:
-        guarded.get_schema(described("{ secrets { id } }"), bearing())
+        guarded.get_schema(described("{ secrets { id } }"), with_claims())
     assert "secrets needs the role 'admin'" in str(error.value)
     assert "Traceback" not in str(error.value)
     assert ".py" not in str(error.value)
@@ -258,8 +302,8 @@ def test_actions_that_change_the_service_require_the_admin_scope(
     guarded: flight.FlightClient, name: str
 ) -> None:
     with pytest.raises(flight.FlightUnauthorizedError, match="scope 'admin'"):
-        list(guarded.do_action(flight.Action(name, b""), bearing()))
-    assert list(guarded.do_action(flight.Action(name, b""), bearing(scope="admin")))
+        list(guarded.do_action(flight.Action(name, b""), with_claims()))
+    assert list(guarded.do_action(flight.Action(name, b""), with_claims(scope="admin")))
 
 
 def test_schema_versions_list_only_relations_that_the_principal_may_read(
@@ -267,7 +311,7 @@ def test_schema_versions_list_only_relations_that_the_principal_may_read(
 ) -> None:
     def names(**claims: Any) -> set[str]:
         action = flight.Action("GetSchemaVersions", b"")
-        [result] = guarded.do_action(action, bearing(**claims))
+        [result] = guarded.do_action(action, with_claims(**claims))
         found = json.loads(result.body.to_pybytes())
         return {one["view_name"] for one in found["schemas"]}
 
@@ -278,7 +322,7 @@ def test_schema_versions_list_only_relations_that_the_principal_may_read(
 def test_a_claim_with_invalid_unicode_is_unauthenticated(guarded: flight.FlightClient) -> None:
     for text in ("\ud800", "\0"):
         with pytest.raises(flight.FlightUnauthenticatedError):
-            guarded.get_flight_info(described("{ items { id } }"), bearing(tenant=text))
+            guarded.get_flight_info(described("{ items { id } }"), with_claims(tenant=text))
 
 
 def test_a_schema_with_pages_of_ambiguous_rows_is_refused(

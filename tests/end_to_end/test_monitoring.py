@@ -10,7 +10,7 @@ import grpc
 import jwt
 import pytest
 import requests
-from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from flights import Service, events_of, fill, separate_names, serving, set_up
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import flight
@@ -38,7 +38,7 @@ def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iter
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         planes = AnalyticsPlane(settings), OperationalPlane(settings)
         set_up(settings, *planes)
         for plane in planes:

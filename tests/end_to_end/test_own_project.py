@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
-from stacks import wait_out_midnight
+from stacks import wait_for_midnight
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.pipeline.ingest import ingest_range
@@ -49,7 +49,7 @@ def test_the_definitions_of_a_new_project_are_valid(project: Path) -> None:
 def test_the_asset_of_a_new_project_is_materialised_from_events(
     project: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_out_midnight(timedelta(minutes=1))
+    wait_for_midnight(timedelta(minutes=1))
     fill(settings)
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(str(project))

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pytest
 import requests
 from pyarrow import flight
-from stacks import Stack, own_folder, wait_out_midnight, whole
+from stacks import Stack, own_folder, wait_for_midnight, whole
 
-from fraiseql_assets.cli.status import Status, collect_status
+from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
@@ -135,9 +135,9 @@ def eventually(holds: Callable[[], bool], served: Settings) -> None:
         time.sleep(0.5)
 
 
-def caught_up(served: Settings) -> Status:
+def caught_up(served: Settings) -> Overview:
     """The status once both planes hold all that the log does."""
-    found: list[Status] = []
+    found: list[Overview] = []
 
     def is_there() -> bool:
         found[:] = [collect_status(served)]
@@ -214,7 +214,7 @@ def test_a_republished_event_counts_once_in_both_planes(
     served: Settings, planes: list[Plane]
 ) -> None:
     # It is published again after both planes have caught up.
-    wait_out_midnight(timedelta(seconds=3 * SECONDS_TO_CATCH_UP))
+    wait_for_midnight(timedelta(seconds=3 * SECONDS_TO_CATCH_UP))
     caught_up(served)
     before = rows_of(planes)
     event = (
@@ -408,7 +408,7 @@ def kinds_of(run: dict[str, Any]) -> list[str]:
     return [event["__typename"] for event in run["eventConnection"]["events"]]
 
 
-def said_by(run: dict[str, Any]) -> str:
+def error_of(run: dict[str, Any]) -> str:
     events = run["eventConnection"]["events"]
     errors = [event["error"]["message"] for event in events if event.get("error")]
     return "\n".join([*errors, *(event.get("message") or "" for event in events)])
@@ -426,7 +426,7 @@ def test_an_invalid_range_fails_at_once_and_does_not_change_the_ledger(
     config = {"ops": {op: {"config": {"range": text}}}}
     run = ended(served, launch(served, JOBS[op], config=config))
     assert run["status"] == "FAILURE"
-    assert said in said_by(run)
+    assert said in error_of(run)
     assert "ExecutionStepUpForRetryEvent" not in kinds_of(run)
     [state] = act(served, "RunStatus", run_id=run["runId"])
     assert said in state["error"]
@@ -490,8 +490,8 @@ def test_a_backfill_of_all_assets_materialises_one_plane_while_the_other_hangs(
         for event in found["eventConnection"]["events"]
         if event["__typename"] == "MaterializationEvent"
     ]
-    assert ["operational", "events"] in keys, said_by(found)
-    assert {plane for plane, _ in keys} == {"operational"}, said_by(found)
+    assert ["operational", "events"] in keys, error_of(found)
+    assert {plane for plane, _ in keys} == {"operational"}, error_of(found)
     assert found["status"] == "FAILURE"
     assert "ExecutionStepUpForRetryEvent" not in kinds_of(found)
     caught_up(served)
@@ -518,7 +518,7 @@ def test_a_terminated_rebuild_ends_while_its_server_hangs_and_keeps_the_day(
         assert time.monotonic() - terminated < SECONDS_TO_END
     finally:
         server.resume()
-    assert found["status"] == "CANCELED", said_by(found)
+    assert found["status"] == "CANCELED", error_of(found)
     assert "ExecutionStepUpForRetryEvent" not in kinds_of(found)
     runs = ask(served, RUNS, job=JOBS[op])["runsOrError"]["results"]
     assert not [each for each in runs if each["rootRunId"] == run != each["runId"]]

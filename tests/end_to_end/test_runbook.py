@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from event_tables import block
-from flights import environment, names_of_their_own, serving
+from flights import environment, separate_names, serving
 from incidents import incidents
 from request_rows import index_requests
 
@@ -51,7 +51,7 @@ def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iter
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         events, requests, day = incidents()
         plane = OperationalPlane(settings)
         plane.setup()

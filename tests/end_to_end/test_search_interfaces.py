@@ -11,7 +11,7 @@ import httpx
 import pyarrow as pa
 import pytest
 from event_tables import DAY, block, event
-from flights import Service, environment, names_of_their_own, serving
+from flights import Service, environment, separate_names, serving
 from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
@@ -36,7 +36,7 @@ def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Itera
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         plane = OperationalPlane(settings)
         plane.setup()
         plane.write(
@@ -195,7 +195,7 @@ def test_an_unavailable_plane_is_a_one_line_error(
         "elasticsearch_url": elasticsearch_url,
     }
     with (
-        names_of_their_own(**urls) as settings,
+        separate_names(**urls) as settings,
         serving(settings, elasticsearch_url=SecretStr("http://127.0.0.1:9")) as service,
     ):
         answer = httpx.get(f"{service.settings.http_url}/search")

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from adbc_driver_postgresql import dbapi
@@ -66,7 +68,7 @@ def test_a_killed_server_is_restarted_and_reported(running: Stack, title: str) -
         return next(line for line in reversed(lines) if title in line)
 
     wait_until(lambda: f"{title} was ended by SIGKILL; it is started again" in report())
-    wait_until(lambda: takes_writes(running.settings, title), running.printed)
+    wait_until(lambda: accepts_writes(running.settings, title), running.printed)
     assert running.process_of(*PROCESSES[title]) != killed
 
 
@@ -77,7 +79,7 @@ def test_every_server_refuses_requests_without_the_password(running: Stack) -> N
 
     names = ["nats_url", "clickhouse_url", "elasticsearch_url", "database_url"]
     anybody = running.settings.model_copy(update={name: without_password(name) for name in names})
-    assert [title for title in PROCESSES if takes_writes(anybody, title)] == []
+    assert [title for title in PROCESSES if accepts_writes(anybody, title)] == []
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,10 @@ def test_every_server_refuses_web_pages(
     assert requests.get(url, headers=headers, timeout=10).status_code == 403
 
 
-def test_modes_of_parent_folders_are_not_changed(folder: Path) -> None:
-    above = folder.parent
-    above.chmod(0o700)
-    with servers_only(folder) as stack:
-        write_postgresql(stack.settings)
-    assert above.stat().st_mode & 0o777 == 0o700
+def test_modes_of_parent_folders_are_not_changed(running: Stack) -> None:
+    write_postgresql(running.settings)
+    # As `own_folder` created it.
+    assert running.folder.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_second_start_on_the_same_folder_names_the_running_process(running: Stack) -> None:
@@ -105,22 +105,36 @@ def test_a_second_start_on_the_same_folder_names_the_running_process(running: St
     assert f"in use by process {holder}" in refused(SERVERS_ONLY, str(running.folder))
 
 
-def test_data_survives_a_restart(folder: Path) -> None:
-    with servers_only(folder) as stack:
-        for title in PROCESSES:
-            WRITES[title](stack.settings)
-        assert stack.end() == 0
-    with servers_only(folder) as stack:
-        assert {title: read(stack.settings) for title, read in READS.items()} == dict.fromkeys(
-            PROCESSES, 1
-        )
+@dataclass(frozen=True)
+class Restarted:
+    """A stack that was written to, ended by SIGTERM and started again on its folder."""
+
+    exit_code: int
+    left: list[psutil.Process]
+    """The processes that had not ended with it."""
+    stack: Stack
 
 
-def test_sigterm_ends_every_process(folder: Path) -> None:
-    with servers_only(folder) as stack:
-        processes = stack.descendants
-        assert stack.end() == 0
-        assert survivors(processes) == []
+@pytest.fixture(scope="module")
+def restarted() -> Iterator[Restarted]:
+    with own_folder() as folder:
+        with servers_only(folder / "data") as first:
+            for title in PROCESSES:
+                WRITES[title](first.settings)
+            processes = first.descendants
+            exit_code = first.end()
+            left = survivors(processes)
+        with servers_only(folder / "data") as second:
+            yield Restarted(exit_code, left, second)
+
+
+def test_data_survives_a_restart(restarted: Restarted) -> None:
+    found = {title: read(restarted.stack.settings) for title, read in READS.items()}
+    assert found == dict.fromkeys(PROCESSES, 1)
+
+
+def test_sigterm_ends_every_process(restarted: Restarted) -> None:
+    assert (restarted.exit_code, restarted.left) == (0, [])
 
 
 @pytest.mark.parametrize("killed", ["guardian", "worker"])
@@ -261,7 +275,7 @@ READS: dict[str, Callable[[Settings], int]] = {
 }
 
 
-def takes_writes(settings: Settings, title: str) -> bool:
+def accepts_writes(settings: Settings, title: str) -> bool:
     try:
         WRITES[title](settings)
     except (LogError, requests.RequestException, dbapi.Error):

@@ -48,7 +48,7 @@ def settings(server: NatsServer) -> Settings:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader of small pulls that waits briefly."""
     monkeypatch.setattr(reader, "PULL_MESSAGES", 200)
     monkeypatch.setattr(reader, "STALL_SECONDS", 0.5)
@@ -58,7 +58,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 # While a range is read.
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 def test_a_read_continues_after_the_server_restarts(server: NatsServer, settings: Settings) -> None:
     with Log(settings, name="tests", reconnect_seconds=10) as log:
         batches = log.read(SPAN, BATCHING, ahead=1)
@@ -72,7 +72,7 @@ def test_a_read_continues_after_the_server_restarts(server: NatsServer, settings
     assert payloads(got) == [b"%d" % n for n in range(1, COUNT + 1)]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 def test_a_read_continues_after_the_server_was_frozen(
     server: NatsServer, settings: Settings
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_read_continues_after_the_server_was_frozen(
     assert sequences(got) == list(range(1, COUNT + 1))
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 def test_a_failed_read_reports_the_last_sequence(
     server: NatsServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +101,7 @@ def test_a_failed_read_reports_the_last_sequence(
         server.thaw()
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 def test_a_slow_consumer_is_not_a_server_timeout(
     server: NatsServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +230,7 @@ def test_credentials_of_the_address_are_used_by_both_clients(
             assert payloads(log.read(SequenceRange(1, 2), BATCHING, ahead=1)) == [b"1", b"2"]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_timeouts")
 def test_a_reader_whose_credentials_are_refused_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from flights import Service, events_of, fill, names_of_their_own, serving, set_up
+from flights import Service, events_of, fill, separate_names, serving, set_up
 from pyarrow import flight
 from pydantic import SecretStr
 
@@ -36,7 +36,7 @@ def shared(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterat
         "clickhouse_url": clickhouse_url,
         "elasticsearch_url": elasticsearch_url,
     }
-    with names_of_their_own(**urls) as settings:
+    with separate_names(**urls) as settings:
         planes = AnalyticsPlane(settings), OperationalPlane(settings)
         set_up(settings, *planes)
         events = events_of(DAY, ROWS, first=1)

@@ -13,7 +13,7 @@ import pytest
 from log_server import info, nats_server, read, settings_for, streams
 from pyarrow import flight
 from pydantic import SecretStr
-from writing_service import SECRET, Service, events, soon, token, writing_service
+from writing_service import SECRET, Service, events, token, wait_until, writing_service
 
 from flight_service.errors import sentence_of
 from fraiseql_assets.events.decode import decode
@@ -266,7 +266,7 @@ def test_a_log_that_restarts_during_a_write_has_each_event_once(tmp_path: Path) 
             writer.write_batch(batches[1])
             writer.write_batch(batches[2])
             writer.close()
-            soon(lambda: last(settings) == 3)
+            wait_until(lambda: last(settings) == 3)
             assert stored(settings, 1).num_rows == 300
 
 

@@ -15,7 +15,7 @@ import pytest
 from graphql_shop import write_schema
 from pyarrow import flight
 from pydantic import SecretStr
-from writing_service import SECRET, Service, soon, token, writing_service
+from writing_service import SECRET, Service, token, wait_until, writing_service
 
 from flight_service.errors import sentence_of
 from fraiseql_assets.settings import Settings
@@ -256,11 +256,11 @@ def test_a_killed_client_writes_nothing(open_service: Service, database: Databas
     )
     assert client.stdout
     assert client.stdout.readline() == b"sent\n"
-    soon(lambda: database.rows(UPLOADING))
+    wait_until(lambda: database.rows(UPLOADING))
     client.kill()
     client.wait()
     client.stdout.close()
-    soon(lambda: not database.rows(UPLOADING))
+    wait_until(lambda: not database.rows(UPLOADING))
     assert database.rows(f"SELECT id FROM {PLAIN}") == []
 
 
@@ -270,8 +270,8 @@ def test_an_idle_client_releases_its_connection(settings: Settings, database: Da
     with writing_service(settings, graphql_stall_seconds=1) as impatient:
         writer, _ = impatient.client.do_put(descriptor, batch.schema)
         writer.write_batch(batch)
-        soon(lambda: database.rows(UPLOADING))
-        soon(lambda: not database.rows(UPLOADING))
+        wait_until(lambda: database.rows(UPLOADING))
+        wait_until(lambda: not database.rows(UPLOADING))
         writer.write_batch(batch)
         with pytest.raises(flight.FlightTimedOutError, match="FRAISEQL_GRAPHQL_STALL_SECONDS"):
             writer.close()

@@ -92,7 +92,7 @@ def events(count: int, *, seed: int = 1, size: int = 100) -> list[pa.RecordBatch
     return table.combine_chunks().to_batches(max_chunksize=size)
 
 
-def soon(holds: Any, seconds: float = 10) -> None:
+def wait_until(holds: Any, seconds: float = 10) -> None:
     """Waits until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():

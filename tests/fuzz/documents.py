@@ -27,9 +27,11 @@ WORDS = [
 TEXTS = st.sampled_from(WORDS) | st.text(max_size=8)
 INTS = st.sampled_from([0, 1, 2, 3, -1, 2**31 - 1, 2**31, 2**63, -(2**63) - 1]) | st.integers()
 FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.5, 1e308, 5e-324])
+KEYS = st.sampled_from(["a", "id", "name", "salary", "email", "card", "friends", "number"])
+"""Keys of documents: those of the fields that a principal may see, of others, and of none."""
 JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("a"), inner),
+    st.none() | st.booleans() | st.integers(-3, 12) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
     max_leaves=4,
 )
 

@@ -180,8 +180,8 @@ def _json(graphql: GraphQL, text: str, principal: Principal) -> Any:
 
 
 @contextmanager
-def vaults() -> Iterator[tuple[GraphQL, GraphQL]]:
-    """GraphQL over the two databases."""
+def vault_settings() -> Iterator[tuple[Settings, Settings]]:
+    """Settings for the two databases."""
     with ExitStack() as stack:
         url = stack.enter_context(database())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -204,8 +204,19 @@ def vaults() -> Iterator[tuple[GraphQL, GraphQL]]:
                 jwt_secret=SecretStr("x" * 32),
                 graphql_timeout_seconds=20,
             )
-            made.append(stack.enter_context(closing(GraphQL(settings))))
+            made.append(settings)
         yield made[0], made[1]
+
+
+@contextmanager
+def vaults() -> Iterator[tuple[GraphQL, GraphQL]]:
+    """GraphQL over the two databases."""
+    with (
+        vault_settings() as (one, other),
+        closing(GraphQL(one)) as first,
+        closing(GraphQL(other)) as second,
+    ):
+        yield first, second
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def documented() -> tuple[set[str], set[str]]:
     return folders, modules
 
 
-def in_the_tree() -> tuple[set[str], set[str]]:
+def folders_and_modules() -> tuple[set[str], set[str]]:
     """The folders and the modules of the packages, as paths; an empty `__init__.py` is left out."""
     files = [
         path
@@ -72,14 +72,14 @@ def in_the_tree() -> tuple[set[str], set[str]]:
 
 def test_the_architecture_page_lists_every_folder_and_module() -> None:
     folders, modules = documented()
-    real_folders, real_modules = in_the_tree()
+    real_folders, real_modules = folders_and_modules()
     missing = sorted((real_folders - folders) | (real_modules - modules))
     assert not missing, f"docs/architecture.md lacks {', '.join(missing)}"
 
 
 def test_the_architecture_page_lists_nothing_that_is_gone() -> None:
     folders, modules = documented()
-    real_folders, real_modules = in_the_tree()
+    real_folders, real_modules = folders_and_modules()
     gone = sorted((folders - real_folders) | (modules - real_modules))
     assert not gone, f"docs/architecture.md lists what does not exist: {', '.join(gone)}"
 

@@ -14,8 +14,8 @@ from tests.chaos.summary import (
     END,
     as_markdown,
     put_into,
-    steps_passed_over,
     summary_of,
+    unused_steps,
 )
 from tests.chaos.traffic import traffic
 from tests.chaos.trial import Outcome
@@ -65,9 +65,9 @@ def test_a_failed_trial_is_listed_with_its_errors() -> None:
 
 def test_steps_without_a_kill_are_listed_after_a_full_cycle() -> None:
     few = [outcome(seed, killed=False) for seed in range(len(CYCLE) - 1)]
-    assert not steps_passed_over(summary_of(few, began=BEGAN, seconds=40))
+    assert not unused_steps(summary_of(few, began=BEGAN, seconds=40))
     all_but_one = [outcome(seed, killed=plan(seed).step != STEPS[3]) for seed in range(len(CYCLE))]
-    assert steps_passed_over(summary_of(all_but_one, began=BEGAN, seconds=40)) == [str(STEPS[3])]
+    assert unused_steps(summary_of(all_but_one, began=BEGAN, seconds=40)) == [str(STEPS[3])]
 
 
 def test_a_new_summary_replaces_the_previous_one(tmp_path: Path) -> None:

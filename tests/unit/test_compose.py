@@ -69,8 +69,27 @@ def test_a_service_waits_until_its_dependencies_are_healthy(name: str) -> None:
 
 
 @every_service
-def test_an_image_is_pinned_to_a_release(name: str) -> None:
-    assert re.fullmatch(r"([a-z]+/)?[a-z-]+:v?\d+\.\d+(\.\d+)*(-alpine)?", SERVICES[name]["image"])
+def test_an_image_is_pinned_to_a_release_and_a_digest(name: str) -> None:
+    release, _, digest = SERVICES[name]["image"].partition("@")
+    assert re.fullmatch(r"([a-z]+/)?[a-z-]+:v?\d+\.\d+(\.\d+)*(-alpine)?", release)
+    # Ours is built here, and Envoy's digest is not in the records of Docker's library.
+    if not release.startswith(("fraiseql-assets:", "envoyproxy/")):
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
+
+
+@pytest.mark.parametrize("path", ["docker", "fraiseql_assets/project/templates/compose"])
+def test_an_image_is_built_from_a_digest(path: str) -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / path / "Dockerfile").read_text(), re.MULTILINE)
+    assert bases
+    for base in bases:
+        assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base)
+
+
+def test_a_new_project_has_the_same_images() -> None:
+    template = ROOT / "fraiseql_assets/project/templates/compose/compose.yaml"
+    images = set(re.findall(r"image: (\S+@sha256:\S+)", template.read_text()))
+    assert images
+    assert images <= {service["image"] for service in SERVICES.values()}
 
 
 @every_service

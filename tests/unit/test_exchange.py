@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -32,6 +33,8 @@ from flight_service.server import FlightServer
 from flight_service.sql.protocol import Flight_pb2 as base
 from flight_service.tail import Tail
 from fraiseql_assets.settings import Settings
+from tests.tokens import signed
+from tests.unit.flight_server import SECRET
 
 NUMBERS = pa.schema([("n", pa.int64())])
 TEXTS = pa.schema([("text", pa.utf8())])
@@ -105,9 +108,9 @@ def flights() -> Flights:
     return Flights()
 
 
-@pytest.fixture
-def server(flights: Flights) -> Iterator[FlightServer]:
-    settings = Settings()
+@contextmanager
+def serving(flights: Flights, **changes: Any) -> Iterator[FlightServer]:
+    settings = Settings.model_validate(changes)
     limits = StreamLimits(settings)
     exchange = Exchange(
         {GraphQLQuery: flights.query, Tail: flights.tail},
@@ -123,13 +126,21 @@ def server(flights: Flights) -> Iterator[FlightServer]:
     running.stop(10)
 
 
+@pytest.fixture
+def server(flights: Flights) -> Iterator[FlightServer]:
+    with serving(flights) as running:
+        yield running
+
+
 class Client:
     """One stream."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.connection = flight.connect(url)
         descriptor = flight.FlightDescriptor.for_path("exchange")
-        self.writer, self.reader = self.connection.do_exchange(descriptor)
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        options = flight.FlightCallOptions(headers=headers)
+        self.writer, self.reader = self.connection.do_exchange(descriptor, options)
         self.longest = 0
         """The size of the longest envelope so far."""
 
@@ -172,8 +183,8 @@ class Client:
 
 
 @contextmanager
-def opened(server: FlightServer) -> Iterator[Client]:
-    client = Client(str(server.address))
+def opened(server: FlightServer, token: str = "") -> Iterator[Client]:
+    client = Client(str(server.address), token)
     try:
         yield client
     finally:
@@ -340,6 +351,36 @@ def test_a_correlation_id_in_use_is_refused(client: Client) -> None:
     assert client.result() == ("u1", {"n": [0]})
     client.query("u1", "numbers 1")
     assert "Take another id" in client.result()[1]
+
+
+def test_an_idle_stream_counts_for_its_principal(flights: Flights) -> None:
+    token = signed(SECRET, sub="ann")
+    with (
+        serving(flights, jwt_secret=SECRET, principal_streams=1) as server,
+        opened(server, token) as one,
+    ):
+        one.query("u1", "numbers 1")
+        assert "FRAISEQL_PRINCIPAL_STREAMS" in one.result()[1]
+        with (
+            opened(server, token) as other,
+            pytest.raises(flight.FlightUnavailableError, match="FRAISEQL_PRINCIPAL_STREAMS"),
+        ):
+            other.result()
+
+
+def test_an_expired_token_cannot_send_further_requests(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        serving(flights, jwt_secret=SECRET) as server,
+        opened(server, signed(SECRET, sub="ann")) as client,
+    ):
+        client.query("u1", "numbers 1")
+        assert [client.result(), client.result()] == [("u1", {"n": [0]}), ("u1", "complete")]
+        later = SimpleNamespace(time=lambda: 2.0**40)
+        monkeypatch.setattr("flight_service.identity.tokens.time", later)
+        client.query("u2", "numbers 1")
+        assert client.result() == ("u2", "The token has expired. Get a new one.")
 
 
 def test_a_disabled_upload_is_answered_with_an_error(client: Client) -> None:

@@ -40,6 +40,19 @@ def test_older_claim_names_are_read() -> None:
     assert (principal.tenant, principal.roles, principal.scopes) == ("acme", {"viewer"}, {"read"})
 
 
+def test_a_tenant_without_a_value_is_not_the_tenant() -> None:
+    # Whoever has no tenant reads every row.
+    principal = authenticate(header(exp=HOUR, tenant_id=None, org_id="acme"), GUARDED)
+    assert principal.tenant == "acme"
+
+
+@pytest.mark.parametrize(
+    ("exp", "expires"), [(HOUR, HOUR), (f"{HOUR}", HOUR), (HOUR + 0.5, HOUR), (10**400, 10**400)]
+)
+def test_a_principal_has_the_expiry_of_its_token(exp: Any, expires: int) -> None:
+    assert authenticate(header(exp=exp), GUARDED).expires == expires
+
+
 def test_without_a_secret_every_call_is_accepted() -> None:
     assert authenticate(None, Settings()) is ANYONE
     assert authenticate("Bearer nonsense", Settings()) == ANYONE

@@ -83,7 +83,7 @@ def test_the_request_holds_the_query_and_its_variables() -> None:
         "{ people { salary } }",
         "{ people(where: {salary: {gt: 1}}) { id } }",
         "{ people(orderBy: {salary: ASC}) { id } }",
-        '{ people(where: {friends: {eq: []}}, orderBy: [{field: "salary"}]) { id } }',
+        '{ people(where: {friends: {len_eq: 0}}, orderBy: [{field: "salary"}]) { id } }',
         "{ mine { id } }",
     ],
 )

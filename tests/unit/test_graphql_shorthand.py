@@ -36,6 +36,7 @@ def names() -> Shorthand:
             listing("orders", "v_order"),
             listing("ordersDaily", "analytics.va_orders_daily"),
             listing("archive", "tv_archived_order"),
+            {**listing("secrets", "tv_secret"), "requires_role": "admin"},
             {**listing("days", "v_day"), "return_type": "Day"},
             {**listing("both", "v_both"), "return_type": "Both"},
         ],
@@ -83,8 +84,18 @@ def test_an_empty_object_for_a_number_is_no_value(names: Shorthand) -> None:
 
 
 def test_an_unknown_argument_is_refused(names: Shorthand) -> None:
-    with pytest.raises(QueryRefused, match="orders has no argument 'day'"):
+    with pytest.raises(QueryRefused, match="orders has no argument 'day'; it has where, "):
         names.document("orders", names.arguments("orders", {"day": 1}))
+
+
+def test_errors_name_only_what_every_principal_may_use(names: Shorthand) -> None:
+    assert names.summary() == (
+        "Queries: orders, ordersDaily, archive. "
+        "Views: v_order, analytics.va_orders_daily, tv_archived_order."
+    )
+    with pytest.raises(QueryRefused) as error:
+        names.document("secrets", {"day": 1})
+    assert str(error.value) == "secrets has no argument 'day'."
 
 
 def test_dates_are_conditions_on_the_one_field_of_time(names: Shorthand) -> None:

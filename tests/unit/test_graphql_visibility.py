@@ -67,13 +67,18 @@ COMPILED = {
             "implements": ["Named"],
             "fields": [field("name"), field("secret", requires_role="admin"), field("own")],
         },
-        {"name": "Hidden", "requires_role": "admin", "fields": [field("name")]},
+        {
+            "name": "Hidden",
+            "requires_role": "admin",
+            "fields": [field("name"), field("state", {"Enum": "HiddenState"})],
+        },
         {
             "name": "Holder",
             "fields": [
                 field("one", {"Object": "Named"}),
                 field("all", {"List": {"Object": "Both"}}),
                 field("hidden", {"Object": "Hidden"}),
+                field("nested", {"List": {"Object": "Holder"}}),
             ],
         },
     ],
@@ -88,7 +93,22 @@ COMPILED = {
         query("holders", "Holder"),
         query("hiddens", "Hidden"),
         query("withHidden", "WithHidden"),
-        query("admins", "Open", requires_role="admin"),
+        query(
+            "admins",
+            "Open",
+            requires_role="admin",
+            arguments=[{"name": "as", "arg_type": {"Input": "HiddenInput"}, "nullable": True}],
+        ),
+    ],
+    "enums": [
+        {"name": "HiddenState", "values": ["WANTED"]},
+        {"name": "HiddenLevel", "values": ["TOP"]},
+        {"name": "Unused", "values": ["NEVER"]},
+    ],
+    "input_types": [{"name": "HiddenInput", "fields": [field("level", {"Enum": "HiddenLevel"})]}],
+    "mutations": [
+        {"name": "open", "return_type": "Open"},
+        {"name": "openHidden", "return_type": "Open", "requires_role": "admin"},
     ],
 }
 
@@ -134,6 +154,16 @@ def plan(schema: Schema, text: str, principal: Principal) -> StatementPlan:
         '{ holders(orderBy: {field: "one.own"}) { __typename } }',
         '{ holders(orderBy: {field: "hidden.name"}) { __typename } }',
         "{ holders(orderBy: {one: {own: ASC}}) { __typename } }",
+        # Lists of objects are compared as JSON.
+        '{ holders(where: {all: {array_contains: [{secret: "x"}]}}) { __typename } }',
+        '{ holders(where: {all: {array_contains: {own: "x"}}}) { __typename } }',
+        '{ holders(where: {all: {eq: [{name: "x"}]}}) { __typename } }',
+        '{ holders(where: {all: {nin: [[{name: "x"}]]}}) { __typename } }',
+        '{ holders(where: {all: {array_contained_by: [{name: "x"}]}}) { __typename } }',
+        '{ holders(where: {all: {arrayOverlaps: [{name: "x"}]}}) { __typename } }',
+        '{ holders(where: {nested: {array_contains: [{one: {own: "x"}}]}}) { __typename } }',
+        "{ holders(where: {nested: {array_contains: [{all: [{secret: 1}]}]}}) { __typename } }",
+        "{ holders(where: {nested: {array_contains: [{hidden: {}}]}}) { __typename } }",
         "{ hiddens { name } }",
         "{ withHidden { __typename } }",
         "{ withHidden { ... on Open { name } } }",
@@ -155,10 +185,19 @@ def test_a_role_is_required_in_every_position_and_for_every_member(
         "{ named { ... on Open { secret } } }",
         "{ both { ... on Open { secret } ... on Guarded { name } } }",
         "{ holders { one { name } all { __typename } } }",
+        '{ holders(where: {all: {array_contains: [{name: "x"}], len_gt: 1}}) { __typename } }',
+        "{ holders(where: {nested: {array_contains: [{one: {name: 1}}]}}) { __typename } }",
+        "{ holders(where: {all: {isnull: true}}) { __typename } }",
     ],
 )
 def test_fields_without_a_required_role_are_available_to_all(schema: Schema, text: str) -> None:
     assert plan(schema, text, NOBODY).statements
+
+
+def test_a_list_of_objects_is_compared_by_fields_of_the_objects(schema: Schema) -> None:
+    text = "{ holders(where: {all: {array_contains: [{internal: 1}]}}) { __typename } }"
+    with pytest.raises(QueryRefused, match="Both has no field 'internal'"):
+        plan(schema, text, ADMIN)
 
 
 def introspected(schema: Schema, text: str, principal: Principal) -> dict[str, Any]:
@@ -181,7 +220,8 @@ def names(schema: Schema, principal: Principal) -> set[str]:
 
 def test_introspection_shows_what_the_principal_may_use(schema: Schema) -> None:
     shown, every = names(schema, NOBODY), names(schema, ADMIN)
-    assert {"Named.name", "Open.secret", "Guarded.name", "Query.named"} <= shown
+    assert {"Named.name", "Open.secret", "Guarded.name", "Query.named", "Unused"} <= shown
+    assert "Mutation.open" in shown
     hidden = every - shown
     assert {
         "Hidden",
@@ -194,6 +234,10 @@ def test_introspection_shows_what_the_principal_may_use(schema: Schema) -> None:
         "Query.hiddens",
         "Query.withHidden",
         "Query.admins",
+        "HiddenState",
+        "HiddenInput",
+        "HiddenLevel",
+        "Mutation.openHidden",
     } <= hidden
     assert not {one for one in shown if "Hidden" in one or one.endswith((".own", ".hidden"))}
 

@@ -192,13 +192,15 @@ def test_a_session_keeps_every_claim() -> None:
     assert again.claims["plan"] == "gold"
 
 
-def test_a_session_expires_with_its_token_and_cannot_renew_itself() -> None:
+@pytest.mark.parametrize("kind", [int, str])
+def test_a_session_expires_with_its_token_and_cannot_renew_itself(kind: type) -> None:
     given = Settings(jwt_secret=SecretStr(SECRET))
     until = int(time.time()) + 60
-    first = authenticate(f"Bearer {signed(SECRET, sub='a', exp=until)}", given)
+    first = authenticate(f"Bearer {signed(SECRET, sub='a', exp=kind(until))}", given)
     session = verifier_of(given).session(first)
     assert jwt.decode(session, options={"verify_signature": False})["exp"] == until
     again = authenticate(f"Bearer {session}", given)
+    assert again.expires == until
     assert verifier_of(given).session(again) == session
 
 

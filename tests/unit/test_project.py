@@ -22,7 +22,7 @@ URL = "postgresql://reader:p%40ss@db.example:5433/shop"
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("FRAISEQL_SCHEMA", "FRAISEQL_DATABASE_URL", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)

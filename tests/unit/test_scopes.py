@@ -12,6 +12,7 @@ from starlette.routing import Route
 from flight_service.assets import Asset
 from flight_service.authentication import ANYONE, Principal
 from flight_service.errors import Forbidden, SettingError
+from flight_service.identity.verifier import PasswordsBusy
 from flight_service.registry import Registry, registry
 from flight_service.scopes import KIND_OF_ROUTE
 from flight_service.search import Search
@@ -78,6 +79,17 @@ def test_a_route_needs_the_scope_of_its_ticket_type(path: str, scope: str) -> No
     assert refused.status_code == 403
     assert f"needs a token with the scope '{scope}'" in refused.json()["errors"][0]["message"]
     assert get(path, "nonsense").status_code == 401
+
+
+def test_a_principal_that_cannot_be_verified_now_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def busy(authorization: str | None, settings: Settings) -> Principal:
+        raise PasswordsBusy
+
+    monkeypatch.setattr("flight_service.scopes.authenticated", busy)
+    answer = get("/assets", signed(SECRET))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 def test_a_route_with_the_scope_answers() -> None:

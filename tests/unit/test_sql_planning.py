@@ -23,8 +23,9 @@ from flight_service.sql.engines.clickhouse_types import shown
 from flight_service.sql.handles import Handle, Handles
 from flight_service.sql.parameters import bound, example
 from flight_service.sql.planning import Defaults, plan
-from flight_service.sql.recent import Recent
-from flight_service.sql.running import Running, StatementCancelled
+from flight_service.sql.prepared import PreparedStatements
+from flight_service.sql.recently_used import RecentlyUsed
+from flight_service.sql.running_statements import RunningStatements, StatementCancelled
 from fraiseql_assets.planes import PlaneUnavailable
 
 COLUMNS = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("us", "UTC"))])
@@ -202,7 +203,7 @@ def test_a_handle_belongs_to_one_principal_and_cannot_be_altered() -> None:
 
 
 def test_the_least_recently_used_entry_is_dropped() -> None:
-    recent: Recent[int] = Recent(2)
+    recent: RecentlyUsed[int] = RecentlyUsed(2)
     for number in range(3):
         recent.put(f"{number}", number)
         recent.get("0")
@@ -212,6 +213,36 @@ def test_the_least_recently_used_entry_is_dropped() -> None:
         2,
         None,
     )
+
+
+def test_cached_values_are_limited_in_bytes() -> None:
+    recent: RecentlyUsed[int] = RecentlyUsed(100, most_bytes=1000)
+    for number in range(50):
+        recent.put(f"{number}", number, size=100)
+        assert recent.bytes <= 1000
+    assert [recent.get(f"{number}") for number in (39, 40, 49)] == [None, 40, 49]
+    recent.put("49", 1, size=1)
+    assert recent.bytes == 901
+    recent.put("large", 1, size=1001)
+    assert (recent.get("large"), recent.bytes) == (None, 901)
+
+
+def test_a_principal_does_not_displace_values_of_others() -> None:
+    for recent in (RecentlyUsed[int](10), RecentlyUsed[int](100, most_bytes=1000)):
+        recent.put("mine", 1, size=100, owner="ann")
+        for number in range(50):
+            recent.put(f"{number}", number, size=100, owner="bob")
+        assert (recent.get("mine"), recent.get("49"), recent.get("30")) == (1, 49, None)
+
+
+def test_the_size_of_a_prepared_statement_includes_its_values() -> None:
+    shop = Made("shop", "postgres", ["v_user"])
+    planned = plan("SELECT id FROM v_user WHERE id = ?", [shop], ANYONE, Defaults())
+    prepared = PreparedStatements()
+    handle = prepared.add(planned, ANYONE)
+    before = prepared.get(handle, ANYONE).size
+    prepared.bind(handle, ANYONE, pa.table({"x": list(range(1000))}))
+    assert prepared.get(handle, ANYONE).size >= before + 1000 * 64
 
 
 def test_sql_needs_its_scope_if_tokens_are_checked() -> None:
@@ -239,7 +270,7 @@ class Waiting:
 
 
 def test_a_statement_can_be_cancelled_at_every_stage() -> None:
-    running = Running()
+    running = RunningStatements()
     rows = running.batches("a", Waiting(), Cancellation())
     assert next(rows).num_rows == 1
     running.cancel("a")
@@ -254,7 +285,7 @@ def test_a_statement_can_be_cancelled_at_every_stage() -> None:
 
 def test_a_disconnect_cancels_the_statement() -> None:
     call = Cancellation()
-    rows = Running().batches("a", Waiting(), call)
+    rows = RunningStatements().batches("a", Waiting(), call)
     next(rows)
     call.cancel()
     with pytest.raises(RuntimeError):

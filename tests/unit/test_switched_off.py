@@ -80,14 +80,14 @@ def test_a_run_of_a_disabled_plane_fails_without_retries(off: str) -> None:
 
 
 def test_the_sensor_of_a_disabled_plane_skips_with_the_reason(off: str) -> None:
-    def nobody_asks(_: Settings) -> Plane:
+    def unexpected_connect(_: Settings) -> Plane:
         raise AssertionError("the plane is off")
 
     sensor = events_sensor(
         FED[off],
         "op",
         "job",
-        nobody_asks,
+        unexpected_connect,
         first_day=date(2026, 1, 1),
         status=dg.DefaultSensorStatus.RUNNING,
     )

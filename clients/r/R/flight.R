@@ -8,7 +8,7 @@
 #' @return A client, for the other functions.
 fraiseql_connect <- function(url = Sys.getenv("FRAISEQL_FLIGHT_URL", "grpc://127.0.0.1:50051"),
                              token = Sys.getenv("FRAISEQL_FLIGHT_TOKEN"),
-                             tls_ca = Sys.getenv("FRAISEQL_FLIGHT_CA")) {
+                             tls_ca = Sys.getenv("FRAISEQL_FLIGHT_CA_FILE")) {
   for (needed in c("arrow", "reticulate")) {
     if (!requireNamespace(needed, quietly = TRUE)) {
       stop("Flight needs the package ", needed, ". Without it, use fraiseql_http().", call. = FALSE)
@@ -81,23 +81,46 @@ search_events <- function(client, query = NULL, since = NULL, until = NULL, limi
 read_ticket <- function(client, ticket, parallel = 4) {
   found <- said(client$connection$read(as_json(ticket), parallel))
   rows <- reticulate::py_to_r(found[0])
-  check_rows(rows, reticulate::py_to_r(found[1]))
+  check_rows(nrow(rows), reticulate::py_to_r(found[1]))
   rows
 }
 
 #' Follow the log: new events, as they are published
 #'
+#' If the connection breaks, it connects again and goes on with the next event.
+#'
 #' @param handle A function that gets each batch of events as an Arrow table. It ends the stream by
 #'   returning FALSE.
 #' @param entity_type Only events of this type.
-follow_events <- function(client, handle, entity_type = NULL) {
-  tail <- said(client$connection$follow(as_json(list(type = "Tail", entity_type = entity_type))))
+#' @param after The position of the last event that was handled, such as `"1042:0"`.
+#' @return The position of the last event that was handled, to go on behind it later.
+follow_events <- function(client, handle, entity_type = NULL, after = NULL) {
+  ticket <- as_json(list(type = "Tail", entity_type = entity_type))
+  tail <- said(client$connection$follow(ticket, if (is.null(after)) "" else after))
   on.exit(tail$close())
   repeat {
     batch <- reticulate::py_to_r(said(tail$`next`()))
-    if (is.null(batch) || isFALSE(handle(batch))) break
+    if (isFALSE(handle(batch))) break
   }
-  invisible(NULL)
+  invisible(reticulate::py_to_r(tail$position))
+}
+
+#' Publish events, or insert rows into a table of PostgreSQL
+#'
+#' The log stores no event twice that is sent again within two minutes, so after an error the same
+#' rows can be sent again. Rows of a table are inserted all or none.
+#'
+#' @param rows An Arrow table, or a data frame. Columns are taken by name.
+#' @param table `events`, or a table that `FRAISEQL_WRITABLE` of the service lists.
+#' @return A list: `rows`, and of events `duplicates`, `first_sequence` and `last_sequence`.
+write_rows <- function(client, rows, table = "events") {
+  rows <- arrow::as_arrow_table(rows)
+  told <- reticulate::py_to_r(said(client$connection$write(reticulate::r_to_py(rows), table)))
+  written <- jsonlite::fromJSON(told)
+  if (written$rows < nrow(rows)) {
+    stop(written$rows, " of ", nrow(rows), " rows were stored.", call. = FALSE)
+  }
+  written
 }
 
 # An error of Python as the sentence that it holds.

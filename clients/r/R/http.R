@@ -4,9 +4,11 @@
 #'
 #' @param url Its address.
 #' @param token A token; empty if the service checks none.
+#' @param tls_ca The file of a certificate authority that this machine does not trust.
 fraiseql_http <- function(url = Sys.getenv("FRAISEQL_HTTP_URL", "http://127.0.0.1:8080"),
-                          token = Sys.getenv("FRAISEQL_FLIGHT_TOKEN")) {
-  structure(list(url = sub("/+$", "", url), token = token), class = "fraiseql_http")
+                          token = Sys.getenv("FRAISEQL_FLIGHT_TOKEN"),
+                          tls_ca = Sys.getenv("FRAISEQL_FLIGHT_CA_FILE")) {
+  structure(list(url = sub("/+$", "", url), token = token, tls_ca = tls_ca), class = "fraiseql_http")
 }
 
 print.fraiseql_http <- function(x, ...) {
@@ -25,7 +27,7 @@ read_asset_http <- function(http, name, ...) {
   path <- paste0("/assets/", name)
   about <- jsonlite::fromJSON(rawToChar(ask(http, path, c(given, format = "info"))))
   rows <- as_arrow(ask(http, path, c(given, format = "arrow")))
-  check_rows(rows, if (is.null(about$rows)) -1 else about$rows)
+  check_rows(nrow(rows), if (is.null(about$rows)) -1 else about$rows)
   rows
 }
 
@@ -51,12 +53,18 @@ ask <- function(http, path, given, body = NULL) {
     headers$`content-type` <- "application/json"
     curl::handle_setopt(handle, copypostfields = body)
   }
+  if (nzchar(http$tls_ca)) curl::handle_setopt(handle, cainfo = http$tls_ca)
   curl::handle_setheaders(handle, .list = headers)
   pairs <- paste0(names(given), "=", vapply(given, function(v) curl::curl_escape(v), ""))
   address <- paste0(http$url, path, "?", paste(pairs, collapse = "&"))
   response <- tryCatch(curl::curl_fetch_memory(address, handle), error = function(error) {
-    stop("No service answers at ", http$url, " (", conditionMessage(error),
-         "). Pass url=, or set FRAISEQL_HTTP_URL.", call. = FALSE)
+    reason <- conditionMessage(error)
+    if (grepl("certificate", reason, ignore.case = TRUE)) {
+      stop("The certificate of ", http$url, " is not trusted (", reason, "). Pass tls_ca=, or set ",
+           "FRAISEQL_FLIGHT_CA_FILE, with the file of its certificate authority.", call. = FALSE)
+    }
+    stop("No service answers at ", http$url, " (", reason, "). Pass url=, or set FRAISEQL_HTTP_URL.",
+         call. = FALSE)
   })
   if (response$status_code >= 400) {
     text <- rawToChar(response$content)

@@ -11,8 +11,8 @@ day <- function(value) if (inherits(value, "Date")) format(value) else value
 whole <- function(value) if (is.null(value)) NULL else as.integer(value)
 
 # Refuses a short result. More rows than announced may come: events arrive meanwhile.
-check_rows <- function(rows, announced) {
-  if (announced >= 0 && nrow(rows) < announced) {
-    stop(nrow(rows), " of ", announced, " announced rows arrived. Read it again.", call. = FALSE)
+check_rows <- function(arrived, announced) {
+  if (announced >= 0 && arrived < announced) {
+    stop(arrived, " of ", announced, " announced rows arrived. Read it again.", call. = FALSE)
   }
 }

@@ -1,9 +1,11 @@
+use arrow_array::RecordBatch;
 use arrow_flight::FlightClient;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use serde_json::{Map, Value, json};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Address};
 
+use crate::writing::{self, Written};
 use crate::{Error, Flight, Position, Result, Tail};
 
 /// How to connect. What is not set comes from the environment.
@@ -13,8 +15,8 @@ pub struct Connect {
     pub url: Option<String>,
     /// Else `FRAISEQL_FLIGHT_TOKEN`.
     pub token: Option<String>,
-    /// The certificate authority in PEM; else the file that `FRAISEQL_FLIGHT_CA` names, or the
-    /// authorities that browsers trust.
+    /// The certificate authority in PEM; else the file that `FRAISEQL_FLIGHT_CA_FILE` names,
+    /// or the authorities that this machine trusts.
     pub tls_ca: Option<Vec<u8>>,
 }
 
@@ -47,10 +49,15 @@ impl Client {
             }
         };
         let silent = |error: tonic::transport::Error| {
-            Error::Unavailable(format!(
-                "No service answers at {url} ({}). Start it, or set FRAISEQL_FLIGHT_URL.",
-                innermost(&error)
-            ))
+            let reason = innermost(&error);
+            Error::Unavailable(if reason.contains("certificate") {
+                format!(
+                    "The certificate of {url} is not trusted ({reason}). Set \
+                     FRAISEQL_FLIGHT_CA_FILE to the file of its certificate authority."
+                )
+            } else {
+                format!("No service answers at {url} ({reason}). Start it, or set FRAISEQL_FLIGHT_URL.")
+            })
         };
         let scheme = if is_tls { "https" } else { "http" };
         let mut address = Address::from_shared(format!("{scheme}://{rest}"))
@@ -58,7 +65,7 @@ impl Client {
         if is_tls {
             let config = match how.tls_ca.map_or_else(authority, |given| Ok(Some(given)))? {
                 Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-                None => ClientTlsConfig::new().with_enabled_roots(),
+                None => ClientTlsConfig::new().with_native_roots(),
             };
             address = address.tls_config(config).map_err(&silent)?;
         }
@@ -95,6 +102,12 @@ impl Client {
         Flight::new(self.clone(), ticket.to_string())
     }
 
+    /// Publishes events, all batches with the same columns. Sends them again while the service is
+    /// unavailable: the log stores no batch twice.
+    pub async fn write(&self, batches: &[RecordBatch]) -> Result<Written> {
+        writing::write(self, batches).await
+    }
+
     /// New events, all or of one type: from now on, or from a position on.
     pub async fn follow(&self, entity_type: Option<&str>, after: Option<Position>) -> Result<Tail> {
         Tail::begin(self.clone(), entity_type.map(str::to_owned), after).await
@@ -127,10 +140,10 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn authority() -> Result<Option<Vec<u8>>> {
-    let Some(path) = variable("FRAISEQL_FLIGHT_CA") else { return Ok(None) };
+    let Some(path) = variable("FRAISEQL_FLIGHT_CA_FILE") else { return Ok(None) };
     std::fs::read(&path)
         .map(Some)
-        .map_err(|error| Error::InvalidRequest(format!("FRAISEQL_FLIGHT_CA, {path}: {error}.")))
+        .map_err(|error| Error::InvalidRequest(format!("FRAISEQL_FLIGHT_CA_FILE, {path}: {error}.")))
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

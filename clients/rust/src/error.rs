@@ -45,6 +45,10 @@ impl std::error::Error for Error {}
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let said = sentence(status.message());
+        if std::error::Error::source(&status).is_some() {
+            // The connection broke: the service did not say this.
+            return Error::Unavailable(said);
+        }
         match status.code() {
             Code::InvalidArgument | Code::Unimplemented => Error::InvalidRequest(said),
             Code::NotFound => Error::NotFound(said),

@@ -1,4 +1,6 @@
+use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
@@ -52,12 +54,22 @@ impl Flight {
     }
 
     /// The rows as they arrive, in the service's order, in bounded memory.
+    ///
+    /// # Errors
+    /// The last item is `Error::Incomplete`, if fewer rows arrived than were announced.
     pub async fn stream(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let endpoints = self.info().await?.endpoints;
-        Ok(stream::iter(endpoints.into_iter().map(Ok))
+        let Found { endpoints, rows, .. } = self.info().await?;
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let counted = arrived.clone();
+        let batches = stream::iter(endpoints.into_iter().map(Ok))
             .and_then(|endpoint: Endpoint| async move { endpoint.stream().await })
             .try_flatten()
-            .boxed())
+            .inspect_ok(move |batch| {
+                counted.fetch_add(batch.num_rows(), Ordering::Relaxed);
+            });
+        let end = stream::once(async move { complete(arrived.load(Ordering::Relaxed), rows) })
+            .filter_map(|checked| ready(checked.err().map(Err)));
+        Ok(batches.chain(end).boxed())
     }
 
     /// All rows, from `parallel` endpoints at once, in the service's order.
@@ -73,11 +85,8 @@ impl Flight {
             .try_collect()
             .await?;
         let batches = parts.concat();
-        let arrived = batches.iter().map(RecordBatch::num_rows).sum();
-        match found.rows {
-            Some(announced) if arrived < announced => Err(Error::Incomplete { arrived, announced }),
-            _ => Ok((found.schema, batches)),
-        }
+        complete(batches.iter().map(RecordBatch::num_rows).sum(), found.rows)?;
+        Ok((found.schema, batches))
     }
 
     fn endpoint(&self, given: &FlightEndpoint) -> Option<Endpoint> {
@@ -94,6 +103,14 @@ impl Endpoint {
     pub async fn stream(&self) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let stream = self.client.arrow()?.do_get(self.ticket.clone()).await?;
         Ok(stream.map_err(Error::from).boxed())
+    }
+}
+
+/// Refuses a short result. More rows than announced may come: events arrive meanwhile.
+pub fn complete(arrived: usize, announced: Option<usize>) -> Result<()> {
+    match announced {
+        Some(announced) if arrived < announced => Err(Error::Incomplete { arrived, announced }),
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads FraiseQL's events, aggregates, search hits and GraphQL results as Arrow.
+//! Reads FraiseQL's events, aggregates, search hits and GraphQL results as Arrow, and writes events.
 //!
 //! ```no_run
 //! use fraiseql_client::Client;
@@ -19,9 +19,11 @@ mod error;
 mod flight;
 mod position;
 mod tail;
+mod writing;
 
 pub use client::{Client, Connect};
 pub use error::{Error, Result};
-pub use flight::{Endpoint, Found, Flight};
+pub use flight::{Endpoint, Flight, Found, complete};
 pub use position::Position;
 pub use tail::Tail;
+pub use writing::Written;

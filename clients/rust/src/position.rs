@@ -1,10 +1,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_select::filter::filter_record_batch;
+use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
@@ -17,27 +17,42 @@ pub struct Position {
 }
 
 impl Position {
+    /// The position behind all rows of a message.
+    pub(crate) fn whole(sequence: u64) -> Self {
+        Self { sequence, row: u32::MAX }
+    }
+
+    /// The position up to which the service has looked, as it tells it beside a batch. Where a large
+    /// batch was divided, it tells it beside the last part.
+    pub(crate) fn told(about: &[u8]) -> Option<Self> {
+        let told: Value = serde_json::from_slice(about).ok()?;
+        let next = &told["next"];
+        let row = u32::try_from(next["start_row"].as_u64()?).ok()?.checked_sub(1)?;
+        Some(Self { sequence: next["start_sequence"].as_u64()?, row })
+    }
+
     /// The position of the last event of a batch; `None` of an empty one.
-    pub fn of_last(batch: &RecordBatch) -> Option<Self> {
+    pub(crate) fn of_last(batch: &RecordBatch) -> Option<Self> {
         let last = batch.num_rows().checked_sub(1)?;
-        Some(positions(batch)?.nth(last)?)
+        let sequences = batch.column_by_name("stream_seq")?.as_primitive_opt::<UInt64Type>()?;
+        let rows = batch.column_by_name("stream_row")?.as_primitive_opt::<UInt32Type>()?;
+        Some(Self { sequence: sequences.value(last), row: rows.value(last) })
     }
 
-    /// The events of a batch that stand behind the position.
-    pub(crate) fn after(self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let Some(found) = positions(batch) else {
-            return Err(Error::Failed("The events have no stream_seq and stream_row.".into()));
-        };
-        let is_new: BooleanArray = found.map(|each| Some(each > self)).collect();
-        Ok(filter_record_batch(batch, &is_new)?)
+    /// The fields of a ticket that goes on behind it.
+    pub(crate) fn next(self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        match self.row.checked_add(1) {
+            Some(row) if self.sequence > 0 => {
+                fields.insert("start_sequence".into(), self.sequence.into());
+                fields.insert("start_row".into(), row.into());
+            }
+            _ => {
+                fields.insert("start_sequence".into(), (self.sequence + 1).into());
+            }
+        }
+        fields
     }
-}
-
-fn positions(batch: &RecordBatch) -> Option<impl Iterator<Item = Position> + '_> {
-    let sequences = batch.column_by_name("stream_seq")?.as_primitive_opt::<UInt64Type>()?;
-    let rows = batch.column_by_name("stream_row")?.as_primitive_opt::<UInt32Type>()?;
-    let pairs = sequences.values().iter().zip(rows.values().iter());
-    Some(pairs.map(|(&sequence, &row)| Position { sequence, row }))
 }
 
 impl fmt::Display for Position {
@@ -70,8 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_ordered_by_sequence_then_row() {
-        let at = |sequence, row| Position { sequence, row };
-        assert!(at(1, 9) < at(2, 0) && at(2, 0) < at(2, 1));
+    fn a_ticket_goes_on_behind_a_position() {
+        let next = |position: Position| Value::Object(position.next()).to_string();
+        let inside = Position { sequence: 1042, row: 7 };
+        assert_eq!(next(inside), r#"{"start_row":8,"start_sequence":1042}"#);
+        assert_eq!(next(Position::whole(1042)), r#"{"start_sequence":1043}"#);
+        let about = format!(r#"{{"next": {}}}"#, next(inside));
+        assert_eq!(Position::told(about.as_bytes()), Some(inside));
     }
 }

@@ -1,16 +1,17 @@
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_select::filter::filter_record_batch;
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
-use serde_json::json;
+use arrow_flight::Ticket;
+use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
 
 use crate::{Client, Error, Position, Result};
 
 const LOG: &str = "stream/events";
-const ATTEMPTS: u32 = 5;
+/// How often it tries to connect again: for about a minute.
+const ATTEMPTS: u32 = 15;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// New events in the log's order, each once.
 ///
@@ -18,8 +19,8 @@ const ATTEMPTS: u32 = 5;
 pub struct Tail {
     client: Client,
     entity_type: Option<String>,
-    position: Position,
-    batches: BoxStream<'static, Result<RecordBatch>>,
+    position: Option<Position>,
+    messages: FlightDataDecoder,
 }
 
 impl Tail {
@@ -29,27 +30,30 @@ impl Tail {
         after: Option<Position>,
     ) -> Result<Self> {
         let position = match after {
-            Some(given) => given,
-            None => Position { sequence: head(&client).await?, row: u32::MAX },
+            Some(given) => Some(given),
+            None => head(&client).await?,
         };
-        let batches = opened(&client, &entity_type, after).await?;
-        Ok(Self { client, entity_type, position, batches })
+        let messages = opened(&client, &entity_type, position).await?;
+        Ok(Self { client, entity_type, position, messages })
     }
 
-    /// Where it stands: pass it to [`Client::follow`] to go on in another process.
-    pub fn position(&self) -> Position {
+    /// Where it stands: pass it to [`Client::follow`] to go on in another process. `None` where the
+    /// token may not know how far the log reaches, until the first events have come.
+    pub fn position(&self) -> Option<Position> {
         self.position
     }
 
     /// The next events. Waits for them.
     pub async fn next(&mut self) -> Result<RecordBatch> {
         loop {
-            match self.batches.try_next().await {
-                Ok(Some(batch)) => {
-                    let new = self.position.after(&batch)?;
-                    if let Some(last) = Position::of_last(&new) {
-                        self.position = last;
-                        return Ok(new);
+            match self.messages.try_next().await.map_err(Error::from) {
+                Ok(Some(DecodedFlightData { inner, payload })) => {
+                    let DecodedPayload::RecordBatch(batch) = payload else { continue };
+                    // Events that the service left out need not be looked at again.
+                    let told = Position::told(&inner.app_metadata);
+                    self.position = told.or(Position::of_last(&batch)).or(self.position);
+                    if batch.num_rows() > 0 {
+                        return Ok(batch);
                     }
                 }
                 // The service ends its streams when it stops.
@@ -62,11 +66,11 @@ impl Tail {
     async fn reopen(&mut self) -> Result<()> {
         let mut attempt = 0;
         loop {
-            tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
-            match opened(&self.client, &self.entity_type, Some(self.position)).await {
+            tokio::time::sleep(Duration::from_millis(200 << attempt).min(LONGEST_PAUSE)).await;
+            match opened(&self.client, &self.entity_type, self.position).await {
                 Err(Error::Unavailable(_)) if attempt < ATTEMPTS => attempt += 1,
                 opened => {
-                    self.batches = opened?;
+                    self.messages = opened?;
                     return Ok(());
                 }
             }
@@ -74,42 +78,21 @@ impl Tail {
     }
 }
 
-/// The tail, and before it what the log holds from a position on. The tail begins first, so that
-/// nothing is missed in between; some events come from both.
 async fn opened(
     client: &Client,
     entity_type: &Option<String>,
     after: Option<Position>,
-) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let ticket = json!({"type": "Tail", "entity_type": entity_type});
-    let following = client.arrow()?.do_get(arrow_flight::Ticket::new(ticket.to_string())).await?;
-    let following = following.map_err(Error::from).boxed();
-    let Some(position) = after else { return Ok(following) };
-    let mut missed = Vec::new();
-    for endpoint in client.read_asset(LOG).info().await?.endpoints {
-        if endpoint.about["last_sequence"].as_u64() >= Some(position.sequence) {
-            missed.push(endpoint);
-        }
+) -> Result<FlightDataDecoder> {
+    let mut ticket = json!({"type": "Tail", "entity_type": entity_type});
+    if let (Some(position), Value::Object(fields)) = (after, &mut ticket) {
+        fields.extend(position.next());
     }
-    let wanted = entity_type.clone();
-    let missed = stream::iter(missed.into_iter().map(Ok))
-        .and_then(|endpoint| async move { endpoint.stream().await })
-        .try_flatten()
-        .and_then(move |batch| {
-            let wanted = wanted.clone();
-            async move { of_type(batch, wanted.as_deref()) }
-        });
-    Ok(missed.chain(following).boxed())
+    let following = client.arrow()?.do_get(Ticket::new(ticket.to_string())).await?;
+    Ok(following.into_inner())
 }
 
-fn of_type(batch: RecordBatch, wanted: Option<&str>) -> Result<RecordBatch> {
-    let Some(wanted) = wanted else { return Ok(batch) };
-    let types = batch["entity_type"].as_string::<i32>();
-    let is_wanted = types.iter().map(|each| Some(each == Some(wanted))).collect();
-    Ok(filter_record_batch(&batch, &is_wanted)?)
-}
-
-async fn head(client: &Client) -> Result<u64> {
+/// Where the log ends; `None` of an empty one, and where the token may not know.
+async fn head(client: &Client) -> Result<Option<Position>> {
     let about = client.read_asset(LOG).info().await?.about;
-    Ok(about["last_sequence"].as_u64().unwrap_or(0))
+    Ok(about["last_sequence"].as_u64().map(Position::whole))
 }

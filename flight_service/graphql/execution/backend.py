@@ -35,6 +35,7 @@ class PostgresPlan:
     _session: Callable[[Principal], Session]
     _compile_part: Callable[[str, Principal, CtidRange | None], StatementPlan]
     """Plans a part of the root of that key."""
+    _operation: Operation
 
     @property
     def size(self) -> int:
@@ -66,6 +67,7 @@ class PostgresPlan:
             principal,
             self._session(principal),
             lambda ctids: self._compile_part(root.key, principal, ctids),
+            self._operation.size + self.size,
         )
 
     def batches(
@@ -127,7 +129,7 @@ class PostgresBackend:
             return session_of(variables, principal, is_guarded=self._is_guarded)
 
         plan = compile_plan(schema, sources, operation, principal, self._limit)
-        return PostgresPlan(plan, plan.result, self, session, compile_part)
+        return PostgresPlan(plan, plan.result, self, session, compile_part, operation)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -10,13 +10,13 @@ A part is a range of the places of a table's rows: every row is in exactly one p
 locked against being rewritten, which would give rows other places.
 """
 
+import hashlib
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ import pyarrow as pa
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import DatabaseFailed, NotAuthorised, SnapshotGone
+from flight_service.graphql.execution.offers import Held, Offered, Offers
 from flight_service.graphql.execution.reader import Reading, result_batches
 from flight_service.graphql.execution.session import Session
 from flight_service.graphql.planning.backend import Endpoints
@@ -38,8 +39,6 @@ from flight_service.graphql.sources.ctid_ranges import CtidRange, divided
 KNOWN_SECONDS = 60.0
 """How old an estimate may be."""
 KNOWN = 512
-OFFERS = 1000
-"""How many offers are remembered."""
 NAMES_NOBODY = frozenset(("exp", "iat", "nbf", "jti"))
 """Claims that differ with each token of one principal."""
 SIZE = """
@@ -55,34 +54,6 @@ EXPORT = """
 SELECT pg_export_snapshot() AS snapshot,
     pg_relation_size(to_regclass($1)) / current_setting('block_size')::int AS pages
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A snapshot that is held, and the plans of the parts."""
-
-    transaction: ExitStack
-    timer: threading.Timer
-    snapshot: str
-    plans: tuple[StatementPlan, ...]
-
-
-@dataclass(eq=False)
-class _Offered:
-    """A result that is offered in parts, and who may read them."""
-
-    root: RootStatement
-    table: str
-    principal: Principal
-    session: Session
-    compile_part: Callable[[CtidRange | None], StatementPlan]
-    ends: float
-    unread: set[int]
-    rows: dict[int, int] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    held: _Held | None = None
-    whole: int | None = None
-    """The part that has all rows, if there was no snapshot for the parts."""
 
 
 class Snapshots:
@@ -104,7 +75,7 @@ class Snapshots:
         self._endpoints = endpoints
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._offered: OrderedDict[str, _Offered] = OrderedDict()
+        self._offers = Offers()
         self._estimates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def usage(self) -> PoolUsage:
@@ -117,8 +88,10 @@ class Snapshots:
         principal: Principal,
         session: Session,
         compile_part: Callable[[CtidRange | None], StatementPlan],
+        size: int,
     ) -> Endpoints | None:
-        """Offers a large result in parts; None for a result that has one endpoint.
+        """Offers a large result in parts; None for a result that has one endpoint. `size` is about
+        how many bytes the plan takes.
 
         Asks the database only about tables and statements that it was not asked about lately.
         """
@@ -134,16 +107,17 @@ class Snapshots:
         if rows < self._rows:
             return None
         handle = secrets.token_urlsafe(18)
-        offered = _Offered(
+        offered = Offered(
             root,
             root.table,
             principal,
             session,
             compile_part,
+            size,
             time.monotonic() + self._seconds,
             set(range(self._endpoints)),
         )
-        self._keep(handle, offered)
+        self._offers.put(handle, offered)
         expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
         return Endpoints(handle, self._endpoints, expires, rows)
 
@@ -156,9 +130,8 @@ class Snapshots:
             SnapshotGone: the offer has expired, or there was none.
             NotAuthorised: it was made to another principal.
         """
-        with self._lock:
-            offered = self._offered.get(handle)
-        if offered is None or offered.ends < time.monotonic():
+        offered = self._offers.get(handle)
+        if offered is None:
             raise SnapshotGone
         if not 0 <= number < self._endpoints:
             raise SnapshotGone
@@ -170,9 +143,7 @@ class Snapshots:
 
     def close(self) -> None:
         """Gives up every snapshot."""
-        with self._lock:
-            handles = list(self._offered)
-        for handle in handles:
+        for handle in self._offers.handles:
             self._give_up(handle)
         self._database.close()
 
@@ -196,27 +167,18 @@ class Snapshots:
         return rows
 
     def _estimated(self, root: RootStatement, settings: Mapping[str, str]) -> int:
-        known = self._known(root.sql, -1)
+        # Statements may be long.
+        key = hashlib.blake2b(root.sql.encode()).hexdigest()
+        known = self._known(key, -1)
         if known >= 0:
             return known
         with self._reading.database.transaction(settings) as transaction:
             # The planner does not see the values, so this holds for all of them.
             rows = _estimate(transaction.explained(root.sql, root.values))
-        return self._remember(root.sql, rows)
-
-    def _keep(self, handle: str, offered: _Offered) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._offered[handle] = offered
-            # Those with a snapshot are given up by their timers.
-            waiting = [key for key, one in self._offered.items() if one.held is None]
-            for key in waiting:
-                if self._offered[key].ends >= now and len(self._offered) <= OFFERS:
-                    break
-                del self._offered[key]
+        return self._remember(key, rows)
 
     def _plan(
-        self, handle: str, offered: _Offered, number: int
+        self, handle: str, offered: Offered, number: int
     ) -> tuple[StatementPlan | None, str | None]:
         """The plan of a part, None for no rows, and the snapshot that it is read from."""
         with offered.lock:
@@ -229,7 +191,7 @@ class Snapshots:
                 return offered.held.plans[number], offered.held.snapshot
             return (offered.compile_part(None) if offered.whole == number else None), None
 
-    def _hold(self, handle: str, offered: _Offered) -> None:
+    def _hold(self, handle: str, offered: Offered) -> None:
         """Holds a snapshot for an offer.
 
         Raises:
@@ -254,14 +216,14 @@ class Snapshots:
             left = max(0.0, offered.ends - time.monotonic())
             timer = threading.Timer(left, self._give_up, [handle])
             timer.daemon = True
-            with self._lock:
-                if handle not in self._offered:
-                    raise SnapshotGone
-                offered.held = _Held(stack.pop_all(), timer, found["snapshot"], plans)
+            held = Held(stack.pop_all(), timer, found["snapshot"], plans)
+            if not self._offers.hold(handle, held):
+                held.transaction.close()
+                raise SnapshotGone
         timer.start()
 
     def _read(
-        self, handle: str, offered: _Offered, number: int, cancellation: Cancellation | None
+        self, handle: str, offered: Offered, number: int, cancellation: Cancellation | None
     ) -> Iterator[pa.RecordBatch]:
         plan, snapshot = self._plan(handle, offered, number)
         offered.rows[number] = 0
@@ -275,15 +237,11 @@ class Snapshots:
                     rows = sum(offered.rows.copy().values())
                     self._reading.limit.check(rows, "The endpoints together have")
                     yield batch
-        with self._lock:
-            offered.unread.discard(number)
-            is_done = not offered.unread
-        if is_done:
+        if self._offers.has_read(offered, number):
             self._give_up(handle)
 
     def _give_up(self, handle: str) -> None:
-        with self._lock:
-            offered = self._offered.pop(handle, None)
+        offered = self._offers.take(handle)
         if offered is not None and offered.held is not None:
             offered.held.timer.cancel()
             offered.held.transaction.close()

@@ -17,6 +17,7 @@ from flight_service.graphql.planning.filters import (
     Not,
     OrderKey,
 )
+from flight_service.graphql.planning.list_contents import check_contents
 from flight_service.graphql.schema.compiled import Field
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.inputs import UNORDERED
@@ -150,10 +151,7 @@ class FilterParser:
         if field is None or field.field_type.of is not None:
             return False
         base = field.field_type.base
-        return not self._is_object(base) and kind_of(base).name != "JSON"
-
-    def _is_object(self, base: str) -> bool:
-        return base in self._schema.types or self._schema.is_abstract(base)
+        return not self._schema.is_object(base) and kind_of(base).name != "JSON"
 
     def _on_field(
         self,
@@ -173,11 +171,14 @@ class FilterParser:
             return self._object(base, at, asked, path)
         kind = kind_of("JSON" if is_list else base)
         if isinstance(asked, Mapping) and (kind.name != "JSON" or _is_filter(asked)):
-            return _all(
-                [_comparison(at, kind, key, one, (*path, key)) for key, one in asked.items()]
-            )
-        name = "in" if isinstance(asked, list) and kind.name != "JSON" else "eq"
-        return _comparison(at, kind, name, asked, path)
+            given = [_comparison(at, kind, key, one, (*path, key)) for key, one in asked.items()]
+        else:
+            name = "in" if isinstance(asked, list) and kind.name != "JSON" else "eq"
+            given = [_comparison(at, kind, name, asked, path)]
+        if self._schema.is_object(base):
+            for one in given:
+                check_contents(self._schema, base, one, self._authorise_field, path)
+        return _all(given)
 
     def _order_keys(
         self, type_name: str, entry: Mapping[str, Any], at: tuple[str, ...], path: tuple[str, ...]
@@ -212,7 +213,7 @@ class FilterParser:
         base = field.field_type.base
         if rest:
             return self._scalar(base, rest, (*at, name), path)
-        if field.field_type.of is not None or self._is_object(base) or base in UNORDERED:
+        if field.field_type.of is not None or self._schema.is_object(base) or base in UNORDERED:
             raise QueryRefused(f"{'.'.join(path)} is no scalar that has an order.")
         return (*at, name), kind_of(base)
 
@@ -240,7 +241,7 @@ class FilterParser:
     def _authorise_field(self, type_name: str, field: Field) -> None:
         """Refuses a field that the principal may not see, on any type that a row may be of."""
         self._access.check_declarations(self._schema, type_name, field.name)
-        if self._is_object(field.field_type.base):
+        if self._schema.is_object(field.field_type.base):
             self._authorise(field.field_type.base)
 
 

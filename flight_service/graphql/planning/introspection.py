@@ -17,9 +17,16 @@ from graphql import (
 from flight_service.graphql.arrow.result_types import TYPENAME, ConstantType
 from flight_service.graphql.errors import LimitExceeded, NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access
+from flight_service.graphql.planning.referenced import without_unreferenced
 from flight_service.graphql.planning.result import ConstantResult
 from flight_service.graphql.request.selection import Operation, Root
-from flight_service.graphql.schema.compiled import Compiled, Field, Query, Ref
+from flight_service.graphql.schema.compiled import (
+    Compiled,
+    Field,
+    Query,
+    UnexecutedOperation,
+    roles,
+)
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 
 MAX_BYTES = 16 * 2**20
@@ -164,7 +171,7 @@ def _visible(schema: Schema, access: Access) -> GraphQLSchema:
             if one.name not in hidden
         ),
     )
-    return build_schema(left).graphql
+    return build_schema(without_unreferenced(left, compiled)).graphql
 
 
 def _hidden_by_role(schema: Schema, access: Access) -> set[str]:
@@ -181,18 +188,18 @@ def _hidden_by_role(schema: Schema, access: Access) -> set[str]:
 def _permitted(schema: Schema, access: Access, hidden: set[str]) -> Compiled:
     compiled = schema.compiled
 
-    def usable(of: Ref) -> bool:
-        return of.base not in hidden
+    def usable(one: Query | UnexecutedOperation) -> bool:
+        return one.return_type.base not in hidden and _permits(
+            access.check_roles, one.name, roles(one.requires_role)
+        )
 
     return msgspec.structs.replace(
         compiled,
         queries=tuple(
-            one
-            for one in compiled.queries
-            if usable(one.return_type) and _permits(access.check_query, schema.queries[one.name])
+            one for one in compiled.queries if usable(one) and _permits(access.check_query, one)
         ),
-        mutations=tuple(one for one in compiled.mutations if usable(one.return_type)),
-        subscriptions=tuple(one for one in compiled.subscriptions if usable(one.return_type)),
+        mutations=tuple(filter(usable, compiled.mutations)),
+        subscriptions=tuple(filter(usable, compiled.subscriptions)),
     )
 
 

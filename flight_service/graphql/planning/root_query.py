@@ -204,8 +204,6 @@ class RootResolver:
         for name, injected in query.inject_params.items():
             if injected.source != "jwt" and self._looks_up_principals:
                 continue
-            if injected.source != "jwt" and self._looks_up_principals:
-                continue
             if injected.source != "jwt":
                 raise QueryRefused(
                     f"{name} comes from what FraiseQL looks up of a principal. Only a FraiseQL "
@@ -259,10 +257,14 @@ class RootResolver:
 
     def _authorise_selected(self, selected: Sequence[Selected]) -> None:
         for one in selected:
+            is_masked: list[bool] = []
             for types, name in one.fields:
                 for owner in sorted(types & self._schema.types.keys()):
                     self._authorise_field(owner, name)
-            self._authorise_selected(one.children)
+                    is_masked.append(self._access.is_masked(self._schema.fields(owner).get(name)))
+            # Nothing is read below a field that is null.
+            if not is_masked or not all(is_masked):
+                self._authorise_selected(one.children)
 
     def _authorise_field(self, owner: str, name: str) -> None:
         self._access.check_type(self._schema, owner)

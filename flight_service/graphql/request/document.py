@@ -6,12 +6,11 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxErro
 
 from flight_service.graphql.errors import LimitExceeded, QueryRefused, QueryUnparsable
 from flight_service.graphql.request.cache import ByteCache
+from flight_service.graphql.request.selection import BYTES_PER_CHARACTER
 from flight_service.graphql.request.spelling import with_names_of, with_types_of
 
 MAX_ERRORS = 20
 CACHE_BYTES = 32 * 2**20
-BYTES_PER_CHARACTER = 300
-"""About how much memory a character of a document takes at most when it is parsed."""
 
 
 @dataclass(frozen=True, slots=True)

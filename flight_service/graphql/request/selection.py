@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from graphql import DocumentNode, FieldNode, GraphQLOutputType, OperationDefinitionNode
 
 
@@ -60,6 +61,11 @@ class Root:
         return self.selected.name
 
 
+BYTES_PER_CHARACTER = 300
+"""About how much memory one character of a query takes at most when it is planned: its syntax tree,
+its types and its checks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """The operation of a request."""
@@ -72,6 +78,14 @@ class Operation:
     """The operation, of those in the document."""
     variables: Mapping[str, Any]
     """As the client sent them."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes at most."""
+        loc = self.document.loc
+        characters = 0 if loc is None else len(loc.source.body)
+        variables = len(msgspec.json.encode(dict(self.variables)))
+        return 10_000 + BYTES_PER_CHARACTER * characters + 8 * variables
 
 
 def narrowed(selected: Selected, type_name: str) -> Selected | None:

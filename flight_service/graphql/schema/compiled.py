@@ -174,6 +174,7 @@ class UnexecutedOperation(msgspec.Struct, frozen=True):
     returns_list: bool = False
     nullable: bool = True
     arguments: tuple[Argument, ...] = ()
+    requires_role: Roles = None
     description: str | None = None
     deprecated: Deprecated = None
 

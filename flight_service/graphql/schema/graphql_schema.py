@@ -57,6 +57,9 @@ class Schema:
     def is_abstract(self, name: str) -> bool:
         return name in self.unions or name in self.interfaces
 
+    def is_object(self, name: str) -> bool:
+        return name in self.types or self.is_abstract(name)
+
     def fields(self, name: str) -> dict[str, Field]:
         """The fields of a type or interface; a union has none of its own."""
         if name in self.types:

@@ -9,12 +9,16 @@ or prefix, and under that of a flat relation beside it: `orders_daily` and `va_o
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
 
+from flight_service.authentication import ANYONE
 from flight_service.dates import beginning, ending
 from flight_service.graphql.errors import QueryRefused, SchemaUnavailable
+from flight_service.graphql.planning.access import access_of
+from flight_service.graphql.planning.introspection import usable_queries
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.naming import camel
 from flight_service.graphql.schema.scalars import kind_of
@@ -100,8 +104,11 @@ class Shorthand:
         query = self._root(known)
         for key in variables:
             if key not in query.args:
-                arguments = ", ".join(query.args) or "none"
-                raise QueryRefused(f"{known} has no argument {key!r}; it has {arguments}.")
+                arguments = f"; it has {', '.join(query.args) or 'none'}"
+                raise QueryRefused(
+                    f"{known} has no argument {key!r}"
+                    f"{arguments if self._is_for_all(known) else ''}."
+                )
         definitions = ", ".join(f"${key}: {query.args[key].type}" for key in variables)
         arguments = ", ".join(f"{key}: ${key}" for key in variables)
         head, call = (f"query ({definitions}) ", f"({arguments})") if variables else ("", "")
@@ -111,8 +118,10 @@ class Shorthand:
         return f"{head}{{ {known}{call} {{ {fields} }} }}"
 
     def summary(self) -> str:
-        """The available names, for an error message."""
-        return f"Queries: {_some(self.queries)}. Views: {_some(list(self.relations))}."
+        """The names that every principal may use, for an error message."""
+        queries = [name for name in self.queries if self._is_for_all(name)]
+        relations = [one for one, name in self.relations.items() if self._is_for_all(name)]
+        return f"Queries: {_some(queries)}. Views: {_some(relations)}."
 
     def query(self, name: str) -> str | None:
         """The query that a name stands for, its own or that of a relation."""
@@ -138,6 +147,14 @@ class Shorthand:
             found.setdefault(f"{schema}.{stem}", query)
             found.setdefault(stem, query)
         return found
+
+    def _is_for_all(self, query: str) -> bool:
+        return query in self._for_all
+
+    @cached_property
+    def _for_all(self) -> frozenset[str]:
+        nobody = access_of(self._schema, ANYONE)
+        return frozenset(one.name for one in usable_queries(self._schema, nobody))
 
     def _root(self, query: str) -> GraphQLField:
         root = self._schema.graphql.query_type

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,7 @@ from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.settings import Settings
 
 SCHEMA_NAME = "public"
-"""The one schema of the catalogue, whatever ClickHouse calls the database."""
+"""The only schema of the catalogue, independent of the database's name."""
 KILL_AGAIN_SECONDS = 0.05
 KEYS = {"analytics/events": ("event_id",)}
 
@@ -76,27 +76,32 @@ class AnalyticsCatalogue:
         sql = statement.sql
         for number, parameter in enumerate(statement.parameters):
             sql = sql.replace(f'"{parameter.mark}"', _placeholder(parameter, binding, number))
-        rows = [_values(statement, binding, row) for row in binding.rows]
+        for row in binding.rows:
+            # What does not fit is refused now. The values of all rows would take too much memory.
+            _values(statement, binding, row)
+        first = _values(statement, binding, binding.rows[0]) if binding.rows else {}
         with _refused():
-            described = self._statements.describe(sql, rows[0] if rows else {})
+            described = self._statements.describe(sql, first)
         columns = [(name, shown(kind)) for name, kind in described]
         if any(column.convert for _, column in columns):
             sql = _converted(sql, columns)
         schema = pa.schema([pa.field(name, one.type, one.nullable) for name, one in columns])
-        return _Execution(self._statements, sql, rows, schema)
+        return _Execution(self._statements, sql, statement, binding, schema)
 
 
 @dataclass(frozen=True, slots=True)
 class _Execution:
     statements: AnalyticsStatements
     sql: str
-    rows: Sequence[Mapping[str, Any]]
+    statement: Statement
+    binding: Binding
     schema: pa.Schema
 
     def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        for values in self.rows:
+        for row in self.binding.rows:
             if cancellation.over:
                 return
+            values = _values(self.statement, self.binding, row)
             query = _Query(self.statements)
             cancellation.then(query.kill)
             found = self.statements.batches(self.sql, values, self.schema, query.id)
@@ -111,7 +116,7 @@ class _Execution:
 
 
 def _check_texts(batch: pa.RecordBatch) -> None:
-    """Refuses texts that are none: ClickHouse's String holds any bytes."""
+    """Refuses strings that are not UTF-8: ClickHouse's String can hold any bytes."""
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid as error:
@@ -121,7 +126,7 @@ def _check_texts(batch: pa.RecordBatch) -> None:
 
 
 class _Query:
-    """A query that may be killed from another thread while it runs."""
+    """A running query that another thread can kill."""
 
     def __init__(self, statements: AnalyticsStatements) -> None:
         self.id = secrets.token_hex(16)
@@ -129,7 +134,8 @@ class _Query:
         self._statements = statements
 
     def kill(self) -> None:
-        """Kills it until it has ended: one that has only just been sent is not known yet."""
+        """Kills it repeatedly until it has ended, because ClickHouse may not know a new query
+        yet."""
         while not self.ended.is_set():
             self._statements.kill(self.id)
             self.ended.wait(KILL_AGAIN_SECONDS)
@@ -153,7 +159,7 @@ def _values(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> dic
 
 
 def _converted(sql: str, columns: Sequence[tuple[str, Any]]) -> str:
-    """The statement with the columns converted that Arrow does not have as they are."""
+    """The statement, with conversions of columns that have no Arrow type."""
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -37,16 +37,16 @@ from flight_service.sql.engines.postgres_types import (
     shown,
 )
 from flight_service.sql.engines.postgres_views import AllowedViews
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 from fraiseql_assets.settings import Settings
 
 PARAMETER = "fraiseql.s"
-"""What the settings that hold a statement's parameters are called, before the number."""
+"""The prefix of the settings for a statement's parameters, followed by a number."""
 HELD_SECONDS = 2.0
-"""How long the relations of a principal are held: one that is missing may be made at any time."""
+"""How long the relations of a principal are cached. New relations may be created at any time."""
 MOST_HELD = 200
 OF_STATEMENTS = ("0A", "20", "21", "22", "26", "2B", "2F", "34", "38", "42", "54")
-"""The classes of SQLSTATEs that speak of the statement."""
+"""The SQLSTATE classes of errors that the statement causes."""
 
 
 class FraiseqlCatalogue:
@@ -69,7 +69,7 @@ class FraiseqlCatalogue:
             stall_seconds=settings.graphql_stall_seconds,
         )
         self._is_guarded = settings.is_guarded
-        self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
+        self._held: RecentlyUsed[tuple[float, Sequence[Relation]]] = RecentlyUsed(MOST_HELD)
         self._views = AllowedViews(settings.views, self._database.ask)
         self._memory = {
             "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",
@@ -80,7 +80,8 @@ class FraiseqlCatalogue:
         held = self._held.get(key)
         if held is None or monotonic() - held[0] > HELD_SECONDS:
             held = monotonic(), relations_of(self._graphql, principal)
-            self._held.put(key, held)
+            size = sum(2000 + 2 * len(one.select) for one in held[1])
+            self._held.put(key, held, size=size)
         known = {(one.schema_name, one.name) for one in held[1]}
         views = self._views.relations(principal)
         return [*held[1], *(one for one in views if (one.schema_name, one.name) not in known)]
@@ -92,26 +93,21 @@ class FraiseqlCatalogue:
             **session_settings(variables, principal),
             **statement.values,
         }
-        rows = [_Row(*_bound(statement, binding, row)) for row in binding.rows]
-        described = rows[0] if rows else _Row(*_bound(statement, binding, _nulls(binding)))
-        every = {**settings, **described.settings}
+        for row in binding.rows:
+            # What does not fit is refused now. The texts of all rows would take too much memory.
+            _values(statement, binding, row)
+        first = binding.rows[0] if binding.rows else _nulls(binding)
+        every = {**settings, **_values(statement, binding, first)}
         with self._database.transaction(every) as transaction, _refused():
-            limited = f"SELECT * FROM ({described.sql}) AS described LIMIT 0"
+            described = _sql(statement, binding, first)
+            limited = f"SELECT * FROM ({described}) AS described LIMIT 0"
             found = transaction.table(limited).schema
         columns = [shown(one) for one in found]
         schema = pa.schema(
             [pa.field(one.name, column.type) for one, column in zip(found, columns, strict=True)]
         )
         reader = reader_of(principal, is_guarded=self._is_guarded)
-        return _Execution(self._database, settings, reader, rows, columns, schema)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A statement with one row of values."""
-
-    sql: str
-    settings: dict[str, str] = field(default_factory=dict)
+        return _Execution(self._database, settings, reader, statement, binding, columns, schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,8 @@ class _Execution:
     database: Database
     settings: dict[str, str]
     reader: Hashable | None
-    rows: Sequence[_Row]
+    statement: Statement
+    binding: Binding
     columns: Sequence[Shown]
     schema: pa.Schema
 
@@ -127,10 +124,11 @@ class _Execution:
         with self.database.transaction(
             self.settings, cancellation, large=True, reader=self.reader
         ) as transaction:
-            for row in self.rows:
-                if row.settings:
-                    transaction.set(row.settings)
-                found = transaction.batches(_converted(row.sql, self.columns))
+            for row in self.binding.rows:
+                if values := _values(self.statement, self.binding, row):
+                    transaction.set(values)
+                sql = _sql(self.statement, self.binding, row)
+                found = transaction.batches(_converted(sql, self.columns))
                 try:
                     with _refused():
                         for batch in found:
@@ -139,19 +137,24 @@ class _Execution:
                     close_batches(found)
 
 
-def _bound(
-    statement: Statement, binding: Binding, row: tuple[Any, ...]
-) -> tuple[str, dict[str, str]]:
-    sql, settings = statement.sql, {}
+def _values(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> dict[str, str]:
+    """The values of a row that are not null, as settings."""
+    return {
+        f"{PARAMETER}{parameter.name}": bound_text(kind, value)
+        for parameter, kind, value in zip(statement.parameters, binding.types, row, strict=True)
+        if value is not None
+    }
+
+
+def _sql(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> str:
+    """The statement with what reads the values of a row."""
+    sql = statement.sql
     for parameter, kind, value in zip(statement.parameters, binding.types, row, strict=True):
-        name = f"{PARAMETER}{parameter.name}"
-        read = read_setting(name, kind)
-        if value is None:
-            read = f"(NULL::{bound_type(kind)})"
-        else:
-            settings[name] = bound_text(kind, value)
-        sql = sql.replace(f'"{parameter.mark}"', read)
-    return sql, settings
+        read = read_setting(f"{PARAMETER}{parameter.name}", kind)
+        sql = sql.replace(
+            f'"{parameter.mark}"', f"(NULL::{bound_type(kind)})" if value is None else read
+        )
+    return sql
 
 
 def _nulls(binding: Binding) -> tuple[Any, ...]:
@@ -159,7 +162,7 @@ def _nulls(binding: Binding) -> tuple[Any, ...]:
 
 
 def _converted(sql: str, columns: Sequence[Shown]) -> str:
-    """The statement with the columns converted that the driver does not send as they are shown."""
+    """The statement, with conversions of columns whose type the driver does not support."""
     if not any(one.convert for one in columns):
         return sql
     names = [f"a{n}" for n in range(len(columns))]
@@ -193,7 +196,7 @@ def _read(column: pa.Array, announced: pa.Field) -> pa.Array:
 
 @contextmanager
 def _refused() -> Iterator[None]:
-    """An error that speaks of the statement is the client's to mend."""
+    """An error of the statement is the client's error."""
     try:
         yield
     except DatabaseFailed as error:

@@ -1,5 +1,5 @@
 -- Events that were erased on purpose: no rebuild writes them again.
-CREATE TABLE IF NOT EXISTS fraiseql_erasures
+CREATE TABLE IF NOT EXISTS fraiseql_erasures${on_cluster}
 (
     stream LowCardinality(String),
     event_id String,
@@ -8,5 +8,5 @@ CREATE TABLE IF NOT EXISTS fraiseql_erasures
     upto UInt64,
     at DateTime64(6, 'UTC')
 )
-ENGINE = ReplacingMergeTree(at)
+ENGINE = ${engine}
 ORDER BY (stream, event_id, entity_type, entity_id)

@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS ${table}
+CREATE TABLE IF NOT EXISTS ${table}${on_cluster}
 (
     stream_date Date,
     hour DateTime64(0, 'UTC'),
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS ${table}
     duration_sum_ms AggregateFunction(sum, Nullable(Int128)),
     max_duration_ms AggregateFunction(max, Nullable(Int64))
 )
-ENGINE = AggregatingMergeTree
+ENGINE = ${replicated}AggregatingMergeTree
 PARTITION BY stream_date
 ORDER BY (hour, event_type)
 TTL stream_date + INTERVAL ${retention_aggregate_days} DAY

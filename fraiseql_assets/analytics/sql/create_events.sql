@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS ${table}
+CREATE TABLE IF NOT EXISTS ${table}${on_cluster}
 (
     event_id String CODEC(ZSTD(1)),
     event_type LowCardinality(String),
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS ${table}
     stream_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
     ${event_hash}
 )
-ENGINE = MergeTree
+ENGINE = ${replicated}MergeTree
 -- The day JetStream stored the message: the one time that a replay reproduces.
 PARTITION BY toDate(stream_time)
 ORDER BY (entity_type, timestamp, stream_seq, stream_row)

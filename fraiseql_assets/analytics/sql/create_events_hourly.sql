@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS ${table}
+CREATE TABLE IF NOT EXISTS ${table}${on_cluster}
 (
     stream_date Date,
     hour DateTime64(0, 'UTC'),
@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS ${table}
     event_count AggregateFunction(count),
     unique_entities AggregateFunction(uniq, String)
 )
-ENGINE = AggregatingMergeTree
+ENGINE = ${replicated}AggregatingMergeTree
 PARTITION BY stream_date
 ORDER BY (hour, entity_type, event_type)
 TTL stream_date + INTERVAL ${retention_aggregate_days} DAY

@@ -1,5 +1,5 @@
 -- What this plane holds of the log: the newest row of each range is its entry.
-CREATE TABLE IF NOT EXISTS fraiseql_ledger
+CREATE TABLE IF NOT EXISTS fraiseql_ledger${on_cluster}
 (
     stream LowCardinality(String),
     first UInt64,
@@ -17,5 +17,5 @@ CREATE TABLE IF NOT EXISTS fraiseql_ledger
     dead_letters UInt64,
     source LowCardinality(String)
 )
-ENGINE = ReplacingMergeTree(at)
+ENGINE = ${engine}
 ORDER BY (stream, day, first, last)

@@ -1,4 +1,4 @@
-CREATE TABLE IF NOT EXISTS ${table}
+CREATE TABLE IF NOT EXISTS ${table}${on_cluster}
 (
     stream_date Date,
     day Date32,
@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS ${table}
     updated_count AggregateFunction(countIf, UInt8),
     deleted_count AggregateFunction(countIf, UInt8)
 )
-ENGINE = AggregatingMergeTree
+ENGINE = ${replicated}AggregatingMergeTree
 PARTITION BY stream_date
 ORDER BY (day, tenant, tenant_is_empty)
 TTL stream_date + INTERVAL ${retention_aggregate_days} DAY

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def reroute() -> None:
         os.environ[variable] = os.environ[variable].replace(address.netloc, through, 1)
 
 
-def come_to(plane: str, step: str) -> None:
+def reach_step(plane: str, step: str) -> None:
     """Kills this process if a trap is set for the step."""
     armed = FOLDER / "armed" / f"{plane}.{step}"
     try:
@@ -63,18 +63,30 @@ class Plane(Watched):
         if (entry.kind, entry.state) == ("range", "begun"):
             Plane.ranges += 1
         if entry.kind == "partition":
-            come_to(self._plane, "staging-filled")
+            reach_step(self._plane, "staging-filled")
         elif entry.state == "committed":
-            come_to(self._plane, "all-written")
+            reach_step(self._plane, "all-written")
         self._inner.record(entry)
-        come_to(self._plane, entry.state)
+        reach_step(self._plane, entry.state)
         if entry.state == "begun" and Plane.ranges == 2:
-            come_to(self._plane, "next-begun")
+            reach_step(self._plane, "next-begun")
 
-    def write(self, block: Any) -> Any:
-        if block.number == 1:
-            come_to(self._plane, "block-written")
-        return self._inner.write(block)
+    def write_all(self, blocks: Iterable[Any]) -> Iterator[Any]:
+        taken = written = 0
+
+        def counted() -> Iterator[Any]:
+            nonlocal taken
+            for block in blocks:
+                taken += 1
+                if taken > 1 and written:
+                    reach_step(self._plane, "block-written")
+                yield block
+
+        for result in self._inner.write_all(counted()):
+            written += 1
+            if taken > written:
+                reach_step(self._plane, "block-written")
+            yield result
 
     def replace(self, *arguments: Any) -> "Replacement":
         return Replacement(self._inner.replace(*arguments), self._plane)
@@ -83,7 +95,7 @@ class Plane(Watched):
 class Log(Watched):
     def read(self, *arguments: Any, **options: Any) -> Iterator[Any]:
         for batch in self._inner.read(*arguments, **options):
-            come_to(self._plane, "read")
+            reach_step(self._plane, "read")
             yield batch
 
 
@@ -105,11 +117,11 @@ class Replacement(Watched):
             replaces = bool(self.REPLACES.search(text))
             records = bool(replaced and self.RECORDS.search(text))
             if replaces and replaced == (1 if self._plane == "analytics" else 0):
-                come_to(self._plane, "swapping")
+                reach_step(self._plane, "swapping")
             if recorded:
-                come_to(self._plane, "recorded")
+                reach_step(self._plane, "recorded")
             elif records:
-                come_to(self._plane, "swapped")
+                reach_step(self._plane, "swapped")
             answer = request(self_, method, url, body=body, **options)
             replaced, recorded = replaced + replaces, recorded or records
             return answer
@@ -119,7 +131,7 @@ class Replacement(Watched):
             self._inner.swap(entry)
         finally:
             pool.urlopen = request
-        come_to(self._plane, "recorded")
+        reach_step(self._plane, "recorded")
 
 
 def opened(url: str, body: Any) -> tuple[str, Any]:
@@ -136,7 +148,7 @@ def watch_materialise(module: Any) -> None:
     materialise = module.materialise
 
     def watched(context: Any, asset: Any, *arguments: Any) -> Any:
-        come_to(asset.pool, "asked")
+        reach_step(asset.pool, "asked")
         return materialise(context, asset, *arguments)
 
     module.materialise = watched
@@ -162,7 +174,7 @@ def watch_write(module: Any) -> None:
     def decoded(*arguments: Any) -> Iterator[Any]:
         for part in decoded_parts(*arguments):
             for plane in AT_WORK if part.batches else ():
-                come_to(plane, "decoded")
+                reach_step(plane, "decoded")
             yield part
 
     module.decoded_parts = decoded
@@ -174,7 +186,7 @@ def watch_follow(module: Any) -> None:
     def watched(plane: Any, *arguments: Any, reason_to_end: Any, **options: Any) -> Any:
         def asked() -> Any:
             if Plane.ranges:
-                come_to(plane.name, "waiting")
+                reach_step(plane.name, "waiting")
             return reason_to_end()
 
         return follow(plane, *arguments, reason_to_end=asked, **options)
@@ -189,7 +201,7 @@ def watch_compaction(module: Any) -> None:
     plane = "analytics" if "analytics" in module.__name__ else "operational"
 
     def watched(*arguments: Any) -> Any:
-        come_to(plane, "compacting")
+        reach_step(plane, "compacting")
         return delete(*arguments)
 
     setattr(module, name, watched)

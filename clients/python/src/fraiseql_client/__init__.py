@@ -1,4 +1,4 @@
-"""Reads FraiseQL's events, aggregates, search hits and GraphQL results as Arrow.
+"""Reads FraiseQL's events, aggregates, search hits and GraphQL results as Arrow, and writes events.
 
 import fraiseql_client
 
@@ -21,6 +21,7 @@ from fraiseql_client.events import Event, Position
 from fraiseql_client.following import Tail
 from fraiseql_client.listing import AssetInfo
 from fraiseql_client.results import EventResult, Result
+from fraiseql_client.writing import Written
 
 __all__ = [
     "AssetInfo",
@@ -38,5 +39,6 @@ __all__ = [
     "Tail",
     "Unauthenticated",
     "Unavailable",
+    "Written",
     "connect",
 ]

@@ -10,6 +10,7 @@ from fraiseql_client.following import Tail
 from fraiseql_client.listing import AssetInfo
 from fraiseql_client.results import EventResult, Result
 from fraiseql_client.transport import Connection, Ticket, Token
+from fraiseql_client.writing import EVENTS, Rows, Written, write
 
 Moment = str | date | datetime
 """A date, a time with its zone, or either as text."""
@@ -141,10 +142,25 @@ class Client:
 
         Args:
             entity_type: Only events of this type.
-            after: The position of the last event that was handled.
+            after: The position of the last event that was handled; `0:0` for all of a log that
+                holds its first event.
         """
         position = Position.parse(after) if isinstance(after, str) else after
         return Tail(self._connection, entity_type, position)
+
+    def write(self, rows: Rows, table: str = EVENTS) -> Written:
+        """Publishes events to the log, or inserts rows into a table of PostgreSQL.
+
+        Events that could not be sent to their end are sent again: the log stores none twice. Rows
+        of a table are sent once. Either all of them are inserted or none; if the connection breaks
+        at the end, look which.
+
+        Args:
+            rows: A table, a frame, a mapping of columns, or anything else that is Arrow. Columns
+                are taken by name.
+            table: `events`, or a table that `FRAISEQL_WRITABLE` of the service lists.
+        """
+        return write(self._connection, rows, table)
 
     def read(self, ticket: Ticket) -> Result:
         """The rows of any ticket: its fields, or the name of an asset, a query or a view."""
@@ -186,7 +202,7 @@ def connect(
         token: A token, or a function that returns a fresh one for each request; by default
             `FRAISEQL_FLIGHT_TOKEN`.
         tls_ca: The file of the certificate authority, if it is not one that this machine trusts;
-            by default `FRAISEQL_FLIGHT_CA`.
+            by default `FRAISEQL_FLIGHT_CA_FILE`.
 
     Raises:
         InvalidRequest: the address is invalid.

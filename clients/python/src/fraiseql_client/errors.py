@@ -86,7 +86,7 @@ def _advice(kind: type[FraiseqlError], sentence: str, url: str) -> str:
     if url.startswith("grpc+tls") and _NO_TRUST.search(sentence):
         return (
             f" The certificate of {url} is not trusted: pass tls_ca=… to connect(), or set "
-            "FRAISEQL_FLIGHT_CA, with the file of its certificate authority."
+            "FRAISEQL_FLIGHT_CA_FILE, with the file of its certificate authority."
         )
     return (
         f" No service answers at {url}: start it, or pass its url=… to connect(), or set "

@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+LAST_ROW = 2**32 - 1
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -31,6 +33,23 @@ class Position:
             raise ValueError(
                 f"{text!r} is no position. One is written as str(position) does it: 1042:0."
             ) from None
+
+    @classmethod
+    def whole(cls, sequence: int) -> "Position":
+        """The position behind all rows of a message."""
+        return cls(sequence, LAST_ROW)
+
+    @classmethod
+    def of_last(cls, batch: pa.RecordBatch) -> "Position":
+        """The position of the last event of a batch."""
+        return cls(batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
+
+    @property
+    def next(self) -> dict[str, int]:
+        """The fields of a ticket that goes on behind it."""
+        if self.row == LAST_ROW or self.sequence == 0:
+            return {"start_sequence": self.sequence + 1}
+        return {"start_sequence": self.sequence, "start_row": self.row + 1}
 
     def __str__(self) -> str:
         return f"{self.sequence}:{self.row}"

@@ -4,18 +4,19 @@ import json
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fraiseql_client.errors import Unavailable
 from fraiseql_client.events import Event, Position, events_of
-from fraiseql_client.reading import streamed
+from fraiseql_client.reading import chunks
 from fraiseql_client.transport import Connection
 
 LOG = "stream/events"
-LAST_ROW = 2**32 - 1
 PAUSE_SECONDS = 0.2
+RECONNECT_SECONDS = 60
+"""How long it tries to connect again, after it has begun."""
 
 
 class Tail:
@@ -26,7 +27,8 @@ class Tail:
     `Client.follow(after=…)` to go on in another process.
 
     Iterating raises:
-        FraiseqlError: see `fraiseql_client.errors`. `Unavailable` only after several attempts.
+        FraiseqlError: see `fraiseql_client.errors`. `Unavailable` only if the service does not
+            answer for a minute; `NotFound` if the log no longer holds the next event.
     """
 
     def __init__(
@@ -34,16 +36,17 @@ class Tail:
     ) -> None:
         self._connection = connection
         self._entity_type = entity_type
-        self.position = after or Position(_head(connection), LAST_ROW)
-        """Where it stands: everything up to here was handed out, or came before it began."""
-        self._batches = self._followed(resumes=after is not None)
+        self.position = after or _head(connection)
+        """Everything up to here was handed out, or came before it began. None where the token may
+        not know how far the log reaches, until the first event has come."""
+        self._batches = self._followed()
         # The stream begins now, not with the first event that is asked for.
         next(self._batches)
 
     def batches(self) -> Generator[pa.RecordBatch]:
         """The events as batches, as they come."""
         for batch in self._batches:
-            self.position = _last(batch)
+            self.position = Position.of_last(batch)
             yield batch
 
     def __iter__(self) -> Iterator[Event]:
@@ -62,62 +65,41 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _followed(self, *, resumes: bool) -> Generator[pa.RecordBatch]:
+    def _followed(self) -> Generator[pa.RecordBatch]:
         """Yields a batch without rows once the stream has begun, then the events."""
-        seen, is_open = self.position, False
+        has_begun, silent_since = False, time.monotonic()
         while True:
-            has_begun = False
             try:
-                for batch in self._once(seen, resumes=resumes):
-                    has_begun = True
-                    new = _after(batch, seen)
-                    if new.num_rows:
-                        seen = _last(new)
-                        yield new
-                    elif not is_open:
-                        is_open = True
-                        yield new
+                with closing(chunks(self._connection, self._ticket(), endless=True)) as following:
+                    first, _ = next(following)
+                    if not has_begun:
+                        has_begun = True
+                        yield first
+                    for batch, about in following:
+                        if batch.num_rows:
+                            yield batch
+                        # Events that the filter left out need not be looked at again.
+                        self.position = _told(about) or self.position
+                        silent_since = time.monotonic()
             except Unavailable:
-                # Beginning was attempted several times already.
-                if not has_begun:
+                if not has_begun or time.monotonic() - silent_since > RECONNECT_SECONDS:
                     raise
-            resumes = True
             time.sleep(PAUSE_SECONDS)
 
-    def _once(self, seen: Position, *, resumes: bool) -> Iterator[pa.RecordBatch]:
-        """Batches of one connection. The log is read only once the tail has begun, so that nothing
-        is missed in between; some events come from both."""
+    def _ticket(self) -> dict[str, Any]:
         ticket = {"type": "Tail", "entity_type": self._entity_type}
-        with closing(streamed(self._connection, ticket, endless=True)) as following:
-            yield next(following)
-            if resumes:
-                yield from self._missed(seen)
-            yield from following
-
-    def _missed(self, seen: Position) -> Iterator[pa.RecordBatch]:
-        """What the log holds from a position on, with some of what comes before it."""
-        for endpoint in self._connection.info(LOG).endpoints:
-            if json.loads(endpoint.app_metadata)["last_sequence"] >= seen.sequence:
-                with closing(streamed(self._connection, endpoint.ticket)) as batches:
-                    for batch in batches:
-                        yield self._wanted(batch)
-
-    def _wanted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        if self._entity_type is None:
-            return batch
-        return batch.filter(pc.field("entity_type") == self._entity_type)
+        return ticket if self.position is None else {**ticket, **self.position.next}
 
 
-def _head(connection: Connection) -> int:
-    """The last sequence of the log; 0 of an empty one."""
-    return json.loads(connection.info(LOG).app_metadata)["last_sequence"] or 0
+def _head(connection: Connection) -> Position | None:
+    """Where the log ends; None of an empty log, and where the token may not know."""
+    last = json.loads(connection.info(LOG).app_metadata)["last_sequence"]
+    return None if last is None else Position.whole(last)
 
 
-def _after(batch: pa.RecordBatch, seen: Position) -> pa.RecordBatch:
-    sequence, row = pc.field("stream_seq"), pc.field("stream_row")
-    is_new = (sequence > seen.sequence) | ((sequence == seen.sequence) & (row > seen.row))
-    return batch.filter(is_new)
-
-
-def _last(batch: pa.RecordBatch) -> Position:
-    return Position(batch["stream_seq"][-1].as_py(), batch["stream_row"][-1].as_py())
+def _told(about: bytes | None) -> Position | None:
+    """The position that the service sends beside a batch."""
+    if about is None:
+        return None
+    following = json.loads(about)["next"]
+    return Position(following["start_sequence"], following["start_row"] - 1)

@@ -49,31 +49,41 @@ class _Streams:
             reader.cancel()
 
 
-def streamed(
-    connection: Connection, ticket: Ticket | flight.Ticket, *, endless: bool = False
-) -> Generator[pa.RecordBatch]:
+def streamed(connection: Connection, ticket: Ticket | flight.Ticket) -> Generator[pa.RecordBatch]:
     """The batches of a ticket, as they arrive. Closing the generator cancels the stream.
 
-    The ticket is asked for again only until its first batch has arrived. An endless stream yields a
-    batch without rows as soon as it has begun, and is asked for again only until then.
+    The ticket is asked for again only until its first batch has arrived.
+    """
+    with closing(chunks(connection, ticket)) as found:
+        for batch, _ in found:
+            yield batch
+
+
+def chunks(
+    connection: Connection, ticket: Ticket | flight.Ticket, *, endless: bool = False
+) -> Generator[tuple[pa.RecordBatch, bytes | None]]:
+    """The batches of a ticket with what the service tells beside each; otherwise as `streamed`.
+
+    An endless stream yields a batch without rows as soon as it has begun, and is asked for again
+    only until then.
     """
     streams = _Streams()
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[tuple[pa.RecordBatch, bytes | None]]:
         reader, first = connection.again(begun)
         if first is None:
             return
         with connection.errors():
             yield first
             for chunk in reader:
-                yield chunk.data
+                yield _pair(chunk)
 
-    def begun() -> tuple[flight.FlightStreamReader, pa.RecordBatch | None]:
+    def begun() -> tuple[flight.FlightStreamReader, tuple[pa.RecordBatch, bytes | None] | None]:
         reader = streams.add(connection.open(ticket))
         with connection.errors():
             if endless:
-                return reader, pa.RecordBatch.from_pylist([], reader.schema)
-            return reader, next((chunk.data for chunk in reader), None)
+                return reader, (pa.RecordBatch.from_pylist([], reader.schema), None)
+            return reader, next((_pair(chunk) for chunk in reader), None)
 
     ahead = _ahead(batches(), streams.cancel)
     with closing(ahead):
@@ -120,6 +130,11 @@ def collected(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _pair(chunk: flight.FlightStreamChunk) -> tuple[pa.RecordBatch, bytes | None]:
+    about = chunk.app_metadata
+    return chunk.data, None if about is None else about.to_pybytes()
 
 
 def _ahead(items: Iterable[_T], cancel: Callable[[], None]) -> Generator[_T]:

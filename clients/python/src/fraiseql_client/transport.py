@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
 from pyarrow import flight
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from fraiseql_client.errors import FraiseqlError, Unavailable, translated
+from fraiseql_client.errors import FraiseqlError, InvalidRequest, Unavailable, translated
 
 Token = str | Callable[[], str]
 """A token, or what returns a fresh one for each call."""
@@ -40,10 +41,8 @@ class Connection:
     ) -> None:
         self.url = url or os.environ.get("FRAISEQL_FLIGHT_URL") or DEFAULT_URL
         self._token = token or os.environ.get("FRAISEQL_FLIGHT_TOKEN") or None
-        authority = tls_ca or os.environ.get("FRAISEQL_FLIGHT_CA") or None
-        options: dict[str, Any] = {}
-        if authority is not None:
-            options["tls_root_certs"] = Path(authority).read_bytes()
+        authority = tls_ca or os.environ.get("FRAISEQL_FLIGHT_CA_FILE") or None
+        options = {} if authority is None else {"tls_root_certs": _content(authority)}
         with self.errors():
             self._client = flight.FlightClient(self.url, **options)
 
@@ -65,6 +64,26 @@ class Connection:
         bare = ticket if isinstance(ticket, flight.Ticket) else flight.Ticket(encoded(ticket))
         with self.errors():
             return self._client.do_get(bare, self._options())
+
+    def put(self, name: str, rows: pa.Table, batch_rows: int) -> dict[str, Any]:
+        """Writes rows, without another attempt. Returns the service's last receipt, with the
+        warnings of all."""
+        descriptor = flight.FlightDescriptor.for_path(name)
+        receipt: dict[str, Any] = {}
+        warnings: list[str] = []
+        with self.errors():
+            writer, receipts = self._client.do_put(descriptor, rows.schema, self._options())
+            try:
+                for batch in rows.to_batches(max_chunksize=batch_rows):
+                    writer.write_batch(batch)
+                writer.done_writing()
+                while (told := receipts.read()) is not None:
+                    receipt = json.loads(told.to_pybytes())
+                    warnings += receipt.get("warnings", ())
+            finally:
+                # Raises what the service refused, where writing failed with less.
+                writer.close()
+        return {**receipt, "warnings": tuple(dict.fromkeys(warnings))}
 
     def act(self, name: str, body: Mapping[str, Any] | None = None) -> Any:
         """Runs an action that may be repeated, and returns its JSON."""
@@ -106,6 +125,16 @@ class Connection:
         if token is None:
             return flight.FlightCallOptions()
         return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
+
+
+def _content(authority: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(authority).read_bytes()
+    except OSError as error:
+        raise InvalidRequest(
+            f"The certificate authority's file {authority} cannot be read: {error.strerror}. Pass "
+            "tls_ca=… to connect(), or set FRAISEQL_FLIGHT_CA_FILE."
+        ) from None
 
 
 def encoded(ticket: Ticket) -> bytes:

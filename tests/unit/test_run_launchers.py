@@ -1,0 +1,69 @@
+"""The examples of run launchers, as Dagster itself loads them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.launcher import RunLauncher
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_docker import DockerRunLauncher
+from dagster_k8s import K8sRunLauncher
+
+ROOT = Path(__file__).parents[2]
+LAUNCHERS = ROOT / "docker" / "launchers"
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def launcher_of(name: str, home: Path) -> RunLauncher:
+    """The launcher of an instance with the production configuration and an example."""
+    parts = (ROOT / "docker" / "dagster.yaml", LAUNCHERS / f"{name}.yaml")
+    (home / "dagster.yaml").write_text("\n".join(part.read_text() for part in parts))
+    launcher = InstanceRef.from_dir(str(home)).run_launcher
+    assert launcher is not None
+    return launcher
+
+
+def test_there_is_an_example_of_each_launcher() -> None:
+    assert {path.stem for path in LAUNCHERS.iterdir()} == {"docker", "kubernetes", "celery"}
+
+
+def test_docker_runs_have_the_image_the_networks_and_the_secrets_of_the_code_server(
+    tmp_path: Path,
+) -> None:
+    launcher = launcher_of("docker", tmp_path)
+    assert isinstance(launcher, DockerRunLauncher)
+    code, project = COMPOSE["services"]["code"], COMPOSE["name"]
+    assert launcher.image == code["image"]
+    assert launcher.networks == [f"{project}_{network}" for network in code["networks"]]
+    mounted = {
+        volume.split(":")[1]: Path(volume.split(":")[0]).name
+        for volume in launcher.container_kwargs["volumes"]
+        if "/run/secrets/" in volume
+    }
+    assert mounted == {
+        f"/run/secrets/{secret['target']}": secret["source"] for secret in code["secrets"]
+    }
+
+
+def test_kubernetes_runs_have_the_image_of_the_chart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Outside of a cluster there is no configuration to load.
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    launcher = launcher_of("kubernetes", tmp_path)
+    assert isinstance(launcher, K8sRunLauncher)
+    chart = yaml.safe_load((ROOT / "charts/fraiseql-assets/Chart.yaml").read_text())
+    assert launcher.job_image == f"fraiseql-assets:{chart['appVersion']}"
+    assert launcher.job_namespace == "fraiseql"
+
+
+def test_celery_runs_take_their_broker_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for end in ("BROKER", "BACKEND"):
+        monkeypatch.setenv(f"DAGSTER_CELERY_{end}_URL", f"memory://{end.lower()}")
+    launcher = launcher_of("celery", tmp_path)
+    assert isinstance(launcher, CeleryRunLauncher)
+    assert (launcher.broker, launcher.backend) == ("memory://broker", "memory://backend")
+    assert launcher.default_queue == "dagster"
