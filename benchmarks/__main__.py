@@ -22,6 +22,7 @@ BENCHMARKS = {
     "writing": "N17: events by DoPut, against publishing them straight to NATS",
     "tls": "N17: DoGet over TLS, against DoGet without",
     "graphql_speed": "N2, N3: GraphQL as Arrow, against JSON and against COPY",
+    "exports": "BulkExport: a million rows as files, against Arrow; the service's memory",
     "graphql_limits": "N4, N10: memory of a large result; time to plan and to cancel a query",
     "ingest": "N5, N6, N7: events from the log into Arrow and into ClickHouse",
     "reading": "messages from the log, against the client library nats-py",
