@@ -182,7 +182,7 @@ def test_following_continues_after_the_connection_breaks(served: Served) -> None
     assert sequences == list(range(begun + 1, begun + 8))
 
 
-def test_following_ends_when_the_log_has_deleted_events(client: fraiseql.Client) -> None:
+def test_a_position_ahead_of_the_log_is_refused(client: fraiseql.Client) -> None:
     with pytest.raises(fraiseql.InvalidRequest, match="the log ends at"):
         client.follow(after="999999:0")
 
