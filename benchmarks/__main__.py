@@ -20,6 +20,7 @@ BENCHMARKS = {
     "flight": "N1: the Flight service against a bare Flight server",
     "flight_sql": "N9: Flight SQL by ADBC against a bare Flight server",
     "writing": "N17: events by DoPut, against publishing them straight to NATS",
+    "tls": "N17: DoGet over TLS, against DoGet without",
     "graphql_speed": "N2, N3: GraphQL as Arrow, against JSON and against COPY",
     "graphql_limits": "N4, N10: memory of a large result; time to plan and to cancel a query",
     "ingest": "N5, N6, N7: events from the log into Arrow and into ClickHouse",
@@ -31,12 +32,18 @@ BENCHMARKS = {
     "latency": "N11: time from published to visible",
     "backlog": "memory and cost of a backlog, by number of events",
 }
-"""The benchmarks that run by default, in this order. Each has the option `--rounds`."""
+"""The benchmarks that run by default, in this order."""
 
-LONG = {"soak": "a hundred clients for ten minutes"}
+NAMED = {
+    "clients": "the clients of all languages; needs their tool chains",
+    "soak": "a hundred clients for ten minutes",
+}
 """The benchmarks that run only if they are named."""
 
-EVERY = {**BENCHMARKS, **LONG}
+WITHOUT_ROUNDS = {"soak"}
+"""All others have the option `--rounds`."""
+
+EVERY = {**BENCHMARKS, **NAMED}
 
 
 def main() -> None:
@@ -48,7 +55,10 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "names", nargs="*", metavar="name", help="benchmarks to run; by default all except soak"
+        "names",
+        nargs="*",
+        metavar="name",
+        help=f"benchmarks to run; by default all except {', '.join(NAMED)}",
     )
     parser.add_argument("--rounds", type=int, help="measured rounds; each benchmark has a default")
     parser.add_argument(
@@ -72,7 +82,7 @@ def run(name: str, rounds: int | None, quick: bool) -> bool:
     """Runs a benchmark. Returns whether it succeeded."""
     out.rule(f"{name}: {EVERY[name]}")
     started = time.monotonic()
-    options = ["--rounds", str(rounds)] if rounds and name in BENCHMARKS else []
+    options = ["--rounds", str(rounds)] if rounds and name not in WITHOUT_ROUNDS else []
     environment = {**os.environ, QUICK_VARIABLE: "1"} if quick else None
     done = subprocess.run(
         [sys.executable, FOLDER / f"{name}.py", *options], env=environment, check=False

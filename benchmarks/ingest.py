@@ -180,7 +180,7 @@ def n6(arrow: Settings, folder: Path, rounds: int) -> Comparison:
         (folder / f"{number:05}.arrows").write_bytes(as_stream(block.table))
 
     def write_ready(_: Settings, plane: AnalyticsPlane) -> float:
-        return sum(plane.write(block).rows for block in blocks)
+        return sum(written.rows for written in plane.write_all(blocks))
 
     sides, load = alternate(
         {

@@ -23,7 +23,7 @@ from fraiseql_assets.events.generate import BATCH_ROWS, generate
 from fraiseql_assets.events.messages import header_block
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import access_of, connect
+from fraiseql_assets.stream.connection import connect, options_of
 from fraiseql_assets.stream.publish import publish
 from fraiseql_assets.stream.setup import setup_streams
 from fraiseql_assets.stream.wire import Wire
@@ -146,8 +146,8 @@ def _publish_observer(settings: Settings, batches: Iterable[pa.RecordBatch]) -> 
         for batch in batches
         for message in observer_messages(batch, settings.subject_prefix)
     )
-    access = access_of(settings)
-    with _Publisher(access, access.servers[0], name="benchmark", timeout=30) as nats:
+    options = options_of(settings)
+    with _Publisher(options, options.servers[0], name="benchmark", timeout=30) as nats:
         nats.publish_all(messages)
 
 

@@ -16,6 +16,7 @@ from pyarrow import flight
 from local_stack.ports import distinct_free_ports
 from local_stack.probes import HOST, accepts, answers
 from local_stack.programs import Program, start
+from tests.certificates import Authority
 
 SECONDS = 60
 
@@ -53,6 +54,8 @@ class Service:
     http_url: str
     pid: int
     secret: str = field(repr=False)
+    authority: Path | None = None
+    """The certificate that the clients of a service with TLS trust."""
 
     @property
     def token(self) -> str:
@@ -72,7 +75,9 @@ class Service:
 
     def connect(self) -> flight.FlightClient:
         """Opens a client connection."""
-        return flight.connect(self.flight_url)
+        if self.authority is None:
+            return flight.connect(self.flight_url)
+        return flight.connect(self.flight_url, tls_root_certs=self.authority.read_bytes())
 
     @property
     def options(self) -> flight.FlightCallOptions:
@@ -90,22 +95,37 @@ def flight_service(folder: Path, settings: Mapping[str, str]) -> Iterator[Servic
 
 
 @contextmanager
-def table_service(folder: Path) -> Iterator[Service]:
+def table_service(folder: Path, *, has_tls: bool = False) -> Iterator[Service]:
     """Starts the server of the Flight service with one flight, a table in memory."""
     script = str(Path(__file__).parent / "baselines" / "table_service.py")
+    with _served(folder, (script,), {}, has_tls=has_tls) as service:
+        yield service
+
+
+@contextmanager
+def asset_service(folder: Path) -> Iterator[Service]:
+    """Starts the server of the Flight service with one asset, in memory, of several partitions."""
+    script = str(Path(__file__).parent / "baselines" / "asset_service.py")
     with _served(folder, (script,), {}) as service:
         yield service
 
 
 @contextmanager
 def _served(
-    folder: Path, script: tuple[str, ...], settings: Mapping[str, str]
+    folder: Path, script: tuple[str, ...], settings: Mapping[str, str], *, has_tls: bool = False
 ) -> Iterator[Service]:
     flight_port, http_port = distinct_free_ports(2)
     secret = secrets.token_hex(32)
     flight_url, http_url = f"grpc://{HOST}:{flight_port}", f"http://{HOST}:{http_port}"
+    authority = None
+    if has_tls:
+        flight_url = flight_url.replace("grpc", "grpc+tls")
+        authority = Authority(folder)
+        certificate, key = authority.sign("service")
+        files = {"FRAISEQL_TLS_CERTIFICATE": str(certificate), "FRAISEQL_TLS_KEY": str(key)}
+        settings = {**settings, **files}
     program = Program(
-        name="flight-service",
+        name="flight-service-tls" if has_tls else "flight-service",
         title="The Flight service",
         command=(sys.executable, *script),
         is_ready=partial(answers, http_port, "/health"),
@@ -117,7 +137,7 @@ def _served(
         },
     )
     with running(program, folder) as pid:
-        yield Service(flight_url, http_url, pid, secret)
+        yield Service(flight_url, http_url, pid, secret, authority and authority.file)
 
 
 @contextmanager

@@ -28,7 +28,9 @@ CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 NAVIGATION: dict[str, list[str]] = {
     "Start here": ["start.md", "concepts.md", "own-project.md", "bridge.md", "demo.md"],
     "Migrate": ["migration.md", "comparison.md"],
-    "Clients": ["flight.md", "writing.md", "flight-sql.md", "graphql.md", "search.md"],
+    "Clients": [
+        "recipes.md", "flight.md", "writing.md", "flight-sql.md", "graphql.md", "search.md",
+    ],
     "Reference": ["reference.md", "settings.md", "schema-evolution.md"],
     "Operate": [
         "operations.md", "monitoring.md", "runbook.md", "tuning.md",

@@ -11,6 +11,7 @@ from flight_service.errors import as_flight_error, client_message
 from flight_service.flights import Extent, Flight
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
+from fraiseql_assets.tracing import in_thread
 
 
 class Extents:
@@ -52,7 +53,7 @@ class Extents:
             if key in self._running:
                 return self._running[key]
             answer = self._running[key] = Future()
-        threading.Thread(target=self._ask, args=(key, flight, answer), daemon=True).start()
+        in_thread(self._ask, key, flight, answer)
         return answer
 
     def _ask(self, key: Hashable, flight: Flight, answer: Future[Extent]) -> None:

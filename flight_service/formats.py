@@ -168,7 +168,7 @@ def _guarded(name: str, pieces: Callable[..., Pieces]) -> Callable[..., Pieces]:
     """Distinguishes errors of the format from errors of the batches."""
 
     def made(schema: pa.Schema, batches: Batches, options: object) -> Pieces:
-        source = _Source(batches)
+        source = _BatchSource(batches)
         try:
             yield from pieces(schema, source.batches(), options)
         except pa.ArrowException as error:
@@ -183,7 +183,7 @@ def _guarded(name: str, pieces: Callable[..., Pieces]) -> Callable[..., Pieces]:
     return made
 
 
-class _Source:
+class _BatchSource:
     """Batches, and the error that ended them."""
 
     def __init__(self, batches: Batches) -> None:

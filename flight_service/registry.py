@@ -106,7 +106,10 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     is_guarded = settings.is_guarded
     catalogues = catalogues_of(settings, graphql)
     key = signing_key(settings, "statements")
-    sql = FlightSql(catalogues, is_guarded=is_guarded, key=key) if settings.sql else None
+    sql = None
+    if settings.sql:
+        ingests = bool(settings.writable)
+        sql = FlightSql(catalogues, is_guarded=is_guarded, key=key, ingests=ingests)
     views = ViewFlights(
         next((one for one in catalogues if one.dialect == "postgres"), None),
         queries.resolve,

@@ -38,9 +38,12 @@ from flight_service.sql.commands import SqlCommand, is_command
 from flight_service.sql.sessions import SessionCookies, session_of
 from flight_service.tickets import Ticket, TicketReader
 from flight_service.tls import Tls
-from flight_service.writing.receiving import Stream
+from flight_service.writing.ingest import is_ingest
+from flight_service.writing.receiving import stream_of
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import within
+
+SQL_IS_OFF = "Flight SQL is switched off by FRAISEQL_SQL"
 
 
 class FlightServer(flight.FlightServerBase):
@@ -108,7 +111,7 @@ class FlightServer(flight.FlightServerBase):
         self, context: flight.ServerCallContext, criteria: bytes
     ) -> Iterator[flight.FlightInfo]:
         """The flights that the principal may see whose names start with the criteria."""
-        with answered():
+        with answered(), within(call_of(context).span):
             principal, wanted = principal_of(context), criteria.decode(errors="replace")
             listed = [
                 (flight.FlightDescriptor.for_path(item.name), item)
@@ -199,24 +202,21 @@ class FlightServer(flight.FlightServerBase):
         writer: flight.FlightMetadataWriter,
     ) -> None:
         """Writes rows, or binds values to a prepared statement of Flight SQL."""
-        sql, writing = self._registry.sql, self._registry.writing
-        with answered():
-            principal = principal_of(context)
-            if sql is not None and is_command(descriptor.command or b""):
+        sql, writing, call = self._registry.sql, self._registry.writing, call_of(context)
+        with answered(), within(call.span):
+            principal, command = principal_of(context), descriptor.command or b""
+            if is_command(command) and sql is None:
+                raise Unimplemented(SQL_IS_OFF)
+            if sql is not None and is_command(command) and not is_ingest(command):
                 sql.put(descriptor, reader, writer, principal)
                 return
             if writing is None:
                 raise Unimplemented("This service takes no DoPut. Publish events to NATS JetStream")
-            call, ticket = call_of(context), writing.ticket(descriptor)
+            ticket, counts = writing.ticket(descriptor), is_ingest(command)
             call.has_ticket(ticket)
             self._limits.begin(context, principal)
-            cancellation = self._calls.watch(context)
-            stream = Stream(
-                cancellation,
-                has_gone=lambda: cancellation.over or context.is_cancelled(),
-                count=call.count_written,
-            )
-            writing.put(ticket.table, reader, writer, principal, stream)
+            stream = stream_of(context, self._calls.watch(context), call)
+            writing.put(ticket.table, reader, writer, principal, stream, is_ingest=counts)
 
     def do_exchange(
         self,
@@ -226,11 +226,10 @@ class FlightServer(flight.FlightServerBase):
         writer: flight.MetadataRecordBatchWriter,
     ) -> None:
         """Answers requests in FraiseQL's envelope, several at once."""
-        exchange = self._registry.exchange
-        with answered():
+        exchange, call = self._registry.exchange, call_of(context)
+        with answered(), within(call.span):
             if exchange is None:
                 raise Unimplemented("This service takes no DoExchange. Use DoGet")
-            call = call_of(context)
             call.kind = "Exchange"
             answers = Writer(writer, write_options(call.compression), call)
             cancellation = self._calls.watch(context, is_endless=True)
@@ -259,7 +258,7 @@ class FlightServer(flight.FlightServerBase):
         if not is_command(data):
             return self._reader.read(data, warnings)
         if self._registry.sql is None:
-            raise Unimplemented("Flight SQL is switched off by FRAISEQL_SQL")
+            raise Unimplemented(SQL_IS_OFF)
         return SqlCommand(packed=data, session=session_of(context))
 
     def _resolve(self, ticket: Ticket, principal: Principal) -> Flight:

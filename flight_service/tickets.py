@@ -57,6 +57,9 @@ class _Short(msgspec.Struct):
     endpoints: Literal[1] | None = None
 
 
+DATES = ("start_date", "end_date")
+"""What older documents send beside the name of a query, whose ticket has no such fields."""
+
 Named = Callable[[str, Mapping[str, Any]], Ticket]
 """Returns the ticket of a name and its variables."""
 
@@ -134,11 +137,25 @@ class TicketReader:
         beside = {key: value for key, value in fields.items() if key not in own and key != "type"}
         short = _converted(_Short, own, [], texts=texts)
         ticket = _with_endpoints(self._named(short.query, short.variables or {}), short.endpoints)
+        if dates := self._dates_of(type(ticket), beside):
+            if "{" in short.query:
+                raise InvalidRequest(
+                    f"A document has no {' or '.join(dates)}. Put the dates into its `where`."
+                )
+            beside = {key: value for key, value in beside.items() if key not in DATES}
+            given = {**(short.variables or {}), **dates}
+            ticket = _with_endpoints(self._named(short.query, given), short.endpoints)
         if not beside:
             return ticket
         return _converted(
             type(ticket), {**msgspec.to_builtins(ticket), **beside}, warnings, texts=texts
         )
+
+    def _dates_of(self, kind: type[Ticket], beside: Mapping[str, Any]) -> dict[str, Any]:
+        """The dates beside a name whose ticket has no fields for them: they are variables of it,
+        since rows that they leave out may not be sent."""
+        own = {*kind.older, *kind.__struct_fields__}
+        return {key: beside[key] for key in DATES if beside.get(key) and key not in own}
 
     def _forms(self) -> str:
         return f'{{"type": …}} with one of {", ".join(sorted(self._kinds))}'

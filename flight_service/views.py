@@ -1,7 +1,7 @@
 """`OptimizedView` tickets: the rows of one of PostgreSQL's relations, filtered and ordered.
 
-A relation is that of a type of the compiled schema, or a flat relation beside it, whose rows and
-columns are those that a GraphQL query would give. Others are those that a setting names.
+A relation belongs to a type of the compiled schema, or is a flat relation beside it. Its rows and
+columns are those of a GraphQL query. Further relations are named by a setting.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 
 
 class OptimizedView(Ticket, frozen=True):
-    """The rows of a view, those that fit `filter`, in the order of `order_by`."""
+    """The rows of a view that match `filter`, in the order of `order_by`."""
 
     view: str
     filter: str | None = None
@@ -47,15 +47,15 @@ class ViewFlights:
         self, catalogue: Catalogue | None, graphql: Resolver, *, raw_sql: bool, is_guarded: bool
     ) -> None:
         """`graphql` resolves queries of whole relations. With `raw_sql`, tickets may have a
-        filter. With `is_guarded`, principals are known by tokens."""
+        filter. With `is_guarded`, principals are identified by tokens."""
         self._catalogue = catalogue
         self._graphql = graphql
         self._raw_sql = raw_sql
         self._is_guarded = is_guarded
 
     def resolve(self, ticket: OptimizedView, principal: Principal) -> Flight:
-        """The flight of a ticket; see `flight_service.flights.Resolver`. PostgreSQL is asked for
-        the schema of a part of a relation."""
+        """The flight of a ticket; see `flight_service.flights.Resolver`. The schema of selected
+        columns is requested from PostgreSQL."""
         relation = self.relation(ticket.view, principal)
         if relation is None:
             raise UnknownName(self._unknown(ticket.view, principal))
@@ -88,7 +88,7 @@ class ViewFlights:
         """The flight of the selected rows of a relation.
 
         Raises:
-            Forbidden: the principal may not filter, or not read relations of no type.
+            Forbidden: the principal may not filter, or not read relations without a type.
             InvalidRequest: the filter or order is refused.
         """
         assert self._catalogue is not None, "the relation is of a catalogue"
@@ -127,8 +127,8 @@ def executed(
     principal: Principal,
     announced: pa.Schema,
 ) -> Flight:
-    """The flight of a SELECT over a relation. Its columns are fields of `announced` where the
-    engine gives the same types."""
+    """The flight of a SELECT over a relation. Its columns are fields of `announced` if the engine
+    has the same types."""
     statement, binding = select(catalogue, relation, selection, columns)
     execution = catalogue.execution(statement, binding, principal)
     fields = [
@@ -140,7 +140,7 @@ def executed(
 
 
 def check_raw_sql(is_on: bool, what: str) -> None:
-    """Refuses SQL in tickets where the setting does not allow it.
+    """Refuses SQL in tickets if the setting does not allow it.
 
     Raises:
         Forbidden: naming the setting.
@@ -150,7 +150,7 @@ def check_raw_sql(is_on: bool, what: str) -> None:
 
 
 def limited(flight: Flight, rows: int) -> Flight:
-    """The flight with its first rows alone. What reads further ones is ended."""
+    """The flight with only its first rows. Reading further rows is cancelled."""
 
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         return _first(flight.stream(cancellation), rows)
@@ -172,8 +172,8 @@ def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
 def _batches(
     execution: Execution, schema: pa.Schema, cancellation: Cancellation
 ) -> Iterator[pa.RecordBatch]:
-    """The rows, in batches of the schema that GraphQL has for them: a column that the schema says
-    is never null may not be."""
+    """The rows, in batches of GraphQL's schema. A null in a column that is never null by the schema
+    is an error."""
     batches = execution.batches(cancellation)
     try:
         for batch in batches:

@@ -26,6 +26,8 @@ from fraiseql_assets.endpoints import of_running_stack
 Dependency = Literal["log", "analytics", "operational", "database"]
 """A server that the Flight service reads from."""
 
+PLANES: tuple[Literal["analytics", "operational"], ...] = ("analytics", "operational")
+
 DEFAULT_DATA_DIR = Path(".fraiseql")
 """Where `dev` keeps the embedded servers' data and Dagster's home."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import date
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.planes import (
@@ -15,10 +15,8 @@ from fraiseql_assets.planes import (
     PlaneOff,
     committed_ranges,
 )
-from fraiseql_assets.settings import Settings
+from fraiseql_assets.settings import PLANES, Settings
 from fraiseql_assets.stream.setup import setup_streams
-
-PLANES: tuple[Literal["analytics", "operational"], ...] = ("analytics", "operational")
 
 
 def open_plane(name: str, settings: Settings, dataset: Dataset = EVENTS) -> Plane:

@@ -4,14 +4,15 @@ Tracing is off until `start` is called. Then `span` costs one comparison, and Op
 even imported. Where a collector is and what is sampled, OpenTelemetry's own variables say
 (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER` and others).
 
-The spans of a call are children of the call's span. Work in other threads has no span, unless the
-thread that waits for it has one.
+The spans of a call are children of the call's span, also of work in other threads that `in_thread`
+starts.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fraiseql_assets.iterators import close_iterator
@@ -100,6 +101,24 @@ def traceparent_of(span: "Span") -> str:
     """The W3C header with which a server continues the span."""
     context = span.get_span_context()
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def trace_id() -> str | None:
+    """The id of the trace that this thread works for, 32 hexadecimal digits; None without one."""
+    found = _active.get()
+    return None if found is None else f"{found.get_span_context().trace_id:032x}"
+
+
+def headers() -> dict[str, str]:
+    """The headers with which another server continues the trace that this thread works for."""
+    found = _active.get()
+    return {} if found is None else {TRACEPARENT: traceparent_of(found)}
+
+
+def in_thread(work: Callable[..., None], *arguments: Any, name: str | None = None) -> None:
+    """Does the work in a thread of its own, which works for the same call as this one."""
+    context = copy_context()
+    threading.Thread(target=context.run, args=(work, *arguments), name=name, daemon=True).start()
 
 
 def within(span: "Span | None") -> AbstractContextManager[None]:

@@ -9,9 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fraiseql_assets.stream.access import Access
-from fraiseql_assets.stream.log import NO_SUBJECT, PURGE_FAILED
-from fraiseql_assets.stream.wire import Wire, WireError
+from fraiseql_assets.stream.options import NatsOptions
+from fraiseql_assets.stream.wire import NO_SUBJECT, PURGE_FAILED, Wire, WireError
 
 KEPT_FREE_BYTES = 256 * 2**20
 """Space that NATS leaves free on the disk. A restart helps only if there is so much."""
@@ -33,8 +32,8 @@ def needs_restart(folder: Path, url: str) -> bool:
 
 
 def _refuses_writes(url: str) -> bool:
-    access = Access.read(url)
-    with Wire(access, access.servers[0], name="local stack", timeout=PROBE_SECONDS) as wire:
+    options = NatsOptions.read(url)
+    with Wire(options, options.servers[0], name="local stack", timeout=PROBE_SECONDS) as wire:
         streams = _ask(wire, "STREAM.NAMES", {}).get("streams") or []
         answers = [_ask(wire, f"STREAM.PURGE.{name}", {"filter": NO_SUBJECT}) for name in streams]
     return any(answer.get("error", {}).get("err_code") == PURGE_FAILED for answer in answers)

@@ -9,13 +9,13 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from local_stack.access import CLICKHOUSE_PASSWORD, SEARCH_PASSWORD, login
 from local_stack.elasticsearch.engines import ELASTICSEARCH, OPENSEARCH, Engine
 from local_stack.nats_store import largest_store, needs_restart
 from local_stack.passwords import password_of
 from local_stack.postgresql import postgresql
 from local_stack.probes import HOST, answers, is_settled, sends_greeting
 from local_stack.programs import Program, ServerMissing, how_to_install
+from local_stack.request_guard import CLICKHOUSE_PASSWORD, SEARCH_PASSWORD, login
 
 NATS_CONFIGURATION = """\
 server_name: fraiseql-local
@@ -57,8 +57,12 @@ def nats(folder: Path, port: int) -> Program:
         ),
         is_ready=partial(sends_greeting, port, b"INFO "),
         addresses={"nats_url": url},
-        # In quotes, or NATS would read a password of digits as a number.
-        environment={"NATS_PASSWORD": f'"{password}"'},
+        environment={
+            # In quotes, or NATS would read a password of digits as a number.
+            "NATS_PASSWORD": f'"{password}"',
+            # Beyond this it collects its garbage more often; it is not a limit.
+            "GOMEMLIMIT": "64MiB",
+        },
         prepare=prepare,
         needs_restart=partial(needs_restart, folder, url),
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fraiseql_assets.settings import DAGSTER_USER, get_settings
-from local_stack.access import login
 from local_stack.demo import COMPILED_SCHEMA
 from local_stack.probes import HOST, accepts, agrees, answers
 from local_stack.programs import Program
+from local_stack.request_guard import login
 
 DEFINITIONS = "fraiseql_assets.defs.definitions"
 
@@ -58,7 +58,12 @@ def dagster(home: Path, port: int, code_port: int, servers: Sequence[str]) -> li
 
     password = get_settings().dagster_password
     headers = login(DAGSTER_USER, password.get_secret_value()) if password else {}
-    environment = {"DAGSTER_HOME": str(home), "FRAISEQL_START_SENSORS": "true"}
+    environment = {
+        "DAGSTER_HOME": str(home),
+        "FRAISEQL_START_SENSORS": "true",
+        # Otherwise the allocator keeps an arena of freed memory for each of many threads.
+        "MALLOC_ARENA_MAX": "2",
+    }
     code = Program(
         name="dagster-code",
         title="Dagster's code server",

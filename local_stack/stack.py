@@ -6,8 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fraiseql_assets.settings import Settings, variable
-from fraiseql_assets.setup import PLANES
+from fraiseql_assets.settings import PLANES, Settings, variable
 from local_stack import servers, services
 from local_stack.data_folder import FolderInUse, hold_folder, make_private, private_files
 from local_stack.elasticsearch.engines import ELASTICSEARCH, Engine

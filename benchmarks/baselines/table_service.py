@@ -18,6 +18,7 @@ from flight_service.sql.actions import SqlActions
 from flight_service.sql.commands import SqlCommand
 from flight_service.sql.service import FlightSql
 from flight_service.tickets import Ticket
+from flight_service.tls import tls_of
 from fraiseql_assets.settings import get_settings
 
 
@@ -26,8 +27,8 @@ class Table(Ticket, frozen=True):
 
 
 def serve() -> None:
-    """Serves until SIGTERM."""
-    settings, sent = get_settings(), batches()
+    """Serves the table until SIGTERM."""
+    sent = batches()
     found = Flight(sent[0].schema, lambda _: iter(sent))
     sql = FlightSql([Memory(sent)], is_guarded=False)
     registry = Registry(
@@ -36,18 +37,19 @@ def serve() -> None:
         (),
         sql=SqlActions(sql),
     )
-    stopped = threading.Event()
+    run(registry)
+
+
+def run(registry: Registry) -> None:
+    """Serves until SIGTERM, over Flight and HTTP."""
+    settings, stopped = get_settings(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     configure(settings.log_format)
     observer = Observer()
-    server = FlightServer(
-        Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc"),
-        settings,
-        registry,
-        observer,
-    )
+    address = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tls")
+    server = FlightServer(address, settings, registry, observer, tls_of(settings, address))
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
-    web = HttpServer(http.listen(), application((), settings))
+    web = HttpServer(http.listen(), application(registry.routes, settings))
     stopped.wait()
     web.stop(5)
     server.stop(5)

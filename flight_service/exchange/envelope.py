@@ -1,4 +1,4 @@
-"""FraiseQL's envelope: the JSON of requests and answers of DoExchange, in `app_metadata`."""
+"""FraiseQL's envelope: JSON of requests and responses of DoExchange, in `app_metadata`."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Upload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rows to be written: an Arrow stream, or the record batch of the message itself."""
+    """Rows to write: an Arrow stream, or the record batch of the message itself."""
 
     table: str
     batch: bytes | list[_Byte] | None = None
@@ -45,7 +45,7 @@ class Upload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ends a request that is running."""
+    """Cancels a running request."""
 
     correlation_id: _Id
 
@@ -74,7 +74,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Events as they come; the fields are those of a `Tail` ticket."""
+    """New events; the fields are those of a `Tail` ticket."""
 
     fields: Mapping[str, Any]
 
@@ -93,7 +93,7 @@ class Complete:
 
 
 class InvalidEnvelope(InvalidRequest):
-    """A message that is no request. Carries its correlation id, empty where there is none."""
+    """A message is not a valid request. Has its correlation id, empty if there is none."""
 
     def __init__(self, message: str, correlation_id: str) -> None:
         super().__init__(message)
@@ -104,10 +104,10 @@ _decoder = msgspec.json.Decoder(_Message)
 
 
 def decode(data: bytes) -> Request | Complete:
-    """The request in the bytes of a message.
+    """Parses the request in a message.
 
     Raises:
-        InvalidEnvelope: the bytes are no request; the message says what is wrong.
+        InvalidEnvelope: the bytes are not a request; the message says why.
     """
     if len(data) > MAX_BYTES:
         raise InvalidEnvelope(
@@ -141,7 +141,7 @@ def _asked(types: _Types) -> Query | Upload | Subscribe | Cancel:
 
 
 def _correlation_id(data: bytes) -> str:
-    """The correlation id of a message that cannot be read, empty where there is none."""
+    """The correlation id of an invalid message, empty if there is none."""
     found = _ID.search(data[:_LOOKED_FOR_IN])
     try:
         return msgspec.json.decode(found[1], type=str) if found else ""
@@ -156,7 +156,7 @@ def ok(
     content_type: str | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A `Response` with bytes. Without bytes it stands beside a record batch."""
+    """A `Response` with bytes. Without bytes it is the metadata of a record batch."""
     response: dict[str, Any] = {"correlation_id": correlation_id, "result": {"Ok": list(data)}}
     if content_type:
         response["content_type"] = content_type

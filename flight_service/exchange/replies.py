@@ -1,8 +1,8 @@
-"""Writes the answers of several requests to one stream.
+"""Writes the responses of several requests to one stream.
 
-A stream has one schema. The first result that has rows decides it: its batches, and those of every
-result with an equal schema, are record batches of the stream, with the envelope beside them. Rows
-of other schemas travel within the envelope, each piece as an Arrow stream of its own.
+A stream has one schema, that of the first result with rows. Batches of results with this schema are
+record batches of the stream, with the envelope as metadata. Rows of other schemas are sent within
+the envelope, each piece as a separate Arrow stream.
 """
 
 import threading
@@ -20,13 +20,13 @@ from flight_service.messages import mark_of, messages
 from flight_service.monitoring.calls import Call
 
 WITHIN_BYTES = 60 * 1024
-"""How many bytes of an Arrow stream an envelope holds, unless a single row is larger. As numbers
-they fit an envelope of 256 KiB, which is what FraiseQL's own clients take."""
+"""The maximum size of an Arrow stream in an envelope, unless a single row is larger. Written as
+numbers it fits into 256 KiB, the limit of FraiseQL's own clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How answers are written to the client."""
+    """The writer of the stream to the client."""
 
     stream: flight.MetadataRecordBatchWriter
     options: pa.ipc.IpcWriteOptions
@@ -34,11 +34,11 @@ class Writer:
 
 
 class ClientGone(Exception):
-    """The client reads no answers any more."""
+    """The client has disconnected."""
 
 
 class Replies:
-    """Answers of the requests of one stream. Thread-safe.
+    """Responses to the requests of one stream. Thread-safe.
 
     Every method raises:
         ClientGone: the client has disconnected.
@@ -50,7 +50,7 @@ class Replies:
         self._schema: pa.Schema | None = None
 
     def begin_rows(self, correlation_id: str, schema: pa.Schema) -> "Rows":
-        """Begins the rows of a result. The first of a stream decides the stream's schema."""
+        """Begins the rows of a result. The first result of a stream determines its schema."""
         with self._writing():
             first = self._schema
             if first is None:
@@ -59,15 +59,15 @@ class Replies:
         return Rows(self, correlation_id, schema, first.equals(schema))
 
     def text(self, correlation_id: str, text: str, about: dict[str, Any] | None = None) -> None:
-        """Answers with a text."""
+        """Responds with a text."""
         self._write(envelope.ok(correlation_id, text.encode(), about=about))
 
     def failed(self, correlation_id: str, message: str) -> None:
-        """Answers with an error."""
+        """Responds with an error."""
         self._write(envelope.failed(correlation_id, message))
 
     def complete(self, correlation_id: str) -> None:
-        """Says that a request has no more rows."""
+        """Responds that a request has no more rows."""
         self._write(envelope.complete(correlation_id))
 
     def _write(self, message: bytes) -> None:
@@ -101,14 +101,14 @@ class Rows:
     _correlation_id: str
     _schema: pa.Schema
     is_beside: bool
-    """Whether they travel as record batches of the stream, beside the envelope."""
+    """Whether they are record batches of the stream, with the envelope as metadata."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Sends a batch."""
         mark = mark_of(batch)
         about = msgspec.json.decode(mark) if mark else None
         for part in messages(batch):
-            # Only the last part tells how far the batch reaches.
+            # Only the last part has the position of the batch.
             own = about if mark_of(part) else None
             plain = part.replace_schema_metadata(self._schema.metadata)
             if self.is_beside:
@@ -139,7 +139,7 @@ class Rows:
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """The batch as Arrow streams that fit an envelope, each with the number of its rows."""
+    """The batch as Arrow streams that fit into an envelope, each with its number of rows."""
     stream = _ipc(batch)
     if len(stream) <= WITHIN_BYTES or batch.num_rows < 2:
         yield batch.num_rows, stream

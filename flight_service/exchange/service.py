@@ -30,11 +30,12 @@ from flight_service.exchange.envelope import (
     Upload,
 )
 from flight_service.exchange.replies import ClientGone, Replies, Writer
-from flight_service.exchange.running import Running
+from flight_service.exchange.running_requests import RunningRequests
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.transport.flight import GraphQLQuery
 from flight_service.identity.tokens import check_expiry
 from flight_service.limits import StreamLimits
+from flight_service.received import readable
 from flight_service.tail import Tail
 from flight_service.tickets import Named, Ticket, explained
 from flight_service.writing.receiving import Stream, receive
@@ -42,12 +43,12 @@ from flight_service.writing.service import Writing
 from fraiseql_assets.iterators import close_iterator
 
 EMPTY_MESSAGES = 16
-"""After so many messages without content in a row a stream counts as ended. pyarrow reports its end
-in the same way."""
+"""After this number of consecutive messages without content, a stream counts as ended. pyarrow
+reports the end in the same way."""
 
 
 class RequestCancelled(ServiceError):
-    """The client has ended the request."""
+    """The client has cancelled the request."""
 
     status = CANCELLED
 
@@ -56,7 +57,7 @@ class RequestCancelled(ServiceError):
 
 
 class Exchange:
-    """Answers the requests of streams."""
+    """Handles the requests of streams."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Exchange:
         limits: StreamLimits,
         requests: int,
     ) -> None:
-        """`requests` is how many of a stream run at once."""
+        """`requests` is the number of concurrent requests of a stream."""
         self._resolvers, self._named = resolvers, named
         self._writing, self._limits = writing, limits
         self._requests = requests
@@ -78,7 +79,8 @@ class Exchange:
         principal: Principal,
         cancellation: Cancellation,
     ) -> None:
-        """Answers every request of a stream, until the client has sent all and all are answered.
+        """Handles every request of a stream, until the client closes its side and all requests have
+        ended.
 
         Raises:
             InvalidRequest: what the client sends is no Arrow stream.
@@ -86,7 +88,7 @@ class Exchange:
         """
         # A stream takes a thread, also while nothing is asked.
         end = self._limits.begin(principal)
-        stream = _Stream(self, principal, Replies(writer), Running(self._requests), writer)
+        stream = _Stream(self, principal, Replies(writer), RunningRequests(self._requests), writer)
         cancellation.then(lambda: stream.running.cancel_all(stopping=cancellation.stopping))
         try:
             for chunk in _chunks(reader):
@@ -120,7 +122,7 @@ class _Stream:
         exchange: Exchange,
         principal: Principal,
         replies: Replies,
-        running: Running,
+        running: RunningRequests,
         writer: Writer,
     ) -> None:
         self._exchange, self._principal = exchange, principal
@@ -128,7 +130,7 @@ class _Stream:
         self.running = running
 
     def take(self, chunk: flight.FlightStreamChunk) -> bool:
-        """Starts the request of a message, or answers with an error. Returns whether the client
+        """Starts the request of a message, or responds with an error. Returns whether the client
         sends more."""
         data = chunk.app_metadata.to_pybytes() if chunk.app_metadata else b""
         try:
@@ -174,7 +176,7 @@ class _Stream:
     def _read(
         self, correlation_id: str, asked: Query | Subscribe, cancellation: Cancellation
     ) -> Callable[[], None]:
-        """Sends the rows of a result. Returns what sends the last answer."""
+        """Sends the rows of a result. Returns a function that sends the last response."""
         end = self._exchange._limits.begin(self._principal)
         try:
             found = self._exchange.resolve(asked, self._principal)
@@ -206,7 +208,7 @@ class _Stream:
         batch: pa.RecordBatch | None,
         cancellation: Cancellation,
     ) -> Callable[[], None]:
-        """Writes rows. Returns what sends the answer."""
+        """Writes rows. Returns a function that sends the response."""
         sink = self._exchange._writing.open(
             asked.table, self._principal, lambda receipt: None, cancellation
         )
@@ -216,13 +218,13 @@ class _Stream:
         return partial(self._replies.text, correlation_id, f"Inserted {receipt.rows} rows", about)
 
     def _fail(self, correlation_id: str, error: Exception) -> None:
-        # A client that has gone is not answered.
+        # A client that has disconnected gets no response.
         with suppress(ClientGone):
             self._replies.failed(correlation_id, sentence_of(as_flight_error(error)))
 
 
 def _reason(error: Exception, cancellation: Cancellation) -> Exception:
-    """Why a request failed. Cancelled work fails in some way."""
+    """Why a request failed. Cancelled work raises some error."""
     if cancellation.stopping:
         return Stopping()
     return RequestCancelled() if cancellation.over else error
@@ -233,14 +235,11 @@ def _chunks(reader: flight.MetadataRecordBatchReader) -> Iterator[flight.FlightS
     empty = 0
     while empty < EMPTY_MESSAGES:
         try:
-            chunk = reader.read_chunk()
+            with readable("A message"):
+                chunk = reader.read_chunk()
         except StopIteration:
             empty += 1
             continue
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest(
-                f"A message cannot be read: {' '.join(str(error).split())}"
-            ) from error
         empty = 0
         yield chunk
 
@@ -253,13 +252,8 @@ def _batches(asked: Upload, own: pa.RecordBatch | None) -> Iterator[pa.RecordBat
             raise InvalidRequest("The Upload has no batch, and its message no record batch.")
         yield own
         return
-    try:
-        with pa.ipc.open_stream(pa.BufferReader(stream)) as reader:
-            yield from reader
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            f"The Upload's batch is no Arrow stream: {' '.join(str(error).split())}"
-        ) from error
+    with readable("The Upload's batch"), pa.ipc.open_stream(pa.BufferReader(stream)) as reader:
+        yield from reader
 
 
 def _tail(asked: Subscribe) -> Tail:

@@ -1,8 +1,8 @@
 """GraphQL for Flight and HTTP: prepares a request, then reads its result from a backend."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -14,7 +14,7 @@ from flight_service.graphql.execution.backend import PostgresBackend
 from flight_service.graphql.execution.result_cache import ResultCache
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.backend import Backend, Endpoints, Plan
-from flight_service.graphql.planning.caching import Lifetime, lifetime_of
+from flight_service.graphql.planning.caching import Lifetime, identity_of, lifetime_of
 from flight_service.graphql.planning.introspection import hides_names, usable_queries
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.pool import PoolUsage
@@ -23,14 +23,13 @@ from flight_service.graphql.request.operation import Limits, Operation, read_ope
 from flight_service.graphql.request.principal_locks import PrincipalLocks
 from flight_service.graphql.sources.registry import Loaded, SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
-from flight_service.graphql.upstream.backend import FraiseqlBackend
-from flight_service.graphql.upstream.client import FraiseqlServer
+from flight_service.graphql.upstream.backend import FraiseqlBackend, is_complete
+from flight_service.graphql.upstream.client import FraiseqlServer, Reply
 from flight_service.limits import reader_of
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
 
-VOLATILE = frozenset(("exp", "iat", "jti", "nbf"))
-"""Claims that say when and how often a token was issued, not for whom."""
+Piece = TypeVar("Piece")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,13 @@ class Prepared:
     """How long its result may be cached; None if it may not."""
     key: Hashable = None
     """What its result depends on; None if it is not cached."""
+
+
+class _NotKept(Exception):
+    """A response that is not cached."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
 
 
 class GraphQL:
@@ -94,8 +100,8 @@ class GraphQL:
         self._plans: ByteCache[tuple[Operation, Plan]] = ByteCache(settings.graphql_cache_bytes)
         self._planned_version = (0, 0)
         self._planning_locks = PrincipalLocks(settings.graphql_wait_seconds)
-        self.results = ResultCache(0 if self.forwards else settings.graphql_result_cache_bytes)
-        """The results of queries with `cache_ttl_seconds`. A FraiseQL server caches its own."""
+        self.results = ResultCache(settings.graphql_result_cache_bytes)
+        """The results of queries with `cache_ttl_seconds`."""
 
     def prepare(self, request: Request, principal: Principal) -> Prepared:
         """Validates and plans a query for a principal. Plans are cached.
@@ -123,7 +129,8 @@ class GraphQL:
         lifetime = lifetime_of(loaded.schema, found[0]) if self.results.is_on else None
         if lifetime is None:
             return Prepared(*found, principal, loaded)
-        return Prepared(*found, principal, loaded, lifetime, (key, _identity(principal)))
+        whom = identity_of(principal, is_guarded=self.is_guarded)
+        return Prepared(*found, principal, loaded, lifetime, (key, whom))
 
     def schema(self, prepared: Prepared, field: str | None = None) -> pa.Schema:
         """The Arrow schema of a result; see `planning.result.Result.schema`."""
@@ -137,11 +144,7 @@ class GraphQL:
         def read() -> Iterator[pa.RecordBatch]:
             return prepared.plan.batches(prepared.principal, field, cancellation)
 
-        if prepared.lifetime is None:
-            return read()
-        return self.results.through(
-            (prepared.key, "arrow", field), prepared.lifetime, read, _held_bytes, cancellation
-        )
+        return self._through(prepared, ("arrow", field), read, _held_bytes, cancellation)
 
     def endpoints(self, prepared: Prepared, field: str | None = None) -> Endpoints | None:
         """The endpoints of a large list; see `planning.backend.Plan.endpoints`."""
@@ -153,11 +156,33 @@ class GraphQL:
         def read() -> Iterator[bytes]:
             return prepared.plan.json(prepared.principal, cancellation)
 
+        return self._through(prepared, ("json",), read, len, cancellation)
+
+    def forwarded(
+        self,
+        prepared: Prepared,
+        what: Hashable,
+        ask: Callable[[], Reply],
+        cancellation: Cancellation | None = None,
+    ) -> Reply:
+        """The FraiseQL server's response to a request, perhaps from the cache. `what` is what the
+        response depends on besides the query and the principal."""
         if prepared.lifetime is None:
-            return read()
-        return self.results.through(
-            (prepared.key, "json"), prepared.lifetime, read, len, cancellation
-        )
+            return ask()
+
+        def read() -> Iterator[Reply]:
+            reply = ask()
+            if not is_complete(reply):
+                raise _NotKept(reply)
+            yield reply
+
+        try:
+            [reply] = self._through(
+                prepared, ("forwarded", what), read, lambda one: len(one.content), cancellation
+            )
+        except _NotKept as other:
+            return other.reply
+        return reply
 
     def explain(self, prepared: Prepared) -> dict[str, Any]:
         """How each root is read: its source, why no faster one, its SQL."""
@@ -201,6 +226,19 @@ class GraphQL:
         for backend in {self._backend, self.postgres}:
             backend.close()
 
+    def _through(
+        self,
+        prepared: Prepared,
+        what: tuple[Hashable, ...],
+        read: Callable[[], Iterator[Piece]],
+        size_of: Callable[[Piece], int],
+        cancellation: Cancellation | None,
+    ) -> Iterator[Piece]:
+        if prepared.lifetime is None:
+            return read()
+        key = (prepared.key, *what)
+        return self.results.through(key, prepared.lifetime, read, size_of, cancellation)
+
     def _planned(
         self, loaded: Loaded, request: Request, principal: Principal
     ) -> tuple[Operation, Plan]:
@@ -238,13 +276,6 @@ class GraphQL:
             variables,
             access_of(loaded.schema, principal),
         )
-
-
-def _identity(principal: Principal) -> bytes:
-    """What a result depends on of a principal: policies of row security may read every claim."""
-    claims = {name: one for name, one in principal.claims.items() if name not in VOLATILE}
-    who = [principal.subject, principal.tenant, principal.roles, principal.scopes, claims]
-    return msgspec.json.encode(who, order="deterministic")
 
 
 def _held_bytes(batch: pa.RecordBatch) -> int:

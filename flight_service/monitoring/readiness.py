@@ -26,7 +26,7 @@ State = Literal["up", "down", "off"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DependencyState:
     """The state of one server."""
 
     state: State
@@ -52,12 +52,12 @@ class Readiness:
         is down."""
         self._probes, self._requires, self._wait_seconds = probes, requires, wait_seconds
         self._lock = threading.Lock()
-        self._found: dict[Dependency, Found] = {}
+        self._found: dict[Dependency, DependencyState] = {}
         self._asked_at = float("-inf")
         self.is_stopping = False
         """Set when the service takes no new calls."""
 
-    def states(self) -> Mapping[Dependency, Found]:
+    def states(self) -> Mapping[Dependency, DependencyState]:
         """The state of each dependency, at most three seconds old."""
         with self._lock:
             if time.monotonic() - self._asked_at >= FRESH_SECONDS:
@@ -65,14 +65,16 @@ class Readiness:
                 self._asked_at = time.monotonic()
             return self._found
 
-    def is_ready(self, states: Mapping[Dependency, Found]) -> bool:
+    def is_ready(self, states: Mapping[Dependency, DependencyState]) -> bool:
         """Whether a service with these states is ready for calls."""
         if self.is_stopping or any(states[name].state != "up" for name in self._requires):
             return False
         used = [found.state for found in states.values() if found.state != "off"]
         return not used or "up" in used
 
-    def describe(self, states: Mapping[Dependency, Found], *, reasons: bool) -> dict[str, Any]:
+    def describe(
+        self, states: Mapping[Dependency, DependencyState], *, reasons: bool
+    ) -> dict[str, Any]:
         """The states as JSON values; with `reasons`, also why a server is down."""
         status = "stopping" if self.is_stopping else "ready" if self.is_ready(states) else "unready"
         return {
@@ -86,23 +88,23 @@ class Readiness:
             },
         }
 
-    def _asked(self) -> dict[Dependency, Found]:
+    def _asked(self) -> dict[Dependency, DependencyState]:
         late = f"It has not answered within {self._wait_seconds:g} seconds."
-        found: dict[Dependency, Found] = {
-            name: Found("off") if probe is None else Found("down", late)
+        found: dict[Dependency, DependencyState] = {
+            name: DependencyState("off") if probe is None else DependencyState("down", late)
             for name, probe in self._probes.items()
         }
-        results: dict[Dependency, Found] = {}
+        results: dict[Dependency, DependencyState] = {}
 
         def ask(name: Dependency, probe: Probe) -> None:
             try:
                 probe()
             except (PlaneError, LogError, ServiceError) as error:
-                results[name] = Found("down", str(error))
+                results[name] = DependencyState("down", str(error))
             except Exception as error:
-                results[name] = Found("down", sentence_of(as_flight_error(error)))
+                results[name] = DependencyState("down", sentence_of(as_flight_error(error)))
             else:
-                results[name] = Found("up")
+                results[name] = DependencyState("up")
 
         threads = [
             threading.Thread(target=ask, args=(name, probe), name=f"probe {name}", daemon=True)

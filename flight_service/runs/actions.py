@@ -33,7 +33,7 @@ class Backfill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     end: str
 
 
-class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RunStatusBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `RunStatus`."""
 
     run_id: str | None = None
@@ -89,7 +89,7 @@ class _RunActions:
         self, body: bytes, principal: Principal, cancellation: Cancellation
     ) -> Iterator[dict[str, Any]]:
         self._check(principal)
-        asked = _decoded(body, Status)
+        asked = _decoded(body, RunStatusBody)
         if (asked.run_id is None) == (asked.backfill_id is None):
             raise InvalidRequest("Name a run with run_id, or a backfill with backfill_id.")
         if asked.run_id is not None:

@@ -1,6 +1,6 @@
 """Flight SQL's actions and DoPut: prepared statements, cancellation, sessions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ from pyarrow import flight
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest, Unimplemented
+from flight_service.received import check_undamaged, readable, whole_bytes
 from flight_service.sql.commands import decode, expected, pack, parsed
 from flight_service.sql.prepared import MOST_BYTES, MOST_ROWS, described
 from flight_service.sql.protocol import Flight_pb2 as base
@@ -19,7 +20,7 @@ from flight_service.tickets import MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and in which session."""
+    """The principal and the session of a call."""
 
     principal: Principal
     session: str
@@ -27,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class SqlAction:
-    """An action; answers with one message, or with none."""
+    """An action with one response message, or none."""
 
     description: str
     run: Callable[[bytes, Call], bytes | None]
@@ -60,7 +61,7 @@ class SqlActions:
 
     @property
     def listed(self) -> list[flight.ActionType]:
-        """What ListActions shows of them."""
+        """The actions as ListActions shows them."""
         return [
             flight.ActionType(name, action.description)
             for name, action in self._actions.items()
@@ -72,7 +73,7 @@ class SqlActions:
         return name in self._actions
 
     def run(self, asked: flight.Action, call: Call) -> list[flight.Result]:
-        """The answer of the action that is asked for."""
+        """The response of an action."""
         self._sql.check(call.principal)
         if asked.body.size > MAX_BYTES:
             raise InvalidRequest(
@@ -91,8 +92,8 @@ class SqlActions:
         """Binds the rows of a stream to a prepared statement.
 
         Raises:
-            Unimplemented: the command would write.
-            InvalidRequest: there is no such statement, or the values do not fit.
+            Unimplemented: the command is an update.
+            InvalidRequest: there is no such statement, or values have a wrong type.
         """
         self._sql.check(principal)
         command = decode(descriptor.command)
@@ -167,16 +168,23 @@ def _bytes(message: Message) -> bytes:
 
 
 def _read(reader: flight.MetadataRecordBatchReader) -> pa.Table:
-    """The rows of a stream, as far as they may be bound."""
+    """The rows of a stream, up to the limit of bound values."""
     batches: list[pa.RecordBatch] = []
     rows = size = 0
-    for chunk in reader:
+    for chunk in _chunks(reader):
         if chunk.data is None:
             continue
+        check_undamaged(chunk.data)
         batches.append(chunk.data)
-        rows, size = rows + chunk.data.num_rows, size + chunk.data.nbytes
+        rows, size = rows + chunk.data.num_rows, size + whole_bytes(chunk.data)
         if rows > MOST_ROWS or size > MOST_BYTES:
             raise InvalidRequest(
                 f"At most {MOST_ROWS:,} rows of values, and {MOST_BYTES:,} bytes, can be bound."
             )
-    return pa.Table.from_batches(batches, reader.schema)
+    with readable("The values"):
+        return pa.Table.from_batches(batches, reader.schema)
+
+
+def _chunks(reader: flight.MetadataRecordBatchReader) -> Iterator[flight.FlightStreamChunk]:
+    with readable("The values"):
+        yield from reader

@@ -1,4 +1,4 @@
-"""What a catalogue is: an engine's relations as a principal sees them, and statements over them."""
+"""The protocol of a catalogue: an engine's relations for a principal, and statements over them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ TABLE, VIEW = "TABLE", "VIEW"
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or view as one principal sees it."""
+    """A table or view for one principal."""
 
     schema_name: str
     name: str
@@ -25,12 +25,12 @@ class Relation:
     select: str
     """A SELECT of exactly these columns, of the rows that the principal may see."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """The values that the SELECT binds, by the names that it has for them."""
+    """The values that the SELECT binds, by their names in it."""
     key: tuple[str, ...] = ()
-    """The columns of the primary key, where there is one."""
+    """The columns of the primary key, if there is one."""
     description: str = ""
     document: "Document | None" = None
-    """The GraphQL query of the same rows, where there is one."""
+    """The GraphQL query of the same rows, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Document:
     """The field of each column."""
 
     def text(self, columns: Sequence[str]) -> str:
-        """The document that selects these columns, under their names."""
+        """The document that selects these columns under their names."""
         fields = " ".join(
             name if name == self.fields[name] else f"{name}: {self.fields[name]}"
             for name in columns
@@ -53,12 +53,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement that passed the grammar, its relations replaced by what the principal sees."""
+    """A validated statement whose relations are replaced by the rows of the principal."""
 
     sql: str
-    """In the engine's own language; parameters stand in it as `Parameter.mark`."""
+    """In the engine's dialect, with `Parameter.mark` for each parameter."""
     values: Mapping[str, str]
-    """The values that its relations bind."""
+    """The values that the SELECTs of its relations bind."""
     parameters: tuple["Parameter", ...]
 
 
@@ -68,9 +68,9 @@ class Parameter:
 
     name: str
     mark: str
-    """What stands in the statement's SQL for it, once for each place."""
+    """The text that represents it in the statement's SQL, at each position."""
     type: pa.DataType
-    """The type of what it is compared with; text where that is not known."""
+    """The type of the expression that it is compared with; text if that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Execution(Protocol):
     def schema(self) -> pa.Schema: ...
 
     def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        """The rows, in batches of exactly `schema`. Closing the iterator, or the cancellation,
-        ends the engine's query."""
+        """The rows, in batches of exactly `schema`. Closing the iterator or cancelling ends the
+        engine's query."""
         ...
 
 
@@ -106,26 +106,26 @@ class Catalogue(Protocol):
     def dialect(self) -> Dialect: ...
 
     def relations(self, principal: Principal) -> Sequence[Relation]:
-        """What the principal may read, ordered by schema and name.
+        """The relations that the principal may read, ordered by schema and name.
 
         Raises:
-            ServiceError, PlaneError: it cannot be told now.
+            ServiceError, PlaneError: the engine does not answer.
         """
         ...
 
     def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
-        """A statement's execution with each row of values, the results one behind another. Asks
-        the engine for the result's schema, and runs nothing.
+        """The execution of a statement with each row of values, one after another. Requests the
+        schema of the result from the engine, without running the statement.
 
         Raises:
-            InvalidRequest: the engine does not take the statement, or a value does not fit.
+            InvalidRequest: the engine refuses the statement, or a value has a wrong type.
             ServiceError, PlaneError: the engine cannot be asked.
         """
         ...
 
 
 def close_batches(batches: Iterator[pa.RecordBatch]) -> None:
-    """Closes an iterator of batches, which ends the work behind it."""
+    """Closes an iterator of batches, which ends its work."""
     close = getattr(batches, "close", None)
     if close is not None:
         close()

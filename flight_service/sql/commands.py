@@ -1,4 +1,4 @@
-"""Flight SQL's messages: a `google.protobuf.Any` whose type URL names one of them."""
+"""Flight SQL's messages, each in a `google.protobuf.Any` with its type URL."""
 
 from typing import TypeVar
 
@@ -13,37 +13,46 @@ TYPE_URL = b"type.googleapis.com/arrow.flight.protocol.sql."
 PREFIX = "type.googleapis.com/"
 STATEMENT = f"{PREFIX}{protocol.TicketStatementQuery.DESCRIPTOR.full_name}"
 HEAD_BYTES = 16
-"""Where the type URL begins, at the latest: behind its field's tag and length."""
+"""The latest position of the type URL, after its field's tag and length."""
 
 Some = TypeVar("Some", bound=Message)
 
 
 class SqlCommand(Ticket, frozen=True):
-    """A Flight SQL command, of a descriptor or a ticket, as it travels."""
+    """The bytes of a Flight SQL command, from a descriptor or a ticket."""
 
     packed: bytes
     session: str = ""
-    """The session that it is sent in."""
+    """The session of the call."""
 
     def encode(self) -> bytes:
         return self.packed
 
 
 def is_command(data: bytes) -> bool:
-    """Whether bytes are a Flight SQL message, whole or broken, and no ticket in JSON."""
+    """Whether bytes are a Flight SQL message, complete or damaged, and not a ticket in JSON."""
     return data.startswith(b"\n") and data.find(TYPE_URL, 0, HEAD_BYTES + len(TYPE_URL)) > 0
 
 
 def is_statement(data: bytes) -> bool:
     """Whether bytes are the ticket of a statement."""
-    return is_command(data) and _parsed(Packed, data).type_url == STATEMENT
+    return type_url(data) == STATEMENT
+
+
+def type_url(data: bytes) -> str:
+    """What names the message that is packed in the bytes; empty if they are no command.
+
+    Raises:
+        InvalidRequest: they are broken.
+    """
+    return _parsed(Packed, data).type_url if is_command(data) else ""
 
 
 def decode(data: bytes) -> Message:
-    """The message that is packed in the bytes.
+    """Decodes the message in an `Any`.
 
     Raises:
-        InvalidRequest: they are broken, too long, or name a message that there is not.
+        InvalidRequest: the bytes are damaged, too long, or name an unknown message.
     """
     if len(data) > MAX_BYTES:
         raise InvalidRequest(
@@ -58,10 +67,10 @@ def decode(data: bytes) -> Message:
 
 
 def expected(data: bytes, kind: type[Some]) -> Some:
-    """The message of this kind that is packed in the bytes.
+    """Decodes the message of this type in an `Any`.
 
     Raises:
-        InvalidRequest: it is another, or none.
+        InvalidRequest: it is another message, or not a message.
     """
     found = decode(data)
     if not isinstance(found, kind):
@@ -70,16 +79,16 @@ def expected(data: bytes, kind: type[Some]) -> Some:
 
 
 def parsed(kind: type[Some], data: bytes) -> Some:
-    """A message that travels without an `Any`.
+    """Decodes a message without an `Any`.
 
     Raises:
-        InvalidRequest: the bytes are broken.
+        InvalidRequest: the bytes are damaged.
     """
     return _parsed(kind, data)
 
 
 def pack(message: Message) -> bytes:
-    """A message as it travels."""
+    """Encodes a message in an `Any`."""
     packed = Packed()
     packed.Pack(message)
     return packed.SerializeToString()

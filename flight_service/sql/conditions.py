@@ -1,8 +1,8 @@
-"""Conditions and orders that clients write beside the name of a relation.
+"""Conditions and orders that clients write for a relation.
 
 A condition compares columns with values: =, <>, <, <=, >, >=, BETWEEN, IN, LIKE, ILIKE, IS NULL,
-combined with AND, OR and NOT. An order is a list of columns. Anything else is refused. The tree
-that the engine gets is built anew, with columns of the relation and with parameters for values.
+combined with AND, OR and NOT. An order is a list of columns. Anything else is refused. The engine
+gets a new tree with columns of the relation and with parameters for values.
 """
 
 import secrets
@@ -23,7 +23,7 @@ from flight_service.tickets import shown
 MOST_CHARACTERS = 20_000
 MOST_VALUES = 1000
 MOST_LEVELS = 200
-"""How deeply a condition may be nested."""
+"""The maximum nesting of a condition."""
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
 _PATTERNS = (exp.Like, exp.ILike)
@@ -33,7 +33,7 @@ _PARTS: dict[type[exp.Expr], tuple[str, ...]] = {
     exp.In: ("this", "expressions"),
     exp.Between: ("this", "low", "high"),
 }
-"""What a condition may consist of, and the parts that each may have."""
+"""The expressions that a condition may have, and their permitted arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Condition:
 
 
 def read_condition(text: str, columns: pa.Schema, dialect: Dialect) -> Condition:
-    """The condition that a text holds, over a relation's columns.
+    """Parses a condition over a relation's columns.
 
     Raises:
         InvalidRequest: naming what is not allowed, or the column that there is not.
@@ -62,7 +62,7 @@ def read_condition(text: str, columns: pa.Schema, dialect: Dialect) -> Condition
 
 
 def read_order(text: str, columns: pa.Schema, dialect: Dialect) -> list[exp.Expr]:
-    """The keys of an order that a text holds, over a relation's columns.
+    """Parses the keys of an order over a relation's columns.
 
     Raises:
         InvalidRequest: naming what is not allowed, or the column that there is not.
@@ -85,7 +85,7 @@ def read_order(text: str, columns: pa.Schema, dialect: Dialect) -> list[exp.Expr
 
 
 def _parsed(text: str, kind: type[exp.Expr], name: str, dialect: Dialect) -> list[exp.Expr]:
-    """The one tree that a text holds, which nobody has checked yet."""
+    """Parses a text to one tree, which is not checked yet."""
     if len(text) > MOST_CHARACTERS:
         raise InvalidRequest(f"The field {name} has at most {MOST_CHARACTERS:,} characters.")
     if "\0" in text:
@@ -94,7 +94,7 @@ def _parsed(text: str, kind: type[exp.Expr], name: str, dialect: Dialect) -> lis
     try:
         found = engine.parser().parse_into(kind, engine.tokenize(text), text)
     except SqlglotError as error:
-        raise InvalidRequest(f"The field {name} does not parse: {_said(error)}.") from error
+        raise InvalidRequest(f"The field {name} does not parse: {_reason(error)}.") from error
     except (RecursionError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
         raise InvalidRequest(f"The field {name} cannot be parsed.") from error
     if len(found) != 1 or not isinstance(found[0], exp.Expr):
@@ -104,7 +104,7 @@ def _parsed(text: str, kind: type[exp.Expr], name: str, dialect: Dialect) -> lis
 
 @dataclass
 class _Reading:
-    """Builds a condition anew, and collects its values."""
+    """Builds a new condition from a parsed one, and collects its values."""
 
     columns: pa.Schema
     parameters: list[Parameter] = field(default_factory=list)
@@ -112,14 +112,14 @@ class _Reading:
     _token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def condition(self, node: exp.Expr, level: int) -> exp.Expr:
-        """A condition of the same meaning, of checked parts."""
+        """An equivalent condition of checked expressions."""
         if level > MOST_LEVELS:
             raise InvalidRequest("The filter is nested too deeply.")
         parts = _PARTS.get(type(node))
         if parts is None or not _only(node, *parts, "negate"):
             raise _refused(node)
         made = self._made(node, level)
-        # Some dialects have NOT inside of IS and LIKE.
+        # Some dialects have NOT within IS and LIKE.
         return exp.Not(this=made) if node.args.get("negate") else made
 
     def _made(self, node: exp.Expr, level: int) -> exp.Expr:
@@ -153,7 +153,7 @@ class _Reading:
         raise _refused(node)
 
     def column(self, node: exp.Column) -> exp.Column:
-        """The column of the relation that a node names."""
+        """The column of the relation in a node."""
         name = node.name
         if not isinstance(node.this, exp.Identifier) or not _only(node, "this"):
             raise _refused(node)
@@ -193,7 +193,7 @@ class _Reading:
         return type(node)(this=own, expression=self._value(node.expression, own.name))
 
     def _value(self, node: exp.Expr, column: str) -> exp.Expr:
-        """A parameter in the place of a value that is compared with a column."""
+        """A parameter for a value that is compared with a column."""
         found = read_literal(node, self.columns.field(column))
         if found is None:
             raise _refused(node)
@@ -208,7 +208,7 @@ class _Reading:
 
 
 def _only(node: exp.Expr, *names: str) -> bool:
-    """Whether a node has no other parts than these."""
+    """Whether a node has no other arguments than these."""
     return all(name in names or not value for name, value in node.args.items())
 
 
@@ -233,7 +233,7 @@ def _text(node: exp.Expr) -> str:
         return type(node).__name__
 
 
-def _said(error: SqlglotError) -> str:
+def _reason(error: SqlglotError) -> str:
     errors: Sequence[dict[str, Any]] = getattr(error, "errors", None) or ()
     if errors:
         first = errors[0]

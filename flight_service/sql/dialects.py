@@ -1,8 +1,8 @@
-"""How statements are read: as sqlglot reads the engine's SQL, but functions as they are written.
+"""Dialects for parsing statements: those of sqlglot, with function calls left unchanged.
 
-sqlglot knows hundreds of functions, so that it can translate them between engines. It renames some,
-drops arguments that it does not expect, and takes units of time out of literals. Here nothing is
-translated: a call keeps its name and its arguments, apart from syntax of its own such as CAST.
+sqlglot translates hundreds of functions between engines. It renames some, drops unexpected
+arguments, and unquotes units of time. Here nothing is translated: a call keeps its name and
+arguments, except for special syntax such as CAST.
 """
 
 from typing import ClassVar
@@ -40,5 +40,5 @@ _READERS: dict[DialectName, Dialect] = {"clickhouse": _ClickHouse(), "postgres":
 
 
 def reader_of(dialect: DialectName) -> Dialect:
-    """What reads the statements of an engine."""
+    """The dialect of an engine."""
     return _READERS[dialect]

@@ -1,7 +1,7 @@
-"""The grammar of statements: one SELECT, WITH or UNION, of syntax and functions that are listed.
+"""The grammar of statements: one SELECT, WITH or UNION, with allowed syntax and functions.
 
-What is not listed here is refused, whatever it is. The engine never gets a client's text, but what
-is written anew from the checked tree, every identifier in quotes.
+Everything else is refused. The engine never gets a client's text, but SQL that is generated from
+the checked tree, with every identifier in quotes.
 """
 
 import logging
@@ -22,26 +22,26 @@ from flight_service.sql.dialects import reader_of
 from flight_service.sql.syntax import OPERATORS, PARTS, SYNTAX, TYPES
 from flight_service.tickets import shown
 
-# What it cannot read, the client is told.
+# The client gets the parse error.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 MOST_CHARACTERS = 100_000
 PLACEHOLDER = "?"
-"""What the name of a column begins with that is a parameter."""
+"""The prefix of column names that represent parameters."""
 QUERIES = (exp.Select, exp.Union, exp.Except, exp.Intersect, exp.Subquery)
 NAMED = re.compile(r'"?(\w+)"?\s*\(')
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 WORDS = re.compile(r"[A-Za-z0-9_ ]*")
 NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 COMBINATORS = re.compile(r"(If|Array|Distinct|OrDefault|OrNull|Merge|State|ForEach|Map)+\Z")
-"""What ClickHouse lets an aggregate function's name end with."""
+"""The suffixes of ClickHouse's aggregate functions."""
 
 
 def parse(text: str, dialect: DialectName) -> exp.Expr:
-    """The statement's tree, which nobody has checked yet.
+    """Parses a statement to a tree, which is not checked yet.
 
     Raises:
-        InvalidRequest: it does not parse, is none or several, or is too long.
+        InvalidRequest: it does not parse, is not exactly one statement, or is too long.
     """
     if len(text) > MOST_CHARACTERS:
         raise InvalidRequest(f"A statement has at most {MOST_CHARACTERS:,} characters.")
@@ -54,7 +54,7 @@ def parse(text: str, dialect: DialectName) -> exp.Expr:
     except SqlglotError as error:
         raise InvalidRequest(_syntax_error(error)) from error
     except (RecursionError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        # What sqlglot stumbles over is not what it can read.
+        # sqlglot raises other errors for some invalid texts.
         raise InvalidRequest("The statement cannot be parsed, or is nested too deeply.") from error
     found = [one for one in found if not isinstance(one, exp.Semicolon)]
     if len(found) != 1:
@@ -63,7 +63,7 @@ def parse(text: str, dialect: DialectName) -> exp.Expr:
 
 
 def _numbered(tokens: list[Token]) -> list[Token]:
-    """The tokens with a name in the place of each `?`, since a tree does not keep their order."""
+    """The tokens with a name instead of each `?`, because a tree does not keep their order."""
     numbers = count(1)
     return [
         Token(
@@ -82,10 +82,10 @@ def _numbered(tokens: list[Token]) -> list[Token]:
 
 
 def check(tree: exp.Expr, dialect: DialectName) -> None:
-    """Refuses a tree with anything that is not listed.
+    """Refuses a tree with anything that is not allowed.
 
     Raises:
-        InvalidRequest: naming what it is.
+        InvalidRequest: the message names it.
     """
     if not isinstance(tree, QUERIES):
         raise InvalidRequest(
@@ -104,8 +104,8 @@ def check(tree: exp.Expr, dialect: DialectName) -> None:
 
 
 def written(tree: exp.Expr, dialect: DialectName) -> str:
-    """The tree as SQL, without comments and with every identifier in quotes. It is read and checked
-    once more, so that nothing is in the text that was not in the tree.
+    """The tree as SQL, without comments and with every identifier in quotes. The text is parsed and
+    checked again, so that it has nothing that was not in the tree.
 
     Raises:
         InvalidRequest: it cannot be written so.
@@ -139,7 +139,7 @@ def _sql(tree: exp.Expr, dialect: DialectName) -> str:
 
 @cache
 def functions(dialect: DialectName) -> frozenset[str]:
-    """The functions that may be called, in lower case: they read nothing but their arguments."""
+    """The allowed functions, in lower case. They read only their arguments."""
     text = files("flight_service.sql.functions").joinpath(f"{dialect}.txt").read_text()
     return frozenset(text.lower().split())
 
@@ -175,8 +175,8 @@ def _check_node(node: exp.Expr, dialect: DialectName) -> None:
 
 
 def _check_words(node: exp.Expr) -> None:
-    """Refuses a text that would be written without quotes and is no word: some functions have
-    their parser take a unit of time out of a literal."""
+    """Refuses a text that would be written without quotes and is not a word: for some functions the
+    parser unquotes a unit of time."""
     match node:
         case exp.Identifier(this=str(text)):
             # ClickHouse reads a backslash between quotes, also of a name.
@@ -196,7 +196,7 @@ def _check_words(node: exp.Expr) -> None:
 
 
 def _check_query(inner: Any, *, scalar: bool) -> None:
-    """What stands in parentheses or behind WITH is a query."""
+    """Checks that the expression in parentheses or after WITH is a query."""
     if not scalar and not isinstance(inner, (*QUERIES, exp.Table)):
         raise InvalidRequest(f"{_called(inner)} is refused where a SELECT stands.")
 
@@ -232,7 +232,7 @@ def _called(node: object) -> str:
 
 
 def _syntax_error(error: SqlglotError) -> str:
-    """Where a statement does not parse, without the colours of a terminal."""
+    """The position of a parse error, without terminal colours."""
     errors = getattr(error, "errors", None)
     if errors:
         first = errors[0]

@@ -1,4 +1,4 @@
-"""Handles of statements: signed, for one principal, and what is known under them."""
+"""Handles of statements, signed for one principal."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from flight_service.identity.signing import Signer
 
 
 class Handle(msgspec.Struct, frozen=True, array_like=True):
-    """What a statement's handle says: which execution, of which text or prepared statement."""
+    """The content of a handle: an execution of a text or of a prepared statement."""
 
     id: str
     text: str = ""
@@ -21,18 +21,18 @@ class Handles:
     """Seals handles and opens them."""
 
     def __init__(self, key: bytes | None = None) -> None:
-        """Without a key, they are valid as long as this object."""
+        """Without a key, handles are valid as long as this object exists."""
         self._signer = Signer(key)
 
     def sign(self, handle: Handle, principal: Principal) -> bytes:
-        """The handle as it travels, for that principal alone."""
+        """The bytes of a handle, signed for the principal."""
         return self._signer.sign(msgspec.msgpack.encode(handle), principal)
 
     def verify(self, signed: bytes, principal: Principal) -> Handle:
         """The handle that was signed for the principal.
 
         Raises:
-            InvalidRequest: it was not, or it was altered.
+            InvalidRequest: it was not signed for the principal, or was altered.
         """
         body = self._signer.verify(signed, principal)
         if body is None:

@@ -1,4 +1,4 @@
-"""What the server is and can: Flight SQL's SqlInfo, in its dense union."""
+"""The properties of the server: Flight SQL's SqlInfo, in its dense union."""
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -62,16 +62,16 @@ def _ordinal(info: int, value: int) -> tuple[int, int, object]:
     return info, BITMASK, value
 
 
-def _known() -> Iterable[tuple[int, int, object]]:
+def _known(*, ingests: bool) -> Iterable[tuple[int, int, object]]:
     yield _value(I.FLIGHT_SQL_SERVER_NAME, "FraiseQL")
     yield _value(I.FLIGHT_SQL_SERVER_VERSION, version("fraiseql-assets"))
     yield _value(I.FLIGHT_SQL_SERVER_ARROW_VERSION, pa.__version__)
-    yield _value(I.FLIGHT_SQL_SERVER_READ_ONLY, True)
+    yield _value(I.FLIGHT_SQL_SERVER_READ_ONLY, not ingests)
     yield _value(I.FLIGHT_SQL_SERVER_SQL, True)
     yield _value(I.FLIGHT_SQL_SERVER_SUBSTRAIT, False)
     yield _value(I.FLIGHT_SQL_SERVER_SUBSTRAIT_MIN_VERSION, "")
     yield _value(I.FLIGHT_SQL_SERVER_SUBSTRAIT_MAX_VERSION, "")
-    yield _value(I.FLIGHT_SQL_SERVER_BULK_INGESTION, False)
+    yield _value(I.FLIGHT_SQL_SERVER_BULK_INGESTION, ingests)
     yield _value(I.FLIGHT_SQL_SERVER_INGEST_TRANSACTIONS_SUPPORTED, False)
     yield _ordinal(I.FLIGHT_SQL_SERVER_TRANSACTION, protocol.SQL_SUPPORTED_TRANSACTION_NONE)
     yield _value(I.FLIGHT_SQL_SERVER_CANCEL, True)
@@ -114,7 +114,7 @@ def _known() -> Iterable[tuple[int, int, object]]:
     for info in _NO_LIMIT:
         yield _value(info, 0)
     isolation = protocol.SQL_TRANSACTION_NONE
-    # An ordinal by the protocol, which Arrow's own servers and JDBC have as a long.
+    # An ordinal in the protocol; Arrow's own servers and JDBC use a long.
     yield _value(I.SQL_DEFAULT_TRANSACTION_ISOLATION, int(isolation))
     yield _mask(I.SQL_SUPPORTED_TRANSACTIONS_ISOLATION_LEVELS, isolation)
     yield _mask(I.SQL_SUPPORTED_RESULT_SET_TYPES, protocol.SQL_RESULT_SET_TYPE_FORWARD_ONLY)
@@ -164,13 +164,14 @@ def _in_every_engine(names: Sequence[str]) -> list[str]:
     return [name for name in names if all(name in functions(one) for one in dialects)]
 
 
-def sql_info(wanted: Sequence[int]) -> pa.Table:
-    """What is known of the wanted numbers, or of all where none is wanted.
+def sql_info(wanted: Sequence[int], *, ingests: bool = False) -> pa.Table:
+    """The values of the requested numbers, or of all if none is requested. `ingests` says whether
+    rows can be written.
 
     Raises:
-        InvalidRequest: a number stands for nothing that is known.
+        InvalidRequest: a number is unknown.
     """
-    known = {info: (member, value) for info, member, value in _known()}
+    known = {info: (member, value) for info, member, value in _known(ingests=ingests)}
     missing = [number for number in wanted if number not in known]
     if missing:
         raise InvalidRequest(f"There is no SqlInfo {', '.join(map(str, missing[:10]))}.")

@@ -1,4 +1,4 @@
-"""Values in conditions: a literal as a value of the type of the column that it is compared with."""
+"""Values in conditions: converts a literal to the type of the compared column."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from flight_service.errors import InvalidRequest
 from flight_service.tickets import shown
 
 DIGITS = 38
-"""The most that a decimal has in Arrow."""
+"""The maximum precision of a decimal in Arrow."""
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _TIMES = (
     exp.DataType.Type.DATE,
@@ -25,8 +25,8 @@ _TRUTHS = {"true": True, "t": True, "false": False, "f": False}
 
 
 def read_literal(node: exp.Expr, column: pa.Field) -> tuple[pa.DataType, Any] | None:
-    """The value of a literal and its type, which is that of the column or a wider one. None if
-    the node is no literal.
+    """The value of a literal and its type, which is that of the column or a wider one. None if the
+    node is not a literal.
 
     Raises:
         InvalidRequest: a literal of this kind cannot be compared with the column.
@@ -62,7 +62,7 @@ def read_literal(node: exp.Expr, column: pa.Field) -> tuple[pa.DataType, Any] | 
 
 
 def _bound(kind: pa.DataType, value: Any) -> tuple[pa.DataType, Any]:
-    """A value with the type that it is bound as."""
+    """A value with the type in which it is bound."""
     match value:
         case bool():
             return pa.bool_(), value

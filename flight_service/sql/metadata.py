@@ -1,4 +1,4 @@
-"""What there is: catalogues, schemas, tables and keys, as Flight SQL's metadata commands ask."""
+"""Flight SQL's metadata: catalogues, schemas, tables and keys."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,7 +57,7 @@ FOREIGN_KEYS = _schema(
 
 
 class Metadata:
-    """Answers from the catalogues, for the principal who asks."""
+    """Answers metadata commands from the catalogues, for one principal."""
 
     def __init__(self, catalogues: Sequence[Catalogue]) -> None:
         self._catalogues = sorted(catalogues, key=lambda one: one.name)
@@ -73,7 +73,7 @@ class Metadata:
         }
 
     def schema(self, command: Message) -> pa.Schema | None:
-        """The schema of what a command asks for; None where it is no command of these."""
+        """The result schema of a metadata command; None for other commands."""
         match command:
             case protocol.CommandGetCatalogs():
                 return CATALOGS
@@ -88,10 +88,10 @@ class Metadata:
         return FOREIGN_KEYS if type(command) in self._answers else None
 
     def table(self, command: Message, principal: Principal) -> pa.Table:
-        """What a command asks for, in the order that the protocol wants.
+        """The result of a metadata command, in the order of the protocol.
 
         Raises:
-            ServiceError, PlaneError: a catalogue cannot be asked that the command names.
+            ServiceError, PlaneError: a catalogue of the command does not answer.
         """
         schema = self.schema(command)
         assert schema is not None, "a command of these"
@@ -137,8 +137,8 @@ class Metadata:
     def _found(
         self, command: Any, principal: Principal
     ) -> Iterator[tuple[Catalogue, Sequence[Relation]]]:
-        """The relations of the catalogue that is asked for, or of all. Where all are asked for, one
-        that is down has none."""
+        """The relations of the requested catalogue, or of all. If all are requested, an unavailable
+        catalogue has none."""
         named = command.HasField("catalog")
         for one in self._catalogues:
             if named and command.catalog != one.name:
@@ -200,5 +200,5 @@ def _pattern(command: Any, name: str) -> Callable[[str], bool]:
 
 
 def _no_keys(command: Any, principal: Principal) -> Iterable[Sequence[Any]]:
-    """Neither events nor documents have foreign keys that a schema would tell."""
+    """Neither events nor documents have foreign keys in a schema."""
     return ()

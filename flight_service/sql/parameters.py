@@ -1,4 +1,4 @@
-"""Placeholders of statements, and the values that are bound to them."""
+"""Placeholders of statements, and values for them."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,10 +30,10 @@ TYPES = {
 
 
 def take_parameters(tree: exp.Expr, columns: Iterable[pa.Field]) -> tuple[Parameter, ...]:
-    """The placeholders of a statement, in order. In the tree marks take their places.
+    """The placeholders of a statement, in order. They are replaced by marks in the tree.
 
     Raises:
-        InvalidRequest: there are too many, or `?` and `$1` stand in one statement.
+        InvalidRequest: there are too many, or one statement has both `?` and `$1`.
     """
     kinds = {one.name: one.type for one in columns}
     found = [
@@ -63,15 +63,16 @@ def take_parameters(tree: exp.Expr, columns: Iterable[pa.Field]) -> tuple[Parame
 
 
 def parameter_schema(parameters: Sequence[Parameter]) -> pa.Schema:
-    """What clients are told of the parameters."""
+    """The schema of parameters for clients."""
     return pa.schema([pa.field(one.name, one.type) for one in parameters])
 
 
 def bound(parameters: Sequence[Parameter], table: pa.Table) -> Binding:
-    """The rows of a table as values of the parameters. A text is read as the parameter's type.
+    """The rows of a table as values of the parameters. Strings are converted to the parameter's
+    type.
 
     Raises:
-        InvalidRequest: their number or a type does not fit.
+        InvalidRequest: their number or a type is wrong.
     """
     if table.num_columns != len(parameters):
         raise InvalidRequest(
@@ -83,7 +84,7 @@ def bound(parameters: Sequence[Parameter], table: pa.Table) -> Binding:
 
 
 def example(parameters: Sequence[Parameter]) -> Binding:
-    """Values of the parameters' types, to learn of the result what does not depend on them."""
+    """Placeholder values of the parameters' types, to get the schema of the result."""
     kinds = tuple(one.type for one in parameters)
     return Binding(kinds, (tuple(_value_of(kind) for kind in kinds),))
 
@@ -120,7 +121,7 @@ def _number(node: exp.Expr) -> int:
 
 
 def _type_at(node: exp.Expr, kinds: Mapping[str, pa.DataType]) -> pa.DataType:
-    """The type of what a placeholder is compared with or cast to; null where that is not known."""
+    """The type that a placeholder is compared with or cast to; null if unknown."""
     parent = node.parent
     while isinstance(parent, exp.Paren):
         parent = parent.parent

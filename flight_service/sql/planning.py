@@ -1,4 +1,4 @@
-"""From a statement's text to the one engine that runs it, as a principal sees it."""
+"""Plans a statement: finds the engine that runs it, for a principal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from flight_service.sql.relations import Name, folded, relations_named, replaced
 from fraiseql_assets.planes import PlaneError, PlaneUnavailable
 
 SHOWN = 20
-"""The names of relations that an error tells."""
+"""The maximum number of relation names in an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What names without a catalogue or schema are looked for in."""
+    """The defaults for names without a catalogue or schema."""
 
     catalogue: str | None = None
     schema: str | None = None
@@ -35,13 +35,13 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A statement, and the engine that it is for."""
+    """A statement and its engine."""
 
     catalogue: Catalogue
     statement: Statement
     otherwise: "Planned | None" = None
-    """The same for another engine, where it names no relation: clients ask `SELECT 1` to learn
-    whether the service is there."""
+    """The same for other engines, if it names no relation: clients send `SELECT 1` to test the
+    service."""
 
     @property
     def size(self) -> int:
@@ -64,7 +64,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A statement as one engine reads it."""
+    """A statement parsed for one engine."""
 
     catalogue: Catalogue
     tree: exp.Expr
@@ -74,11 +74,11 @@ class _Candidate:
 def plan(
     text: str, catalogues: Sequence[Catalogue], principal: Principal, defaults: Defaults
 ) -> Planned:
-    """The statement for the engine whose relations it names; one that names none is for the first.
+    """The statement for the engine of its relations; without relations, for the first engine.
 
     Raises:
-        InvalidRequest: it is refused, names what is not there, or relations of two engines.
-        ServiceError, PlaneError: an engine cannot be asked for its relations.
+        InvalidRequest: it is refused, or names unknown relations, or relations of two engines.
+        ServiceError, PlaneError: an engine does not answer.
     """
     ordered = sorted(catalogues, key=lambda one: one.name != defaults.catalogue)
     if not ordered:
@@ -108,7 +108,7 @@ def plan(
 
 
 def _for_any(candidates: Sequence[_Candidate]) -> Planned:
-    """A statement without relations, for the first engine that can be asked."""
+    """A statement without relations, for the first available engine."""
     found: Planned | None = None
     for one in reversed(candidates):
         planned = _planned(one, {})
@@ -120,14 +120,14 @@ def _for_any(candidates: Sequence[_Candidate]) -> Planned:
 def qualified(
     relations: Sequence[Relation], catalogue: str, defaults: Defaults
 ) -> dict[Name, Relation]:
-    """Relations by every name that a statement may give them."""
+    """Relations by every name that a statement may use."""
     by_name: dict[Name, Relation] = {}
     preferred = defaults.schema if defaults.catalogue in (None, catalogue) else None
     for one in sorted(relations, key=lambda one: one.schema_name == (preferred or "public")):
         by_name["", "", one.name] = one
         by_name["", one.schema_name, one.name] = one
         by_name[catalogue, one.schema_name, one.name] = one
-        # Some clients leave the schema out, and write the catalogue in its place.
+        # Some clients omit the schema, and write the catalogue instead.
         by_name.setdefault(("", catalogue, one.name), one)
     return by_name
 
@@ -135,7 +135,7 @@ def qualified(
 def _read(
     text: str, catalogues: Sequence[Catalogue]
 ) -> tuple[list[_Candidate], InvalidRequest | None]:
-    """The statement as each engine reads it, and why the first does not that cannot."""
+    """The statement parsed for each engine, and the first error."""
     found: list[_Candidate] = []
     problem: InvalidRequest | None = None
     for catalogue in catalogues:
@@ -150,7 +150,7 @@ def _read(
 
 
 def _may_name(candidate: _Candidate) -> bool:
-    """Whether no name is of another catalogue."""
+    """Whether no name belongs to another catalogue."""
     return all(name[0] in ("", candidate.catalogue.name) for name in candidate.names)
 
 
@@ -175,7 +175,7 @@ def _unknown(
     principal: Principal,
     problem: InvalidRequest | None,
 ) -> str:
-    """What is wrong with the names of a statement, and what there is."""
+    """The error for unknown names of a statement, with the known names."""
     by_engine = {
         one.catalogue.name: sorted(
             ".".join(filter(None, name))

@@ -1,4 +1,4 @@
-"""Prepared statements, and the values that are bound to them."""
+"""Prepared statements, and their bound values."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from flight_service.identity.signing import fingerprint
 from flight_service.sql.catalogue import NO_VALUES, Binding, Execution
 from flight_service.sql.parameters import bound, example, parameter_schema
 from flight_service.sql.planning import Planned
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 
 MOST_PREPARED = 1000
 MOST_ROWS = 10_000
@@ -22,7 +22,7 @@ BYTES_PER_VALUE = 64
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement that is planned, for one principal."""
+    """A planned statement of one principal."""
 
     planned: Planned
     owner: bytes
@@ -36,10 +36,10 @@ class Prepared:
         return self.planned.size + self.bound_bytes
 
     def execution(self, principal: Principal) -> Execution:
-        """The statement's execution with what is bound.
+        """The statement's execution with its bound values.
 
         Raises:
-            InvalidRequest: it has parameters, and nothing is bound to them.
+            InvalidRequest: it has parameters without bound values.
         """
         parameters = self.planned.statement.parameters
         if parameters and self.binding is None:
@@ -53,10 +53,10 @@ class PreparedStatements:
     """The prepared statements of all clients: the last thousand, if they fit. Thread-safe."""
 
     def __init__(self) -> None:
-        self._held: Recent[Prepared] = Recent(MOST_PREPARED, 16 * MOST_BYTES)
+        self._held: RecentlyUsed[Prepared] = RecentlyUsed(MOST_PREPARED, 16 * MOST_BYTES)
 
     def add(self, planned: Planned, principal: Principal) -> str:
-        """Keeps a statement. Returns its handle."""
+        """Stores a statement. Returns its handle."""
         handle = secrets.token_hex(16)
         self._put(handle, Prepared(planned, fingerprint(principal)))
         return handle
@@ -65,7 +65,7 @@ class PreparedStatements:
         """The statement of a handle.
 
         Raises:
-            InvalidRequest: it was closed, is too old, or is another principal's.
+            InvalidRequest: it was closed, is too old, or belongs to another principal.
         """
         found = self._held.get(handle)
         if found is None or found.owner != fingerprint(principal):
@@ -73,10 +73,10 @@ class PreparedStatements:
         return found
 
     def bind(self, handle: str, principal: Principal, values: pa.Table) -> None:
-        """Binds rows of values, in the place of those before.
+        """Binds rows of values, which replace earlier ones.
 
         Raises:
-            InvalidRequest: they are too many, or do not fit the parameters.
+            InvalidRequest: there are too many, or they do not match the parameters.
         """
         found = self.get(handle, principal)
         if values.num_rows > MOST_ROWS or values.nbytes > MOST_BYTES:
@@ -91,13 +91,13 @@ class PreparedStatements:
         self._held.put(handle, prepared, size=prepared.size, owner=prepared.owner)
 
     def close(self, handle: str, principal: Principal) -> None:
-        """Lets go of a statement."""
+        """Removes a statement."""
         self.get(handle, principal)
         self._held.take(handle)
 
 
 def described(planned: Planned, principal: Principal) -> tuple[pa.Schema | None, pa.Schema]:
-    """The schemas of a statement's result, as far as it can be told without values, and of its
+    """The schema of a statement's result, as far as it is known without values, and of its
     parameters."""
     parameters = planned.statement.parameters
     told = parameter_schema(parameters)

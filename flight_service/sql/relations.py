@@ -1,7 +1,7 @@
-"""A statement's relations: which there are, and each replaced by what the principal may see.
+"""Finds a statement's relations, and replaces each by the rows that the principal may read.
 
-Names of WITH are renamed to ones that no engine has, and every other relation becomes a sub-select.
-So no name that a client wrote reaches the engine's own name resolution.
+Names of common table expressions are replaced by generated ones, and every other relation becomes a
+sub-select. So the engine never resolves a name that a client wrote.
 """
 
 import secrets
@@ -15,11 +15,11 @@ from flight_service.sql.catalogue import Dialect, Relation
 from flight_service.sql.grammar import written
 
 Name = tuple[str, str, str]
-"""Catalogue, schema and name; the first two are empty where the statement does not say."""
+"""Catalogue, schema and name; the first two are empty if the statement omits them."""
 
 
 def folded(tree: exp.Expr, dialect: Dialect) -> exp.Expr:
-    """The tree with its names as the engine reads them: PostgreSQL lowers those without quotes."""
+    """The tree with normalised names: PostgreSQL converts unquoted names to lower case."""
     if dialect == "postgres":
         for node in tree.find_all(exp.Identifier):
             if not node.args.get("quoted"):
@@ -28,7 +28,7 @@ def folded(tree: exp.Expr, dialect: Dialect) -> exp.Expr:
 
 
 def relations_named(tree: exp.Expr) -> frozenset[Name]:
-    """The relations that a statement names, those of its own WITH left out."""
+    """The relations of a statement, without its common table expressions."""
     return frozenset(name_of(table) for table, cte in _tables(tree, {}) if cte is None)
 
 
@@ -38,7 +38,7 @@ def name_of(table: exp.Table) -> Name:
 
 @dataclass
 class Replaced:
-    """A statement whose relations are marks, and what stands for them."""
+    """A statement with marks for its relations, and their SELECTs."""
 
     tree: exp.Expr
     used: dict[str, Relation] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Replaced:
         return {name: value for one in self.used.values() for name, value in one.values.items()}
 
     def sql(self, dialect: Dialect) -> str:
-        """The statement with the relations' own SELECTs in it."""
+        """The statement with the SELECTs of its relations."""
         text = written(self.tree, dialect)
         for mark, relation in self.used.items():
             text = text.replace(f'"{mark}"', f"({relation.select})")
@@ -58,7 +58,7 @@ class Replaced:
 
 
 def replaced(tree: exp.Expr, known: Mapping[Name, Relation]) -> Replaced:
-    """The statement with its relations replaced. The tree itself is changed.
+    """The statement with its relations replaced. Modifies the tree.
 
     Raises:
         InvalidRequest: a relation is not known.
@@ -89,8 +89,8 @@ def replaced(tree: exp.Expr, known: Mapping[Name, Relation]) -> Replaced:
 def _tables(
     node: exp.Expr, scope: Mapping[str, str], token: str | None = None
 ) -> Iterator[tuple[exp.Table, str | None]]:
-    """Each table with the new name of the WITH that it refers to, None where it is a relation.
-    With a token, the names of WITH are changed on the way."""
+    """Each table with the new name of its common table expression, None for a relation. With a
+    token, common table expressions are renamed."""
     clause = node.args.get("with_")
     if isinstance(clause, exp.With):
         inner = dict(scope)

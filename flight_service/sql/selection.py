@@ -14,7 +14,7 @@ _NAME = "selected"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows of a relation are wanted, and in which order."""
+    """Selects rows of a relation, and their order."""
 
     filter: str | None = None
     order_by: str | None = None
@@ -25,7 +25,7 @@ class Selection:
 def select(
     catalogue: Catalogue, relation: Relation, selection: Selection, columns: Sequence[str]
 ) -> tuple[Statement, Binding]:
-    """The statement that reads these columns of the selected rows, and the values in it.
+    """The statement that reads these columns of the selected rows, and its values.
 
     Raises:
         InvalidRequest: the filter or the order is refused.

@@ -1,4 +1,4 @@
-"""Flight SQL: commands become flights, and actions and bound values their answers."""
+"""Flight SQL: the flights of commands, and the handlers of actions and bound values."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,13 @@ from flight_service.sql.metadata import Metadata
 from flight_service.sql.planning import Defaults, Planned, plan
 from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
-from flight_service.sql.recent import Recent
-from flight_service.sql.running import Running
+from flight_service.sql.recently_used import RecentlyUsed
+from flight_service.sql.running_statements import RunningStatements
 from flight_service.sql.sessions import Sessions
 from fraiseql_assets.tracing import span
 
 MOST_EXECUTIONS = 1000
-"""How many executions are remembered between GetFlightInfo and DoGet."""
+"""How many executions are stored between GetFlightInfo and DoGet."""
 BATCH_ROWS = 8192
 
 
@@ -36,26 +36,32 @@ class FlightSql:
     """Flight SQL over some catalogues. Thread-safe."""
 
     def __init__(
-        self, catalogues: Sequence[Catalogue], *, is_guarded: bool, key: bytes | None = None
+        self,
+        catalogues: Sequence[Catalogue],
+        *,
+        is_guarded: bool,
+        key: bytes | None = None,
+        ingests: bool = False,
     ) -> None:
-        """With `is_guarded`, principals are known by tokens, and need the scope for SQL. Handles of
-        statements are signed with `key`; without one, they are valid as long as this object."""
+        """With `is_guarded`, principals are identified by tokens and need the scope for SQL.
+        Handles of statements are signed with `key`; without it, they are valid as long as this
+        object exists. `ingests` says whether rows can be written, by `flight_service.writing`."""
         self._catalogues = catalogues
-        self._is_guarded = is_guarded
+        self._is_guarded, self._ingests = is_guarded, ingests
         self._metadata = Metadata(catalogues)
         self._handles = Handles(key)
-        self._executions: Recent[Execution] = Recent(MOST_EXECUTIONS)
+        self._executions: RecentlyUsed[Execution] = RecentlyUsed(MOST_EXECUTIONS)
         self.prepared = PreparedStatements()
-        self.running = Running()
+        self.running = RunningStatements()
         self.sessions = Sessions(tuple(one.name for one in catalogues))
 
     def check(self, principal: Principal) -> None:
-        """Refuses who may not send SQL; see `flight_service.access`."""
+        """Refuses principals that may not send SQL; see `flight_service.access`."""
         check_scope(principal, SQL, "Flight SQL", is_guarded=self._is_guarded)
 
     def resolve(self, ticket: SqlCommand, principal: Principal) -> Flight:
-        """The flight of a command; see `flight_service.flights.Resolver`. Of a statement, its
-        engine is asked for the schema."""
+        """The flight of a command; see `flight_service.flights.Resolver`. The schema of a statement
+        is requested from its engine."""
         self.check(principal)
         command = decode(ticket.packed)
         match command:
@@ -80,7 +86,8 @@ class FlightSql:
             case protocol.TicketStatementQuery(statement_handle=signed):
                 return self._flight(self._handles.verify(signed, principal), principal)
             case protocol.CommandGetSqlInfo(info=wanted):
-                return _held(info.SCHEMA, partial(info.sql_info, list(wanted)), ticket)
+                known = partial(info.sql_info, list(wanted), ingests=self._ingests)
+                return _held(info.SCHEMA, known, ticket)
             case protocol.CommandGetXdbcTypeInfo():
                 kind = command.data_type if command.HasField("data_type") else None
                 return _held(type_info.SCHEMA, partial(type_info.xdbc_type_info, kind), ticket)
@@ -98,7 +105,7 @@ class FlightSql:
         """The handle in a statement's ticket.
 
         Raises:
-            InvalidRequest: it is no statement's ticket, or of another principal.
+            InvalidRequest: it is not the ticket of a statement, or belongs to another principal.
         """
         command = decode(ticket)
         if not isinstance(command, protocol.TicketStatementQuery):
@@ -108,7 +115,7 @@ class FlightSql:
     def _announced(
         self, handle: Handle, execution: Execution, size: int, principal: Principal
     ) -> Flight:
-        """What GetFlightInfo says of an execution, and what its ticket then stands for."""
+        """The content of GetFlightInfo for an execution, and its ticket."""
         signed = self._handles.sign(handle, principal)
         ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
 
@@ -135,24 +142,27 @@ class FlightSql:
 
 
 def refusal(command: Message) -> Exception:
-    """Why a message is not answered that the protocol has."""
+    """The error for a message of the protocol that is not supported."""
     name = command.DESCRIPTOR.name
     if "Substrait" in name:
         return Unimplemented("This service takes SQL, and no Substrait plans")
-    if "Update" in name or "Ingest" in name:
+    if "Ingest" in name:
+        return Unimplemented("An ingest is sent with DoPut, and gives no flight")
+    if "Update" in name:
         return Unimplemented(
-            "Flight SQL only reads here. Write to FraiseQL, or publish events to NATS JetStream"
+            "Statements only read here. Write to FraiseQL, or ingest rows into what "
+            "FRAISEQL_WRITABLE lists"
         )
     return InvalidRequest(f"{name} is no command that gives a flight.")
 
 
 def text_of(name: bytes) -> str:
-    """A handle of a prepared statement as text; what is none stands for no statement."""
+    """A handle of a prepared statement as text; an invalid one matches no statement."""
     return name.decode("ascii", errors="replace")
 
 
 def _held(schema: pa.Schema, table: Any, ticket: SqlCommand) -> Flight:
-    """A flight of a table that is made when it is read."""
+    """A flight of a table that is computed when it is read."""
 
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         yield from table().to_batches(max_chunksize=BATCH_ROWS)

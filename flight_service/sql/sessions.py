@@ -1,6 +1,6 @@
-"""Sessions: the catalogue and schema that a client chose, by a cookie.
+"""Sessions, identified by a cookie: the catalogue and schema that a client chose.
 
-Arrow's clients keep the cookie where they are asked to, such as with ADBC's option
+Arrow's clients store the cookie if configured, for example with ADBC's option
 `adbc.flight.sql.rpc.with_cookie_middleware`.
 """
 
@@ -16,7 +16,7 @@ from flight_service.errors import InvalidRequest
 from flight_service.identity.signing import fingerprint
 from flight_service.sql.planning import Defaults
 from flight_service.sql.protocol import Flight_pb2 as protocol
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 
 COOKIE = "arrow_flight_session_id"
 OPTIONS = ("catalog", "schema")
@@ -28,7 +28,7 @@ LONGEST = 256
 
 
 class SessionMiddleware(flight.ServerMiddleware):
-    """Carries a call's session to the method that answers it."""
+    """Passes the session of a call to the method that handles it."""
 
     def __init__(self, id: str, *, is_new: bool) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class SessionMiddleware(flight.ServerMiddleware):
 
 
 class SessionCookies(flight.ServerMiddlewareFactory):
-    """Reads the cookie. Of a client that has none, an action may begin a session."""
+    """Reads the cookie. For a client without one, an action may begin a session."""
 
     KEY = "sessions"
 
@@ -57,25 +57,25 @@ class SessionCookies(flight.ServerMiddlewareFactory):
 
 
 def session_of(context: flight.ServerCallContext) -> str:
-    """The id of the call's session, which may hold nothing."""
+    """The id of the call's session, which may be empty."""
     return cast(SessionMiddleware, context.get_middleware(SessionCookies.KEY)).id
 
 
 class Sessions:
-    """What was chosen in each session. Thread-safe."""
+    """The options of each session. Thread-safe."""
 
     def __init__(self, catalogues: tuple[str, ...]) -> None:
         self._catalogues = catalogues
-        self._held: Recent[Defaults] = Recent(MOST_SESSIONS)
+        self._held: RecentlyUsed[Defaults] = RecentlyUsed(MOST_SESSIONS)
 
     def defaults(self, session: str, principal: Principal) -> Defaults:
-        """What was chosen in a session by its principal."""
+        """The options of a session of the principal."""
         return self._held.get(_key(session, principal)) or Defaults()
 
     def set(
         self, session: str, principal: Principal, request: protocol.SetSessionOptionsRequest
     ) -> protocol.SetSessionOptionsResult:
-        """Chooses the options that can be chosen; the result says which cannot, and why."""
+        """Sets options. The result has the invalid ones with the reason."""
         result = protocol.SetSessionOptionsResult()
         chosen = self.defaults(session, principal)
         for name, option in request.session_options.items():
@@ -98,7 +98,7 @@ class Sessions:
         return result
 
     def options(self, session: str, principal: Principal) -> protocol.GetSessionOptionsResult:
-        """What is chosen in a session.
+        """The options of a session.
 
         Raises:
             InvalidRequest: there is no session.

@@ -1,4 +1,4 @@
-"""The syntax that statements may have, by sqlglot's kinds. What is not listed here is refused."""
+"""The allowed syntax of statements, by sqlglot's expression types. Everything else is refused."""
 
 from sqlglot import exp
 
@@ -19,7 +19,7 @@ SYNTAX: frozenset[type[exp.Expr]] = frozenset(
         exp.JSONPathKey, exp.JSONPathRoot, exp.JSONPathSubscript,
     )
 )  # fmt: skip
-"""Syntax that reads nothing but the relations it names."""
+"""Syntax that reads only the named relations."""
 OPERATORS: frozenset[type[exp.Expr]] = frozenset(
     (
         exp.And, exp.Or, exp.Xor, exp.Case, exp.If, exp.Cast, exp.TryCast, exp.Array, exp.Exists,
@@ -29,7 +29,7 @@ OPERATORS: frozenset[type[exp.Expr]] = frozenset(
         exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp, exp.Struct,
     )
 )  # fmt: skip
-"""What sqlglot calls functions and is written as syntax."""
+"""Syntax that sqlglot treats as functions."""
 TYPES = frozenset(
     getattr(exp.DataType.Type, name)
     for name in (
@@ -41,7 +41,7 @@ TYPES = frozenset(
         "USMALLINT", "UTINYINT", "UUID", "VARBINARY", "VARCHAR",
     )
 )  # fmt: skip
-"""The types of casts: none that a catalogue, a file or a user defines."""
+"""The types of casts, without types that a catalogue, a file or a user defines."""
 PARTS: dict[type[exp.Expr], frozenset[str]] = {
     exp.Select: frozenset(
         ("with_", "expressions", "distinct", "from_", "joins", "where", "group", "having", "order",
@@ -62,6 +62,6 @@ PARTS: dict[type[exp.Expr], frozenset[str]] = {
     exp.Cast: frozenset(("this", "to", "safe")),
     exp.DataType: frozenset(("this", "expressions", "nested", "nullable")),
 }  # fmt: skip
-"""What the larger kinds of syntax may hold. Everything else they could hold is refused."""
+"""The permitted arguments of larger expressions. Other arguments are refused."""
 PARTS[exp.Except] = PARTS[exp.Intersect] = PARTS[exp.Union]
 PARTS[exp.TryCast] = PARTS[exp.Cast]

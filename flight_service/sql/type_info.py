@@ -1,4 +1,4 @@
-"""The types of columns as JDBC and ODBC know them: Flight SQL's XdbcTypeInfo."""
+"""Column types for JDBC and ODBC: Flight SQL's XdbcTypeInfo."""
 
 from dataclasses import astuple, dataclass
 

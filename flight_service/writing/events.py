@@ -1,4 +1,4 @@
-"""Events of a client, published to the log as Arrow batches, each acknowledged."""
+"""Publishes a client's events to the log as Arrow batches, with acknowledgement."""
 
 import threading
 from collections import deque
@@ -27,7 +27,7 @@ WINDOW_BYTES = 8 * 2**20
 
 @dataclass(eq=False)
 class _Batch:
-    """A batch whose messages are not all acknowledged."""
+    """A batch with messages that are not acknowledged yet."""
 
     number: int
     rows: int
@@ -55,7 +55,7 @@ class _Batch:
 
 
 class EventLog:
-    """Opens the log for events. Thread-safe; connects when the first are written."""
+    """Opens the log for events. Thread-safe; connects on the first write."""
 
     def __init__(self, settings: Settings) -> None:
         self._publisher = Publisher(settings, name="fraiseql flight writing")
@@ -71,8 +71,8 @@ class EventLog:
 class EventSink:
     """See `flight_service.writing.sink.Sink`.
 
-    A message's id is the digest of its content. A stream that is sent again in the same batches has
-    the same messages, and the log stores none of them twice.
+    The id of a message is the digest of its content. If a stream is sent again in the same batches,
+    its messages are the same, and the log stores none of them twice.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class EventSink:
         self._publisher.send(message).add_done_callback(partial(self._settle, batch, size))
 
     def _settle(self, batch: _Batch, size: int, sent: Future[StoredMessage]) -> None:
-        """Notes the acknowledgement of a message, or that there is none."""
+        """Records the acknowledgement of a message, or its failure."""
         with self._changed:
             self._bytes -= size
             batch.waiting -= 1
@@ -154,7 +154,7 @@ class EventSink:
             self._changed.notify_all()
 
     def _report_in_order(self) -> None:
-        """Reports the batches that are stored and have no other before them."""
+        """Reports stored batches in order."""
         while self._pending:
             batch = self._pending[0]
             if batch.waiting or not batch.is_sent or batch.is_lost:

@@ -1,4 +1,4 @@
-"""Receives a stream of batches into a sink, and says what is stored if it fails."""
+"""Receives a stream of batches into a sink, and reports what is stored if it fails."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from flight_service.errors import (
     Status,
     client_message,
 )
+from flight_service.monitoring.calls import Call
+from flight_service.received import check_undamaged, readable, whole_bytes
 from flight_service.writing.sink import BATCH_BYTES, Receipt, Sink
 from fraiseql_assets.stream.connection import LogError
 
 
 class WritingFailed(ServiceError):
-    """A stream was not written as a whole. The message says which batch failed, and what is
+    """A stream was not written completely. The message says which batch failed, and what is
     stored."""
 
     def __init__(self, message: str, status: Status) -> None:
@@ -39,46 +41,54 @@ class Stream:
     has_gone: Callable[[], bool]
     """Whether its client has disconnected, or the service stops."""
     count: Callable[[int, int], None]
-    """Counts rows and bytes that were received."""
+    """Counts received rows and bytes."""
+
+
+def stream_of(context: flight.ServerCallContext, cancellation: Cancellation, call: Call) -> Stream:
+    """The stream of a call over Flight, whose rows the call counts."""
+    return Stream(
+        cancellation,
+        has_gone=lambda: cancellation.over or context.is_cancelled(),
+        count=call.count_written,
+    )
 
 
 def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.RecordBatch]:
     """The batches of a DoPut.
 
     Raises:
-        InvalidRequest: what the client sends is no Arrow stream.
+        InvalidRequest: the client does not send an Arrow stream.
     """
     while True:
         try:
-            with sink.waiting():
+            with sink.waiting(), readable("It"):
                 chunk = reader.read_chunk()
         except StopIteration:
             return
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"It cannot be read: {' '.join(str(error).split())}") from error
         if chunk.data is not None:
             yield chunk.data
 
 
 def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Receipt:
-    """Writes batches until there are no more. Returns the sum of what is stored.
+    """Writes all batches. Returns the sum of the receipts.
 
     Raises:
-        ServiceError: they could not all be written; the message says which one, and what was.
+        ServiceError: a batch could not be written; the message says which one, and what is stored.
     """
     number: int | None = 0
     try:
         for batch in batches:
-            if batch.nbytes > BATCH_BYTES:
+            check_undamaged(batch)
+            if (size := whole_bytes(batch)) > BATCH_BYTES:
                 raise InvalidRequest(
-                    f"It has {batch.nbytes:,} bytes, and a batch may have {BATCH_BYTES:,}. Send "
+                    f"It has {size:,} bytes, and a batch may have {BATCH_BYTES:,}. Send "
                     "smaller ones."
                 )
             sink.write(batch)
             stream.count(batch.num_rows, batch.nbytes)
             number += 1
         number = None
-        # A client that disconnects ends its stream like one that has sent everything.
+        # A disconnect ends the stream in the same way as a complete stream.
         if stream.has_gone():
             raise WritingFailed("The client disconnected.", CANCELLED)
         total = sink.finish(stream.has_gone)

@@ -1,4 +1,4 @@
-"""What a client may write to, and DoPut."""
+"""The targets that a client may write to, and DoPut."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,40 +11,44 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, Unimplemented, UnknownName
 from flight_service.tickets import Ticket, TicketReader, shown
-from flight_service.writing.answers import Answers
+from flight_service.writing.acknowledgements import Acknowledgements
+from flight_service.writing.ingest import is_ingest, result_of, target_of
 from flight_service.writing.receiving import Stream, chunks, receive
 from flight_service.writing.sink import Sink, Stored
 from fraiseql_assets.settings import Settings
 
 EVENTS = "events"
-"""The name of the log among what can be written."""
+"""The name of the log as a target."""
 
 Open = Callable[[str, Principal, Stored, Cancellation], Sink]
-"""Opens a sink for a name and a principal. The cancellation ends what it waits for."""
+"""Opens a sink for a name and a principal. The cancellation ends its waits."""
 
 
 class Upload(Ticket, frozen=True):
-    """The rows of a stream, to be written to `events` or to a table of PostgreSQL."""
+    """A stream of rows for `events` or for a table of PostgreSQL."""
 
     table: str
 
 
 class Writing:
-    """Writes what the settings allow."""
+    """Writes to the targets that the settings allow."""
 
     def __init__(self, settings: Settings, open_events: Open, open_table: Open | None) -> None:
-        """`open_table` opens tables of PostgreSQL; None where there is no database."""
+        """`open_table` opens tables of PostgreSQL; None if there is no database."""
         self._writable = frozenset(settings.writable)
         self._is_guarded = settings.is_guarded
         self._open_events, self._open_table = open_events, open_table
         self._reader = TicketReader([Upload], _named)
 
     def ticket(self, descriptor: flight.FlightDescriptor) -> Upload:
-        """What a descriptor wants to write to.
+        """The target in a descriptor.
 
         Raises:
-            InvalidRequest: it is neither a name nor an `Upload` ticket.
+            InvalidRequest: it is neither a name nor an `Upload` ticket nor an ingest.
+            Unimplemented: it is an ingest that does more than append.
         """
+        if is_ingest(descriptor.command or b""):
+            return Upload(table=target_of(descriptor.command))
         ticket = self._reader.read_descriptor(descriptor)
         assert isinstance(ticket, Upload)
         return ticket
@@ -82,20 +86,27 @@ class Writing:
         writer: flight.FlightMetadataWriter,
         principal: Principal,
         stream: Stream,
+        *,
+        is_ingest: bool = False,
     ) -> None:
-        """Writes the rows of a DoPut, and answers with receipts as JSON: one for each batch of
-        events, and one for all.
+        """Writes the rows of a DoPut, and sends receipts as JSON: one for each batch of events, and
+        a final one. An ingest is answered with the number of its rows alone.
 
         Raises:
-            ServiceError: it could not be written; the message says which batch, and what was.
+            ServiceError: a batch could not be written; the message says which one, and what is
+            stored.
         """
 
         def send(answer: bytes) -> None:
             writer.write(pa.py_buffer(answer))
 
-        with Answers(send) as answers:
-            sink = self.open(table, principal, answers.put, stream.cancellation)
-            answers.put(receive(sink, chunks(reader, sink), stream))
+        if is_ingest:
+            sink = self.open(table, principal, lambda _: None, stream.cancellation)
+            send(result_of(receive(sink, chunks(reader, sink), stream).rows))
+            return
+        with Acknowledgements(send) as acknowledgements:
+            sink = self.open(table, principal, acknowledgements.put, stream.cancellation)
+            acknowledgements.put(receive(sink, chunks(reader, sink), stream))
 
 
 def _named(name: str, variables: Mapping[str, Any]) -> Upload:

@@ -1,4 +1,4 @@
-"""What takes the rows of a client: the protocol of a sink, and its receipts."""
+"""The protocol of a sink, which writes the rows of a client, and its receipts."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,14 +8,14 @@ import msgspec
 import pyarrow as pa
 
 BATCH_BYTES = 64 * 2**20
-"""The largest batch that is taken, in memory."""
+"""The maximum size of a batch in memory."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one batch, or of several that followed each other. Sent as JSON."""
+    """The result of one batch, or of several consecutive ones. Sent as JSON."""
 
     complete: bool = False
-    """Whether it sums up the whole stream."""
+    """Whether it covers the whole stream."""
     batch: int | None = None
     """The number of the last batch that it covers; the first of a stream is 0."""
     batches: int = 0
@@ -23,9 +23,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int = msgspec.field(default_factory=int)
     table: str | None = None
     messages: int | None = None
-    """How many messages of the log hold the rows."""
+    """The number of messages in the log for these rows."""
     duplicates: int | None = None
-    """How many of them the log had already, and did not store again."""
+    """How many of them the log already had and did not store again."""
     first_sequence: int | None = None
     last_sequence: int | None = None
     warnings: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.json.encode(self)
 
     def merged(self, later: "Receipt") -> "Receipt":
-        """One receipt for what this one and a later one cover."""
+        """One receipt for the batches of this one and a later one."""
         return Receipt(
             batch=self.batch if later.batch is None else later.batch,
             batches=self.batches + later.batches,
@@ -50,18 +50,18 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Stored = Callable[[Receipt], None]
-"""Hears of each batch that is stored, in order, from any thread. Returns at once."""
+"""Called for each stored batch, in order, from any thread. Returns at once."""
 
 
 class Sink(Protocol):
-    """Takes the rows of one stream."""
+    """Writes the rows of one stream."""
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Takes a batch. Returns when there is room for another one.
+        """Writes a batch. Returns when it can accept another one.
 
         Raises:
-            InvalidRequest: the rows do not fit; the message names the column.
-            Forbidden: they are not the principal's to write.
+            InvalidRequest: the rows are invalid; the message names the column.
+            Forbidden: the principal may not write them.
             LogError, ServiceError: an earlier batch, or this one, could not be stored.
         """
         ...
@@ -71,18 +71,17 @@ class Sink(Protocol):
         ...
 
     def finish(self, has_gone: Callable[[], bool]) -> Receipt:
-        """Waits until everything is stored. Returns the sum of it.
-
-        `has_gone` says whether the client has disconnected. What is written as a whole or not at
-        all is not written then: the stream may have ended too early.
+        """Waits until everything is stored. Returns the final receipt. `has_gone` says whether the
+        client has disconnected. A transaction is not committed then, because the stream may be
+        incomplete.
 
         Raises:
-            LogError, ServiceError: something could not be stored.
+            LogError, ServiceError: a batch could not be stored.
         """
         ...
 
     def abandon(self) -> str:
-        """Ends the stream after an error. Returns a sentence about what is stored all the same."""
+        """Ends the stream after an error. Returns a sentence on what is stored nevertheless."""
         ...
 
 

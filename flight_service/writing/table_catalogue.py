@@ -1,4 +1,4 @@
-"""Tables of PostgreSQL that rows are uploaded to, introspected by name."""
+"""Introspects tables of PostgreSQL for uploads, by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ _ARROW = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A column that rows are written to."""
+    """A column of a target table."""
 
     name: str
     type: str
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def arrow(self) -> pa.DataType | None:
-        """The Arrow type that holds its values; None if PostgreSQL reads them from what comes."""
+        """The Arrow type of its values; None if PostgreSQL converts them from the sent type."""
         if self.type == "numeric" and self.modifier >= 4:
             precision, scale = self.modifier - 4 >> 16 & 0xFFFF, self.modifier - 4 & 0x7FF
             return pa.decimal128(precision, scale) if scale <= precision <= 38 else None
@@ -70,10 +70,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that rows are written to."""
+    """A target table."""
 
     name: str
-    """As the settings have it."""
+    """The name in the settings."""
     sql: str
     """Its name in SQL, with its schema."""
     columns: Mapping[str, Target]

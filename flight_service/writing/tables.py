@@ -1,4 +1,4 @@
-"""Rows of a client, written to a table of PostgreSQL in one transaction.
+"""Writes rows of a client to a table of PostgreSQL in one transaction.
 
 They are copied into a temporary table while they arrive, and inserted from there at the end. COPY
 alone would neither cast values nor apply row security, and would hold locks on the table for as
@@ -35,6 +35,7 @@ from flight_service.graphql.postgres.driver import (
     message_of,
     state_of,
     table,
+    traced,
 )
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits
 from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
@@ -44,17 +45,18 @@ from flight_service.writing.sink import Receipt, Stored
 from flight_service.writing.table_catalogue import Table, read_table
 from flight_service.writing.table_columns import TableColumns
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.tracing import span
 
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
 STAGED = "fraiseql_upload"
 STAGED_SQL = f"pg_temp.{STAGED}"
 OF_THE_ROWS = ("21", "22", "23", "42", "44", "P0")
-"""The classes of SQLSTATEs that speak of the rows and their columns."""
+"""The SQLSTATE classes of errors that the rows cause."""
 NOT_PERMITTED = "42501"
 
 
 class UploadStalled(ServiceError):
-    """The client sent nothing for too long."""
+    """The client did not send anything for too long."""
 
     status = DEADLINE_EXCEEDED
 
@@ -66,7 +68,7 @@ class UploadCancelled(ServiceError):
 
 
 class Tables:
-    """Opens tables for uploads. Thread-safe; connects when it is first used."""
+    """Opens tables for uploads. Thread-safe; connects on first use."""
 
     def __init__(self, settings: Settings, graphql: GraphQL) -> None:
         self._graphql = graphql
@@ -100,7 +102,7 @@ class Tables:
         self._stalls.close()
 
     def _settings(self, principal: Principal) -> Mapping[str, str]:
-        """The settings of the transaction, as a query of the principal has them."""
+        """The settings of the transaction, the same as for queries of the principal."""
         variables = SessionVariables()
         if self._has_schema:
             variables = self._graphql.registry.current().schema.compiled.session_variables
@@ -157,8 +159,9 @@ class TableSink:
 
     def finish(self, has_gone: Callable[[], bool]) -> Receipt:
         if self._schema is not None:
-            with self._failures():
-                execute(self._own, self._columns.insertion(self._schema, STAGED_SQL))
+            statement = self._columns.insertion(self._schema, STAGED_SQL)
+            with self._failures(), span("PostgreSQL", system="postgresql", statement=statement):
+                execute(self._own, statement)
                 execute(self._own, f"DROP TABLE {STAGED_SQL}")
                 if has_gone():
                     raise UploadCancelled("The client disconnected before the rows were written.")
@@ -188,10 +191,11 @@ class TableSink:
         self._cancellation.then(self._cancel)
         with self._failures():
             execute(self._own, BEGIN)
-            table(self._own, SET_VALUES, [msgspec.json.encode(self._settings).decode()])
+            settings = {**traced(), **self._settings}
+            table(self._own, SET_VALUES, [msgspec.json.encode(settings).decode()])
 
     def _copy(self, rows: pa.RecordBatch, *, is_first: bool) -> None:
-        """Copies rows into the temporary table; the first batch makes it."""
+        """Copies rows into the temporary table, which the first batch creates."""
         statement = adbc_driver_manager.AdbcStatement(self._own)
         try:
             statement.set_options(
@@ -208,19 +212,19 @@ class TableSink:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """Raises what PostgreSQL says as an error of this service."""
+        """Raises PostgreSQL's error as an error of this service."""
         try:
             yield
         except DriverError as error:
-            # After a refused COMMIT nothing is written.
+            # A refused COMMIT writes nothing.
             self._is_committing = self._is_committing and is_broken(error)
             if self._is_cancelled:
                 raise UploadCancelled("The upload was cancelled.") from error
             raise _failure(error, self._columns.table, self._timeout) from error
 
     def _cancel(self) -> None:
-        """Cancels what PostgreSQL does, from any thread."""
-        # The lock keeps the connection open until the server has heard of it.
+        """Cancels the statement in PostgreSQL, from any thread."""
+        # The lock keeps the connection open until the server has received the request.
         with self._lock:
             if self._lease is not None:
                 self._is_cancelled = True
@@ -237,7 +241,7 @@ class TableSink:
 
 def _failure(error: BaseException, into: Table, timeout_seconds: float) -> ServiceError:
     """The error for a client. PostgreSQL's primary message names constraints and columns; its
-    details, which hold rows of others, are left out."""
+    details are omitted, because they contain rows of others."""
     state = state_of(error)
     if state == NOT_PERMITTED:
         return Forbidden(

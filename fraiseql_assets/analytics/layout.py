@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from fraiseql_assets.analytics.client import database_of
-from fraiseql_assets.analytics.overlap import IN_FLIGHT
 from fraiseql_assets.settings import Settings
 
 EXACT = {
@@ -61,9 +60,10 @@ class Layout:
         return dict(EXACT) if self.cluster else {}
 
     @property
-    def blocks_in_flight(self) -> int:
-        """How many blocks are written at a time: quorums on a cluster allow one after the other."""
-        return 1 if self.cluster else IN_FLIGHT
+    def blocks_at_a_time(self) -> int:
+        """How many blocks of a range are inserted at a time. A replicated table refuses an insert
+        while another waits for its quorum."""
+        return 1 if self.cluster else 2
 
     @property
     def parts(self) -> str:

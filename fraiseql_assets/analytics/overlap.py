@@ -8,18 +8,14 @@ from threading import Thread
 
 from fraiseql_assets.planes import Block, Written
 
-IN_FLIGHT = 2
-"""Blocks that are written at a time."""
 ENDING_SECONDS = 5.0
 """How long the blocks in flight may take when the writing ends early."""
 
 
 def write_overlapping(
-    blocks: Iterable[Block],
-    write: Callable[[Block | None, Block], Written],
-    in_flight: int = IN_FLIGHT,
+    blocks: Iterable[Block], write: Callable[[Block | None, Block], Written], *, at_a_time: int
 ) -> Generator[Written]:
-    """Writes blocks, `in_flight` at a time, and yields the result of each in their order.
+    """Writes blocks, one or two at a time, and yields the result of each in their order.
 
     `write` is called in a thread, with the block before, whose rows may not be in the plane yet,
     and the block. If it raises an error, that is raised in place of the result, and no further
@@ -30,7 +26,7 @@ def write_overlapping(
     before: Block | None = None
     try:
         for block in blocks:
-            if len(flying) == in_flight:
+            if len(flying) == at_a_time:
                 yield flying.popleft().result()
             flying.append(_begun(partial(write, before, block)))
             before = block

@@ -81,8 +81,8 @@ class AnalyticsPlane:
         return self._write_after(None, block)
 
     def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
-        in_flight = Layout.of(self._settings).blocks_in_flight
-        return write_overlapping(blocks, self._write_after, in_flight)
+        together = Layout.of(self._settings).blocks_at_a_time
+        return write_overlapping(blocks, self._write_after, at_a_time=together)
 
     def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):

@@ -46,7 +46,7 @@ class PartitionReplacement:
         return self._write_after(None, block)
 
     def write_all(self, blocks: Iterable[Block]) -> Generator[Written]:
-        return write_overlapping(blocks, self._write_after, self._layout.blocks_in_flight)
+        return write_overlapping(blocks, self._write_after, at_a_time=self._layout.blocks_at_a_time)
 
     def _write_after(self, before: Block | None, block: Block) -> Written:
         with translated(self._settings):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fraiseql_assets.bridge.change_log import open_change_log
 from fraiseql_assets.bridge.gaps import GapTracker
-from fraiseql_assets.bridge.positions import open_positions
+from fraiseql_assets.bridge.positions import has_position, open_positions
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 
@@ -63,3 +63,15 @@ async def lag_of(settings: Settings) -> Lag:
             seconds=seconds,
             open_numbers=sum(last - first + 1 for first, last in position.gaps),
         )
+
+
+async def lag_if_used(settings: Settings) -> Lag | None:
+    """The lag of the bridge of these settings; None if no bridge has saved a position.
+
+    Raises:
+        BridgeError, DatabaseUnavailable, LogError: it cannot be found out.
+    """
+    async with connect(settings, name="fraiseql-assets bridge status") as client:
+        if not await has_position(client, settings):
+            return None
+    return await lag_of(settings)

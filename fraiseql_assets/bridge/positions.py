@@ -115,6 +115,17 @@ async def open_positions(client: Client, settings: Settings) -> Positions:
     return Positions(bucket, settings.bridge_name, where)
 
 
+async def has_position(client: Client, settings: Settings) -> bool:
+    """Whether a bridge of this name has saved a position that can be read. Creates nothing."""
+    jetstream = client.jetstream(timeout=settings.probe_timeout_seconds)
+    try:
+        bucket = await jetstream.key_value(settings.bridge_bucket)
+        await bucket.get(settings.bridge_name)
+    except (NatsError, TimeoutError, OSError):
+        return False
+    return True
+
+
 async def _create(jetstream: JetStreamContext, settings: Settings) -> KeyValue:
     return await jetstream.create_key_value(
         KeyValueConfig(

@@ -9,6 +9,7 @@ from typing import Literal
 import requests
 
 from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.cli.bridge_lag import bridge_lag
 from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.endpoints import of_running_stack
@@ -17,6 +18,9 @@ from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
 from fraiseql_assets.setup import PLANES, open_planes
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.stream.log import Log
+
+BRIDGE_SECONDS = 60
+"""A row that waits for longer than this is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _probe("Flight service", lambda: _flight(settings))
     yield _probe("Dagster", lambda: _dagster(settings))
     yield _probe("PostgreSQL", lambda: _postgres(settings))
+    yield from _bridge(settings)
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -148,6 +153,16 @@ def _flight(settings: Settings) -> str:
         return f"{settings.flight_url}, version {health(settings)['version']}"
     except FlightProblem as error:
         raise _Wrong(str(error)) from error
+
+
+def _bridge(settings: Settings) -> Iterator[Finding]:
+    lag, problem = bridge_lag(settings)
+    if problem:
+        yield Finding("bridge", "wrong", problem)
+    elif lag and lag.rows and lag.seconds > BRIDGE_SECONDS:
+        yield Finding("bridge", "warning", f"{lag}. Check that `fraiseql-assets bridge` runs.")
+    elif lag:
+        yield Finding("bridge", "ok", str(lag))
 
 
 def _dagster(settings: Settings) -> str:

@@ -131,6 +131,9 @@ def _connect(settings: Settings) -> "flight.FlightClient":
     """
     from pyarrow import flight
 
+    from fraiseql_assets.skip_pandas import skip_pandas
+
+    skip_pandas()
     names = {
         "tls_root_certs": "flight_ca_file",
         "cert_chain": "flight_client_certificate",

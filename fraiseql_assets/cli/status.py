@@ -1,4 +1,4 @@
-"""An overview of the logs, the planes, the active runs and the dead-letter messages."""
+"""An overview of the logs, the planes, the bridge, the active runs and the dead-letter messages."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -8,6 +8,8 @@ from typing import Any
 import requests
 
 from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.bridge.lag import Lag
+from fraiseql_assets.cli.bridge_lag import bridge_lag
 from fraiseql_assets.datasets import DATASETS, EVENTS, REQUESTS, Dataset
 from fraiseql_assets.pipeline.progress import LogStatus, PlaneStatus, log_status, plane_status
 from fraiseql_assets.settings import Settings
@@ -45,7 +47,7 @@ class DatasetStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Overview:
     """The complete overview."""
 
     at: str
@@ -56,28 +58,35 @@ class Status:
     requests: DatasetStatus
     runs: tuple[RunStatus, ...]
     dagster_error: str | None = None
+    bridge: Lag | None = None
+    """None where no bridge is used."""
+    bridge_error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def collect_status(settings: Settings) -> Status:
+def collect_status(settings: Settings) -> Overview:
     """Queries all components in parallel. A component that does not answer is reported in its own
     entry."""
-    with ThreadPoolExecutor(len(DATASETS) + 1) as pool:
+    with ThreadPoolExecutor(len(DATASETS) + 2) as pool:
         runs = pool.submit(_active_runs, settings)
+        bridge = pool.submit(bridge_lag, settings)
         events, of_requests = pool.map(
             lambda dataset: _dataset_status(dataset, settings), (EVENTS, REQUESTS)
         )
     under_way, dagster_error = runs.result()
-    return Status(
+    lag, bridge_error = bridge.result()
+    return Overview(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        healthy=events.healthy and of_requests.healthy and not dagster_error,
+        healthy=events.healthy and of_requests.healthy and not dagster_error and not bridge_error,
         log=events.log,
         planes=events.planes,
         requests=of_requests,
         runs=under_way,
         dagster_error=dagster_error,
+        bridge=lag,
+        bridge_error=bridge_error,
     )
 
 

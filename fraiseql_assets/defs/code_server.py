@@ -11,34 +11,18 @@ import sys
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
+from fraiseql_assets.defs.kept_instance import keep_instances
 from fraiseql_assets.defs.warm_start import WarmContext
 from fraiseql_assets.settings import get_settings, variable
+from fraiseql_assets.skip_pandas import skip_pandas
 
-WARM = [
-    "dagster._core.executor.in_process",
-    "dagster._core.instance.factory",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster._core.storage.sqlite_storage",
-    "dagster._core.workspace.context",
-    "dagster._daemon",
-    "dagster._grpc.impl",
-    "upath",
-    "fraiseql_assets.defs.definitions",
-    "fraiseql_assets.pipeline.follow",
-    "fraiseql_assets.pipeline.rebuild",
-    "fraiseql_assets.pipeline.verify",
-    "fraiseql_assets.stream.log",
-    "fraiseql_assets.analytics.plane",
-    "fraiseql_assets.operational.plane",
-]
-"""The modules that a run imports; missing ones are skipped. None may open a connection or start a
-thread when imported, because a fork does not inherit them."""
+PRELOADED = ["fraiseql_assets.defs.preload"]
 
 
 def start_runs_warm() -> None:
     """Makes Dagster's `spawn` of runs use processes of the fork server."""
     warm = WarmContext()
-    warm.set_forkserver_preload(WARM)
+    warm.set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()
     by_name = multiprocessing.get_context
 
@@ -68,6 +52,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    skip_pandas()
     find_partitions()
     start_runs_warm()
+    keep_instances()
     main()

@@ -29,7 +29,7 @@ class EventsWouldBeLost(IngestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class RowSources:
     """Where the rows of a day are."""
 
     sequences: SequenceRange
@@ -94,7 +94,7 @@ def _abandon(replacement: Replacement) -> None:
     dropping.join(ABANDON_SECONDS)
 
 
-def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> Sources | None:
+def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> RowSources | None:
     """Where the rows of a day are, or None if neither log nor planes know any.
 
     The other plane is queried only if the log is incomplete.
@@ -103,14 +103,14 @@ def find_sources(plane: Plane, other: Plane, log: Log, day: date) -> Sources | N
     in_log = log.day_range(day)
     known = merge([*(e.range for e in own), *([in_log] if in_log else [])])
     if in_log and known == [in_log] and _is_complete(log, in_log):
-        return Sources(in_log, in_log, True, (), False)
+        return RowSources(in_log, in_log, True, (), False)
     others: list[LedgerEntry] = []
     with suppress(PlaneNotSetUp):
         others = _committed(other, log, day)
     known = merge([*known, *(e.range for e in others)])
     if not known:
         return None
-    return Sources(
+    return RowSources(
         SequenceRange(known[0].first, known[-1].last),
         in_log,
         False,
@@ -134,7 +134,7 @@ class Reading:
     in the log, and those that it lost after that message."""
 
     def __init__(
-        self, log: Log, dataset: Dataset, other: Plane, sources: Sources, day: date, job: Job
+        self, log: Log, dataset: Dataset, other: Plane, sources: RowSources, day: date, job: Job
     ) -> None:
         self._log, self._dataset, self._other, self._sources = log, dataset, other, sources
         self._day, self._job = day, job

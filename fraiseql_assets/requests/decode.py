@@ -12,7 +12,7 @@ from fraiseql_assets.events.shapes import NOTHING, Number, Text, Whole, explain
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
 
 
-class WireError(msgspec.Struct, gc=False):
+class RecordedError(msgspec.Struct, gc=False):
     """An error in a message."""
 
     message: str = ""
@@ -33,7 +33,7 @@ class WireRequest(msgspec.Struct, gc=False):
     variables: msgspec.Raw = NOTHING
     user_id: Text = None
     tenant_id: Text = None
-    errors: list[WireError] | None = None
+    errors: list[RecordedError] | None = None
     duration_ms: Number | None = None
     rows: Whole | None = None
     bytes: Whole | None = None

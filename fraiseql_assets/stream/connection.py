@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.access import Access, AccessError
+from fraiseql_assets.stream.options import NatsOptionError, NatsOptions
 
 logger = logging.getLogger(__name__)
 
@@ -40,20 +40,20 @@ class StreamMissing(LogError):
     """NATS answers but has no such stream: run `fraiseql-assets setup`."""
 
 
-def access_of(settings: Settings) -> Access:
+def options_of(settings: Settings) -> NatsOptions:
     """The servers, credentials and trusted certificates in the settings.
 
     Raises:
         ConnectionSettingError: a setting cannot be used; the message names it.
     """
     try:
-        return Access.read(
+        return NatsOptions.read(
             settings.nats_url.get_secret_value(),
             ca_file=settings.nats_ca_file,
             credentials_file=settings.nats_credentials_file,
             nkey_file=settings.nats_nkey_file,
         )
-    except AccessError as error:
+    except NatsOptionError as error:
         raise ConnectionSettingError(str(error)) from error
 
 
@@ -70,20 +70,20 @@ async def connect(
         ConnectionSettingError: a setting of the connection cannot be used.
         LogUnavailable: no server answers within the probe timeout, or the credentials are refused.
     """
-    access = access_of(settings)
+    options = options_of(settings)
     last_error: list[Exception] = []
 
     async def note(error: Exception) -> None:
         last_error.append(error)
-        logger.debug("NATS at %s: %s", access, error)
+        logger.debug("NATS at %s: %s", options, error)
 
     client = Client()
     try:
         async with asyncio.timeout(settings.probe_timeout_seconds):
             await client.connect(
-                [str(server) for server in access.servers],
+                [str(server) for server in options.servers],
                 name=name,
-                **_login(access),
+                **_login(options),
                 connect_timeout=max(1, int(settings.probe_timeout_seconds)),
                 allow_reconnect=reconnect_seconds > 0,
                 max_reconnect_attempts=reconnect_seconds,
@@ -98,24 +98,24 @@ async def connect(
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.close()
-        raise unavailable(str(access), cause) from error
+        raise unavailable(str(options), cause) from error
     try:
         yield client
     finally:
         await client.close()
 
 
-def _login(access: Access) -> dict[str, Any]:
+def _login(options: NatsOptions) -> dict[str, Any]:
     """Credentials and trusted certificates as arguments of the client library."""
-    options = {
-        "user": access.user,
-        "password": access.password,
-        "token": access.token,
-        "user_credentials": access.credentials_file and str(access.credentials_file),
-        "nkeys_seed": access.nkey_file and str(access.nkey_file),
-        "tls": access.tls_context() if access.ca_file else None,
+    arguments = {
+        "user": options.user,
+        "password": options.password,
+        "token": options.token,
+        "user_credentials": options.credentials_file and str(options.credentials_file),
+        "nkeys_seed": options.nkey_file and str(options.nkey_file),
+        "tls": options.tls_context() if options.ca_file else None,
     }
-    return {name: value for name, value in options.items() if value is not None}
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def unavailable(where: str, cause: Exception) -> LogUnavailable:

@@ -39,20 +39,15 @@ from fraiseql_assets.stream.dead_letters import ANY_SUBJECT, store_dead_letters
 from fraiseql_assets.stream.position import Bounds, LogPosition, midnight
 from fraiseql_assets.stream.reader import read_range
 from fraiseql_assets.stream.requirements import UnsuitableSetting, require_log, unsuitable_settings
+from fraiseql_assets.stream.wire import NO_SUBJECT, PURGE_FAILED
 
 T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
 
-NO_SUBJECT = "_fraiseql.probe"
-"""A subject that no stream captures."""
-
-PURGE_FAILED = 10051
-"""JetStream's error code for a purge of a stream whose files cannot be written."""
-
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerInfo:
     """What a NATS server announces about itself."""
 
     version: str
@@ -102,10 +97,12 @@ class Log:
         finally:
             self._stop_loop()
 
-    def server(self) -> Server:
+    def server(self) -> ServerInfo:
         """The announcement of the connected server."""
         version = self._client.connected_server_version
-        return Server(f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload)
+        return ServerInfo(
+            f"{version.major}.{version.minor}.{version.patch}", self._client.max_payload
+        )
 
     def bounds(self) -> Bounds:
         """The first and last sequence, and the amount of data.

@@ -20,14 +20,14 @@ from nats.js.api import StreamConfig
 from fraiseql_assets.events.messages import Messages, parse_headers
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.access import Access, Server
 from fraiseql_assets.stream.connection import (
     LogUnavailable,
-    access_of,
+    options_of,
     stream_missing,
     unavailable,
 )
 from fraiseql_assets.stream.delivery import columns_of
+from fraiseql_assets.stream.options import NatsOptions, NatsServer
 from fraiseql_assets.stream.requirements import CONSUMER_SECONDS, require_log
 from fraiseql_assets.stream.wire import Wire, WireError
 
@@ -80,13 +80,13 @@ def read_range(
 
 def _deliver(settings: Settings, stream: str, sequences: SequenceRange) -> Iterator[Messages]:
     """Yields the messages of the range as they arrive. Reconnects when a connection is lost."""
-    access = access_of(settings)
+    options = options_of(settings)
     wanted, attempt, silent_since = sequences.first, 0, time.monotonic()
     while wanted <= sequences.last:
-        server = access.servers[attempt % len(access.servers)]
+        server = options.servers[attempt % len(options.servers)]
         attempt += 1
         try:
-            with _Pull(access, server, stream, SequenceRange(wanted, sequences.last)) as pull:
+            with _Pull(options, server, stream, SequenceRange(wanted, sequences.last)) as pull:
                 for arrival in pull:
                     wanted = arrival.sequences[-1] + 1
                     yield arrival
@@ -113,10 +113,10 @@ class _Pull:
     """
 
     def __init__(
-        self, access: Access, server: Server, stream: str, sequences: SequenceRange
+        self, options: NatsOptions, server: NatsServer, stream: str, sequences: SequenceRange
     ) -> None:
         self._stream, self._sequences = stream, sequences
-        self._wire = Wire(access, server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
+        self._wire = Wire(options, server, name="fraiseql-assets reader", timeout=STALL_SECONDS)
         self._delivered = self._in_flight = 0
 
     def __enter__(self) -> Self:

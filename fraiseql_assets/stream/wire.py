@@ -12,10 +12,16 @@ import ssl
 from types import TracebackType
 from typing import Any, Self
 
-from fraiseql_assets.stream.access import Access, Server
+from fraiseql_assets.stream.options import NatsOptions, NatsServer
 
 RECEIVE_BYTES = 2**18
 NO_RESPONDER = b"NATS/1.0 503"
+
+NO_SUBJECT = "_fraiseql.probe"
+"""A subject that no stream captures."""
+
+PURGE_FAILED = 10051
+"""JetStream's error code for a purge of a stream whose files cannot be written."""
 
 Frame = tuple[bytes, bytes, bytes, bytes]
 """A raw message: subject, reply subject, header block, payload."""
@@ -103,8 +109,10 @@ class Wire:
         OSError: the server cannot be reached, or is silent for `timeout` seconds (TimeoutError).
     """
 
-    def __init__(self, access: Access, server: Server, *, name: str, timeout: float) -> None:
-        self._access, self._server, self._name, self._timeout = access, server, name, timeout
+    def __init__(
+        self, options: NatsOptions, server: NatsServer, *, name: str, timeout: float
+    ) -> None:
+        self._options, self._server, self._name, self._timeout = options, server, name, timeout
 
     def __enter__(self) -> Self:
         self._parser = Parser()
@@ -133,7 +141,7 @@ class Wire:
             self._receive()
         info = self._parser.info
         if info.get("tls_required") or self._server.tls:
-            context = self._access.tls_context()
+            context = self._options.tls_context()
             self._socket = context.wrap_socket(self._socket, server_hostname=self._server.host)
         self.max_payload = int(info["max_payload"])
         self.inbox = f"_INBOX.{secrets.token_hex(11)}"
@@ -147,7 +155,7 @@ class Wire:
             "headers": True,
             "no_responders": True,
             "tls_required": isinstance(self._socket, ssl.SSLSocket),
-            **self._access.authentication(nonce=info.get("nonce", "")),
+            **self._options.authentication(nonce=info.get("nonce", "")),
         }
         greeting = f"CONNECT {json.dumps(options)}\r\nSUB {self.inbox}.* 1\r\nPING\r\n"
         self._socket.sendall(greeting.encode())

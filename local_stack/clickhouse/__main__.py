@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from fraiseql_assets.settings import get_settings
-from local_stack.access import CLICKHOUSE_PASSWORD
 from local_stack.data_folder import FolderInUse, hold_folder
+from local_stack.request_guard import CLICKHOUSE_PASSWORD
 
 NO_PASSWORD, IN_USE, PORT_TAKEN, NO_FOLDER = 2, 3, 4, 5
 SHUTDOWN_SECONDS = 3.0

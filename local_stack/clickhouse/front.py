@@ -12,7 +12,7 @@ from typing import IO
 from local_stack.clickhouse.engine import PIECE, Engine, EngineSession, Statistics
 from local_stack.clickhouse.errors import refusal
 from local_stack.clickhouse.request import Credentials, Request
-from local_stack.clickhouse.running import Peer, RunningQuery
+from local_stack.clickhouse.running_query import Peer, RunningQuery
 from local_stack.clickhouse.sessions import Sessions
 from local_stack.clickhouse.statement import Statement, parse
 

@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 from urllib.parse import urlsplit
 
-from local_stack.access import LOOPBACK, refused_host, refused_origin
 from local_stack.clickhouse.body import Body, is_closed
 from local_stack.clickhouse.compression import Encoder, encoder
 from local_stack.clickhouse.engine import VERSION
@@ -19,7 +18,8 @@ from local_stack.clickhouse.errors import QueryError, refusal
 from local_stack.clickhouse.formats import content_type
 from local_stack.clickhouse.front import Answer, Front
 from local_stack.clickhouse.request import presented, query_id_of, read_request
-from local_stack.clickhouse.running import PeerGone
+from local_stack.clickhouse.running_query import PeerGone
+from local_stack.request_guard import LOOPBACK, refused_host, refused_origin
 
 IDLE_SECONDS = 600
 SKIPPED_BYTES = 256 << 20

@@ -9,27 +9,21 @@ from fraiseql_assets.skip_pandas import skip_pandas
 skip_pandas()
 
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated
 
-import pyarrow as pa
 import typer
 
 from fraiseql_assets.settings import Settings, get_settings
 from fraiseql_assets.stream.connection import LogError
 from local_stack.demo import SCALE, DemoError, feed
-from local_stack.demo.database import load
-from local_stack.demo.history import history_of, mapped
-from local_stack.demo.shop import make_shop
-from local_stack.demo.tpch import make_tables
+from local_stack.demo.history import read_history
+from local_stack.demo.preparation import Preparation
 
 RATE = 5.0
 
@@ -59,46 +53,34 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = settings.database_url.get_secret_value()
     with tempfile.TemporaryDirectory(prefix="fraiseql-demo-") as folder:
-        tables = make_tables(scale)
-        history = mapped(history_of(make_shop(tables, seed)), Path(folder))
-
-        # The thread alone has the tables, which are freed with it.
-        def fill(tables: dict[str, pa.Table]) -> None:
-            load(url, scale, seed, tables)
-            tables.clear()
-            pa.default_memory_pool().release_unused()
-            if loaded is not None:
-                loaded.touch()
-
-        # PostgreSQL builds documents while the feed publishes events.
-        loading = _beside(partial(fill, tables))
-        loading.add_done_callback(lambda ended: stop.set() if ended.exception() else None)
-        await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
-        if loading.done():
-            loading.result()
-
-
-def _beside(work: Callable[[], object]) -> asyncio.Future[None]:
-    """Runs work in a daemon thread, so that the process can end before it is done. PostgreSQL then
-    rolls back the unfinished load."""
-    loop = asyncio.get_running_loop()
-    future = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if not future.done():
-            future.set_exception(error) if error else future.set_result(None)
-
-    def do() -> None:
-        error: BaseException | None = None
+        preparation = Preparation(Path(folder), url, scale, seed, loaded)
         try:
-            work()
-        except Exception as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, error)
+            await _unless(stop, preparation.done())
+            if not stop.is_set():
+                history = read_history(Path(folder), seed)
+                # PostgreSQL builds documents while the feed publishes events.
+                loading = asyncio.ensure_future(preparation.done())
+                loading.add_done_callback(lambda ended: stop.set() if _failed(ended) else None)
+                await feed.run(settings, history, scale=scale, rate=rate, stop=stop)
+                if loading.done():
+                    loading.result()
+                loading.cancel()
+        finally:
+            preparation.end()
 
-    threading.Thread(target=do, name="load", daemon=True).start()
-    return future
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Waits for the work, or for the stop."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+def _failed(ended: asyncio.Future[None]) -> bool:
+    return not ended.cancelled() and ended.exception() is not None
 
 
 if __name__ == "__main__":

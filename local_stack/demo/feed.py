@@ -117,6 +117,7 @@ class _Feed:
             position = await self._reached(position, end)
             logger.info("the last days: %s events left", f"{present - end:,}")
         if total > 0 and position.next == present:
+            self.history.release()
             seconds = time.monotonic() - started
             logger.info("the last days are published: %s events in %.1f s", f"{total:,}", seconds)
         return position
@@ -139,6 +140,8 @@ class _Feed:
             batch = self.history.batch(position.next, end, times)
             await publish(self.client, observer_messages(batch, self.prefix))
             position, told = await self._reached(position, end), told + events
+            # A few events are everywhere in the files, and would soon have all of them in memory.
+            self.history.release()
             if time.monotonic() - minute >= 60:
                 logger.info("%s events in the last minute", f"{told:,}")
                 minute, told = time.monotonic(), 0

@@ -5,7 +5,8 @@
 After the last event the history repeats with later keys.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +32,9 @@ ACTORS = {
 AGENT = "shopping-assistant"
 """An AI agent that places one order in ten for its customer."""
 
+FILES = ("customers", "orders", "lines", "index")
+"""The tables of a history that is stored in files."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -39,6 +43,14 @@ class History:
     shop: Shop
     index: pa.Table
     """One row per event, without repetitions."""
+    files: tuple[mmap, ...] = ()
+    """What the tables are read from; nothing if they are in memory."""
+
+    def release(self) -> None:
+        """Gives back the memory of what was read from files; it is read again when needed."""
+        for file in self.files:
+            file.madvise(MADV_DONTNEED)
+        pa.default_memory_pool().release_unused()
 
     def first_from(self, moment: int) -> int:
         """The number of the first event at or after a time of the shop."""
@@ -99,19 +111,28 @@ def history_of(shop: Shop) -> History:
     return History(shop, lifecycles(shop))
 
 
-def mapped(history: History, folder: Path) -> History:
-    """The same history, read from files in a folder instead of from memory."""
-    shop = history.shop
-
-    def in_file(name: str, table: pa.Table) -> pa.Table:
-        path = f"{folder / name}.arrow"
-        with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+def write_history(history: History, folder: Path) -> None:
+    """Writes a history to files of a folder."""
+    tables = {"index": history.index}
+    tables |= {name: getattr(history.shop, name) for name in FILES if name not in tables}
+    for name, table in tables.items():
+        with (
+            pa.OSFile(f"{folder / name}.arrow", "wb") as file,
+            pa.ipc.new_file(file, table.schema) as writer,
+        ):
             writer.write_table(table)
-        return pa.ipc.open_file(pa.memory_map(path)).read_all()
 
-    names = ("customers", "orders", "lines")
-    tables = {name: in_file(name, getattr(shop, name)) for name in names}
-    return History(replace(shop, **tables), in_file("index", history.index))
+
+def read_history(folder: Path, seed: int) -> History:
+    """The history that `write_history` wrote. It stays in the files and is read as needed."""
+    files: list[mmap] = []
+    for name in FILES:
+        with (folder / f"{name}.arrow").open("rb") as file:
+            files.append(mmap(file.fileno(), 0, access=ACCESS_READ))
+    customers, orders, lines, index = (
+        pa.ipc.open_file(pa.py_buffer(file)).read_all() for file in files
+    )
+    return History(Shop(customers, orders, lines, seed), index, tuple(files))
 
 
 def _of_kind(kind: str, shop: Shop, index: pa.Table, later: int) -> pa.Table:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from fraiseql_assets.settings import get_settings
-from local_stack.access import SEARCH_PASSWORD, authorization
 from local_stack.elasticsearch.engines import ENGINES, Search
 from local_stack.elasticsearch.jars import EngineMissing, ensure_home
+from local_stack.request_guard import SEARCH_PASSWORD, authorization
 
 LOGGING = """\
 status = error

@@ -10,8 +10,8 @@ from typing import Any
 
 import jpype
 
-from local_stack.access import LOOPBACK, equal, refused_host, refused_origin
 from local_stack.elasticsearch.engines import Engine, Search
+from local_stack.request_guard import LOOPBACK, equal, refused_host, refused_origin
 
 FIELD = "dispatcher"
 HEADER = "WWW-Authenticate"

@@ -18,6 +18,9 @@ from local_stack.elasticsearch.root import register_root
 # The options of the engines' own start scripts that matter to one small node.
 JAVA_OPTIONS = (
     "-XX:+UseSerialGC",
+    # What is not needed after a collection of the whole heap goes back.
+    "-XX:MinHeapFreeRatio=20",
+    "-XX:MaxHeapFreeRatio=40",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-OmitStackTraceInFastThrow",
     "-Xss1m",
@@ -35,11 +38,15 @@ JAVA_OPTIONS = (
 
 
 def start_java(engine: Engine, home: Path, logs: Path, heap: str) -> None:
-    """Starts Java in this process, with the engine's classes and a heap such as `512m`."""
+    """Starts Java in this process, with the engine's classes and a heap of up to `512m`, or such.
+
+    The heap begins with a quarter of that and grows when it has to.
+    """
+    kilobytes = int(heap[:-1]) * {"m": 1024, "g": 1024**2}[heap[-1]]
     jars = () if engine.on_module_path else sorted((home / "lib").glob("*.jar"))
     jpype.startJVM(
         str(_library()),
-        f"-Xms{heap}",
+        f"-Xms{kilobytes // 4}k",
         f"-Xmx{heap}",
         f"-XX:ErrorFile={logs}/java_error_%p.log",
         *JAVA_OPTIONS,

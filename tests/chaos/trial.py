@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fraiseql_assets.cli.status import Status, collect_status
+from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.setup import open_planes
@@ -212,11 +212,11 @@ def _is_rebuilt(lab: Lab, plan: Plan, since: datetime) -> bool:
     return found
 
 
-def _is_up(status: Status) -> bool:
+def _is_up(status: Overview) -> bool:
     return status.healthy and not any(plane.behind or plane.begun for plane in status.planes)
 
 
-def _stuck(status: Status) -> str:
+def _stuck(status: Overview) -> str:
     planes = ", ".join(
         f"{plane.plane} {plane.error or f'behind {plane.behind}, begun {plane.begun}'}"
         for plane in status.planes

@@ -1,9 +1,10 @@
-"""Runs statements on ClickHouse's engine, in a process of its own, with the named collection.
+"""Runs statements on ClickHouse's engine, in a process of its own, with files of configuration.
 
-Its arguments are a folder and the path of the collection's file. Its input is statements divided by
-semicolons. Prints the result of each as tab-separated values.
+Its arguments are a folder and the paths of the files. It reads statements, with semicolons between
+them, from its input, and prints the result of each as tab-separated values.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -26,14 +27,15 @@ USERS = """\
 """
 
 
-def main(folder: Path, collection: Path) -> None:
+def main(folder: Path, *files: Path) -> None:
     from chdb import ChdbError
     from chdb.session import Session
 
     (folder / "users.xml").write_text(USERS)
     own = f"<users_config>{folder / 'users.xml'}</users_config>"
-    text = collection.read_text().replace("<clickhouse>", f"<clickhouse>{own}", 1)
-    (folder / "config.xml").write_text(text)
+    parts = [re.sub("</?clickhouse>", "", file.read_text()) for file in files]
+    config = f"<clickhouse>{own}{''.join(parts)}</clickhouse>"
+    (folder / "config.xml").write_text(config)
     session = Session(f"{folder / 'store'}?config-file={folder / 'config.xml'}")
     try:
         for statement in sys.stdin.read().split(";\n"):
@@ -47,4 +49,4 @@ def main(folder: Path, collection: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

@@ -14,7 +14,7 @@ from local_stack.ports import distinct_free_ports
 from tests.certificates import Authority
 from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
 from tests.clients.programs import go, javascript, jdbc, rust, rust_examples
-from tests.end_to_end.flights import names_of_their_own, serving
+from tests.end_to_end.flights import separate_names, serving
 from tests.tokens import signed
 
 __all__ = ["go", "javascript", "jdbc", "rust", "rust_examples"]
@@ -38,7 +38,7 @@ def served(
     }
     [page_port] = distinct_free_ports(1)
     with ExitStack() as opened:
-        settings = opened.enter_context(names_of_their_own(**urls))
+        settings = opened.enter_context(separate_names(**urls))
         fill_planes(settings)
         asyncio.run(publish_generated(settings, count=PUBLISHED, shape="arrow", seed=1))
         changes = {

@@ -22,12 +22,15 @@ def statements(served: Served, tmp_path: Path) -> Run:
     """Runs files and statements in one session, with the service's real address."""
 
     def run(
-        *texts: str, token: str = served.token, url: str = served.settings.http_url
+        *texts: str,
+        token: str = served.token,
+        url: str = served.settings.http_url,
+        files: tuple[Path, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
         given = [(FOLDER / text).read_text() if text.endswith(".sql") else text for text in texts]
         sql = ";\n".join(given).replace("http://127.0.0.1:8080", url)
         return subprocess.run(
-            [sys.executable, PROGRAM, tmp_path, FOLDER / "named_collection.xml"],
+            [sys.executable, PROGRAM, tmp_path, FOLDER / "named_collection.xml", *files],
             input=sql.replace("TOKEN", served.token),
             env={"TZ": "UTC", "FRAISEQL_AUTHORIZATION": f"Bearer {token}"},
             capture_output=True,
@@ -84,3 +87,24 @@ def test_an_invalid_token_is_refused(statements: Run) -> None:
     refused = statements("read_asset.sql", token="nonsense")
     assert refused.returncode == 1
     assert "401" in refused.stderr
+
+
+def test_tls_trusts_the_authority_of_a_file(
+    statements: Run, served: Served, tmp_path: Path
+) -> None:
+    text = (FOLDER / "authority.xml").read_text()
+    authority = tmp_path / "authority.xml"
+    authority.write_text(
+        text.replace("/etc/clickhouse-server/authority.pem", f"{served.authority}")
+    )
+    url = served.encrypted.settings.http_url
+    printed = output(statements("compare_rows.sql", url=url, files=(authority,)))
+    assert printed == f"{ALL_ROWS}\t{ALL_ROWS}\t0"
+    refused = statements("compare_rows.sql", url=url)
+    assert (refused.returncode, "certificate verify failed" in refused.stderr) == (1, True)
+
+
+def test_the_engine_of_the_tests_has_no_arrow_flight_function(statements: Run) -> None:
+    # As the README says. Where this fails, the engine has it: give an example, and test it.
+    names = "SELECT count() FROM system.table_functions WHERE name ILIKE 'arrowFlight'"
+    assert output(statements(names)) == "0"

@@ -117,7 +117,7 @@ def test_data_that_cannot_be_indexed_is_stored(
     assert found(server, names[0], match={"text": "odd"}) == ["e-2"]
 
 
-def test_a_block_is_sent_in_two_concurrent_requests(
+def test_a_block_is_sent_in_concurrent_requests(
     open_plane: Callable[..., OperationalPlane], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = open_plane(bulk_bytes=10_000)

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,39 @@ def test_a_partial_search_returns_the_other_days_and_names_the_red_one(
         assert sum(found["count"].to_pylist()) == 3
     else:
         assert sorted(found["stream_seq"].to_pylist()) == [4, 5, 6]
+
+
+@pytest.mark.parametrize("ask", SEARCHES)
+def test_a_search_over_a_closed_day_names_it_and_what_opens_it(
+    plane: OperationalPlane, closed: str, settings: Settings, ask: str
+) -> None:
+    with pytest.raises(PlaneUnavailable, match=rf"events of {DAY} \(closed\).*_open.*partial"):
+        SEARCHES[ask](Search(settings), SearchRequest())
+
+
+@pytest.mark.parametrize("ask", SEARCHES)
+def test_a_partial_search_answers_from_the_other_days_and_names_the_closed_one(
+    plane: OperationalPlane, closed: str, settings: Settings, ask: str
+) -> None:
+    found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
+    assert found["missing"].to_pylist() == [[f"events of {DAY} (closed)"]] * found.num_rows
+    assert found.num_rows > 0
+
+
+def test_a_closed_day_before_the_times_that_are_searched_is_not_missed(
+    plane: OperationalPlane, closed: str, settings: Settings
+) -> None:
+    since = datetime.combine(DAY, time.min, UTC) + timedelta(days=2)
+    assert Search(settings).hits(SearchRequest(since=since), tenant=None).num_rows == 0
+
+
+def test_a_search_of_closed_days_alone_is_an_error(
+    plane: OperationalPlane, server: Elasticsearch, settings: Settings
+) -> None:
+    for day in (DAY, TOMORROW):
+        server.indices.close(index=index_of(settings, day))
+    with pytest.raises(NotAllSearched, match=f"events of {DAY} .*, events of {TOMORROW} "):
+        Search(settings).hits(SearchRequest(partial=True), tenant=None)
 
 
 @pytest.mark.parametrize("ask", SEARCHES)

@@ -18,12 +18,12 @@ from event_tables import DAY, STREAM, block, entry, event
 from faults import StepFailed, StepFailure
 from request_messages import publish_payloads, publish_requests
 from test_ingestion import (  # noqa: F401 - the contract of events, held by requests
-    test_a_committed_range_is_left_alone,
-    test_a_range_arrives_whole_and_is_committed,
-    test_a_range_that_fails_at_a_step_and_is_asked_for_again_is_exact,
-    test_a_rebuild_that_fails_at_a_step_and_is_asked_for_again_is_exact,
-    test_as_many_steps_are_struck_as_there_are,
-    test_ranges_one_after_the_other_add_up,
+    test_a_committed_range_is_not_written_again,
+    test_a_range_is_written_completely_and_committed,
+    test_a_range_that_failed_at_any_step_is_exact_after_a_retry,
+    test_a_rebuild_that_failed_at_any_step_is_exact_after_a_retry,
+    test_consecutive_ranges_add_up,
+    test_every_step_is_interrupted_by_the_tests,
 )
 
 from fraiseql_assets.catalogue import OPERATIONAL_EVENTS, OPERATIONAL_REQUESTS

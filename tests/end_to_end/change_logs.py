@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import secrets
+import subprocess
+import sysconfig
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from adbc_driver_postgresql import dbapi
@@ -135,6 +137,18 @@ class ChangeLogs:
                 loop.call_soon_threadsafe(bridge.stop)
                 running.result(SECONDS)
                 loop.close()
+
+    def command(
+        self, *options: str, stderr: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """The command line's bridge, in a process of its own."""
+        return subprocess.Popen(
+            [f"{sysconfig.get_path('scripts')}/fraiseql-assets", "bridge", *options],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
 
     def publish(self, *, start: Start = Start.beginning) -> None:
         """Runs the bridge until it has caught up."""

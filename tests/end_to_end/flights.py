@@ -32,6 +32,8 @@ from fraiseql_assets.stream.setup import setup_streams
 from tests.conftest import drop_indices, drop_streams
 
 SECONDS = 30
+KEPT = ("PATH", "HOME", "PYTHONFAULTHANDLER")
+"""The variables that every process needs."""
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def set_up(settings: Settings, *planes: Plane) -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as environment variables, added to those that every process needs."""
-    variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    variables = {name: os.environ[name] for name in KEPT if name in os.environ}
     for name in settings.model_dump(exclude_defaults=True):
         value = getattr(settings, name)
         if isinstance(value, SecretStr):

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from fraiseql_assets.bridge.position import Position
 from fraiseql_assets.bridge.positions import open_positions
 from fraiseql_assets.bridge.rows import BRIDGE
 from fraiseql_assets.bridge.start import Start
+from fraiseql_assets.cli.bridge_lag import bridge_lag
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream import publish
@@ -192,6 +192,37 @@ def test_a_bridge_continues_after_one_that_was_killed(
         events = [name for name in log.published() if name != "other"]
         assert sorted(events) == sorted(names)
         assert position(log).published == len(names)
+
+
+SAVES_NO_SECOND_PAGE = KILLED.format(
+    patch="bridge.Positions.save = killed_at(3, 'before', bridge.Positions.save)"
+).replace("once=True", "once=False")
+
+
+def test_a_standby_takes_over_from_a_bridge_that_was_killed(
+    database_url: str, nats_url: str, tmp_path: Path
+) -> None:
+    said = tmp_path / "standby"
+    with change_log(database_url, nats_url, bridge_rows=10) as log, closing(log.connect()) as late:
+        short_window(log.settings)
+        log.write(late, "late")
+        names = [f"n{number}" for number in range(30)]
+        log.commit(*names[:10])
+        script = [sys.executable, "-c", SAVES_NO_SECOND_PAGE]
+        with subprocess.Popen(script, env=log.environment) as first:
+            wait_until(lambda: log.count() == Counter(names[:10]))
+            with said.open("w") as output, log.command(stderr=output) as standby:
+                wait_until(lambda: "this one stands by" in said.read_text())
+                log.commit(*names[10:])
+                assert first.wait(SECONDS) == -signal.SIGKILL
+                log.write(late, "later")
+                late.commit()
+                log.commit("new")
+                wait_until(lambda: log.count().keys() >= {"late", "later", "new", *names})
+                standby.send_signal(signal.SIGTERM)
+                standby.wait(SECONDS)
+        expected = Counter([*names, "late", "later", "new"])
+        assert (log.count(), position(log).published) == (expected, expected.total())
 
 
 WINDOW_SECONDS = 0.1
@@ -352,26 +383,35 @@ def test_a_row_too_large_for_a_message_stops_the_bridge(log: ChangeLogs) -> None
 
 
 def test_the_command_prints_the_lag_and_ends_on_ctrl_c(log: ChangeLogs) -> None:
-    def command(*options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [f"{sysconfig.get_path('scripts')}/fraiseql-assets", "bridge", *options],
-            env=log.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     log.commit("a", "b")
-    with command() as running:
+    with log.command() as running:
         wait_until(lambda: len(log.published()) == 2)
         running.send_signal(signal.SIGINT)
         printed = running.communicate(timeout=SECONDS)
     assert (running.returncode, printed[0]) == (0, "")
     assert "0 events published, up to row 0" in printed[1]
     log.commit("c")
-    with command("--status", "--json") as asked:
+    with log.command("--status", "--json") as asked:
         found = json.loads(asked.communicate(timeout=SECONDS)[0])
     assert (found["published"], found["head"], found["rows"]) == (2, 2, 1)
     assert str(asyncio.run(lag_of(log.settings))).startswith(
         f"bridge {log.settings.bridge_name}: 2 events published, up to row 2"
     )
+
+
+def test_the_lag_of_a_bridge_that_is_used_is_part_of_the_status(log: ChangeLogs) -> None:
+    assert bridge_lag(log.settings) == (None, None)
+    log.commit("a", "b")
+    log.publish()
+    log.commit("c")
+    lag, problem = bridge_lag(log.settings)
+    assert lag is not None
+    assert (lag.published, lag.rows, problem) == (2, 1, None)
+
+
+def test_the_status_says_why_the_lag_is_not_known(log: ChangeLogs) -> None:
+    log.commit("a")
+    log.publish()
+    nowhere = SecretStr("postgresql://127.0.0.1:1/nothing")
+    lag, problem = bridge_lag(log.settings.model_copy(update={"database_url": nowhere}))
+    assert (lag, "127.0.0.1:1" in (problem or "")) == (None, True)

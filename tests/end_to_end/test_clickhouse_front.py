@@ -29,7 +29,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.external import ExternalData
 
-from local_stack.access import authorization
+from local_stack.request_guard import authorization
 
 GREEDY = "SELECT groupArray(number) FROM numbers(9000000)"
 ENDLESS = "SELECT number FROM numbers(1000000000000)"

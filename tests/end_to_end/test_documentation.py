@@ -27,7 +27,7 @@ from local_stack.demo.database import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-WITH_A_TEST_OF_ITS_OWN = ("runbook.md",)
+WITH_A_TEST_OF_ITS_OWN = ("runbook.md", "recipes.md")
 SHELL_SECONDS = 120
 OF_THE_DEMO = ("graphql.md", "migration.md")
 DEMO_SCALE = 0.01

@@ -145,7 +145,7 @@ def test_a_subscription_has_only_rows_of_the_tenant(service: Service, stream: Ex
     [
         ((), {"table": TABLE}, "needs a token with the scope 'write'"),
         (("write",), {"table": "tb_other"}, "FRAISEQL_WRITABLE does not list it"),
-        (("write",), {"table": TABLE, "batch": [1, 2]}, "is no Arrow stream"),
+        (("write",), {"table": TABLE, "batch": [1, 2]}, "The Upload's batch cannot be read"),
         (("write",), {"table": TABLE}, "has no batch"),
     ],
 )

@@ -27,6 +27,7 @@ from tokens import signed
 from flight_service.registry import registry
 from flight_service.sql.commands import pack
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
+from flight_service.writing.ingest import Ingest, Options
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.operational.plane import OperationalPlane
@@ -36,7 +37,7 @@ from fraiseql_assets.stream.publish import publish
 
 DAY = datetime.now(UTC).date() - timedelta(days=2)
 TENANT = "tenant1"
-SCOPES = ("sql", "admin", "materialize")
+SCOPES = ("sql", "admin", "materialize", "write")
 RIGHT = {"sub": "ada", "tenant_id": TENANT, "roles": ["admin"], "scopes": list(SCOPES)}
 PRINCIPALS: dict[str, dict[str, Any] | None] = {
     "no token": None,
@@ -64,6 +65,9 @@ class Kind:
     """Whether it needs one of the scopes of `RIGHT`."""
     role: bool = False
     """Whether it needs the role of `RIGHT`."""
+    writes: bool = False
+    """Whether it writes an event of the tenant of `RIGHT`: by DoPut, to what the ticket says, or by
+    an upload of DoExchange."""
     has_tenants: bool = False
     """Whether its rows are those of the principal's tenant alone."""
     result: str = "rows"
@@ -103,6 +107,10 @@ def dagster_action(name: str, **body: Any) -> Kind:
 AUTHORS = {"type": "GraphQLQuery", "query": "{ authors { name } }"}
 SELECT = "SELECT event_id FROM fraiseql_events"
 STATEMENT = protocol.CommandStatementQuery(query=SELECT)
+APPEND = Options(
+    if_not_exist=Options.TABLE_NOT_EXIST_OPTION_FAIL, if_exists=Options.TABLE_EXISTS_OPTION_APPEND
+)
+INGEST = Ingest(table="events", table_definition_options=APPEND)
 EXPORT = {"type": "BulkExport", "format": "arrow"}
 KINDS = [
     asset("analytics/events"),
@@ -126,6 +134,9 @@ KINDS = [
     metadata(protocol.CommandGetSqlInfo()),
     metadata(protocol.CommandGetXdbcTypeInfo()),
     Kind("Tail", {"type": "Tail"}),
+    Kind("Upload", {"type": "Upload", "table": "events"}, scope=True, writes=True),
+    Kind("bulk ingest", INGEST, scope=True, writes=True),
+    Kind("DoExchange", scope=True, writes=True),
     Kind("HealthCheck", action="HealthCheck"),
     Kind("GetSchemaVersions", action="GetSchemaVersions"),
     Kind("RefreshSchemaRegistry", action="RefreshSchemaRegistry", scope=True),
@@ -171,6 +182,7 @@ def service(
                 "schema_path": schema,
                 "jwt_secret": SecretStr(SECRET),
                 "raw_sql": True,
+                "writable": ["events"],
                 "dagster_url": "http://127.0.0.1:9",
             }
         )
@@ -211,6 +223,8 @@ def expected(kind: Kind, who: str) -> str:
     """What a principal gets: rows, none, or the name of the one right error."""
     if who == "no token":
         return "unauthenticated"
+    if who == "wrong tenant" and kind.writes:
+        return "permission denied"
     if (who == "missing scope" and kind.scope) or (who == "missing role" and kind.role):
         return "permission denied"
     return "no rows" if who == "wrong tenant" and kind.has_tenants else kind.result
@@ -219,7 +233,9 @@ def expected(kind: Kind, who: str) -> str:
 def over_flight(service: Service, kind: Kind, claims: dict[str, Any] | None) -> str:
     options = bearing(**(claims or {}))
     try:
-        if kind.action:
+        if kind.writes:
+            count = written(service, kind, options)
+        elif kind.action:
             action = flight.Action(kind.action, json.dumps(kind.body).encode())
             count = len(list(service.client.do_action(action, options)))
         elif kind.name == "Tail":
@@ -241,6 +257,44 @@ def over_flight(service: Service, kind: Kind, claims: dict[str, Any] | None) -> 
     except flight.FlightUnavailableError:
         return "unavailable"
     return "rows" if count else "no rows"
+
+
+def written(service: Service, kind: Kind, options: flight.FlightCallOptions) -> int:
+    """Writes an event. Returns the number of rows that the service says it has written."""
+    batch = pa.RecordBatch.from_pydict(
+        {
+            **{key: ["x"] for key in ("event_id", "event_type", "entity_type", "entity_id")},
+            "timestamp": [datetime.now(UTC)],
+            "data": ["{}"],
+            "tenant_id": [TENANT],
+        }
+    )
+    if kind.ticket is None:
+        return exchanged(service, batch, options)
+    descriptor = flight.FlightDescriptor.for_command(kind.encoded())
+    writer, reader = service.client.do_put(descriptor, batch.schema, options)
+    with writer:
+        writer.write_batch(batch)
+        writer.done_writing()
+        answer = reader.read()
+    return 1 if answer else 0
+
+
+def exchanged(service: Service, batch: pa.RecordBatch, options: flight.FlightCallOptions) -> int:
+    """Writes an event by an upload of DoExchange, whose errors are answers."""
+    descriptor = flight.FlightDescriptor.for_path("exchange")
+    upload = {"correlation_id": "1", "request_type": {"Upload": {"table": "events"}}}
+    writer, reader = service.client.do_exchange(descriptor, options)
+    with writer:
+        writer.begin(batch.schema)
+        writer.write_with_metadata(batch, json.dumps({"Request": upload}).encode())
+        writer.done_writing()
+        answer = json.loads(reader.read_chunk().app_metadata.to_pybytes())
+    result = answer["Response"]["result"]
+    if "Err" in result:
+        assert "the scope 'write'" in result["Err"] or "another tenant" in result["Err"]
+        raise flight.FlightUnauthorizedError(result["Err"])
+    return len(result["Ok"])
 
 
 def over_http(service: Service, kind: Kind, claims: dict[str, Any] | None) -> str:
@@ -279,7 +333,8 @@ def test_a_principal_gets_the_rows_or_the_expected_error(
 
 def test_every_ticket_and_action_of_the_service_is_in_the_table() -> None:
     served = registry(Settings())
-    tickets = {json.loads(kind.encoded())["type"] for kind in KINDS if not sql(kind)}
+    flights = [kind for kind in KINDS if not sql(kind) and not kind.writes]
+    tickets = {json.loads(kind.encoded())["type"] for kind in flights}
     assert {kind.__name__ for kind in served.resolvers} == tickets | set(ELSEWHERE)
     actions = {kind.action for kind in KINDS if kind.action}
     assert {action.name for action in served.actions} == actions

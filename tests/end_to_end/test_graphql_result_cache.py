@@ -124,6 +124,23 @@ def service(
     asyncio.run(drop_streams(settings))
 
 
+@pytest.fixture(scope="module")
+def forwarded(service: Service) -> Iterator[list[Service]]:
+    """Two services in front of a FraiseQL server that caches nothing: one checks tokens, the other
+    leaves that to the server."""
+    behind = service.settings.model_copy(update={"graphql_result_cache_bytes": 0})
+    for server in running(behind):
+        known = service.settings.model_dump(exclude={"database_url"}, exclude_unset=True)
+        known["graphql_url"] = f"{server.web.base_url}/graphql"
+        checking, open_one = Settings(**known), Settings(**{**known, "jwt_secret": None})
+        for one in running(checking):
+            for other in running(open_one):
+                made = [Service(service.settings, each.client, each.web) for each in (one, other)]
+                for each in made:
+                    until_followed(each)
+                yield made
+
+
 def eventually(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not holds():
@@ -199,6 +216,40 @@ def test_an_event_of_an_entity_removes_its_results(service: Service) -> None:
     service.change()
     asyncio.run(publish_change(service.settings))
     eventually(lambda: service.arrow(query) != before)
+
+
+def test_a_forwarded_result_is_cached_over_every_transport(forwarded: list[Service]) -> None:
+    same = int(time.time()) + 600
+    for number, service in enumerate(forwarded):
+        for name, read in enumerate((service.arrow, service.arrow_over_http, service.json)):
+            query = f"{{ forwarded{number}{name}: notes {{ text }} }}"
+            # Where no tokens are checked, a result belongs to one token.
+            before = read(query, exp=same)
+            service.change()
+            assert read(query, exp=same) == before
+
+
+def test_a_forwarded_result_is_of_one_principal(forwarded: list[Service]) -> None:
+    query = "{ whose: notes { tenant } }"
+    for service in forwarded:
+        for read in (service.arrow, service.json):
+            found = [read(query, tenant_id=tenant) for tenant in ("red", "blue", "red")]
+            assert [rows[0]["tenant"] for rows in found] == ["red", "blue", "red"]
+
+
+def test_an_error_of_the_server_is_not_cached(forwarded: list[Service]) -> None:
+    query = "{ broken: notes(where: {text: {gt: 1}}) { text } }"
+    service = forwarded[1]
+    execute(service.settings, "ALTER TABLE tv_cached_note RENAME TO tv_gone")
+    headers = {"authorization": f"Bearer {token({})}"}
+    assert "errors" in service.web.post("/graphql", json={"query": query}, headers=headers).json()
+    execute(service.settings, "ALTER TABLE tv_gone RENAME TO tv_cached_note")
+    eventually(
+        lambda: (
+            "errors"
+            not in service.web.post("/graphql", json={"query": query}, headers=headers).json()
+        )
+    )
 
 
 async def publish_change(settings: Settings) -> None:

@@ -21,7 +21,7 @@ import requests
 from pyarrow import flight
 from stacks import Stack, own_folder, wait_for_midnight, whole
 
-from fraiseql_assets.cli.status import Status, collect_status
+from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
@@ -135,9 +135,9 @@ def eventually(holds: Callable[[], bool], served: Settings) -> None:
         time.sleep(0.5)
 
 
-def caught_up(served: Settings) -> Status:
+def caught_up(served: Settings) -> Overview:
     """The status once both planes hold all that the log does."""
-    found: list[Status] = []
+    found: list[Overview] = []
 
     def is_there() -> bool:
         found[:] = [collect_status(served)]

@@ -19,6 +19,8 @@ from pyarrow import flight
 from pydantic import SecretStr
 
 from flight_service.addresses import Address
+from flight_service.graphql.postgres.database import Database
+from flight_service.graphql.postgres.pool import PoolLimits
 from flight_service.http import HttpServer, application
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.exposition import watched
@@ -72,6 +74,7 @@ class Collector:
 class Service:
     flight_url: str
     web: httpx.Client
+    database_url: str
     collector: Collector
 
 
@@ -129,7 +132,7 @@ def service(
     web = HttpServer(bound, app)
     try:
         with httpx.Client(base_url=url) as client:
-            yield Service(str(server.address), client, collector)
+            yield Service(str(server.address), client, database_url, collector)
     finally:
         web.stop(5)
         server.stop(5)
@@ -200,3 +203,35 @@ def test_a_failed_request_marks_its_spans(service: Service) -> None:
     spans = service.collector.of_trace(trace, "flight do_get", "Elasticsearch")
     assert spans["flight do_get"].status.message.startswith("Elasticsearch")
     assert {one.status.code for one in spans.values()} == {2}
+
+
+def test_postgresql_knows_the_trace_of_a_transaction(
+    collector: Collector, service: Service
+) -> None:
+    trace = TRACE.replace("0af", "4ef")
+    call = tracing.begin("flight do_get", TRACEPARENT.replace(TRACE, trace))
+    limits = PoolLimits(1, 5, setting="")
+    database = Database(
+        service.database_url, limits=limits, timeout_seconds=5, connect_seconds=5, stall_seconds=5
+    )
+    asked = "SELECT current_setting('application_name')"
+    with tracing.within(call):
+        assert database.ask(asked, [])[0][0].as_py() == f"fraiseql-assets {trace}"
+    assert trace not in database.ask(asked, [])[0][0].as_py()
+    database.close()
+
+
+def test_requests_of_an_exchange_are_traced_in_their_threads(service: Service) -> None:
+    trace = TRACE.replace("0af", "5af")
+    header = b"traceparent", TRACEPARENT.replace(TRACE, trace).encode()
+    options = flight.FlightCallOptions(headers=[header])
+    request = {"correlation_id": "1", "request_type": {"Query": {"query": QUERY + "  "}}}
+    with flight.connect(service.flight_url) as client:
+        descriptor = flight.FlightDescriptor.for_path("exchange")
+        writer, answers = client.do_exchange(descriptor, options)
+        with writer:
+            writer.write_metadata(json.dumps({"Request": request}).encode())
+            writer.done_writing()
+            assert sum(one.data.num_rows for one in answers if one.data) == 3
+    spans = service.collector.of_trace(trace, "flight do_exchange", "plan GraphQL", "PostgreSQL")
+    assert spans["PostgreSQL"].parent_span_id == spans["flight do_exchange"].span_id

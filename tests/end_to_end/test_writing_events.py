@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import adbc_driver_flightsql.dbapi as flightsql
 import pyarrow as pa
 import pytest
 from log_server import info, nats_server, read, settings_for, streams
@@ -267,3 +268,13 @@ def test_a_log_that_restarts_during_a_write_has_each_event_once(tmp_path: Path) 
             writer.close()
             wait_until(lambda: last(settings) == 3)
             assert stored(settings, 1).num_rows == 300
+
+
+def test_adbc_ingests_events(service: Service) -> None:
+    first = last(service.settings) + 1
+    sent = pa.Table.from_batches(events(250, seed=40))
+    url = str(service.server.address)
+    with flightsql.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        assert cursor.adbc_ingest("events", sent, "append") == 250
+        assert cursor.adbc_ingest("events", sent, "append") == 250
+    assert stored(service.settings, first).select(sent.column_names).equals(sent)

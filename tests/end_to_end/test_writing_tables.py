@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import adbc_driver_flightsql.dbapi as flightsql
+import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as postgresql
 import pyarrow as pa
 import pytest
@@ -17,6 +19,7 @@ from writing_service import SECRET, Service, token, wait_until, writing_service
 
 from flight_service.errors import sentence_of
 from fraiseql_assets.settings import Settings
+from tests.tokens import signed
 
 SCHEMA, ROLE = "upload_tests", "upload_writer"
 SQL = f"""
@@ -273,3 +276,58 @@ def test_an_idle_client_releases_its_connection(settings: Settings, database: Da
         with pytest.raises(flight.FlightTimedOutError, match="FRAISEQL_GRAPHQL_STALL_SECONDS"):
             writer.close()
     assert database.rows(f"SELECT id FROM {PLAIN}") == []
+
+
+def adbc(service: Service, *scopes: str) -> flightsql.Connection:
+    """A connection of ADBC over Flight SQL, with a token of the tenant acme where there are
+    scopes."""
+    options = {}
+    if scopes:
+        bearer = signed(SECRET, sub="ann", scopes=list(scopes), tenant_id="acme")
+        options["adbc.flight.sql.authorization_header"] = f"Bearer {bearer}"
+    return flightsql.connect(str(service.server.address), db_kwargs=options, autocommit=True)
+
+
+def test_adbc_ingests_rows_in_one_transaction(open_service: Service, database: Database) -> None:
+    with adbc(open_service) as connection, connection.cursor() as cursor:
+        rows = pa.Table.from_batches([orders(n * 10, 10) for n in range(5)])
+        assert cursor.adbc_ingest("tb_Order", rows, mode="append", db_schema_name=SCHEMA) == 50
+        reader = rows.slice(30).to_reader()
+        with pytest.raises(adbc_driver_manager.Error, match="Nothing was written"):
+            cursor.adbc_ingest(
+                "tb_Order", reader, "append", catalog_name="fraiseql", db_schema_name=SCHEMA
+            )
+    assert database.rows(f'SELECT count(*) AS n FROM {SCHEMA}."tb_Order"') == [{"n": 50}]
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("create", "makes no tables"),
+        ("replace", "drops no tables"),
+    ],
+)
+def test_a_mode_of_adbc_that_makes_no_sense_is_refused(
+    open_service: Service, database: Database, mode: Any, said: str
+) -> None:
+    with (
+        adbc(open_service) as connection,
+        connection.cursor() as cursor,
+        pytest.raises(adbc_driver_manager.NotSupportedError, match=said),
+    ):
+        cursor.adbc_ingest(ORDER, pa.table({"id": IDS[:1]}), mode)
+    assert database.rows(f'SELECT id FROM {SCHEMA}."tb_Order"') == []
+
+
+def test_adbc_needs_the_scope_for_writing_alone(guarded: Service, database: Database) -> None:
+    rows = pa.table({"id": IDS[:2]})
+    with (
+        adbc(guarded, "sql") as connection,
+        connection.cursor() as cursor,
+        pytest.raises(adbc_driver_manager.Error, match="needs a token with the scope 'write'"),
+    ):
+        cursor.adbc_ingest(ORDER, rows, "append")
+    with adbc(guarded, "write") as connection, connection.cursor() as cursor:
+        assert cursor.adbc_ingest(ORDER, rows, "append") == 2
+    found = database.rows(f'SELECT DISTINCT tenant_id FROM {SCHEMA}."tb_Order"')
+    assert found == [{"tenant_id": "acme"}]

@@ -18,12 +18,12 @@ def _property(test: Any) -> Callable[..., None]:
 
 @contextmanager
 def _decoder() -> Iterator[Check]:
-    yield _property(commands.test_whatever_bytes_come_are_a_message_or_refused)
+    yield _property(commands.test_any_bytes_are_a_message_or_refused)
 
 
 @contextmanager
 def _grammar() -> Iterator[Check]:
-    check = _property(grammar.test_whatever_is_sent_is_refused_or_only_reads)
+    check = _property(grammar.test_any_accepted_statement_only_reads)
     yield lambda example: check(*example)
 
 

@@ -57,6 +57,12 @@ def test_every_statement_reaches_every_server_of_the_cluster() -> None:
     assert [each for each in all_statements(CLUSTER) if "ON CLUSTER 'main'" not in each] == []
 
 
+def test_a_block_is_inserted_alone_on_a_cluster() -> None:
+    # Without insert_quorum_parallel a second insert is refused until the first has its quorum.
+    assert Layout.of(CLUSTER).exact["insert_quorum_parallel"] == 0
+    assert Layout.of(CLUSTER).blocks_at_a_time == 1
+
+
 def test_every_table_that_holds_rows_is_replicated() -> None:
     engines = [
         line
@@ -73,12 +79,6 @@ def test_one_server_has_no_trace_of_a_cluster() -> None:
     for word in ("CLUSTER", "Replicated", "Distributed", "_local", "SYSTEM"):
         assert word not in text
     assert Layout.of(ONE_SERVER).exact == {}
-
-
-def test_quorums_are_asked_for_by_one_insert_after_the_other() -> None:
-    layout = Layout.of(CLUSTER)
-    assert layout.exact["insert_quorum_parallel"] == 0
-    assert layout.blocks_in_flight == 1
 
 
 def test_an_older_server_is_not_given_a_setting_that_it_does_not_know() -> None:

@@ -19,7 +19,7 @@ from flight_service.addresses import Address, AddressError
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.exposition import watched
 from flight_service.monitoring.grpc_health import HealthServer
-from flight_service.monitoring.readiness import Found, Probe, Readiness
+from flight_service.monitoring.readiness import DependencyState, Probe, Readiness
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Dependency, Settings
 from tests.stacks import wait_until
@@ -73,9 +73,9 @@ def test_reasons_of_states_are_only_shown_when_permitted() -> None:
     readiness = made({"log": up, "analytics": down, "operational": None})
     states = readiness.states()
     assert states == {
-        "log": Found("up"),
-        "analytics": Found("down", DOWN),
-        "operational": Found("off"),
+        "log": DependencyState("up"),
+        "analytics": DependencyState("down", DOWN),
+        "operational": DependencyState("off"),
     }
     told = readiness.describe(states, reasons=False)
     assert told["dependencies"]["analytics"] == {"state": "down"}

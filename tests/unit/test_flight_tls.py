@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_flightsql.dbapi as flightsql
+import adbc_driver_manager
 import pyarrow as pa
 import pytest
 import requests
@@ -15,6 +17,12 @@ from pydantic import SecretStr
 from flight_service.addresses import Address
 from flight_service.errors import SettingError
 from flight_service.http import HttpServer, application
+from flight_service.identity.passwords import hashed
+from flight_service.identity.users import User, write_users
+from flight_service.registry import registry
+from flight_service.server import FlightServer
+from flight_service.sql.commands import pack
+from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.tls import Tls, tls_of
 from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.settings import Settings
@@ -224,3 +232,77 @@ def test_a_certificate_without_tls_is_refused(files: Files) -> None:
     with pytest.raises(SettingError, match=r"FRAISEQL_TLS_CERTIFICATE is set, but .*grpc://"):
         tls_of(files.settings(), PLAIN)
     assert tls_of(Settings(), PLAIN) is None
+
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module", params=["TLS", "mutual TLS"])
+def sql_service(
+    request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[FlightServer, dict[str, bytes]]]:
+    """Flight SQL behind tokens and passwords, and the certificates that its clients need."""
+    users = tmp_path_factory.mktemp("users") / "users.json"
+    write_users(users, {"ada": User(hashed(PASSWORD, cost=16), "acme", (), ("sql",))})
+    known: dict[str, Any] = {"jwt_secret": SecretStr(SECRET), "users_file": users}
+    is_mutual = request.param == "mutual TLS"
+    if is_mutual:
+        known["tls_client_ca"] = files.authority.file
+    settings = files.settings(**known, request_log=False)
+    given = {"tls_root_certs": files.authority.file.read_bytes()}
+    if is_mutual:
+        certificate, key = files.client
+        given |= {"cert_chain": certificate.read_bytes(), "private_key": key.read_bytes()}
+    server = FlightServer(FLIGHT, settings, registry(settings), tls=files.tls(settings))
+    yield server, given
+    server.stop(5)
+
+
+def test_pyarrow_logs_in_over_tls(sql_service: tuple[FlightServer, dict[str, bytes]]) -> None:
+    server, certificates = sql_service
+    with flight.connect(str(server.address), **certificates) as client:
+        bearer = b"authorization", f"Bearer {signed(SECRET, scopes=['sql'])}".encode()
+        for header in (bearer, client.authenticate_basic_token("ada", PASSWORD)):
+            options = flight.FlightCallOptions(headers=[header], timeout=10)
+            command = flight.FlightDescriptor.for_command(pack(protocol.CommandGetSqlInfo()))
+            [endpoint] = client.get_flight_info(command, options).endpoints
+            assert client.do_get(endpoint.ticket, options).read_all().num_rows
+
+
+ADBC_NAMES = {
+    "tls_root_certs": "adbc.flight.sql.client_option.tls_root_certs",
+    "cert_chain": "adbc.flight.sql.client_option.mtls_cert_chain",
+    "private_key": "adbc.flight.sql.client_option.mtls_private_key",
+}
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"username": "ada", "password": PASSWORD},
+        {"adbc.flight.sql.authorization_header": f"Bearer {signed(SECRET, scopes=['sql'])}"},
+    ],
+    ids=["password", "bearer"],
+)
+def test_adbc_logs_in_over_tls(
+    sql_service: tuple[FlightServer, dict[str, bytes]], login: dict[str, str]
+) -> None:
+    server, certificates = sql_service
+    options = {ADBC_NAMES[name]: pem.decode() for name, pem in certificates.items()}
+    url = str(server.address)
+    with flightsql.connect(url, db_kwargs={**options, **login}, autocommit=True) as connection:
+        assert connection.adbc_get_info()["vendor_name"] == "FraiseQL"
+
+
+def test_adbc_without_the_certificates_is_refused(
+    sql_service: tuple[FlightServer, dict[str, bytes]],
+) -> None:
+    server, certificates = sql_service
+    needed = "private_key" in certificates
+    options = {ADBC_NAMES["tls_root_certs"]: certificates["tls_root_certs"].decode()}
+    for given in ({}, *([options] if needed else [])):
+        with (
+            pytest.raises(adbc_driver_manager.Error),
+            flightsql.connect(str(server.address), db_kwargs=given, autocommit=True) as connection,
+        ):
+            connection.adbc_get_table_types()

@@ -24,13 +24,21 @@ def names() -> Shorthand:
         {"name": "id", "field_type": "ID", "nullable": False},
         {"name": "placedAt", "field_type": "DateTime", "nullable": True},
     ]
+    days = [{"name": "day", "field_type": "Date", "nullable": True}]
+    both = [*fields, *days]
     compiled = {
-        "types": [{"name": "Order", "sql_source": "v_order", "fields": fields}],
+        "types": [
+            {"name": "Order", "sql_source": "v_order", "fields": fields},
+            {"name": "Day", "sql_source": "v_day", "fields": days},
+            {"name": "Both", "sql_source": "v_both", "fields": both},
+        ],
         "queries": [
             listing("orders", "v_order"),
             listing("ordersDaily", "analytics.va_orders_daily"),
             listing("archive", "tv_archived_order"),
             {**listing("secrets", "tv_secret"), "requires_role": "admin"},
+            {**listing("days", "v_day"), "return_type": "Day"},
+            {**listing("both", "v_both"), "return_type": "Both"},
         ],
     }
     return Shorthand(build_schema(decode(json.dumps(compiled).encode())))
@@ -88,3 +96,35 @@ def test_errors_name_only_what_every_principal_may_use(names: Shorthand) -> None
     with pytest.raises(QueryRefused) as error:
         names.document("secrets", {"day": 1})
     assert str(error.value) == "secrets has no argument 'day'."
+
+
+def test_dates_are_conditions_on_the_one_field_of_time(names: Shorthand) -> None:
+    dates = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
+    condition = {
+        "placedAt": {"gte": "2026-01-01T00:00:00+00:00", "lt": "2026-02-01T00:00:00+00:00"}
+    }
+    assert names.arguments("orders", dates) == {"where": condition}
+    both = names.arguments("orders", {**dates, "where": {"id": {"eq": "1"}}})
+    assert both == {"where": {"_and": [{"id": {"eq": "1"}}, condition]}}
+    assert names.document("orders", both)
+
+
+@pytest.mark.parametrize(
+    ("given", "condition"),
+    [
+        ({"start_date": "2026-01-31"}, {"gte": "2026-01-31"}),
+        ({"end_date": "2026-01-31"}, {"lt": "2026-02-01"}),
+        ({"start_date": "2026-01-31T12:00:00Z"}, {"gte": "2026-02-01"}),
+        ({"end_date": "2026-01-31T12:00:00Z"}, {"lt": "2026-02-01"}),
+        ({"end_date": "2026-01-31T00:00:00Z"}, {"lt": "2026-01-31"}),
+    ],
+)
+def test_times_compare_with_days_that_begin_at_midnight(
+    names: Shorthand, given: dict[str, str], condition: dict[str, str]
+) -> None:
+    assert names.arguments("days", given) == {"where": {"day": condition}}
+
+
+def test_dates_for_several_fields_are_refused(names: Shorthand) -> None:
+    with pytest.raises(QueryRefused, match="Both has placedAt, day for start_date"):
+        names.arguments("both", {"start_date": "2026-01-01"})

@@ -28,7 +28,12 @@ def test_the_results_come_in_the_order_of_the_blocks() -> None:
             second_done.set()
         return Written(block.number, 0, [])
 
-    assert [written.rows for written in write_overlapping(BLOCKS, write)] == [0, 1, 2, 3]
+    assert [written.rows for written in write_overlapping(BLOCKS, write, at_a_time=2)] == [
+        0,
+        1,
+        2,
+        3,
+    ]
 
 
 def test_each_block_is_written_with_the_one_before_it() -> None:
@@ -38,7 +43,7 @@ def test_each_block_is_written_with_the_one_before_it() -> None:
         pairs.append((before and before.number, block.number))
         return Written(0, 0, [])
 
-    list(write_overlapping(BLOCKS, write))
+    list(write_overlapping(BLOCKS, write, at_a_time=2))
     assert sorted(pairs, key=lambda pair: pair[1]) == [(None, 0), (0, 1), (1, 2), (2, 3)]
 
 
@@ -50,7 +55,9 @@ def test_at_most_two_blocks_are_taken_before_a_result() -> None:
             taken.append(block.number)
             yield block
 
-    results = write_overlapping(blocks(), lambda _, block: Written(block.number, 0, []))
+    results = write_overlapping(
+        blocks(), lambda _, block: Written(block.number, 0, []), at_a_time=2
+    )
     next(results)
     # The third was asked for, and waits for the first.
     assert taken == [0, 1, 2]
@@ -66,7 +73,7 @@ def test_an_error_is_raised_after_the_results_before_it(failing: int) -> None:
 
     got: list[int] = []
     with pytest.raises(LookupError, match="no"):
-        got.extend(written.rows for written in write_overlapping(BLOCKS, write))
+        got.extend(written.rows for written in write_overlapping(BLOCKS, write, at_a_time=2))
     assert got == list(range(failing))
 
 
@@ -82,7 +89,7 @@ def test_nothing_is_being_written_after_an_error() -> None:
         return Written(0, 0, [])
 
     with pytest.raises(LookupError, match="no"):
-        list(write_overlapping(BLOCKS[:2], write))
+        list(write_overlapping(BLOCKS[:2], write, at_a_time=2))
     assert ended.is_set()
 
 
@@ -92,4 +99,16 @@ def test_an_error_of_the_blocks_is_raised() -> None:
         raise LookupError("no")
 
     with pytest.raises(LookupError, match="no"):
-        list(write_overlapping(blocks(), lambda *_: Written(0, 0, [])))
+        list(write_overlapping(blocks(), lambda *_: Written(0, 0, []), at_a_time=2))
+
+
+def test_one_at_a_time_begins_after_the_one_before() -> None:
+    ended: list[int] = []
+
+    def write(before: Block | None, block: Block) -> Written:
+        assert ended == list(range(block.number))
+        ended.append(block.number)
+        return Written(0, 0, [])
+
+    list(write_overlapping(BLOCKS, write, at_a_time=1))
+    assert len(ended) == len(BLOCKS)

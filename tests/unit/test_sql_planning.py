@@ -24,8 +24,8 @@ from flight_service.sql.handles import Handle, Handles
 from flight_service.sql.parameters import bound, example
 from flight_service.sql.planning import Defaults, plan
 from flight_service.sql.prepared import PreparedStatements
-from flight_service.sql.recent import Recent
-from flight_service.sql.running import Running, StatementCancelled
+from flight_service.sql.recently_used import RecentlyUsed
+from flight_service.sql.running_statements import RunningStatements, StatementCancelled
 from fraiseql_assets.planes import PlaneUnavailable
 
 COLUMNS = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("us", "UTC"))])
@@ -203,7 +203,7 @@ def test_a_handle_belongs_to_one_principal_and_cannot_be_altered() -> None:
 
 
 def test_the_least_recently_used_entry_is_dropped() -> None:
-    recent: Recent[int] = Recent(2)
+    recent: RecentlyUsed[int] = RecentlyUsed(2)
     for number in range(3):
         recent.put(f"{number}", number)
         recent.get("0")
@@ -216,7 +216,7 @@ def test_the_least_recently_used_entry_is_dropped() -> None:
 
 
 def test_what_is_kept_is_bounded_in_bytes() -> None:
-    recent: Recent[int] = Recent(100, most_bytes=1000)
+    recent: RecentlyUsed[int] = RecentlyUsed(100, most_bytes=1000)
     for number in range(50):
         recent.put(f"{number}", number, size=100)
         assert recent.bytes <= 1000
@@ -228,7 +228,7 @@ def test_what_is_kept_is_bounded_in_bytes() -> None:
 
 
 def test_nobody_displaces_what_others_keep() -> None:
-    for recent in (Recent[int](10), Recent[int](100, most_bytes=1000)):
+    for recent in (RecentlyUsed[int](10), RecentlyUsed[int](100, most_bytes=1000)):
         recent.put("mine", 1, size=100, owner="ann")
         for number in range(50):
             recent.put(f"{number}", number, size=100, owner="bob")
@@ -270,7 +270,7 @@ class Waiting:
 
 
 def test_a_statement_can_be_cancelled_at_every_stage() -> None:
-    running = Running()
+    running = RunningStatements()
     rows = running.batches("a", Waiting(), Cancellation())
     assert next(rows).num_rows == 1
     running.cancel("a")
@@ -285,7 +285,7 @@ def test_a_statement_can_be_cancelled_at_every_stage() -> None:
 
 def test_a_disconnect_cancels_the_statement() -> None:
     call = Cancellation()
-    rows = Running().batches("a", Waiting(), call)
+    rows = RunningStatements().batches("a", Waiting(), call)
     next(rows)
     call.cancel()
     with pytest.raises(RuntimeError):

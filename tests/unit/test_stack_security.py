@@ -8,10 +8,10 @@ import pytest
 
 from fraiseql_assets.endpoints import NAME, published
 from local_stack import postgresql
-from local_stack.access import LOOPBACK, authorization
 from local_stack.data_folder import make_private
 from local_stack.elasticsearch.guard import refusal
 from local_stack.passwords import password_of
+from local_stack.request_guard import LOOPBACK, authorization
 from local_stack.stack import data_folder, layers
 
 CREDENTIALS = authorization("fraiseql", "secret")

@@ -25,7 +25,7 @@ ORDER BY position LIMIT 1
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InvalidStored:
     """A value that does not have its type."""
 
     path: tuple[str | int, ...]
@@ -96,7 +96,7 @@ def no_text(transaction: Transaction, plan: RootStatement) -> BadDocument | None
 
 def _found(
     transaction: Transaction, plan: RootStatement, check: Check, wrong: str
-) -> Iterator[Found]:
+) -> Iterator[InvalidStored]:
     # The indexes of the lists around the value are selected beside it.
     tables = "".join(f", {LISTED.sub(NUMBERED, one)}" for one in check.tables)
     indexes = ", ".join(
@@ -113,13 +113,13 @@ def _found(
             for row in batch.to_pylist():
                 indexes = iter(row["indexes"])
                 path = tuple(next(indexes) if one == ITEM else one for one in check.path)
-                yield Found(path, row["number"], row["value"])
+                yield InvalidStored(path, row["number"], row["value"])
     except DatabaseFailed:
         # A filter or order fails on the value too, so it cannot be found this way.
         return
 
 
-def _failure(plan: RootStatement, found: Found, why: str) -> BadDocument:
+def _failure(plan: RootStatement, found: InvalidStored, why: str) -> BadDocument:
     where = ".".join(map(str, found.path))
     return BadDocument(
         f"{plan.key}, row {found.row}, {where}: {why}, as the schema says it is.",

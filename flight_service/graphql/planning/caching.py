@@ -1,14 +1,21 @@
-"""Whether a query's result may be cached, for how long, and which entities it depends on."""
+"""Whether a query's result may be cached, for how long, and what it depends on: entities, and of a
+principal."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from graphql import get_named_type
 
+from flight_service.authentication import Principal
 from flight_service.graphql.request.selection import Operation, Root, Selected
 from flight_service.graphql.schema.compiled import Query
 from flight_service.graphql.schema.graphql_schema import Schema
+
+VOLATILE = frozenset(("exp", "iat", "jti", "nbf"))
+"""Claims that say when and how often a token was issued, not for whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +73,12 @@ def _named(schema: Schema, type_name: str, given: Any) -> Iterator[str]:
             if schema.fields(of):
                 yield from schema.possible(of)
                 yield from _named(schema, of, value)
+
+
+def identity_of(principal: Principal, *, is_guarded: bool) -> bytes:
+    """What a result depends on of a principal: policies of row security may read every claim. Where
+    no tokens are checked, only the FraiseQL server behind knows whose a token is."""
+    claims = {name: one for name, one in principal.claims.items() if name not in VOLATILE}
+    token = None if is_guarded else principal.authorization
+    who = [principal.subject, principal.tenant, principal.roles, principal.scopes, claims, token]
+    return hashlib.sha256(msgspec.json.encode(who, order="deterministic")).digest()

@@ -26,6 +26,7 @@ from flight_service.graphql.postgres.driver import (
     failure_of,
     state_of,
     table,
+    traced,
 )
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits, PoolUsage
 from flight_service.graphql.postgres.sql import literal
@@ -152,7 +153,7 @@ class Transaction:
             execute(self._own, BEGIN)
             if self._snapshot is not None:
                 self._import_snapshot(self._snapshot)
-            self.set(self._settings)
+            self.set({**traced(), **self._settings})
         except BaseException as error:
             failure = self._failure(error) if isinstance(error, DriverError) else error
             self._release(usable=False)

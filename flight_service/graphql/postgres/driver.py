@@ -22,9 +22,11 @@ from flight_service.graphql.errors import (
     DeadlinePassed,
     QueryRefused,
 )
+from fraiseql_assets.tracing import trace_id
 
 logger = logging.getLogger(__name__)
 
+APPLICATION = "fraiseql-assets"
 READ_BYTES = 2**20
 """The approximate size of a batch."""
 
@@ -80,6 +82,13 @@ def executed(statement: adbc_driver_manager.AdbcStatement) -> pa.RecordBatchRead
     """Runs a statement; returns a stream of its rows."""
     handle, _ = statement.execute_query()
     return AdbcRecordBatchReader._import_from_c(handle.address)
+
+
+def traced() -> dict[str, str]:
+    """The setting of a transaction that names the call's trace, in `pg_stat_activity` and in
+    PostgreSQL's log; none if it is not traced. Unlike a comment, it does not change statements."""
+    trace = trace_id()
+    return {} if trace is None else {"application_name": f"{APPLICATION} {trace}"}
 
 
 def state_of(error: BaseException) -> str:

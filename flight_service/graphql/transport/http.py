@@ -15,7 +15,7 @@ from flight_service.cancellation import Cancellation
 from flight_service.errors import ServiceError
 from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.request.persisted import PersistedQueries
-from flight_service.graphql.service import GraphQL
+from flight_service.graphql.service import GraphQL, Prepared
 from flight_service.graphql.transport.http_request import (
     BadRequest,
     HttpQuery,
@@ -31,6 +31,7 @@ from flight_service.graphql.transport.response import (
     json_answer,
     refused,
 )
+from flight_service.graphql.upstream.client import Reply
 from flight_service.http_authentication import authenticated, refusal
 from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.limits import StreamLimits, TooManyStreams
@@ -111,7 +112,7 @@ class _Endpoint:
                 batches = self._graphql.batches(prepared, asked.field, cancellation)
                 return arrow_answer(schema, batches, asked.options)
             if self._graphql.forwards:
-                return self._forwarded(asked, cancellation)
+                return self._forwarded(asked, cancellation, prepared)
             return json_answer(self._graphql.json(prepared, cancellation), asked.kind)
         except NotAQuery as other:
             if method != "POST":
@@ -122,16 +123,28 @@ class _Endpoint:
         except GraphQLFailure as failure:
             return refused(failure, asked.kind)
 
-    def _forwarded(self, asked: HttpQuery, cancellation: Cancellation) -> Answer:
-        """The FraiseQL server's response to the same request."""
-        assert self._graphql.server is not None, "there is a server to forward to"
-        try:
-            reply = self._graphql.server.post(
+    def _forwarded(
+        self, asked: HttpQuery, cancellation: Cancellation, prepared: Prepared | None = None
+    ) -> Answer:
+        """The FraiseQL server's response to the same request. That of a prepared query may be
+        cached."""
+        server = self._graphql.server
+        assert server is not None, "there is a server to forward to"
+        accept = GRAPHQL if asked.kind == GRAPHQL else JSON
+
+        def ask() -> Reply:
+            return server.post(
                 msgspec.json.encode(asked.body),
                 authorization=asked.authorization,
-                accept=GRAPHQL if asked.kind == GRAPHQL else JSON,
+                accept=accept,
                 cancellation=cancellation,
             )
+
+        try:
+            if prepared is None or asked.body.extensions:
+                reply = ask()
+            else:
+                reply = self._graphql.forwarded(prepared, accept, ask, cancellation)
         except GraphQLFailure as failure:
             return refused(failure, asked.kind)
         return Answer(reply.status, reply.kind, [reply.content])

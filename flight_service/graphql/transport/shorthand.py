@@ -8,19 +8,23 @@ or prefix, and under that of a flat relation beside it: `orders_daily` and `va_o
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
 
 from flight_service.authentication import ANYONE
+from flight_service.dates import beginning, ending
 from flight_service.graphql.errors import QueryRefused, SchemaUnavailable
 from flight_service.graphql.planning.access import access_of
 from flight_service.graphql.planning.introspection import usable_queries
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.naming import camel
+from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.registry import SchemaRegistry
 from flight_service.graphql.sources.source import relation_of
+from flight_service.tickets import DATES
 
 NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(\.[_A-Za-z][_0-9A-Za-z]*)?\Z")
 PREFIX = re.compile(r"(?:v|tv|va|ta|tf)_(?=.)")
@@ -56,7 +60,36 @@ class Shorthand:
             is_leaf = argument is not None and is_leaf_type(get_named_type(argument.type))
             if not (value == {} and is_leaf):
                 found[own if argument is not None else key] = value
+        if "where" in arguments:
+            self._move_dates(known, found)
         return found
+
+    def _move_dates(self, query: str, given: dict[str, Any]) -> None:
+        """Moves `start_date` and `end_date` into `where`, as conditions on the one field of the
+        query's type that is a date or a time.
+
+        Raises:
+            QueryRefused: there is none, or several.
+        """
+        dates = {key: given.pop(key) for key in DATES if key in given}
+        if not dates:
+            return
+        kind = self._schema.queries[query].return_type.name
+        of_time = {
+            one.name: scalar
+            for one in self._schema.fields(kind).values()
+            if (scalar := kind_of(one.field_type.base).name) in ("DateTime", "Date")
+        }
+        if len(of_time) != 1:
+            raise QueryRefused(
+                f"{kind} has {', '.join(of_time) or 'no field'} for {' and '.join(dates)}. Give "
+                "the variable `where`, such as "
+                '{"' + next(iter(of_time), "createdAt") + '": {"gte": "2026-01-01"}}.'
+            )
+        [(field, scalar)] = of_time.items()
+        condition = {field: _between(dates, is_date=scalar == "Date")}
+        where = given.get("where")
+        given["where"] = {"_and": [where, condition]} if where else condition
 
     def document(self, name: str, variables: Mapping[str, Any]) -> str | None:
         """The document of a name, which selects all scalar fields; None if the schema does not have
@@ -135,6 +168,26 @@ def shorthand(registry: SchemaRegistry) -> Shorthand | None:
         return Shorthand(registry.current().schema)
     except SchemaUnavailable:
         return None
+
+
+def _between(dates: Mapping[str, Any], *, is_date: bool) -> dict[str, str]:
+    """The comparisons of a field with a beginning and an end, as other tickets read them."""
+    begins = beginning(_text(dates.get("start_date")), "start_date")
+    ends = ending(_text(dates.get("end_date")), "end_date")
+    found = {}
+    for name, moment in (("gte", begins), ("lt", ends)):
+        if moment is not None:
+            found[name] = _first_day(moment) if is_date else moment.isoformat()
+    return found
+
+
+def _first_day(moment: datetime) -> str:
+    """The first day that begins at the moment or after it."""
+    return (moment + timedelta(days=1, microseconds=-1)).date().isoformat()
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _some(names: list[str]) -> str:

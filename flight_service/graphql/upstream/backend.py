@@ -180,6 +180,15 @@ class FraiseqlBackend:
         """Nothing stays open: each request has a connection of its own."""
 
 
+def is_complete(reply: Reply) -> bool:
+    """Whether a response is a result without errors."""
+    try:
+        found = msgspec.json.decode(reply.content, type=_Answer)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return reply.status == 200 and found.data is not None and not found.errors
+
+
 def _arrow_types(schema: Schema) -> ArrowTypes:
     """The Arrow types that hold whatever a column may."""
     return {

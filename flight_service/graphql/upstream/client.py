@@ -20,6 +20,7 @@ from flight_service.graphql.errors import (
     LimitExceeded,
     ServerUnavailable,
 )
+from fraiseql_assets import tracing
 from fraiseql_assets.addresses import without_credentials
 
 JSON = "application/json"
@@ -62,7 +63,7 @@ class FraiseqlServer:
             LimitExceeded: the response is too large.
             Cancelled: the client has disconnected.
         """
-        headers = {"accept": accept, "content-type": JSON}
+        headers = {"accept": accept, "content-type": JSON, **tracing.headers()}
         if authorization:
             headers["authorization"] = authorization
         address = self._address()

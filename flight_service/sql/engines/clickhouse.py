@@ -36,7 +36,7 @@ from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.settings import Settings
 
 SCHEMA_NAME = "public"
-"""The one schema of the catalogue, whatever ClickHouse calls the database."""
+"""The only schema of the catalogue, independent of the database's name."""
 KILL_AGAIN_SECONDS = 0.05
 KEYS = {"analytics/events": ("event_id",)}
 
@@ -116,7 +116,7 @@ class _Execution:
 
 
 def _check_texts(batch: pa.RecordBatch) -> None:
-    """Refuses texts that are none: ClickHouse's String holds any bytes."""
+    """Refuses strings that are not UTF-8: ClickHouse's String can hold any bytes."""
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid as error:
@@ -126,7 +126,7 @@ def _check_texts(batch: pa.RecordBatch) -> None:
 
 
 class _Query:
-    """A query that may be killed from another thread while it runs."""
+    """A running query that another thread can kill."""
 
     def __init__(self, statements: AnalyticsStatements) -> None:
         self.id = secrets.token_hex(16)
@@ -134,7 +134,8 @@ class _Query:
         self._statements = statements
 
     def kill(self) -> None:
-        """Kills it until it has ended: one that has only just been sent is not known yet."""
+        """Kills it repeatedly until it has ended, because ClickHouse may not know a new query
+        yet."""
         while not self.ended.is_set():
             self._statements.kill(self.id)
             self.ended.wait(KILL_AGAIN_SECONDS)
@@ -158,7 +159,7 @@ def _values(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> dic
 
 
 def _converted(sql: str, columns: Sequence[tuple[str, Any]]) -> str:
-    """The statement with the columns converted that Arrow does not have as they are."""
+    """The statement, with conversions of columns that have no Arrow type."""
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)

@@ -1,4 +1,4 @@
-"""ClickHouse's types in Arrow: what a result announces, and how a parameter is bound."""
+"""ClickHouse's types in Arrow: the types of results, and how parameters are bound."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ PLAIN: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a column of some type is shown."""
+    """How a column of a type is returned."""
 
     type: pa.DataType
     nullable: bool
     convert: str | None = None
-    """The function that makes it so, its argument written as `{}`; None where it is so already."""
+    """The SQL that converts it, with `{}` for the column; None if no conversion is needed."""
 
 
 def shown(described: str) -> Shown:
-    """How a column of a type is shown: exactly where Arrow has the type, else as text."""
+    """How a column of a type is returned: exactly if Arrow has the type, else as text."""
     name, arguments = _split(" ".join(described.split()))
     if name in ("Nullable", "LowCardinality"):
         inner = shown(arguments[0])
@@ -60,7 +60,7 @@ def shown(described: str) -> Shown:
 
 
 def _exact(name: str, arguments: list[str]) -> pa.DataType | None:
-    """The Arrow type that ClickHouse itself sends, where that is the right one."""
+    """The Arrow type that ClickHouse itself sends, if it is suitable."""
     if name in PLAIN:
         return PLAIN[name]
     if name.startswith("Interval"):
@@ -152,7 +152,7 @@ def bound_type(kind: pa.DataType) -> str:
     """ClickHouse's type of a parameter.
 
     Raises:
-        InvalidRequest: it has none for it.
+        InvalidRequest: there is no such type.
     """
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"Array(Nullable({bound_type(kind.value_type)}))"
@@ -165,7 +165,7 @@ def bound_type(kind: pa.DataType) -> str:
 
 
 def bound_value(kind: pa.DataType, value: Any) -> Any:
-    """A value as the driver binds it; a binary one as hexadecimal digits."""
+    """A value in the form of the driver; a binary one as hexadecimal digits."""
     if value is None:
         return None
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):

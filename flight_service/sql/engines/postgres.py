@@ -37,16 +37,16 @@ from flight_service.sql.engines.postgres_types import (
     shown,
 )
 from flight_service.sql.engines.postgres_views import AllowedViews
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 from fraiseql_assets.settings import Settings
 
 PARAMETER = "fraiseql.s"
-"""What the settings that hold a statement's parameters are called, before the number."""
+"""The prefix of the settings for a statement's parameters, followed by a number."""
 HELD_SECONDS = 2.0
-"""How long the relations of a principal are held: one that is missing may be made at any time."""
+"""How long the relations of a principal are cached. New relations may be created at any time."""
 MOST_HELD = 200
 OF_STATEMENTS = ("0A", "20", "21", "22", "26", "2B", "2F", "34", "38", "42", "54")
-"""The classes of SQLSTATEs that speak of the statement."""
+"""The SQLSTATE classes of errors that the statement causes."""
 
 
 class FraiseqlCatalogue:
@@ -69,7 +69,7 @@ class FraiseqlCatalogue:
             stall_seconds=settings.graphql_stall_seconds,
         )
         self._is_guarded = settings.is_guarded
-        self._held: Recent[tuple[float, Sequence[Relation]]] = Recent(MOST_HELD)
+        self._held: RecentlyUsed[tuple[float, Sequence[Relation]]] = RecentlyUsed(MOST_HELD)
         self._views = AllowedViews(settings.views, self._database.ask)
         self._memory = {
             "work_mem": f"{max(64, settings.sql_memory_bytes // 16 // 1024)}kB",
@@ -162,7 +162,7 @@ def _nulls(binding: Binding) -> tuple[Any, ...]:
 
 
 def _converted(sql: str, columns: Sequence[Shown]) -> str:
-    """The statement with the columns converted that the driver does not send as they are shown."""
+    """The statement, with conversions of columns whose type the driver does not support."""
     if not any(one.convert for one in columns):
         return sql
     names = [f"a{n}" for n in range(len(columns))]
@@ -196,7 +196,7 @@ def _read(column: pa.Array, announced: pa.Field) -> pa.Array:
 
 @contextmanager
 def _refused() -> Iterator[None]:
-    """An error that speaks of the statement is the client's to mend."""
+    """An error of the statement is the client's error."""
     try:
         yield
     except DatabaseFailed as error:

@@ -1,8 +1,8 @@
-"""The relations of the compiled schema as a principal sees them, by the plans of GraphQL.
+"""The relations of the compiled schema for a principal, from the plans of GraphQL queries.
 
-A relation's columns are the scalar fields that the principal may ask for, under the names that the
-documents have for them; its rows are those of the query that lists it. Roles, scopes, masks and
-claims are decided by the planner of GraphQL queries, so that SQL shows nothing that it would not.
+The columns of a relation are the scalar fields that the principal may read, with the names of
+document keys. Its rows are those of the query that lists it. The planner of GraphQL queries applies
+roles, scopes, masks and claims, so SQL shows nothing that GraphQL would not.
 """
 
 import re
@@ -28,7 +28,7 @@ from flight_service.sql.catalogue import TABLE, VIEW, Document, Relation
 
 DEFAULT_SCHEMA = "public"
 TABLES = ("tb_", "tv_", "ta_", "tf_")
-"""What the names of tables begin with."""
+"""The prefixes of table names."""
 _SETTING = re.compile(rf"current_setting\('{re.escape(SETTING)}(\d+)'\)")
 NATIVE = {
     pa.bool_(): "bool",
@@ -42,7 +42,7 @@ NATIVE = {
 
 
 def relations_key(graphql: GraphQL, principal: Principal) -> str:
-    """What the relations of a principal depend on.
+    """The key on which the relations of a principal depend.
 
     Raises:
         SchemaUnavailable: there is no schema.
@@ -55,7 +55,7 @@ def relations_key(graphql: GraphQL, principal: Principal) -> str:
 
 
 def relations_of(graphql: GraphQL, principal: Principal) -> list[Relation]:
-    """Every relation that some query lists and the principal may ask for, ordered by name.
+    """Every relation that a query lists and the principal may read, ordered by name.
 
     Raises:
         ServiceError: the database cannot be asked.
@@ -72,7 +72,7 @@ def relations_of(graphql: GraphQL, principal: Principal) -> list[Relation]:
             except ServiceError as error:
                 if error.status is UNAVAILABLE:
                     raise
-                # What a principal may not ask, or not without arguments, is not there for them.
+                # Queries that the principal may not send, or that need arguments, have no relation.
                 continue
             if made is not None:
                 found[made.schema_name, made.name] = made
@@ -81,7 +81,7 @@ def relations_of(graphql: GraphQL, principal: Principal) -> list[Relation]:
 
 
 def _candidates(schema: Schema, relation: str, first: str) -> Iterator[str]:
-    """The queries that list a relation, the shorthand's own first."""
+    """The queries that list a relation, those named like it first."""
     yield first
     kind = schema.queries[first].return_type.name
     for name, query in schema.queries.items():
@@ -123,7 +123,7 @@ def _relation(
 
 
 def _fields(schema: Schema, query: str, principal: Principal) -> list[str]:
-    """The scalar fields of a query's type that the principal may ask for."""
+    """The scalar fields of a query's type that the principal may read."""
     type_name = schema.queries[query].return_type.name
     if type_name not in schema.types:
         return []
@@ -146,7 +146,7 @@ def _is_scalar(schema: Schema, field: Field) -> bool:
 
 
 def _columns(schema: Schema, plan: RootStatement) -> tuple[pa.Schema, Sequence[str], Sequence[str]]:
-    """The columns, the SQL of each, and the field that each is of."""
+    """The columns, with their SQL and their fields."""
     fields: list[pa.Field] = []
     parts: list[str] = []
     keys: list[str] = []

@@ -1,4 +1,4 @@
-"""PostgreSQL's types in Arrow: what a result announces, and how a parameter is bound."""
+"""PostgreSQL's types in Arrow: the types of results, and how parameters are bound."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pyarrow as pa
 from flight_service.errors import InvalidRequest
 
 DIGITS, SCALE = 38, 10
-"""Of a decimal whose own precision and scale PostgreSQL does not tell."""
+"""Precision and scale of decimals for which PostgreSQL reports none."""
 
 AS_THEY_ARE: dict[str, pa.DataType] = {
     "int2": pa.int16(),
@@ -29,22 +29,22 @@ AS_THEY_ARE: dict[str, pa.DataType] = {
     "timestamptz": pa.timestamp("us", "UTC"),
     "interval": pa.month_day_nano_interval(),
 }
-"""The types that the driver sends as Arrow has them."""
+"""The types that the driver sends in a suitable Arrow type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a column of some type is shown."""
+    """How a column of a type is returned."""
 
     type: pa.DataType
     convert: str | None = None
-    """The SQL that makes it so, the column written as `{}`; None where it is so already."""
+    """The SQL that converts it, with `{}` for the column; None if no conversion is needed."""
 
 
 def shown(field: pa.Field) -> Shown:
-    """How a column is shown, by the field with which the driver describes it: exactly where Arrow
-    has the type, else as text."""
-    name, modifier = _told(field)
+    """How a column is returned, by its field in the driver's schema: exactly if Arrow has the type,
+    else as text."""
+    name, modifier = _postgres_type(field)
     if name == "numeric":
         precision, scale = _decimal(modifier)
         converted = f"round({{}}, {scale})::text"
@@ -60,18 +60,18 @@ def shown(field: pa.Field) -> Shown:
 
 
 def received(kind: pa.DataType) -> pa.DataType:
-    """The type in which a shown column arrives from the driver."""
+    """The type of a returned column in the driver's batches."""
     return pa.string() if pa.types.is_decimal(kind) else kind
 
 
-def _told(field: pa.Field) -> tuple[str, int]:
-    told = field.metadata or {}
-    name = told.get(b"POSTGRESQL:type", b"").decode()
-    modifier = int(told.get(b"POSTGRESQL:typmod", b"-1").decode().strip("'"))
+def _postgres_type(field: pa.Field) -> tuple[str, int]:
+    metadata = field.metadata or {}
+    name = metadata.get(b"POSTGRESQL:type", b"").decode()
+    modifier = int(metadata.get(b"POSTGRESQL:typmod", b"-1").decode().strip("'"))
     if name:
         return name, modifier
     if pa.types.is_list(field.type):
-        inner, _ = _told(field.type.value_field)
+        inner, _ = _postgres_type(field.type.value_field)
         return f"_{inner}", -1
     return _BY_ARROW.get(field.type, ""), -1
 
@@ -109,7 +109,7 @@ def bound_type(kind: pa.DataType) -> str:
     """PostgreSQL's type of a parameter.
 
     Raises:
-        InvalidRequest: it has none for it.
+        InvalidRequest: there is no such type.
     """
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"{bound_type(kind.value_type)}[]"
@@ -139,7 +139,7 @@ def bound_text(kind: pa.DataType, value: Any) -> str:
 
 
 def read_setting(name: str, kind: pa.DataType) -> str:
-    """The SQL that reads a setting as a value of the type."""
+    """The SQL that converts a setting to a value of the type."""
     sql_type = bound_type(kind)
     read = f"current_setting('{name}')"
     if sql_type.endswith("[]"):

@@ -1,7 +1,7 @@
-"""Relations that are no type's: those of PostgreSQL that a setting lets principals read.
+"""Relations of PostgreSQL that a setting makes readable, beside those of the compiled schema.
 
-Nothing in the compiled schema protects them, so that all their columns are there. A principal with
-a tenant sees those that have a column of the tenant, and its own rows of them.
+The compiled schema does not protect them, so all their columns are readable. A principal with a
+tenant can read only relations with a tenant column, and only its own rows.
 """
 
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ from flight_service.sql.engines.postgres_types import shown
 
 TENANT_COLUMNS = ("tenant_id", "org_id")
 HELD_SECONDS = 60.0
-"""How long the columns of a relation are held."""
+"""How long the columns of a relation are cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """A relation, and when its columns were asked for."""
+    """A relation, and the time when its columns were read."""
 
     at: float
     columns: pa.Schema
     tenant: ColumnInfo | None
-    """The column that holds the tenant of a row."""
+    """The column with the tenant of a row."""
 
 
 class AllowedViews:
-    """The relations that the setting names. Thread-safe."""
+    """The relations of the setting. Thread-safe."""
 
     def __init__(self, names: Sequence[str], ask: Ask) -> None:
         self._names = names
@@ -44,7 +44,7 @@ class AllowedViews:
         self._held: dict[str, _Described] = {}
 
     def relations(self, principal: Principal) -> list[Relation]:
-        """Those that exist and that the principal may read.
+        """The existing relations that the principal may read.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be asked.

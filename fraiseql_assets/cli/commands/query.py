@@ -87,6 +87,9 @@ def query(
         raise typer.BadParameter("it shows a text; redirect it", param_hint="--explain")
     chosen = _format(format_, output)
     settings = read_settings()
+    from fraiseql_assets.skip_pandas import skip_pandas
+
+    skip_pandas()
     from fraiseql_assets.cli.flight_client import FlightProblem, act, stream
     from fraiseql_assets.cli.formats import FORM, NotWritten, write
 

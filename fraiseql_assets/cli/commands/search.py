@@ -85,7 +85,6 @@ def search(
 ) -> None:
     """Search events and requests in the operational plane."""
     from fraiseql_assets.cli.flight_client import FlightProblem, stream
-    from fraiseql_assets.operational.search.unavailable_days import not_searched
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
@@ -118,6 +117,9 @@ def search(
     else:
         _print_rows([row for batch in batches for row in batch.to_pylist()], format_, count)
     if missing:
+        # Only here: it imports the search engine's client, which takes longer than the search.
+        from fraiseql_assets.operational.search.unavailable_days import not_searched
+
         # Last, so that it is what a person sees first.
         err.print(f"[bold red]PARTIAL[/bold red]  {not_searched(missing)}", soft_wrap=True)
 

@@ -11,16 +11,19 @@ from rich.table import Table
 from fraiseql_assets.cli.console import exit_on, out, read_settings
 
 if TYPE_CHECKING:
-    from fraiseql_assets.cli.status import LogStatus, PlaneStatus, Status
+    from fraiseql_assets.cli.status import LogStatus, Overview, PlaneStatus
 
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the stream head, each plane's position and lag, runs, dead letters and health.
+    """Show the stream head, the lag of each plane and of the bridge, runs, dead letters, health.
 
     Exits with 1 if a server does not answer.
     """
+    from fraiseql_assets.skip_pandas import skip_pandas
+
+    skip_pandas()
     from fraiseql_assets.cli.status import collect_status
 
     settings = read_settings()
@@ -33,7 +36,7 @@ def status(
     raise typer.Exit(0 if found.healthy else 1)
 
 
-def _show(found: "Status") -> None:
+def _show(found: "Overview") -> None:
     _show_log(found.log)
     _show_log(found.requests.log)
     table = Table("asset", "position", "behind", "rows", "begun", "last commit", "health")
@@ -47,6 +50,10 @@ def _show(found: "Status") -> None:
     for plane in found.planes:
         if plane.lost:
             out.print(f"[yellow]![/yellow] {escape(plane.lost)}", soft_wrap=True)
+    if found.bridge_error:
+        out.print(f"[red]✗[/red] bridge: {escape(found.bridge_error)}", soft_wrap=True)
+    elif found.bridge:
+        out.print(escape(str(found.bridge)), soft_wrap=True)
     if found.dagster_error:
         out.print(f"[red]✗[/red] {escape(found.dagster_error)}", soft_wrap=True)
     elif not found.runs:

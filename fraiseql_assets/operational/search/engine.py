@@ -28,8 +28,10 @@ from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.operational.search.unavailable_days import (
     NotAllSearched,
-    not_searched,
+    closed,
+    leave_out,
     not_started,
+    require_found,
 )
 from fraiseql_assets.planes import PlaneOff, PlaneUnavailable
 from fraiseql_assets.settings import Settings
@@ -77,25 +79,25 @@ class Search:
         """
         query = self._query(request, tenant)
         point, after = read_cursor(request) if request.cursor else ("", None)
-        missing: list[str] = []
         with _asked(self._settings):
+            missing = leave_out(closed(self._client, self._names(request), request), request)
             if not self._has_any(request):
-                return hit_batch([], None)
+                return hit_batch([], None, require_found(missing))
             try:
                 found = self._whole_page(request, query, point, after)
             except ApiError as error:
-                missing = self._missing(request, error)
+                red = self._missing(request, error)
                 body = self._page(request, query, after)
                 found = self._client.search(**self._over(request), **body).body
-                missing = self._require_named(request, missing, found)
+                missing += self._require_named(request, red, found)
         hits, point = found["hits"]["hits"], found.get("pit_id", "")
         more = len(hits) == request.limit
         cursor = write_cursor(request, point, sort_values(request, hits[-1])) if more else None
         if not more and point:
             with translated(self._settings):
                 close_point(self._client, point)
-        if missing and not hits and not request.cursor:
-            raise NotAllSearched(missing)
+        if not hits and not request.cursor:
+            require_found(missing)
         return hit_batch(hits, cursor, missing)
 
     def _whole_page(
@@ -137,10 +139,11 @@ class Search:
             NotAllSearched: the search is partial, and nothing is in the days that were searched.
         """
         body = {"size": 0, "query": self._query(request, tenant), "aggs": AGGREGATIONS[by]}
-        over, missing = self._over(request), list[str]()
+        over = self._over(request)
         with _asked(self._settings):
+            missing = leave_out(closed(self._client, self._names(request), request), request)
             if not self._has_any(request):
-                return count_batch({})
+                return count_batch({}, require_found(missing))
             try:
                 # An index that has not started is an error, not a smaller count.
                 whole = {**over, "allow_partial_search_results": False}
@@ -148,12 +151,12 @@ class Search:
             except BadRequestError as error:
                 raise _refused(error) from error
             except ApiError as error:
-                missing = self._missing(request, error)
+                red = self._missing(request, error)
                 found = self._client.search(**over, **body).body
-                missing = self._require_named(request, missing, found)
+                missing += self._require_named(request, red, found)
         batch = count_batch(found.get("aggregations") or {}, missing)
-        if missing and not batch.num_rows:
-            raise NotAllSearched(missing)
+        if not batch.num_rows:
+            require_found(missing)
         return batch
 
     def _over(self, request: SearchRequest) -> dict[str, Any]:
@@ -176,11 +179,10 @@ class Search:
         missing = not_started(self._client, self._names(request))
         if not missing:
             raise error
-        if not request.partial:
-            raise PlaneUnavailable(
-                f"{not_searched(missing)} A search with `partial` answers from the other days."
-            ) from error
-        return missing
+        try:
+            return leave_out(missing, request)
+        except PlaneUnavailable as unavailable:
+            raise unavailable from error
 
     def _require_named(
         self, request: SearchRequest, missing: list[str], found: dict[str, Any]

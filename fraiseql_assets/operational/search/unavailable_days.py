@@ -1,14 +1,18 @@
-"""The days that a search cannot reach now."""
+"""The days that a search cannot reach now: closed, or not started."""
 
 from collections.abc import Sequence
+from datetime import UTC, timedelta
 
 from elasticsearch import Elasticsearch, NotFoundError
 
 from fraiseql_assets.operational.availability import index_states
 from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.operational.search.request import SearchRequest
 from fraiseql_assets.planes import PlaneUnavailable
 
 SHOWN = 5
+CLOSED = " (closed)"
+"""Behind the name of a day whose index an operator has closed."""
 
 
 class NotAllSearched(PlaneUnavailable):
@@ -33,10 +37,61 @@ def not_started(client: Elasticsearch, names: Sequence[Names]) -> list[str]:
     return missing
 
 
+def closed(client: Elasticsearch, names: Sequence[Names], request: SearchRequest) -> list[str]:
+    """The closed days that may hold what is searched, such as `events of 2026-01-31 (closed)`,
+    ascending. The server passes them over in every search and does not say so.
+
+    A row is stored on the day of its time or later, and no earlier but for a clock that is wrong,
+    so one more day is looked at.
+    """
+    first = request.since and request.since.astimezone(UTC).date() - timedelta(days=1)
+    patterns = ",".join(f"{each.all_days}-*" for each in names)
+    # Answered from the state of the cluster: no shard is asked.
+    found = client.indices.get_alias(index=patterns, expand_wildcards="closed").body
+    missing: list[str] = []
+    for each in names:
+        days = [each.day_of(index) for index in found if each.all_days in found[index]["aliases"]]
+        missing += [
+            f"{each.dataset} of {day}{CLOSED}"
+            for day in sorted(filter(None, days))
+            if first is None or day >= first
+        ]
+    return missing
+
+
+def leave_out(missing: list[str], request: SearchRequest) -> list[str]:
+    """The same days, which a partial search leaves out.
+
+    Raises:
+        PlaneUnavailable: there are some, and the search is not partial.
+    """
+    if missing and not request.partial:
+        raise PlaneUnavailable(
+            f"{not_searched(missing)} A search with `partial` answers from the other days."
+        )
+    return missing
+
+
+def require_found(missing: list[str]) -> list[str]:
+    """The same days, if there are none.
+
+    Raises:
+        NotAllSearched: there are some, and what was not found may be there.
+    """
+    if missing:
+        raise NotAllSearched(missing)
+    return missing
+
+
 def not_searched(missing: Sequence[str]) -> str:
     """A sentence on days that are not searched, and what to do."""
     more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    return (
-        f"Not searched: {', '.join(missing[:SHOWN])}{more}. Elasticsearch has not started the "
-        "index. Try again soon; `GET /_cluster/allocation/explain` says why it has not."
-    )
+    advice: list[str] = []
+    if any(not day.endswith(CLOSED) for day in missing):
+        advice.append(
+            "Elasticsearch has not started the index. Try again soon; "
+            "`GET /_cluster/allocation/explain` says why it has not."
+        )
+    if any(day.endswith(CLOSED) for day in missing):
+        advice.append("A closed index is opened with `POST /<index>/_open`.")
+    return f"Not searched: {', '.join(missing[:SHOWN])}{more}. {' '.join(advice)}"

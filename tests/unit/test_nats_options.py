@@ -7,7 +7,7 @@ import nkeys
 import pytest
 
 from fraiseql_assets.addresses import without_credentials
-from fraiseql_assets.stream.access import Access, AccessError, Server
+from fraiseql_assets.stream.options import NatsOptionError, NatsOptions, NatsServer
 
 SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 PUBLIC_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
@@ -26,28 +26,32 @@ eyJ0.eyJqd.sig
 @pytest.mark.parametrize(
     ("url", "server"),
     [
-        ("nats://h", Server("h", 4222, tls=False)),
-        ("tls://h:1", Server("h", 1, tls=True)),
-        ("nats://[::1]:5/", Server("::1", 5, tls=False)),
+        ("nats://h", NatsServer("h", 4222, tls=False)),
+        ("tls://h:1", NatsServer("h", 1, tls=True)),
+        ("nats://[::1]:5/", NatsServer("::1", 5, tls=False)),
     ],
 )
-def test_an_address_is_scheme_host_and_port(url: str, server: Server) -> None:
-    assert Access.read(url).servers == (server,)
+def test_an_address_is_scheme_host_and_port(url: str, server: NatsServer) -> None:
+    assert NatsOptions.read(url).servers == (server,)
 
 
 def test_several_servers_are_separated_by_commas_and_share_one_user() -> None:
-    access = Access.read("nats://me:p%40ss@a:1, nats://b:2")
+    access = NatsOptions.read("nats://me:p%40ss@a:1, nats://b:2")
     assert str(access) == "nats://a:1,nats://b:2"
     assert access.authentication(nonce="") == {"user": "me", "pass": "p@ss"}
 
 
 def test_a_user_without_a_password_is_a_token() -> None:
-    assert Access.read("nats://s%20cret@a").authentication(nonce="") == {"auth_token": "s cret"}
+    assert NatsOptions.read("nats://s%20cret@a").authentication(nonce="") == {
+        "auth_token": "s cret"
+    }
 
 
 def test_two_users_are_refused() -> None:
-    with pytest.raises(AccessError, match="FRAISEQL_NATS_URL: the servers of one cluster take one"):
-        Access.read("nats://a:1@h,nats://b:1@h")
+    with pytest.raises(
+        NatsOptionError, match="FRAISEQL_NATS_URL: the servers of one cluster take one"
+    ):
+        NatsOptions.read("nats://a:1@h,nats://b:1@h")
 
 
 @pytest.mark.parametrize(
@@ -64,18 +68,18 @@ def test_two_users_are_refused() -> None:
     ],
 )
 def test_a_bad_address_is_refused(url: str, why: str) -> None:
-    with pytest.raises(AccessError, match=why) as refused:
-        Access.read(url)
+    with pytest.raises(NatsOptionError, match=why) as refused:
+        NatsOptions.read(url)
     assert str(refused.value).startswith("FRAISEQL_NATS_URL: ")
 
 
 def test_messages_show_no_credentials() -> None:
     url = "nats://me:secret@h:1,nats://token@i"
     assert without_credentials(url) == "nats://h:1,nats://i"
-    with pytest.raises(AccessError) as refused:
-        Access.read("http://me:secret@h:1")
+    with pytest.raises(NatsOptionError) as refused:
+        NatsOptions.read("http://me:secret@h:1")
     assert "secret" not in str(refused.value)
-    assert "secret" not in repr(Access.read(url.split(",", maxsplit=1)[0]))
+    assert "secret" not in repr(NatsOptions.read(url.split(",", maxsplit=1)[0]))
 
 
 def verified(signature: str, nonce: str) -> bool:
@@ -85,7 +89,7 @@ def verified(signature: str, nonce: str) -> bool:
 
 def test_an_nkey_signs_the_nonce(tmp_path: Path) -> None:
     (path := tmp_path / "seed").write_text(SEED + "\n")
-    said = Access.read("nats://h", nkey_file=path).authentication(nonce="n-1")
+    said = NatsOptions.read("nats://h", nkey_file=path).authentication(nonce="n-1")
     assert said.keys() == {"nkey", "sig"}
     assert said["nkey"] == PUBLIC_KEY
     assert verified(said["sig"], "n-1")
@@ -93,7 +97,7 @@ def test_an_nkey_signs_the_nonce(tmp_path: Path) -> None:
 
 def test_a_credentials_file_gives_its_jwt_and_signs_the_nonce(tmp_path: Path) -> None:
     (path := tmp_path / "user.creds").write_text(CREDENTIALS)
-    said = Access.read("nats://h", credentials_file=path).authentication(nonce="n-2")
+    said = NatsOptions.read("nats://h", credentials_file=path).authentication(nonce="n-2")
     assert said.keys() == {"jwt", "sig"}
     assert said["jwt"] == "eyJ0.eyJqd.sig"
     assert verified(said["sig"], "n-2")
@@ -116,10 +120,10 @@ def test_a_file_that_cannot_be_used_is_named(
     path = tmp_path / "file"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(AccessError, match=message):
-        Access.read("nats://h", **{setting: path})
+    with pytest.raises(NatsOptionError, match=message):
+        NatsOptions.read("nats://h", **{setting: path})
 
 
 def test_a_credentials_file_and_an_nkey_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(AccessError, match="set only one of them"):
-        Access.read("nats://h", nkey_file=tmp_path / "a", credentials_file=tmp_path / "b")
+    with pytest.raises(NatsOptionError, match="set only one of them"):
+        NatsOptions.read("nats://h", nkey_file=tmp_path / "a", credentials_file=tmp_path / "b")

@@ -1,4 +1,4 @@
-"""Statements that run, and those that were cancelled before anybody read them."""
+"""Running statements, and statements that were cancelled before they were read."""
 
 import threading
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import pyarrow as pa
 from flight_service.cancellation import Cancellation
 from flight_service.errors import CANCELLED, ServiceError
 from flight_service.sql.catalogue import Execution, close_batches
-from flight_service.sql.recent import Recent
+from flight_service.sql.recently_used import RecentlyUsed
 
 MOST_REMEMBERED = 10_000
 
 
 class StatementCancelled(ServiceError):
-    """A client cancelled the statement while it, or another, reads the result."""
+    """A client has cancelled the statement."""
 
     status = CANCELLED
 
@@ -22,18 +22,18 @@ class StatementCancelled(ServiceError):
         return "The statement was cancelled. Send it again for its result."
 
 
-class Running:
-    """The executions under way, by the ids of their handles. Thread-safe."""
+class RunningStatements:
+    """The running executions, by the ids of their handles. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, set[Cancellation]] = {}
-        self._cancelled: Recent[bool] = Recent(MOST_REMEMBERED)
+        self._cancelled: RecentlyUsed[bool] = RecentlyUsed(MOST_REMEMBERED)
 
     def batches(
         self, id: str, execution: Execution, call: Cancellation
     ) -> Iterator[pa.RecordBatch]:
-        """The execution's rows, until the call is over or the id is cancelled.
+        """The execution's rows, until the call ends or the id is cancelled.
 
         Raises:
             StatementCancelled: the id is cancelled.
@@ -54,7 +54,7 @@ class Running:
         except StatementCancelled:
             raise
         except Exception:
-            # Work that is cancelled fails somehow.
+            # Cancelled work raises some error.
             self._check(own, call)
             raise
         finally:
@@ -65,7 +65,7 @@ class Running:
                     del self._running[id]
 
     def cancel(self, id: str) -> None:
-        """Ends every execution under the id, and refuses those that come."""
+        """Ends every execution of the id, and refuses later ones."""
         with self._lock:
             self._cancelled.put(id, True)
             found = list(self._running.get(id, ()))

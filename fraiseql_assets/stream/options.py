@@ -19,12 +19,12 @@ EXAMPLE = "nats://[user:password@]host:port"
 PATTERN = r"-----BEGIN {}-----\s*(\S+)\s*------END {}------"
 
 
-class AccessError(ValueError):
+class NatsOptionError(ValueError):
     """A setting of the connection cannot be used; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class NatsServer:
     """The address of a server."""
 
     host: str
@@ -37,10 +37,10 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class NatsOptions:
     """Servers of one cluster, and how a client authenticates to any of them."""
 
-    servers: tuple[Server, ...]
+    servers: tuple[NatsServer, ...]
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
@@ -60,14 +60,14 @@ class Access:
         """Parses comma-separated addresses and checks the files.
 
         Raises:
-            AccessError: an address or a file cannot be used.
+            NatsOptionError: an address or a file cannot be used.
         """
         parsed = [_parse(url.strip()) for url in urls.split(",")]
         logins = {login for _, login in parsed if any(login)}
         if len(logins) > 1:
-            raise AccessError("FRAISEQL_NATS_URL: the servers of one cluster take one user")
+            raise NatsOptionError("FRAISEQL_NATS_URL: the servers of one cluster take one user")
         user, password, token = logins.pop() if logins else (None, None, None)
-        access = cls(
+        options = cls(
             tuple(server for server, _ in parsed),
             user,
             password,
@@ -76,8 +76,8 @@ class Access:
             credentials_file,
             nkey_file,
         )
-        access.check_files()
-        return access
+        options.check_files()
+        return options
 
     def __str__(self) -> str:
         """The addresses without credentials, safe to show in a message."""
@@ -87,10 +87,10 @@ class Access:
         """Reads every file once.
 
         Raises:
-            AccessError: a file is missing or has unexpected contents.
+            NatsOptionError: a file is missing or has unexpected contents.
         """
         if self.credentials_file and self.nkey_file:
-            raise AccessError(
+            raise NatsOptionError(
                 "FRAISEQL_NATS_CREDENTIALS_FILE and FRAISEQL_NATS_NKEY_FILE: set only one of them"
             )
         self.authentication(nonce="")
@@ -101,12 +101,12 @@ class Access:
         """A context that trusts the authorities of the CA file, or else those of the system.
 
         Raises:
-            AccessError: the CA file cannot be used.
+            NatsOptionError: the CA file cannot be used.
         """
         try:
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise AccessError(
+            raise NatsOptionError(
                 f"FRAISEQL_NATS_CA_FILE: {self.ca_file} holds no certificates ({error})"
             ) from error
 
@@ -114,14 +114,14 @@ class Access:
         """The fields of a CONNECT message that respond to the server's `nonce`.
 
         Raises:
-            AccessError: the credentials file or the nkey file cannot be used.
+            NatsOptionError: the credentials file or the nkey file cannot be used.
         """
         if self.credentials_file:
             name = "FRAISEQL_NATS_CREDENTIALS_FILE"
             text = _read(self.credentials_file, name)
             jwt, seed = _section(text, "NATS USER JWT"), _section(text, "USER NKEY SEED")
             if not (jwt and seed):
-                raise AccessError(
+                raise NatsOptionError(
                     f"{name}: {self.credentials_file} holds no user JWT with its nkey seed"
                 )
             return {"jwt": jwt, "sig": _sign(seed, nonce, name)[1]}
@@ -136,20 +136,20 @@ class Access:
         return {}
 
 
-def _parse(url: str) -> tuple[Server, tuple[str | None, str | None, str | None]]:
+def _parse(url: str) -> tuple[NatsServer, tuple[str | None, str | None, str | None]]:
     """A server, and the user, password and token in its address."""
     try:
         parts = urlsplit(url)
         port = DEFAULT_PORT if parts.port is None else parts.port
     except ValueError as error:
-        raise AccessError(_bad(url, str(error))) from error
+        raise NatsOptionError(_bad(url, str(error))) from error
     if parts.scheme not in ("nats", "tls"):
-        raise AccessError(_bad(url, "it does not begin with nats:// or tls://"))
+        raise NatsOptionError(_bad(url, "it does not begin with nats:// or tls://"))
     if not parts.hostname:
-        raise AccessError(_bad(url, "it names no host"))
+        raise NatsOptionError(_bad(url, "it names no host"))
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise AccessError(_bad(url, "nothing may follow the port"))
-    server = Server(parts.hostname, port, parts.scheme == "tls")
+        raise NatsOptionError(_bad(url, "nothing may follow the port"))
+    server = NatsServer(parts.hostname, port, parts.scheme == "tls")
     user = None if parts.username is None else unquote(parts.username)
     if parts.password is None:
         # A token takes the position of the user, without a password.
@@ -166,7 +166,7 @@ def _read(path: Path, name: str) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise AccessError(f"{name}: {path} cannot be read ({error})") from error
+        raise NatsOptionError(f"{name}: {path} cannot be read ({error})") from error
 
 
 def _section(text: str, title: str) -> str | None:
@@ -181,6 +181,6 @@ def _sign(seed: str, nonce: str, name: str) -> tuple[str, str]:
     try:
         pair = nkeys.from_seed(bytearray(seed.encode()))
     except (nkeys.NkeysError, ValueError) as error:
-        raise AccessError(f"{name}: the file holds no nkey seed ({error!r})") from error
+        raise NatsOptionError(f"{name}: the file holds no nkey seed ({error!r})") from error
     signature = base64.b64encode(pair.sign(nonce.encode())).decode()
     return bytes(pair.public_key).decode(), signature

@@ -1,18 +1,19 @@
-"""The requests of one stream that run, each in a thread of its own."""
+"""The running requests of one stream, each in a separate thread."""
 
 import threading
 from collections.abc import Callable
 
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
+from fraiseql_assets.tracing import in_thread
 
 Work = Callable[[Cancellation, Callable[[], None]], None]
-"""A request's work. It calls its second argument before its last answer, so that the client may use
-the correlation id again."""
+"""The work of a request. It calls its second argument before its last response, so that the client
+may reuse the correlation id."""
 
 
-class Running:
-    """Runs requests: so many finite ones at once, and so many subscriptions. Thread-safe."""
+class RunningRequests:
+    """Runs requests, with limits for finite requests and for subscriptions. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -25,12 +26,12 @@ class Running:
         self._is_stopping = False
 
     def start(self, correlation_id: str, work: Work, *, is_endless: bool) -> None:
-        """Runs a request in a thread. Waits while as many finite ones run as may; a subscription
-        does not wait.
+        """Runs a request in a thread. A finite request waits while the limit is reached; a
+        subscription does not wait.
 
         Raises:
-            InvalidRequest: there are as many subscriptions as there may be, or another request with
-                this correlation id runs.
+            InvalidRequest: the limit of subscriptions is reached, or another request with this
+            correlation id runs.
         """
         if not is_endless:
             self._slots.acquire()
@@ -48,7 +49,7 @@ class Running:
             finally:
                 self._end(correlation_id, cancellation, is_endless)
 
-        threading.Thread(target=run, name="exchange", daemon=True).start()
+        in_thread(run, name="exchange")
 
     def cancel(self, correlation_id: str) -> bool:
         """Cancels a request. Returns whether it ran."""
@@ -59,7 +60,7 @@ class Running:
         return cancellation is not None
 
     def cancel_all(self, *, stopping: bool) -> None:
-        """Cancels every request, and each that starts from now on."""
+        """Cancels every request, and every later one."""
         with self._changed:
             self._is_over, self._is_stopping = True, stopping
             cancellations = list(self._requests.values())

@@ -1,7 +1,7 @@
-"""Answers a DoPut while its batches still arrive, in a thread of its own.
+"""Sends the acknowledgements of a DoPut while its batches still arrive, in a separate thread.
 
-A client may wait for the answer to a batch before it sends the next, and it may send everything
-before it reads the first answer. So no answer waits for a batch, and no batch for an answer.
+A client may wait for the acknowledgement of a batch before it sends the next. It may also send
+everything before it reads the first acknowledgement. So neither direction waits for the other.
 """
 
 import threading
@@ -11,22 +11,24 @@ from collections.abc import Callable
 from flight_service.writing.sink import Receipt
 
 MOST_WAITING = 1000
-"""How many answers may wait for a client that does not read them; further ones are merged."""
+"""How many acknowledgements may wait for a client that does not read them; further ones are
+merged."""
 
 
-class Answers:
+class Acknowledgements:
     """Sends receipts in order. Thread-safe. Use as a context manager: its end waits until all are
-    sent, or the client has gone."""
+    sent, or the client has disconnected."""
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
-        """`send` sends one answer. It may block, and raises if the client has gone."""
+        """`send` sends one acknowledgement. It may block, and raises if the client has
+        disconnected."""
         self._send = send
         self._changed = threading.Condition()
         self._waiting: deque[Receipt] = deque()
         self._has_ended = False
         self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
 
-    def __enter__(self) -> "Answers":
+    def __enter__(self) -> "Acknowledgements":
         self._thread.start()
         return self
 
@@ -37,7 +39,7 @@ class Answers:
         self._thread.join()
 
     def put(self, receipt: Receipt) -> None:
-        """Has a receipt sent. Returns at once."""
+        """Queues a receipt. Returns at once."""
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 receipt = self._waiting.pop().merged(receipt)
@@ -49,7 +51,8 @@ class Answers:
             try:
                 self._send(receipt.encode())
             except Exception:
-                # Nobody reads: what is stored does not depend on it, and the call ends elsewhere.
+                # The client has disconnected. Stored rows do not depend on it, and the call ends
+                # elsewhere.
                 with self._changed:
                     self._waiting.clear()
 

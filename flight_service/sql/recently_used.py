@@ -18,8 +18,8 @@ class _Entry(Generic[Value]):
     owner: Hashable
 
 
-class Recent(Generic[Value]):
-    """The values that were kept last, by their ids. Thread-safe.
+class RecentlyUsed(Generic[Value]):
+    """The most recently used values, by id. Thread-safe.
 
     Where there are too many, the oldest value of the owner with the most bytes goes, so that nobody
     displaces the values of all others.
@@ -51,7 +51,7 @@ class Recent(Generic[Value]):
                 self._remove(next(iter(self._owned[largest])))
 
     def get(self, key: str) -> Value | None:
-        """The value, which counts as new again."""
+        """The value, which becomes the most recent one."""
         with self._lock:
             found = self._held.get(key)
             if found is None:
@@ -60,7 +60,7 @@ class Recent(Generic[Value]):
             return found.value
 
     def take(self, key: str) -> Value | None:
-        """The value, which is kept no more."""
+        """Removes and returns the value."""
         with self._lock:
             found = self._remove(key)
             return None if found is None else found.value

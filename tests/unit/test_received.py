@@ -1,0 +1,58 @@
+"""Record batches of clients: damaged ones are refused, and sizes are those of all values."""
+
+import pyarrow as pa
+import pytest
+
+from flight_service.errors import InvalidRequest
+from flight_service.received import check_undamaged, whole_bytes
+
+LONG = "x" * 1000
+
+
+def batch(column: pa.Array) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([column], ["a"])
+
+
+def texts(data: bytes, *offsets: int) -> pa.Array:
+    buffer = pa.array(offsets, pa.int32()).buffers()[1]
+    buffers = [None, buffer, pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.utf8(), len(offsets) - 1, buffers)
+
+
+def test_offsets_outside_of_their_buffer_are_damage() -> None:
+    # Only the last one is checked by Arrow itself.
+    broken = texts(b"abc", 0, 10**6, 3)
+    with pytest.raises(InvalidRequest, match="The batch is damaged: "):
+        check_undamaged(batch(broken))
+    check_undamaged(batch(pa.array(["abc"])))
+
+
+def test_text_that_is_no_utf8_is_damage() -> None:
+    with pytest.raises(InvalidRequest, match="The batch is damaged: "):
+        check_undamaged(batch(texts(b"\xff", 0, 1)))
+
+
+def test_a_name_that_is_no_utf8_is_damage() -> None:
+    stream = batch(pa.array([{"name": 1}])).serialize()
+    schema = batch(pa.array([{"name": 1}])).schema.serialize().to_pybytes()
+    broken = pa.ipc.read_schema(pa.py_buffer(schema.replace(b"name", b"na\xffe")))
+    with pytest.raises(InvalidRequest, match="The batch is damaged: "):
+        check_undamaged(pa.ipc.read_record_batch(stream, broken))
+
+
+@pytest.mark.parametrize(
+    ("column", "size"),
+    [
+        (pa.array(["abc", None], pa.utf8()), 12),
+        (pa.array([1, 2, 3], pa.int64()), 24),
+        (pa.nulls(1000), 4000),
+        (pa.array([LONG] * 100, pa.string_view()), 100_400),
+        (pa.array([None, LONG], pa.binary_view()).slice(1), 1004),
+        (pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int8()), [LONG]), 100_400),
+        (pa.DictionaryArray.from_arrays(pa.array([0, None]), pa.array([b"abc"])), 11),
+        (pa.DictionaryArray.from_arrays(pa.array([0] * 10), pa.array([7], pa.int64())), 120),
+    ],
+    ids=lambda one: str(one.type) if isinstance(one, pa.Array) else str(one),
+)
+def test_the_size_is_that_of_all_values_written_out(column: pa.Array, size: int) -> None:
+    assert whole_bytes(batch(column)) == size
