@@ -12,3 +12,11 @@ class Field:
     """Its Arrow type, as Arrow writes it."""
     description: str
     nullable: bool = False
+
+
+STREAM_SEQ = Field("stream_seq", "uint64", "JetStream's sequence of the message.")
+STREAM_TIME = Field(
+    "stream_time",
+    "timestamp[us, tz=UTC]",
+    "When JetStream stored the message: decides the partition.",
+)

@@ -101,7 +101,10 @@ class SqlActions:
             raise refusal(command)
         handle = command.prepared_statement_handle
         self._sql.prepared.get(text_of(handle), principal)
-        self._sql.prepared.bind(text_of(handle), principal, _read(reader))
+        values = _read(reader)
+        # Messages of Arrow's may have names in them that are no UTF-8.
+        with readable("The values"):
+            self._sql.prepared.bind(text_of(handle), principal, values)
         result = protocol.DoPutPreparedStatementResult(prepared_statement_handle=handle)
         writer.write(pa.py_buffer(result.SerializeToString()))
 

@@ -1,4 +1,4 @@
-"""What was used last, bounded in number and in bytes."""
+"""A cache of recently used values, limited in number and in bytes."""
 
 import threading
 from collections import OrderedDict
@@ -21,8 +21,8 @@ class _Entry(Generic[Value]):
 class RecentlyUsed(Generic[Value]):
     """The most recently used values, by id. Thread-safe.
 
-    Where there are too many, the oldest value of the owner with the most bytes goes, so that nobody
-    displaces the values of all others.
+    If there are too many, the oldest value of the owner with the most bytes is dropped, so that one
+    owner cannot displace the values of others.
     """
 
     def __init__(self, most: int, most_bytes: int = MOST_BYTES) -> None:
@@ -34,11 +34,11 @@ class RecentlyUsed(Generic[Value]):
 
     @property
     def bytes(self) -> int:
-        """About how many bytes the values have."""
+        """The approximate size of the values in bytes."""
         return sum(self._bytes.values())
 
     def put(self, key: str, value: Value, *, size: int = 1, owner: Hashable = None) -> None:
-        """Keeps a value of about that size, unless it is larger than all may be."""
+        """Stores a value of about `size` bytes, unless it is larger than the cache."""
         with self._lock:
             self._remove(key)
             if size > self._most_bytes:

@@ -1,15 +1,15 @@
-"""Tables as Arrow IPC streams whose values are not copied."""
+"""Encodes tables as Arrow IPC streams without copying values."""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 JOINED_BYTES = 2**16
-"""Pieces that are smaller are joined: each piece is sent by itself."""
+"""Smaller pieces are joined, because each piece is sent separately."""
 
 
 class _Pieces:
-    """A file that keeps what is written to it. Arrow writes its buffers without copying them."""
+    """A file object that stores written buffers. Arrow does not copy its buffers into it."""
 
     closed = False
 

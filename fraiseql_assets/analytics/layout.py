@@ -1,4 +1,4 @@
-"""Where the plane's tables are: on one server, or on every server of a ClickHouse cluster.
+"""The layout of the plane's tables: on one server, or on every server of a ClickHouse cluster.
 
 On a cluster a table `t` is two: `t_local` on each server, replicated within its shard, and `t`, the
 distributed table over them, which statements read and write. The ledger and the erasures are small:
@@ -26,14 +26,14 @@ EXACT = {
     # A delete waits for one replica; the others follow.
     "lightweight_deletes_sync": 1,
 }
-"""The settings of statements that write, or decide what to write, on a cluster."""
+"""The settings of statements on a cluster that write, or that read before a write."""
 
 REPLACE_EMPTY = "allow_replace_partition_from_empty_source"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The names and clauses of tables. Without a cluster they are those of one server."""
+    """The names and clauses of tables, on a cluster or on one server."""
 
     cluster: str = ""
     database: str = "default"
@@ -49,8 +49,8 @@ class Layout:
 
     @property
     def clauses(self) -> dict[str, str]:
-        """What the SQL files of tables are filled in with. The path of a replicated table is the
-        servers' default."""
+        """The values for the SQL files of tables. The path of a replicated table is the servers'
+        default."""
         replicated = "Replicated" if self.cluster else ""
         return {"on_cluster": self.on_cluster, "replicated": replicated}
 
@@ -106,8 +106,8 @@ class Layout:
     def replace_partition(
         self, table: str, copy: str, partition: str, *, is_empty: bool, knows: Container[str]
     ) -> list[str]:
-        """The statements that put a partition of a copy into the place of the table's own, in one
-        step on each server. `knows` holds the names of the server's settings."""
+        """The statements that replace a partition of the table by that of a copy, in one step on
+        each server. `knows` holds the names of the server's settings."""
         held, source = self.held(table), self.held(copy)
         alter = f"ALTER TABLE {held}{self.on_cluster}"
         if is_empty:

@@ -9,7 +9,7 @@ from threading import Thread
 from fraiseql_assets.planes import Block, Written
 
 ENDING_SECONDS = 5.0
-"""How long the blocks in flight may take when the writing ends early."""
+"""The timeout for blocks in flight if writing ends early."""
 
 
 def write_overlapping(
@@ -37,7 +37,7 @@ def write_overlapping(
 
 
 def _begun(work: Callable[[], Written]) -> Future[Written]:
-    """Runs some work in a thread that does not keep the process from ending."""
+    """Runs work in a daemon thread, which does not keep the process alive."""
     future: Future[Written] = Future()
 
     def run() -> None:

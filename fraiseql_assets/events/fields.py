@@ -4,7 +4,7 @@ The first eight are those of FraiseQL's own event schema, in its order and under
 are additions. The list only ever grows: no column is renamed, reordered or removed.
 """
 
-from fraiseql_assets.fields import Field
+from fraiseql_assets.fields import STREAM_SEQ, STREAM_TIME, Field
 
 EVENT_FIELDS = (
     Field(
@@ -43,11 +43,7 @@ EVENT_FIELDS = (
         nullable=True,
     ),
     Field("duration_ms", "int64", "How long the mutation took, in milliseconds.", nullable=True),
-    Field("stream_seq", "uint64", "JetStream's sequence of the message."),
+    STREAM_SEQ,
     Field("stream_row", "uint32", "The row inside an Arrow-batch message, 0 otherwise."),
-    Field(
-        "stream_time",
-        "timestamp[us, tz=UTC]",
-        "When JetStream stored the message: decides the partition.",
-    ),
+    STREAM_TIME,
 )

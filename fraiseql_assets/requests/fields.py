@@ -1,6 +1,6 @@
 """The columns of GraphQL requests: names, types and descriptions. The list only ever grows."""
 
-from fraiseql_assets.fields import Field
+from fraiseql_assets.fields import STREAM_SEQ, STREAM_TIME, Field
 
 REQUEST_FIELDS = (
     Field(
@@ -41,11 +41,7 @@ REQUEST_FIELDS = (
         nullable=True,
     ),
     Field("trace_id", "string", "The trace that the client sent in `traceparent`.", nullable=True),
-    Field("stream_seq", "uint64", "JetStream's sequence of the message."),
+    STREAM_SEQ,
     Field("stream_row", "uint32", "Always 0: a message carries one request."),
-    Field(
-        "stream_time",
-        "timestamp[us, tz=UTC]",
-        "When JetStream stored the message: decides the partition.",
-    ),
+    STREAM_TIME,
 )

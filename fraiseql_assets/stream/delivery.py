@@ -1,4 +1,4 @@
-"""The messages that a consumer delivers, as columns."""
+"""Converts delivered messages of a consumer to columns."""
 
 from collections.abc import Sequence
 

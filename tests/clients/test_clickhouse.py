@@ -51,6 +51,13 @@ def test_the_rows_are_compared_with_the_announced_total(statements: Run) -> None
     assert output(statements("compare_rows.sql")) == f"{ALL_ROWS}\t{ALL_ROWS}\t0"
 
 
+def test_days_are_read_on_their_own(statements: Run) -> None:
+    days = ",".join(f"{day}" for day in DAYS[1:])
+    address = f"http://127.0.0.1:8080/assets/analytics/events?format=arrow&partition={{{days}}}"
+    count = f"SELECT count(), uniqExact(event_id) FROM url(fraiseql, url = '{address}')"
+    assert output(statements(count)) == f"{2 * ROWS}\t{2 * ROWS}"
+
+
 def test_fewer_rows_than_announced_are_an_error(statements: Run) -> None:
     with short_http() as url:
         short = statements("compare_rows.sql", url=url)

@@ -73,7 +73,7 @@ def test_an_unreachable_service_is_named(reading: Command, served: Served) -> No
     assert "127.0.0.1:1" in silent.stderr
 
 
-def test_what_is_written_stands_in_the_log_once(following: Command, served: Served) -> None:
+def test_written_events_are_in_the_log_once(following: Command, served: Served) -> None:
     before = served.head()
     assert output(run([*following, "write", "7"], served.environment)).startswith(
         "7 events written"
@@ -102,7 +102,9 @@ def test_new_events_are_followed_after_the_missed_ones(following: Command, serve
     assert positions(missed)[-1] == f"{served.head()}:0"
 
 
-def test_following_goes_on_when_the_connection_breaks(following: Command, served: Served) -> None:
+def test_following_continues_after_the_connection_breaks(
+    following: Command, served: Served
+) -> None:
     with Cut(served.settings.flight_url) as cut:
         environment = {**served.environment, "FRAISEQL_FLIGHT_URL": cut.url}
         with running([*following, "follow", "9"], environment) as (process, lines):

@@ -165,7 +165,7 @@ def test_following_from_the_start_has_every_event_of_the_log(
     assert rows >= PUBLISHED
 
 
-def test_following_goes_on_when_the_connection_breaks(served: Served) -> None:
+def test_following_continues_after_the_connection_breaks(served: Served) -> None:
     with (
         Cut(served.settings.flight_url) as cut,
         fraiseql.connect(cut.url, token=served.token) as client,
@@ -182,12 +182,12 @@ def test_following_goes_on_when_the_connection_breaks(served: Served) -> None:
     assert sequences == list(range(begun + 1, begun + 8))
 
 
-def test_following_ends_where_the_log_no_longer_reaches(client: fraiseql.Client) -> None:
+def test_following_ends_when_the_log_has_deleted_events(client: fraiseql.Client) -> None:
     with pytest.raises(fraiseql.InvalidRequest, match="the log ends at"):
         client.follow(after="999999:0")
 
 
-def test_written_events_stand_in_the_log_once(client: fraiseql.Client, served: Served) -> None:
+def test_written_events_are_in_the_log_once(client: fraiseql.Client, served: Served) -> None:
     made = pa.Table.from_batches(generate(25_000, seed=17))
     before = served.head()
     written = client.write(made)
@@ -214,7 +214,7 @@ def test_events_are_written_from_columns(client: fraiseql.Client, served: Served
     assert "colour" in " ".join(written.warnings)
 
 
-def test_what_cannot_be_written_is_refused(client: fraiseql.Client, served: Served) -> None:
+def test_invalid_writes_are_refused(client: fraiseql.Client, served: Served) -> None:
     with pytest.raises(fraiseql.InvalidRequest, match="event_id"):
         client.write({"nothing": [1]})
     with pytest.raises(fraiseql.Forbidden, match="FRAISEQL_WRITABLE"):
@@ -236,7 +236,7 @@ def test_fewer_rows_than_announced_are_an_error() -> None:
             list(result.batches())
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_missing_file_is_named() -> None:
     with pytest.raises(fraiseql.InvalidRequest, match=r"nothing\.pem cannot be read.*CA_FILE"):
         fraiseql.connect("grpc+tls://127.0.0.1:1", tls_ca="nothing.pem")
 

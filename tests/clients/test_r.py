@@ -131,7 +131,7 @@ NOTES = """
 """
 
 
-def test_what_is_written_stands_in_the_log_once(r: R, served: Served) -> None:
+def test_written_events_are_in_the_log_once(r: R, served: Served) -> None:
     before = served.head()
     program = f"{NOTES} cat(unlist(write_rows(fraiseql_connect(), notes)[c('rows', 'duplicates')]))"
     assert output(r(program)) == "6 0"
@@ -152,7 +152,7 @@ FOLLOW = """
 """
 
 
-def test_the_log_is_followed_over_a_break_and_later_behind_a_position(
+def test_following_continues_after_a_break_and_after_a_position(
     r: R, root: Path, served: Served
 ) -> None:
     before = served.head()
@@ -181,7 +181,7 @@ def test_the_log_is_followed_over_a_break_and_later_behind_a_position(
     ],
     ids=["flight", "http"],
 )
-def test_tls_trusts_a_file_or_what_the_system_trusts(
+def test_tls_uses_a_file_or_the_authorities_of_the_system(
     root: Path, served: Served, tmp_path: Path, program: str
 ) -> None:
     own = {**environment(served), **served.environment_of(served.encrypted)}

@@ -46,7 +46,7 @@ def environment(served: Served, reading: Reading) -> dict[str, str]:
     return {**served.environment_of(served.encrypted), **reading.environment}
 
 
-def test_a_file_names_the_authority(
+def test_an_authority_in_a_file_is_trusted(
     reading: Reading, environment: dict[str, str], served: Served
 ) -> None:
     named = ["env", f"{reading.setting}={served.authority}", *reading.command]
@@ -54,7 +54,7 @@ def test_a_file_names_the_authority(
     assert f"{ALL_ROWS} rows" in output(done)
 
 
-def test_what_the_machine_trusts_is_trusted(
+def test_authorities_of_the_system_are_trusted(
     reading: Reading, environment: dict[str, str], served: Served, tmp_path: Path
 ) -> None:
     done = run(trusting(served.authority, tmp_path, reading.command), environment)

@@ -34,7 +34,9 @@ def trusting(
     subprocess.run(
         [
             *(tool("keytool"), "-importcert", "-noprompt", "-alias", "authority"),
-            *("-file", authority, "-keystore", store, "-storepass", "changeit"),
+            # Debian's format, which is read without the password.
+            *("-storetype", "JKS", "-keystore", store, "-storepass", "changeit"),
+            *("-file", authority),
         ],
         check=True,
         capture_output=True,

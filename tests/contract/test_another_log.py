@@ -67,7 +67,7 @@ def test_the_sensor_reports_ranges_of_another_log_and_requests_no_run(
     assert SAID in (found.skip_message or "")
 
 
-def test_setup_creates_a_lost_log_behind_what_the_planes_hold(
+def test_setup_recreates_a_lost_log_after_the_ranges_of_the_planes(
     plane: Plane, settings: Settings, ingest: Callable[..., Report]
 ) -> None:
     asyncio.run(publish_generated(settings, count=BEFORE, shape="observer", seed=1))

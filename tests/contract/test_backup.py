@@ -32,7 +32,7 @@ def clickhouse_url() -> Iterator[str]:
         yield url
 
 
-def test_a_restored_plane_holds_what_the_backup_held_and_goes_on(
+def test_a_restored_plane_has_the_rows_of_the_backup_and_ingests_further_ranges(
     plane: AnalyticsPlane, settings: Settings, tmp_path: Path
 ) -> None:
     database, backup = database_of(settings), tmp_path / "backup"

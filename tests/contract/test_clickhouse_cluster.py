@@ -43,7 +43,7 @@ def test_setting_up_again_changes_nothing(plane: AnalyticsPlane) -> None:
     assert [line for line in plane.setup() if "as it should be" not in line] == []
 
 
-def test_a_block_that_is_written_again_counts_once(plane: AnalyticsPlane) -> None:
+def test_a_block_written_twice_counts_once(plane: AnalyticsPlane) -> None:
     for _ in range(2):
         plane.write(block(EVENTS))
     assert counts(plane) == {200}
@@ -70,7 +70,7 @@ def test_a_day_is_replaced(plane: AnalyticsPlane, rows: int) -> None:
     assert [each.rows for each in plane.ledger(STREAM)] == [rows]
 
 
-def test_what_is_read_is_what_was_written(plane: AnalyticsPlane, settings: Settings) -> None:
+def test_rows_round_trip(plane: AnalyticsPlane, settings: Settings) -> None:
     plane.write(block(EVENTS))
     reader = AnalyticsReader(settings)
     for asset in reader.assets():

@@ -204,7 +204,7 @@ def planes_of(settings: Settings) -> list[Plane]:
 
 
 @every_release
-def test_events_are_read_as_the_earlier_release_wrote_them(installed: Installed) -> None:
+def test_events_of_the_earlier_release_are_readable(installed: Installed) -> None:
     setup_all(installed.settings)
     for plane in planes_of(installed.settings):
         with closing(plane):
@@ -213,7 +213,7 @@ def test_events_are_read_as_the_earlier_release_wrote_them(installed: Installed)
             assert sum(plane.count(day).rows for day in DAYS) == len(EVENTS)
 
 
-def test_the_ledgers_say_what_the_planes_hold(installed: Installed) -> None:
+def test_the_ledgers_agree_with_the_planes(installed: Installed) -> None:
     setup_all(installed.settings)
     for plane in planes_of(installed.settings):
         with closing(plane):
@@ -228,7 +228,7 @@ def test_the_ledgers_say_what_the_planes_hold(installed: Installed) -> None:
 
 
 @every_release
-def test_the_aggregates_are_those_of_the_events(installed: Installed) -> None:
+def test_the_aggregates_equal_those_of_the_events(installed: Installed) -> None:
     setup_all(installed.settings)
     reader = AnalyticsReader(installed.settings)
     found = {
@@ -268,7 +268,7 @@ def test_an_old_day_can_be_rebuilt(
 
 
 @pytest.mark.parametrize("plane_name", ["analytics", "operational"])
-def test_new_events_join_the_old_ones(
+def test_new_events_are_added_to_old_ones(
     installed: Installed, plane: Plane, ingest: Callable[..., Report]
 ) -> None:
     settings = installed.settings
@@ -298,7 +298,7 @@ def test_the_log_keeps_its_messages_and_configuration(installed: Installed) -> N
 
 
 @every_release
-def test_the_earlier_release_can_go_on_with_the_migrated_planes(installed: Installed) -> None:
+def test_the_earlier_release_can_use_the_migrated_planes(installed: Installed) -> None:
     """Back: its statements and documents are taken, and both releases read all events."""
     settings = installed.settings
     setup_all(settings)

@@ -24,26 +24,26 @@ BLOCKS = [
 RESULTS = [Written(ROWS, 0, []), *[Written(ROWS - 10, 10, [])] * (len(BLOCKS) - 1)]
 
 
-def test_an_event_again_in_the_next_block_is_held_once(plane: Plane) -> None:
+def test_an_event_repeated_in_the_next_block_is_stored_once(plane: Plane) -> None:
     results = list(plane.write_all(BLOCKS))
     assert sum(written.rows for written in results) == plane.count(DAY).rows
     assert plane.count(DAY).distinct_ids == plane.count(DAY).rows
 
 
-def test_blocks_written_together_again_count_as_they_did(plane: Plane) -> None:
+def test_retried_blocks_have_the_same_counts(plane: Plane) -> None:
     first = list(plane.write_all(BLOCKS))
     assert list(plane.write_all(BLOCKS)) == first
     assert [plane.write(each) for each in BLOCKS] == first
 
 
-def test_a_replacement_takes_blocks_together(plane: Plane) -> None:
+def test_a_replacement_accepts_overlapping_blocks(plane: Plane) -> None:
     replacement = plane.replace(DAY)
     rows = sum(written.rows for written in replacement.write_all(BLOCKS))
     assert replacement.count() == rows
     replacement.abandon()
 
 
-def test_a_block_that_was_written_before_the_one_before_it_is_as_it_would_have_been(
+def test_blocks_written_out_of_order_have_the_same_rows(
     settings: Settings,
 ) -> None:
     """As after a crash while two blocks were in flight, of which the second arrived."""

@@ -40,6 +40,12 @@ CREATE TABLE {SCHEMA}.ta_wrong (id int PRIMARY KEY, flat int[], deep int[]);
 INSERT INTO {SCHEMA}.ta_wrong VALUES (1, '{{1}}', NULL), (2, '{{{{1,2}},{{3,4}}}}', NULL);
 CREATE TABLE {SCHEMA}.tv_square (id int PRIMARY KEY, flat int[][], data jsonb);
 INSERT INTO {SCHEMA}.tv_square VALUES (1, '{{{{1,2}},{{3,4}}}}', '{{"id": 1, "flat": [1, 2]}}');
+CREATE TABLE {SCHEMA}.ta_odd (id int PRIMARY KEY, whole text, note jsonb, flags int[], raws text[]);
+INSERT INTO {SCHEMA}.ta_odd VALUES
+    (1, '7', '"x"', '{{0,1}}', '{{1,NULL}}'), (2, 'seven', '[1]', '{{0,3}}', '{{}}');
+CREATE VIEW {SCHEMA}.v_view AS SELECT id, jsonb_build_object('id', id, 'whole', whole,
+    'note', note, 'flags', flags, 'raws', raws) AS data FROM {SCHEMA}.ta_odd;
+CREATE TABLE {SCHEMA}.tv_stored AS SELECT id, data FROM {SCHEMA}.v_view;
 CREATE TABLE {SCHEMA}.tv_pet (id int PRIMARY KEY, data jsonb);
 INSERT INTO {SCHEMA}.tv_pet VALUES
     (1, '{{"__typename": "Dog", "id": 1}}'), (2, '{{"__typename": "Wolf", "id": 2}}')
@@ -79,6 +85,16 @@ COMPILED = {
                 field("deep", {"List": {"List": "Int"}}),
             ],
         },
+        {
+            "name": "Odd",
+            "fields": [
+                field("id", "Int", nullable=False),
+                field("whole", "Int"),
+                field("note", "String"),
+                field("flags", {"List": "Boolean"}),
+                field("raws", {"List": "Json"}),
+            ],
+        },
         {"name": "Dog", "fields": [field("id", "Int")]},
         {"name": "Cat", "fields": [field("id", "Int")]},
     ],
@@ -92,6 +108,9 @@ COMPILED = {
         query("grids", "Grid", "ta_grid", jsonb_column=""),
         query("wrongGrids", "Grid", "ta_wrong", jsonb_column=""),
         query("squares", "Grid", "tv_square"),
+        query("odd", "Odd", "ta_odd", jsonb_column=""),
+        query("view", "Odd", "v_view"),
+        query("stored", "Odd", "tv_stored"),
         query("pets", "Pet", "tv_pet"),
     ],
 }
@@ -171,6 +190,31 @@ def test_an_array_with_too_many_dimensions_is_an_error_with_its_path(graphql: Gr
     with pytest.raises(BadDocument, match="several dimensions") as wrong:
         ask(graphql, "{ wrongGrids(orderBy: {id: ASC}) { flat } }")
     assert list(wrong.value.path or ()) == ["wrongGrids", 1, "flat"]
+
+
+@pytest.mark.parametrize("source", ["odd", "view", "stored"])
+@pytest.mark.parametrize(
+    ("name", "value", "path"),
+    [
+        ("whole", 7, ["whole"]),
+        ("note", "x", ["note"]),
+        ("flags", [False, True], ["flags", 1]),
+    ],
+)
+def test_a_column_of_another_type_is_read_as_a_document_is(
+    graphql: GraphQL, source: str, name: str, value: Any, path: list[Any]
+) -> None:
+    text = f"query ($id: Int) {{ rows: {source}(where: {{id: {{eq: $id}}}}) {{ {name} }} }}"
+    assert ask(graphql, text, id=1)["rows"] == [{name: value}]
+    with pytest.raises(BadDocument, match="as the schema says it is") as wrong:
+        ask(graphql, text, id=2)
+    assert list(wrong.value.path or ()) == ["rows", 0, *path]
+
+
+@pytest.mark.parametrize("source", ["view", "stored"])
+def test_an_array_of_texts_is_no_list_of_documents(graphql: GraphQL, source: str) -> None:
+    text = f"{{ rows: {source}(orderBy: {{id: ASC}}) {{ raws }} }}"
+    assert ask(graphql, text)["rows"] == [{"raws": ["1", None]}, {"raws": []}]
 
 
 @pytest.mark.parametrize("text", ["{ pets { __typename } }", "{ pets { ... on Dog { id } } }"])

@@ -97,6 +97,8 @@ STREAMS = [
     messages_of([pa.RecordBatch.from_pydict({"id": pa.array([1, 2, 3])})]),
     messages_of([pa.RecordBatch.from_pydict({"x": pa.array(["a", "b", "c"])})]),
 ]
+WITHOUT_DICTIONARIES = [one for one in STREAMS if len(one) < 5]
+"""Those between whose messages others may come that have no header; see docs/security.md."""
 
 
 @st.composite

@@ -29,7 +29,7 @@ from tests.conftest import running
 from tests.end_to_end import graphql_shop as shop
 from tests.end_to_end.flights import serving
 from tests.fuzz.documents import INTS, JSONS, TEXTS
-from tests.fuzz.ipc_messages import STREAMS, Message, changed, streams
+from tests.fuzz.ipc_messages import WITHOUT_DICTIONARIES, Message, changed, streams
 from tests.fuzz.servers import INNER, database, execute
 from tests.fuzz.target import Check, Target
 
@@ -176,7 +176,7 @@ def puts(draw: st.DrawFn) -> tuple[bytes, list[Message], bytes]:
 @st.composite
 def exchanges(draw: st.DrawFn) -> list[tuple[bytes, Message | None]]:
     """The envelopes of a DoExchange, some with record batches beside them."""
-    own = draw(st.sampled_from(STREAMS))
+    own = draw(st.sampled_from(WITHOUT_DICTIONARIES))
     made: list[tuple[bytes, Message | None]] = [(b"", own[0])] if draw(st.booleans()) else []
     for _ in range(draw(st.integers(1, 4))):
         beside = draw(st.sampled_from([None, *own[1:]]))

@@ -21,7 +21,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_pieces_are_the_table(name: str) -> None:
+def test_the_pieces_decode_to_the_table(name: str) -> None:
     assert whole(TABLES[name]).equals(TABLES[name])
 
 

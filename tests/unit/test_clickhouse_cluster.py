@@ -81,13 +81,19 @@ def test_one_server_has_no_trace_of_a_cluster() -> None:
     assert Layout.of(ONE_SERVER).exact == {}
 
 
-def test_an_older_server_is_not_given_a_setting_that_it_does_not_know() -> None:
+def test_quorums_are_asked_for_by_one_insert_after_the_other() -> None:
+    layout = Layout.of(CLUSTER)
+    assert layout.exact["insert_quorum_parallel"] == 0
+    assert layout.blocks_at_a_time == 1
+
+
+def test_an_older_server_gets_no_unknown_setting() -> None:
     layout = Layout.of(CLUSTER)
     [_, replace] = layout.replace_partition("t", "u", "2026-01-31", is_empty=False, knows=())
     assert replace.endswith("FROM u_local")
 
 
 @pytest.mark.parametrize("name", ["a'b", "a b", "a;b", "a`"])
-def test_the_name_of_a_cluster_is_no_sql(name: str) -> None:
+def test_the_name_of_a_cluster_is_not_sql(name: str) -> None:
     with pytest.raises(ValidationError, match="pattern"):
         Settings(clickhouse_cluster=name)

@@ -353,7 +353,7 @@ def test_a_correlation_id_in_use_is_refused(client: Client) -> None:
     assert "Take another id" in client.result()[1]
 
 
-def test_a_stream_counts_for_its_principal_also_while_nothing_is_asked(flights: Flights) -> None:
+def test_an_idle_stream_counts_for_its_principal(flights: Flights) -> None:
     token = signed(SECRET, sub="ann")
     with (
         serving(flights, jwt_secret=SECRET, principal_streams=1) as server,
@@ -368,7 +368,7 @@ def test_a_stream_counts_for_its_principal_also_while_nothing_is_asked(flights: 
             other.result()
 
 
-def test_a_token_that_expires_while_the_stream_is_open_asks_no_more(
+def test_an_expired_token_cannot_send_further_requests(
     flights: Flights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (

@@ -49,7 +49,7 @@ def test_a_tenant_without_a_value_is_not_the_tenant() -> None:
 @pytest.mark.parametrize(
     ("exp", "expires"), [(HOUR, HOUR), (f"{HOUR}", HOUR), (HOUR + 0.5, HOUR), (10**400, 10**400)]
 )
-def test_a_principal_knows_when_its_token_expires(exp: Any, expires: int) -> None:
+def test_a_principal_has_the_expiry_of_its_token(exp: Any, expires: int) -> None:
     assert authenticate(header(exp=exp), GUARDED).expires == expires
 
 

@@ -82,7 +82,7 @@ def connect(address: str) -> flight.FlightClient:
     return flight.connect(address, generic_options=[("grpc.use_local_subchannel_pool", 1)])
 
 
-def test_a_session_and_a_ticket_of_one_service_are_valid_at_the_other(users: Path) -> None:
+def test_sessions_and_tickets_are_valid_for_every_replica(users: Path) -> None:
     with services(users, SHARED, SHARED) as both, one_address(both) as (address, reached):
         with connect(address) as client:
             session = client.authenticate_basic_token("ada", PASSWORD)

@@ -153,7 +153,7 @@ def test_a_masked_field_is_null(schema: Schema) -> None:
     assert open_.result.schema.field("friends").type == root.result.schema.field("friends").type
 
 
-def test_below_a_masked_field_nothing_is_refused(schema: Schema) -> None:
+def test_fields_below_a_masked_field_are_not_refused(schema: Schema) -> None:
     root = plan(schema, "{ people { friends { salary boss { salary } } } }", known("nobody"))
     assert "'friends'" not in root.sql
     with pytest.raises(NotAuthorised):

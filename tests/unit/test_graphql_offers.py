@@ -14,14 +14,14 @@ def offered(reader: str = "ann", size: int = 100, seconds: float = 60.0) -> Offe
     return Offered(nothing, "t", ANYONE, session, nothing, size, ends, {0, 1})
 
 
-def test_offers_are_bounded_in_number() -> None:
+def test_the_number_of_offers_is_limited() -> None:
     offers = Offers()
     for number in range(MOST + 10):
         offers.put(f"{number}", offered())
     assert offers.handles == [f"{number}" for number in range(10, MOST + 10)]
 
 
-def test_offers_are_bounded_in_bytes_and_displace_their_readers_own() -> None:
+def test_offers_are_limited_in_bytes_per_reader() -> None:
     offers = Offers(most_bytes=1000)
     offers.put("other", offered("bob"))
     for number in range(20):
@@ -32,7 +32,7 @@ def test_offers_are_bounded_in_bytes_and_displace_their_readers_own() -> None:
     assert offers.handles
 
 
-def test_an_offer_with_a_snapshot_is_not_forgotten() -> None:
+def test_an_offer_with_a_snapshot_is_kept() -> None:
     offers = Offers(most_bytes=1000)
     offers.put("first", offered())
     assert offers.hold("first", cast(Held, object()))
@@ -43,7 +43,7 @@ def test_an_offer_with_a_snapshot_is_not_forgotten() -> None:
     assert not offers.hold("first", cast(Held, object()))
 
 
-def test_an_offer_ends() -> None:
+def test_an_offer_expires() -> None:
     offers = Offers()
     offers.put("old", offered(seconds=-1.0))
     assert offers.get("old") is None

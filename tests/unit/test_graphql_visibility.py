@@ -194,7 +194,7 @@ def test_fields_without_a_required_role_are_available_to_all(schema: Schema, tex
     assert plan(schema, text, NOBODY).statements
 
 
-def test_a_list_of_objects_is_compared_by_fields_that_these_have(schema: Schema) -> None:
+def test_a_list_of_objects_is_compared_by_fields_of_the_objects(schema: Schema) -> None:
     text = "{ holders(where: {all: {array_contains: [{internal: 1}]}}) { __typename } }"
     with pytest.raises(QueryRefused, match="Both has no field 'internal'"):
         plan(schema, text, ADMIN)

@@ -18,7 +18,7 @@ BLOCKS = [
 ]
 
 
-def test_the_results_come_in_the_order_of_the_blocks() -> None:
+def test_results_are_in_the_order_of_the_blocks() -> None:
     second_done = threading.Event()
 
     def write(before: Block | None, block: Block) -> Written:
@@ -36,7 +36,7 @@ def test_the_results_come_in_the_order_of_the_blocks() -> None:
     ]
 
 
-def test_each_block_is_written_with_the_one_before_it() -> None:
+def test_each_block_is_written_with_the_previous_one() -> None:
     pairs: list[tuple[int | None, int]] = []
 
     def write(before: Block | None, block: Block) -> Written:
@@ -77,7 +77,7 @@ def test_an_error_is_raised_after_the_results_before_it(failing: int) -> None:
     assert got == list(range(failing))
 
 
-def test_nothing_is_being_written_after_an_error() -> None:
+def test_no_write_is_running_after_an_error() -> None:
     failed, ended = threading.Event(), threading.Event()
 
     def write(before: Block | None, block: Block) -> Written:

@@ -81,7 +81,7 @@ def test_a_route_needs_the_scope_of_its_ticket_type(path: str, scope: str) -> No
     assert get(path, "nonsense").status_code == 401
 
 
-def test_a_principal_that_cannot_be_told_now_is_not_let_through(
+def test_a_principal_that_cannot_be_verified_now_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def busy(authorization: str | None, settings: Settings) -> Principal:

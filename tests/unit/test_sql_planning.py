@@ -215,7 +215,7 @@ def test_the_least_recently_used_entry_is_dropped() -> None:
     )
 
 
-def test_what_is_kept_is_bounded_in_bytes() -> None:
+def test_cached_values_are_limited_in_bytes() -> None:
     recent: RecentlyUsed[int] = RecentlyUsed(100, most_bytes=1000)
     for number in range(50):
         recent.put(f"{number}", number, size=100)
@@ -227,7 +227,7 @@ def test_what_is_kept_is_bounded_in_bytes() -> None:
     assert (recent.get("large"), recent.bytes) == (None, 901)
 
 
-def test_nobody_displaces_what_others_keep() -> None:
+def test_a_principal_does_not_displace_values_of_others() -> None:
     for recent in (RecentlyUsed[int](10), RecentlyUsed[int](100, most_bytes=1000)):
         recent.put("mine", 1, size=100, owner="ann")
         for number in range(50):
@@ -235,7 +235,7 @@ def test_nobody_displaces_what_others_keep() -> None:
         assert (recent.get("mine"), recent.get("49"), recent.get("30")) == (1, 49, None)
 
 
-def test_a_prepared_statement_counts_with_what_is_bound_to_it() -> None:
+def test_the_size_of_a_prepared_statement_includes_its_values() -> None:
     shop = Made("shop", "postgres", ["v_user"])
     planned = plan("SELECT id FROM v_user WHERE id = ?", [shop], ANYONE, Defaults())
     prepared = PreparedStatements()

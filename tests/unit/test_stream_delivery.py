@@ -25,7 +25,7 @@ def delivered(form: bytes, sequences: list[int]) -> list[Frame]:
 @pytest.mark.parametrize(
     "sequences", [[7], [7, 8, 9], [7, 9, 10], [7, 8, 40]], ids=["one", "all", "gap", "late gap"]
 )
-def test_the_columns_hold_each_message(form: bytes, sequences: list[int]) -> None:
+def test_the_columns_have_every_message(form: bytes, sequences: list[int]) -> None:
     messages, last = columns_of(delivered(form, sequences))
     assert last == 10 + len(sequences)
     assert messages == Messages(

@@ -1,4 +1,4 @@
-"""Large results that are offered in parts, until they are read or expire."""
+"""Stores large results that are offered in parts, until they are read or expire."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ MOST_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A snapshot that is held, and the plans of the parts."""
+    """A held snapshot, and the plans of the parts."""
 
     transaction: ExitStack
     timer: threading.Timer
@@ -28,7 +28,7 @@ class Held:
 
 @dataclass(eq=False)
 class Offered:
-    """A result that is offered in parts, and who may read them."""
+    """A result that is offered in parts, and the principal that may read them."""
 
     root: RootStatement
     table: str
@@ -36,7 +36,7 @@ class Offered:
     session: Session
     compile_part: Callable[[CtidRange | None], StatementPlan]
     size: int
-    """About how many bytes it takes."""
+    """The approximate size in bytes."""
     ends: float
     unread: set[int]
     rows: dict[int, int] = field(default_factory=dict)
@@ -47,10 +47,10 @@ class Offered:
 
 
 class Offers:
-    """Offers by their handles, bounded in number and in bytes. Thread-safe.
+    """Offers by handle, limited in number and in bytes. Thread-safe.
 
-    Where there are too many, the oldest of the reader with the most bytes is forgotten, but none
-    that holds a snapshot: these are few, and given up by their timers.
+    If there are too many, the oldest offer of the reader with the most bytes is dropped. Offers
+    with a snapshot are kept: they are few, and their timers release them.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -81,7 +81,7 @@ class Offers:
         return None if found is None or found.ends < time.monotonic() else found
 
     def hold(self, handle: str, held: Held) -> bool:
-        """Notes the snapshot of an offer. Returns whether the offer is still there."""
+        """Records the snapshot of an offer. Returns whether the offer still exists."""
         with self._lock:
             found = self._offered.get(handle)
             if found is not None:
@@ -89,12 +89,12 @@ class Offers:
             return found is not None
 
     def take(self, handle: str) -> Offered | None:
-        """The offer, which is there no more."""
+        """Removes and returns the offer."""
         with self._lock:
             return self._offered.pop(handle, None)
 
     def has_read(self, offered: Offered, number: int) -> bool:
-        """Notes that a part was read. Returns whether all were."""
+        """Records that a part was read. Returns whether all parts were read."""
         with self._lock:
             offered.unread.discard(number)
             return not offered.unread

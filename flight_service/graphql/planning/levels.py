@@ -1,5 +1,6 @@
 """The levels at which values are read: rows, and the lists in them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flight_service.graphql.schema.scalars import Kind
@@ -7,8 +8,16 @@ from flight_service.graphql.sources.values import Document
 
 ITEM = ""
 """In a check's path, the position of a list element's index."""
-ARRAYS = frozenset(("_text", "_int4", "_int8", "_float8", "_bool"))
-"""Array types whose columns are read as lists of scalars."""
+INTEGERS = frozenset(("_int4", "_int8"))
+ARRAYS: Mapping[str, frozenset[str]] = {
+    "text": frozenset(("_text", "_bool")) | INTEGERS,
+    "int4": INTEGERS,
+    "float8": frozenset(("_float8",)) | INTEGERS,
+    "bool": frozenset(("_bool",)),
+    "numeric": INTEGERS,
+}
+"""The types of array columns that are read as lists of scalars, by the scalar's type. Casts of
+others give other values than documents have: 3 is true, and the text 1 is a number in JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a comparison with a list of objects reveals of them.
+"""Checks what a comparison with a list of objects reveals about the objects.
 
 Such a list is compared as JSON. `array_contains` reveals the fields that its operand names; other
 comparisons reveal every field of the objects.
@@ -31,8 +31,8 @@ def check_contents(
     reveal what the principal may not see.
 
     Raises:
-        NotAuthorised: the principal may not see a field that it would reveal.
-        QueryRefused: the operand has a key that is no field.
+        NotAuthorised: the principal may not see a field that it would reveal. QueryRefused: the
+        operand has a key that is not a field.
     """
     operator, operand = comparison.operator, comparison.operand
     if operand is None or operator.family == "null" or operator.operand == "count":
@@ -47,7 +47,7 @@ def check_contents(
 def _named(
     schema: Schema, type_name: str, operand: Any, path: tuple[str, ...]
 ) -> Iterator[tuple[str, Field]]:
-    """The fields that an operand names, in the objects of a type."""
+    """The fields of an operand, in the objects of a type."""
     if isinstance(operand, list):
         for one in operand:
             yield from _named(schema, type_name, one, path)

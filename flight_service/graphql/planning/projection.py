@@ -38,6 +38,7 @@ from flight_service.graphql.sources.values import (
     as_document,
     cast_after_transfer,
     document,
+    is_native,
     member,
     transferred,
 )
@@ -201,15 +202,16 @@ class Projector:
         scalar = get_named_type(selected.type).name
         kind = kind_of(scalar)
         wide = pa.types.is_int64(of.arrow)
-        if isinstance(value, Document) or (isinstance(value, Column) and value.type in JSON):
+        if not is_native(value, kind):
             checked = replace(kind, sql="int8") if wide else kind
             self.checks.append(Check(path, as_document(value), checked, level.tables))
         sql = transferred(value, kind, wide=wide)
-        if not isinstance(value, Column) or value.type in JSON:
+        in_json = not isinstance(value, Column) or value.type in JSON
+        if in_json:
             self._used(as_document(value))
         return ScalarColumn(
             self.emit(level, sql),
-            from_document=isinstance(value, Document) and kind.sql == "text",
+            from_document=in_json and kind.sql == "text",
             members=self.schema.enums.get(scalar),
             cast_to=cast_after_transfer(value, kind, wide=wide),
         )
@@ -227,7 +229,7 @@ class Projector:
         if (
             isinstance(inner, ScalarType)
             and isinstance(value, Column)
-            and value.type in ARRAYS
+            and value.type in ARRAYS.get(kind_of(get_named_type(selected.type).name).sql, ())
             and not level.tables
         ):
             return self._array(selected, inner, value)

@@ -1,4 +1,4 @@
-"""Which enums and input types a compiled schema refers to."""
+"""Finds the enums and input types that a compiled schema refers to."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,8 @@ def _referenced(compiled: Compiled) -> frozenset[str]:
 def _direct(compiled: Compiled) -> Iterator[str]:
     for owner in (*compiled.types, *compiled.interfaces):
         yield from (field.field_type.base for field in owner.fields)
-        # Generated arguments have these names, and a type of that name is used in their place.
+        # Generated arguments have types of these names; a type of the schema with that name
+        # replaces them.
         yield from (f"{owner.name}{suffix}" for suffix in ("WhereInput", "OrderByInput"))
     for operation in (*compiled.queries, *compiled.mutations, *compiled.subscriptions):
         yield from (one.arg_type.base for one in operation.arguments)

@@ -171,6 +171,13 @@ def typed(value: Value, kind: Kind) -> str:
     return f"({as_document(value).text})::{'int8' if kind.sql == 'int4' else kind.sql}"
 
 
+def is_native(value: Value, kind: Kind) -> bool:
+    """Whether it is a column that has the scalar's type, so that no value of it is cast."""
+    if not isinstance(value, Column) or value.type in JSON:
+        return False
+    return kind.sql in ("text", "jsonb") or value.type in NATIVE[kind.sql]
+
+
 def cast_after_transfer(value: Value, kind: Kind, *, wide: bool) -> str | None:
     """The type that a document's text is cast to after it has been transferred, see `arrow.casts`;
     None if PostgreSQL casts it."""
