@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,6 +45,9 @@ HOLDS = {
     """,
     "Ibis": f"""
         assert by_type.events.sum().execute() == number == {ALL_ROWS}
+    """,
+    "dbt": f"""
+        assert sum(row[1] for row in report.result_rows) == {ALL_ROWS}
     """,
 }
 """What holds after a section has run: it has read every row."""
@@ -87,9 +91,14 @@ def test_the_recipes_of_a_section_read_every_row(
 ) -> None:
     checks = "\n".join(line.strip() for line in HOLDS[title(section)].splitlines())
     clickhouse = served.settings.clickhouse_url.get_secret_value()
+    plane = urlsplit(clickhouse)
     environment = {
         **served.environment,
         "FRAISEQL_CLICKHOUSE_URL": clickhouse,
+        "CLICKHOUSE_PORT": f"{plane.port}",
+        "CLICKHOUSE_USER": plane.username or "default",
+        "CLICKHOUSE_PASSWORD": plane.password or "",
+        "CLICKHOUSE_DATABASE": plane.path.strip("/"),
         "PATH": f"{python.parent}:{os.environ['PATH']}",
     }
     done = subprocess.run(
