@@ -90,8 +90,8 @@ def test_an_unknown_argument_is_refused(names: Shorthand) -> None:
 
 def test_errors_name_only_what_every_principal_may_use(names: Shorthand) -> None:
     assert names.summary() == (
-        "Queries: orders, ordersDaily, archive. "
-        "Views: v_order, analytics.va_orders_daily, tv_archived_order."
+        "Queries: orders, ordersDaily, archive, days, both. "
+        "Views: v_order, analytics.va_orders_daily, tv_archived_order, v_day, v_both."
     )
     with pytest.raises(QueryRefused) as error:
         names.document("secrets", {"day": 1})
