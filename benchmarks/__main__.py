@@ -22,6 +22,7 @@ BENCHMARKS = {
     "writing": "N17: events by DoPut, against publishing them straight to NATS",
     "tls": "N17: DoGet over TLS, against DoGet without",
     "graphql_speed": "N2, N3: GraphQL as Arrow, against JSON and against COPY",
+    "exports": "BulkExport: a million rows as files, against Arrow; the service's memory",
     "graphql_limits": "N4, N10: memory of a large result; time to plan and to cancel a query",
     "ingest": "N5, N6, N7: events from the log into Arrow and into ClickHouse",
     "reading": "messages from the log, against the client library nats-py",
@@ -44,6 +45,8 @@ WITHOUT_ROUNDS = {"soak"}
 """All others have the option `--rounds`."""
 
 EVERY = {**BENCHMARKS, **NAMED}
+HOSTILE = "soak-hostile"
+"""What `soak.py --hostile` calls its result."""
 
 
 def main() -> None:
@@ -73,7 +76,7 @@ def main() -> None:
     rounds = 1 if asked.quick else asked.rounds
     failed = [name for name in asked.names or BENCHMARKS if not run(name, rounds, asked.quick)]
     if not asked.quick:
-        out.print(f"Written: {write_summary(EVERY)}")
+        out.print(f"Written: {write_summary((*EVERY, HOSTILE))}")
     if failed:
         raise SystemExit(f"Failed: {', '.join(failed)}. Their results are from an earlier run.")
 

@@ -34,7 +34,7 @@ NAVIGATION: dict[str, list[str]] = {
     "Reference": ["reference.md", "settings.md", "schema-evolution.md"],
     "Operate": [
         "operations.md", "monitoring.md", "runbook.md", "tuning.md",
-        "scaling.md", "upgrading.md", "backup.md",
+        "scaling.md", "upgrading.md", "backup.md", "packages.md",
         "kubernetes.md", "request-log.md",
     ],
     "Understand": [

@@ -5,8 +5,8 @@ import threading
 import time
 
 from flight_service.cancellation import Cancellation
-from flight_service.fan_out import FanOut
 from flight_service.graphql.execution.result_cache import ResultCache
+from flight_service.tail_fan_out import FanOut
 from fraiseql_assets.stream.connection import LogError
 
 RETRY_SECONDS = 5.0

@@ -53,11 +53,23 @@ def _read_names(fields: Iterable[pa.Field]) -> None:
 def whole_bytes(batch: pa.RecordBatch) -> int:
     """How many bytes the batch takes when every value is written out: a dictionary or a buffer of
     views can have one long text for many rows, and nulls take no bytes at all."""
-    return sum(map(_whole_bytes, batch.columns))
+    # Rows take memory without a column too: that of the tenant is added to them.
+    return max(LEAST_BYTES * batch.num_rows, sum(map(_whole_bytes, batch.columns)))
 
 
 def _whole_bytes(column: pa.Array) -> int:
     least = LEAST_BYTES * len(column)
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if isinstance(column, pa.StructArray):
+        fields = (column.field(n) for n in range(column.type.num_fields))
+        return least + sum(map(_whole_bytes, fields))
+    if isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        return least + _whole_bytes(column.values)
+    if isinstance(column, pa.ListViewArray | pa.LargeListViewArray):
+        # Several rows may have the same values.
+        each = _whole_bytes(column.values) // max(1, len(column.values)) + 1
+        return least + each * (pc.sum(column.sizes).as_py() or 0)
     if isinstance(column, pa.DictionaryArray):
         values = column.dictionary
         lengths = _lengths(values)

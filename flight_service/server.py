@@ -191,6 +191,7 @@ class FlightServer(flight.FlightServerBase):
 
     def list_actions(self, context: flight.ServerCallContext) -> list[flight.ActionType]:
         """The actions of the registry, and those of Flight SQL."""
+        call_of(context)
         sql = self._registry.sql
         return actions.listed(self._registry.actions) + ([] if sql is None else sql.listed)
 

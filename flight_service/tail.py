@@ -19,10 +19,10 @@ from flight_service.data_conditions import DataConditions, parse_conditions
 from flight_service.dates import beginning
 from flight_service.errors import InvalidRequest
 from flight_service.event_filters import EventFilter, rows_from
-from flight_service.fan_out import EventsGone, FanOut
 from flight_service.flights import Flight
 from flight_service.flushing import Flushing, Position, flushed
 from flight_service.log_source import batching_of
+from flight_service.tail_fan_out import EventsGone, FanOut
 from flight_service.tickets import Ticket
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.events.shapes import KNOWN_TYPES

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from typing import NoReturn, cast
 
 import pyarrow as pa
 from pyarrow import flight
@@ -31,6 +31,17 @@ _STATUSES: tuple[tuple[type[BaseException], str], ...] = (
     (NotImplementedError, "unimplemented"),
     (flight.FlightError, "internal"),
 )
+REFUSED_BY_THEMSELVES = frozenset(
+    (
+        flight.FlightMethod.LIST_FLIGHTS,
+        flight.FlightMethod.GET_FLIGHT_INFO,
+        flight.FlightMethod.DO_GET,
+        flight.FlightMethod.DO_ACTION,
+        flight.FlightMethod.LIST_ACTIONS,
+    )
+)
+"""Methods that refuse calls which are not admitted, so that the log has the client's address. Those
+with streams of the client's would first read a message, and GetSchema loses the kind of errors."""
 
 
 class ObservedMiddleware(AuthenticationMiddleware):
@@ -51,6 +62,26 @@ class ObservedMiddleware(AuthenticationMiddleware):
         self._observer.end_flight(self.call, "cancelled" if is_cancelled else status_of(exception))
 
 
+class RefusedMiddleware(flight.ServerMiddleware):
+    """Carries a call that is not admitted to its method, which knows the client's address, refuses
+    the call, and does nothing else: neither its `call_of` nor its principal can be had."""
+
+    def __init__(self, call: Call, observer: Observer, refusal: Exception) -> None:
+        super().__init__()
+        self.call, self.refusal = call, refusal
+        self._observer = observer
+
+    @property
+    def principal(self) -> NoReturn:
+        raise self.refusal
+
+    def sending_headers(self) -> dict[str, str]:
+        return {REQUEST_ID: self.call.request_id}
+
+    def call_completed(self, exception: Exception | None) -> None:
+        self._observer.end_flight(self.call, status_of(self.refusal))
+
+
 class ObservedAuthentication(flight.ServerMiddlewareFactory):
     """Authenticates and observes every call, including refused ones."""
 
@@ -63,7 +94,7 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
 
     def start_call(
         self, info: flight.CallInfo, headers: dict[str, list[str]]
-    ) -> ObservedMiddleware:
+    ) -> ObservedMiddleware | RefusedMiddleware:
         given = headers.get(REQUEST_ID, [None])[0]
         trace = headers.get(TRACEPARENT, [None])[0]
         call = self._observer.begin("flight", info.method.name.lower(), given, trace)
@@ -73,8 +104,10 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
                 raise as_flight_error(Stopping())
             inner = self._authentication.start_call(info, headers)
         except Exception as error:
-            # Arrow completes no call that a middleware refuses.
             call.refused(error.__context__ or error)
+            if info.method in REFUSED_BY_THEMSELVES:
+                return RefusedMiddleware(call, self._observer, error)
+            # Arrow completes no call that a middleware refuses.
             self._observer.end_flight(call, status_of(error))
             raise
         if call.span:
@@ -89,9 +122,17 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
 
 
 def call_of(context: flight.ServerCallContext) -> Call:
-    """The call that the context is of."""
-    middleware = cast(ObservedMiddleware, context.get_middleware(Authentication.KEY))
+    """The call that the context is of.
+
+    Raises:
+        FlightError: the client is not authenticated, or the service stops.
+    """
+    middleware = cast(
+        ObservedMiddleware | RefusedMiddleware, context.get_middleware(Authentication.KEY)
+    )
     middleware.call.peer = context.peer()
+    if isinstance(middleware, RefusedMiddleware):
+        raise middleware.refusal
     return middleware.call
 
 

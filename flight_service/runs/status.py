@@ -28,20 +28,14 @@ def run_state(dagster: Dagster, id: str) -> State:
         UnknownName: there is no such run.
         DagsterFailed: Dagster cannot be asked.
     """
-    found = dagster.ask("run", {"id": id})
-    if found["__typename"] == "RunNotFoundError":
-        raise UnknownName(f"There is no run {shown(id)}. Dagster keeps runs for some days only.")
-    if "status" not in found:
-        raise DagsterFailed(f"Dagster reports an error: {message_of(found)}")
+    found = _found(
+        dagster, "run", id, f"There is no run {shown(id)}. Dagster keeps runs for some days only."
+    )
     tags = {tag["key"]: tag["value"] for tag in found["tags"]}
-    error = _error_of(dagster, id) if found["status"] == "FAILURE" else None
     return {
         "run_id": id,
-        "status": found["status"],
-        "assets": _keys(found["assetSelection"]),
+        **_progress(found),
         "partition": tags.get("dagster/partition"),
-        "started_at": _time(found["startTime"]),
-        "ended_at": _time(found["endTime"]),
         "materialised": [
             {
                 "asset": _key(one["assetKey"]),
@@ -50,7 +44,7 @@ def run_state(dagster: Dagster, id: str) -> State:
             }
             for one in found["assetMaterializations"]
         ],
-        "error": error,
+        "error": _error_of(dagster, id) if found["status"] == "FAILURE" else None,
     }
 
 
@@ -61,18 +55,11 @@ def backfill_state(dagster: Dagster, id: str) -> State:
         UnknownName: there is no such backfill.
         DagsterFailed: Dagster cannot be asked.
     """
-    found = dagster.ask("backfill", {"id": id})
-    if found["__typename"] == "BackfillNotFoundError":
-        raise UnknownName(f"There is no backfill {shown(id)}.")
-    if "status" not in found:
-        raise DagsterFailed(f"Dagster reports an error: {message_of(found)}")
+    found = _found(dagster, "backfill", id, f"There is no backfill {shown(id)}.")
     counted = (found["assetBackfillData"] or {}).get("assetBackfillStatuses", ())
     return {
         "backfill_id": id,
-        "status": found["status"],
-        "assets": _keys(found["assetSelection"]),
-        "started_at": _time(found["startTime"]),
-        "ended_at": _time(found["endTime"]),
+        **_progress(found),
         "partitions": [
             {
                 "asset": _key(one["assetKey"]),
@@ -85,6 +72,26 @@ def backfill_state(dagster: Dagster, id: str) -> State:
             if one
         ],
         "error": found["error"] and message_of(found["error"]),
+    }
+
+
+def _found(dagster: Dagster, query: str, id: str, missing: str) -> dict[str, Any]:
+    """What Dagster answers about a run or a backfill. `missing` says that there is none."""
+    found = dagster.ask(query, {"id": id})
+    if found["__typename"] in ("RunNotFoundError", "BackfillNotFoundError"):
+        raise UnknownName(missing)
+    if "status" not in found:
+        raise DagsterFailed(f"Dagster reports an error: {message_of(found)}")
+    return found
+
+
+def _progress(found: dict[str, Any]) -> State:
+    """What the states of runs and backfills have in common."""
+    return {
+        "status": found["status"],
+        "assets": _keys(found["assetSelection"]),
+        "started_at": _time(found["startTime"]),
+        "ended_at": _time(found["endTime"]),
     }
 
 

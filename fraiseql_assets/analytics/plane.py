@@ -8,6 +8,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import address, connect, sql, translated
+from fraiseql_assets.analytics.concurrent_inserts import write_overlapping
 from fraiseql_assets.analytics.erasures import erased_days, read_erasures, write_erasure
 from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.ledger import (
@@ -16,7 +17,6 @@ from fraiseql_assets.analytics.ledger import (
     read_ledger,
     write_entry,
 )
-from fraiseql_assets.analytics.overlap import write_overlapping
 from fraiseql_assets.analytics.replacement import PartitionReplacement
 from fraiseql_assets.analytics.results import stream_result
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE, LEDGER_TABLE, setup_tables

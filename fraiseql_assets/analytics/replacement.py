@@ -6,9 +6,9 @@ from datetime import date
 from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import sql, translated
+from fraiseql_assets.analytics.concurrent_inserts import write_overlapping
 from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.ledger import delete_others_of_day, read_ledger, write_entry
-from fraiseql_assets.analytics.overlap import write_overlapping
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_SHARD, EVENTS_TABLE, Aggregate
 from fraiseql_assets.analytics.writer import write_block
 from fraiseql_assets.ledger import require_ranges_covered, require_rows_held

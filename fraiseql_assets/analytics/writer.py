@@ -1,5 +1,3 @@
-# pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute creates its functions at import, so a type checker cannot see them)
 """Writes blocks into ClickHouse exactly once, however often a block is written.
 
 Two mechanisms ensure this. A *retried block* carries the token of its first attempt, and the table
@@ -11,12 +9,16 @@ the block's own positions is not, so that a retry sends exactly the same rows.
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.external import ExternalData
 
 from fraiseql_assets.analytics.arrow_stream import stream_pieces
 from fraiseql_assets.analytics.client import sql
+from fraiseql_assets.analytics.duplicates import (
+    first_of_each_id,
+    incoming,
+    known_elsewhere,
+    without,
+)
 from fraiseql_assets.planes import Block, PlaneError, Written
 
 POSITION = ("event_id", "stream_seq", "stream_row")
@@ -69,11 +71,11 @@ def write_live_block(
 
 def _write_missing(client: Client, table: str, block: Block) -> Written:
     """Inserts the events of a replayed block whose ids the day does not hold at any position."""
-    events = _first_of_each_id(block.table)
+    events = first_of_each_id(block.table)
     found = client.query(
         sql("select_held", table=table),
         parameters={"day": block.day},
-        external_data=_incoming(events),
+        external_data=incoming(events),
     ).result_rows
     held, positions = {row[0] for row in found}, {tuple(row) for row in found}
     rows = zip(*(events[name].to_pylist() for name in POSITION), strict=True)
@@ -92,61 +94,15 @@ def write_block(client: Client, table: str, block: Block, before: Block | None =
     too is left out. The call returns when the rows are committed, in the table and in the
     aggregates it feeds.
     """
-    events = _first_of_each_id(block.table)
+    events = first_of_each_id(block.table)
     if before is not None:
-        events = _without(events, before.table["event_id"])
-    known = _known_elsewhere(client, table, block)
+        events = without(events, before.table["event_id"])
+    known = known_elsewhere(client, table, block)
     if known is not None:
-        events = _without(events, known)
+        events = without(events, known)
     if events.num_rows:
         _insert(client, table, events, block.token)
     return Written(events.num_rows, block.table.num_rows - events.num_rows, refused=[])
-
-
-def _first_of_each_id(events: pa.Table) -> pa.Table:
-    """The first event of each id in a block."""
-    ids = events["event_id"]
-    if pc.count_distinct(ids).as_py() == events.num_rows:
-        return events
-    positions = pa.table({"id": ids, "position": pa.array(range(events.num_rows), pa.int64())})
-    firsts = positions.group_by("id", use_threads=False).aggregate([("position", "min")])[
-        "position_min"
-    ]
-    return events.take(firsts.sort())
-
-
-def _without(events: pa.Table, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """The events whose ids are not among these."""
-    known = pc.is_in(events["event_id"], value_set=ids)
-    return events.filter(pc.invert(known)) if pc.any(known).as_py() else events
-
-
-def _known_elsewhere(client: Client, table: str, block: Block) -> pa.Array | None:
-    """The ids of the block that the day already holds at another log position."""
-    events = block.table
-    first, last = 0, events.num_rows - 1
-    found = client.query(
-        sql("select_duplicates", table=table),
-        parameters={
-            "day": block.day,
-            "first_seq": events["stream_seq"][first].as_py(),
-            "first_row": events["stream_row"][first].as_py(),
-            "last_seq": events["stream_seq"][last].as_py(),
-            "last_row": events["stream_row"][last].as_py(),
-        },
-        external_data=_incoming(events),
-    ).result_columns
-    return pa.array(found[0], pa.utf8()) if found and found[0] else None
-
-
-def _incoming(events: pa.Table) -> ExternalData:
-    """The ids of the events as the external table `incoming` of a query."""
-    return ExternalData(
-        file_name="incoming",
-        data=b"".join(stream_pieces(events.select(["event_id"]))),
-        fmt="ArrowStream",
-        structure=["event_id String"],
-    )
 
 
 def _insert(client: Client, table: str, events: pa.Table, token: str) -> None:

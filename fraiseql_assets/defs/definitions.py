@@ -20,11 +20,11 @@ from fraiseql_assets.defs.source_links import with_source_links
 from fraiseql_assets.defs.stream_assets import stream_events, stream_requests
 from fraiseql_assets.resources import RESOURCES
 from fraiseql_assets.settings import get_settings
-from sensors.events import events_sensor, plane_of_ticks
 from sensors.failures import failure_sensor
+from sensors.ingestion import events_sensor, plane_of_ticks
 from sensors.nightly import retention_schedule, verify_schedule
+from sensors.observation import stream_sensor
 from sensors.orphans import orphan_sensor
-from sensors.stream import stream_sensor
 
 FED = (
     (ANALYTICS_EVENTS, "analytics_events", ANALYTICS_JOBS),

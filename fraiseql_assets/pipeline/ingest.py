@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Literal
 
 from fraiseql_assets.pipeline.job import IngestError, Job, Report
-from fraiseql_assets.pipeline.write import read_parts, write_parts
+from fraiseql_assets.pipeline.stages import read_parts, write_parts
 from fraiseql_assets.planes import LedgerEntry, Plane, PlaneError, committed_ranges
 from fraiseql_assets.ranges import SequenceRange, subtract
 from fraiseql_assets.stream.log import Log

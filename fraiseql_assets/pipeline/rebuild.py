@@ -14,7 +14,7 @@ import pyarrow as pa
 from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
 from fraiseql_assets.pipeline.job import IngestError, Job, Report
-from fraiseql_assets.pipeline.write import Part, read_parts, write_parts
+from fraiseql_assets.pipeline.stages import Part, read_parts, write_parts
 from fraiseql_assets.planes import LedgerEntry, Plane, PlaneError, PlaneNotSetUp, Replacement
 from fraiseql_assets.ranges import SequenceRange, merge, subtract
 from fraiseql_assets.stream.log import Log

@@ -17,7 +17,7 @@ from fraiseql_assets.setup import setup_all
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.publish import publish_generated
 from fraiseql_assets.stream.setup import setup_streams
-from sensors.events import events_sensor
+from sensors.ingestion import events_sensor
 
 BEFORE, AFTER = 200, 50
 ASSETS = {asset.plane: asset for asset in (ANALYTICS_EVENTS, OPERATIONAL_EVENTS)}

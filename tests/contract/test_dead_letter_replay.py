@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.messages import Messages, Reject
+from fraiseql_assets.pipeline.dead_letter_replay import replay
 from fraiseql_assets.pipeline.ingest import Report
-from fraiseql_assets.pipeline.replay import replay
 from fraiseql_assets.planes import Batching, Plane
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from fraiseql_assets.cli.commands import erase as command
 from fraiseql_assets.cli.main import app
+from fraiseql_assets.pipeline.dead_letter_replay import replay
 from fraiseql_assets.pipeline.erase import erase_requests
 from fraiseql_assets.pipeline.job import Report
-from fraiseql_assets.pipeline.replay import replay
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import Batching, Plane
 from fraiseql_assets.ranges import SequenceRange

@@ -33,10 +33,10 @@ from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.ledger import write_entry
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
+from fraiseql_assets.pipeline.dead_letter_replay import replay
 from fraiseql_assets.pipeline.follow import Limits, follow
 from fraiseql_assets.pipeline.job import Report
 from fraiseql_assets.pipeline.rebuild import EventsWouldBeLost
-from fraiseql_assets.pipeline.replay import replay
 from fraiseql_assets.pipeline.verify import verify_day
 from fraiseql_assets.planes import Batching, Block, Plane, PlaneNotSetUp
 from fraiseql_assets.ranges import SequenceRange

@@ -20,7 +20,7 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
-from sensors.events import events_sensor
+from sensors.ingestion import events_sensor
 
 EVENTS = 60
 ASSETS = {asset.plane: asset for asset in (ANALYTICS_EVENTS, OPERATIONAL_EVENTS)}

@@ -31,7 +31,7 @@ PLANES = {"analytics": AnalyticsPlane, "operational": OperationalPlane}
 def streams(settings: Settings) -> Iterator[dict[str, Settings]]:
     """The settings of two streams of the same servers."""
     url = settings.clickhouse_url.get_secret_value()
-    prefix = f"{settings.subject_prefix}.second"
+    prefix = f"{settings.subject_prefix}_second"
     second = settings.model_copy(
         update={
             "clickhouse_url": SecretStr(f"{url}_second"),
@@ -44,10 +44,9 @@ def streams(settings: Settings) -> Iterator[dict[str, Settings]]:
             "subjects": [f"{prefix}.>"],
         }
     )
-    first = settings.model_copy(update={"subjects": [f"{settings.subject_prefix}.*.*"]})
-    for each in (first, second):
+    for each in (settings, second):
         setup_all(each)
-    yield {"first": first, "second": second}
+    yield {"first": settings, "second": second}
     with closing(connect(settings, timeout=30, database="default")) as client:
         client.command(f"DROP DATABASE {database_of(second)} SYNC")
     drop_indices(settings.elasticsearch_url.get_secret_value(), second.index_prefix)

@@ -409,7 +409,7 @@ def test_the_lag_of_a_bridge_that_is_used_is_part_of_the_status(log: ChangeLogs)
     assert (lag.published, lag.rows, problem) == (2, 1, None)
 
 
-def test_the_status_says_why_the_lag_is_not_known(log: ChangeLogs) -> None:
+def test_the_status_has_the_reason_for_an_unknown_lag(log: ChangeLogs) -> None:
     log.commit("a")
     log.publish()
     nowhere = SecretStr("postgresql://127.0.0.1:1/nothing")

@@ -212,7 +212,7 @@ def test_a_column_of_another_type_is_read_as_a_document_is(
 
 
 @pytest.mark.parametrize("source", ["view", "stored"])
-def test_an_array_of_texts_is_no_list_of_documents(graphql: GraphQL, source: str) -> None:
+def test_an_array_of_texts_is_not_a_list_of_documents(graphql: GraphQL, source: str) -> None:
     text = f"{{ rows: {source}(orderBy: {{id: ASC}}) {{ raws }} }}"
     assert ask(graphql, text)["rows"] == [{"raws": ["1", None]}, {"raws": []}]
 

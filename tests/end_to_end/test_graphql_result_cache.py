@@ -229,7 +229,7 @@ def test_a_forwarded_result_is_cached_over_every_transport(forwarded: list[Servi
             assert read(query, exp=same) == before
 
 
-def test_a_forwarded_result_is_of_one_principal(forwarded: list[Service]) -> None:
+def test_a_forwarded_result_belongs_to_one_principal(forwarded: list[Service]) -> None:
     query = "{ whose: notes { tenant } }"
     for service in forwarded:
         for read in (service.arrow, service.json):

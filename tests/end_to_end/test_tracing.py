@@ -205,7 +205,7 @@ def test_a_failed_request_marks_its_spans(service: Service) -> None:
     assert {one.status.code for one in spans.values()} == {2}
 
 
-def test_postgresql_knows_the_trace_of_a_transaction(
+def test_transactions_in_postgresql_have_the_trace_id(
     collector: Collector, service: Service
 ) -> None:
     trace = TRACE.replace("0af", "4ef")

@@ -307,7 +307,7 @@ def test_adbc_ingests_rows_in_one_transaction(open_service: Service, database: D
         ("replace", "drops no tables"),
     ],
 )
-def test_a_mode_of_adbc_that_makes_no_sense_is_refused(
+def test_an_unsupported_mode_of_adbc_is_refused(
     open_service: Service, database: Database, mode: Any, said: str
 ) -> None:
     with (
@@ -319,7 +319,7 @@ def test_a_mode_of_adbc_that_makes_no_sense_is_refused(
     assert database.rows(f'SELECT id FROM {SCHEMA}."tb_Order"') == []
 
 
-def test_adbc_needs_the_scope_for_writing_alone(guarded: Service, database: Database) -> None:
+def test_adbc_ingest_needs_only_the_scope_for_writing(guarded: Service, database: Database) -> None:
     rows = pa.table({"id": IDS[:2]})
     with (
         adbc(guarded, "sql") as connection,

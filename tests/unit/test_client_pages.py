@@ -18,7 +18,7 @@ SECTIONS = [
 
 
 @pytest.mark.parametrize("client", sorted(path.parent.name for path in CLIENTS.glob("*/README.md")))
-def test_a_page_has_the_sections_that_all_have(client: str) -> None:
+def test_every_page_has_the_common_sections(client: str) -> None:
     lines = (CLIENTS / client / "README.md").read_text().splitlines()
     found = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
     assert found[: len(SECTIONS)] == SECTIONS

@@ -12,7 +12,7 @@ from stacks import wait_until
 from flight_service.coalescing import CoalescedRequests
 from flight_service.extents import Extents
 from flight_service.flights import Extent, Flight
-from flight_service.shared_log import SharedLog
+from flight_service.stream_client import SharedLog
 from fraiseql_assets.stream.connection import LogUnavailable
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,30 @@ def test_a_call_without_a_token_is_logged(
     [line] = lines(call_log)
     assert (line["status"], line["user"], line["kind"]) == ("unauthenticated", None, "unknown")
     assert line["error"].startswith("Send the header")
+    assert line["peer"].startswith("ipv4:127.0.0.1:")
     assert requests(observer, "unauthenticated", kind="unknown") == 1
+
+
+def test_every_method_refuses_a_call_without_a_token(
+    client: flight.FlightClient, flights: Flights
+) -> None:
+    descriptor = flight.FlightDescriptor.for_command(Made(kind="rows").encode())
+    schema = pa.schema([("a", pa.int64())])
+    calls: list[Callable[[], Any]] = [
+        lambda: list(client.list_flights()),
+        lambda: list(client.list_actions()),
+        lambda: client.get_flight_info(descriptor),
+        lambda: client.get_schema(descriptor),
+        lambda: client.do_get(ticket("rows")).read_all(),
+        lambda: list(client.do_action("HealthCheck")),
+        lambda: client.do_put(descriptor, schema)[0].close(),
+        lambda: client.do_exchange(descriptor)[1].read_chunk(),
+    ]
+    for call in calls:
+        # pyarrow's GetSchema does not tell the kind of an error.
+        with pytest.raises((flight.FlightUnauthenticatedError, OSError), match="Send the header"):
+            call()
+    assert flights.asked == 0
 
 
 class Headers(flight.ClientMiddlewareFactory):

@@ -90,8 +90,8 @@ def test_an_unknown_argument_is_refused(names: Shorthand) -> None:
 
 def test_errors_name_only_what_every_principal_may_use(names: Shorthand) -> None:
     assert names.summary() == (
-        "Queries: orders, ordersDaily, archive. "
-        "Views: v_order, analytics.va_orders_daily, tv_archived_order."
+        "Queries: orders, ordersDaily, archive, days, both. "
+        "Views: v_order, analytics.va_orders_daily, tv_archived_order, v_day, v_both."
     )
     with pytest.raises(QueryRefused) as error:
         names.document("secrets", {"day": 1})
@@ -119,7 +119,7 @@ def test_dates_are_conditions_on_the_one_field_of_time(names: Shorthand) -> None
         ({"end_date": "2026-01-31T00:00:00Z"}, {"lt": "2026-01-31"}),
     ],
 )
-def test_times_compare_with_days_that_begin_at_midnight(
+def test_dates_are_compared_as_midnight(
     names: Shorthand, given: dict[str, str], condition: dict[str, str]
 ) -> None:
     assert names.arguments("days", given) == {"where": {"day": condition}}

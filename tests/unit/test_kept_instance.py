@@ -22,13 +22,13 @@ def ref(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstanceRef
         yield InstanceRef.from_dir(str(tmp_path))
 
 
-def test_the_instance_of_a_tick_is_the_one_of_the_next(ref: InstanceRef) -> None:
+def test_ticks_share_one_instance(ref: InstanceRef) -> None:
     with dg.DagsterInstance.from_ref(ref) as first:
         pass
     assert dg.DagsterInstance.from_ref(ref) is first
 
 
-def test_it_works_after_a_tick_has_closed_it(ref: InstanceRef) -> None:
+def test_the_instance_works_after_a_tick_closed_it(ref: InstanceRef) -> None:
     with dg.DagsterInstance.from_ref(ref):
         pass
     assert dg.DagsterInstance.from_ref(ref).get_runs() == []

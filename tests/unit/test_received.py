@@ -19,7 +19,7 @@ def texts(data: bytes, *offsets: int) -> pa.Array:
     return pa.Array.from_buffers(pa.utf8(), len(offsets) - 1, buffers)
 
 
-def test_offsets_outside_of_their_buffer_are_damage() -> None:
+def test_offsets_outside_their_buffer_are_refused() -> None:
     # Only the last one is checked by Arrow itself.
     broken = texts(b"abc", 0, 10**6, 3)
     with pytest.raises(InvalidRequest, match="The batch is damaged: "):
@@ -27,12 +27,12 @@ def test_offsets_outside_of_their_buffer_are_damage() -> None:
     check_undamaged(batch(pa.array(["abc"])))
 
 
-def test_text_that_is_no_utf8_is_damage() -> None:
+def test_invalid_utf8_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="The batch is damaged: "):
         check_undamaged(batch(texts(b"\xff", 0, 1)))
 
 
-def test_a_name_that_is_no_utf8_is_damage() -> None:
+def test_a_column_name_that_is_not_utf8_is_refused() -> None:
     stream = batch(pa.array([{"name": 1}])).serialize()
     schema = batch(pa.array([{"name": 1}])).schema.serialize().to_pybytes()
     broken = pa.ipc.read_schema(pa.py_buffer(schema.replace(b"name", b"na\xffe")))
@@ -51,8 +51,17 @@ def test_a_name_that_is_no_utf8_is_damage() -> None:
         (pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int8()), [LONG]), 100_400),
         (pa.DictionaryArray.from_arrays(pa.array([0, None]), pa.array([b"abc"])), 11),
         (pa.DictionaryArray.from_arrays(pa.array([0] * 10), pa.array([7], pa.int64())), 120),
+        (pa.ListArray.from_arrays([0, 2], pa.DictionaryArray.from_arrays([0, 0], [LONG])), 2012),
+        (pa.StructArray.from_arrays([pa.array([LONG], pa.string_view())], ["b"]), 1008),
+        (pa.ListViewArray.from_arrays([0] * 10, [1] * 10, pa.array([LONG])), 10_090),
     ],
     ids=lambda one: str(one.type) if isinstance(one, pa.Array) else str(one),
 )
-def test_the_size_is_that_of_all_values_written_out(column: pa.Array, size: int) -> None:
+def test_the_size_includes_repeated_values(column: pa.Array, size: int) -> None:
     assert whole_bytes(batch(column)) == size
+
+
+def test_rows_without_columns_count() -> None:
+    rows = pa.RecordBatch.from_struct_array(pa.array([{}] * 1000, pa.struct([])))
+    assert (rows.num_columns, rows.num_rows) == (0, 1000)
+    assert whole_bytes(rows) == 4000

@@ -9,7 +9,6 @@ import pytest
 
 from flight_service.cancellation import Cancellation
 from flight_service.changed_entities import ChangedEntities
-from flight_service.fan_out import FanOut, FollowedLog
 from flight_service.graphql.errors import SchemaInvalid
 from flight_service.graphql.execution import result_cache
 from flight_service.graphql.execution.result_cache import OVERHEAD, ResultCache
@@ -17,8 +16,9 @@ from flight_service.graphql.planning.caching import Lifetime, lifetime_of
 from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
+from flight_service.tail_fan_out import FanOut, FollowedLog
 from fraiseql_assets.stream.connection import LogUnavailable
-from tests.unit.test_flight_fan_out import BATCHING, FakeLog
+from tests.unit.test_tail_fan_out import BATCHING, FakeLog
 
 SCHEMA = """{
     "types": [

@@ -30,7 +30,7 @@ def ingest(mode: Options = APPEND, **fields: Any) -> bytes:
     return pack(Ingest(table_definition_options=mode, **fields))
 
 
-def test_only_an_ingest_is_one() -> None:
+def test_only_ingest_commands_are_recognised() -> None:
     assert is_ingest(ingest(table="events"))
     assert not is_ingest(pack(protocol.CommandGetCatalogs()))
     assert not is_ingest(b'{"type": "Upload", "table": "events"}')
@@ -64,7 +64,7 @@ def test_a_table_is_named_as_the_setting_lists_it(fields: dict[str, Any], name: 
         ({"catalog": "analytics"}, InvalidRequest, "into the catalogue 'analytics'. Leave the"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_unsupported_options_are_refused(
     fields: dict[str, Any], kind: type[ServiceError], said: str
 ) -> None:
     with pytest.raises(kind) as caught:
@@ -72,11 +72,11 @@ def test_what_makes_no_sense_is_refused(
     assert said in str(caught.value)
 
 
-def test_the_answer_has_the_number_of_rows() -> None:
+def test_the_response_has_the_number_of_rows() -> None:
     assert protocol.DoPutUpdateResult.FromString(result_of(7)).record_count == 7
 
 
 @pytest.mark.parametrize("ingests", [True, False])
-def test_the_server_s_information_says_whether_rows_can_be_ingested(ingests: bool) -> None:
+def test_sql_info_says_whether_ingest_is_enabled(ingests: bool) -> None:
     asked = [protocol.FLIGHT_SQL_SERVER_BULK_INGESTION, protocol.FLIGHT_SQL_SERVER_READ_ONLY]
     assert sql_info(asked, ingests=ingests)["value"].to_pylist() == [ingests, not ingests]

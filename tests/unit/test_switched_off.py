@@ -24,7 +24,7 @@ from fraiseql_assets.settings import Settings, get_settings
 from fraiseql_assets.setup import PLANES, open_planes, other_plane
 from local_stack.elasticsearch.engines import ELASTICSEARCH
 from local_stack.stack import available_planes
-from sensors.events import events_sensor
+from sensors.ingestion import events_sensor
 from sensors.nightly import verify_schedule
 
 FED = {"analytics": ANALYTICS_EVENTS, "operational": OPERATIONAL_EVENTS}

@@ -15,7 +15,7 @@ from flight_service.graphql.arrow.result_types import (
     arrow_schema,
     arrow_type,
 )
-from flight_service.graphql.planning.page import Page, PageField
+from flight_service.graphql.planning.relay_page import Page, PageField
 
 Facts = Mapping[str, bool | int | str | None]
 """The values of a page beside its rows, by the names of their fields in the schema."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flight_service.graphql.arrow.columns import ObjectColumns
 from flight_service.graphql.arrow.result_types import ObjectType
 from flight_service.graphql.planning.levels import Check
-from flight_service.graphql.planning.page import Page
+from flight_service.graphql.planning.relay_page import Page
 from flight_service.graphql.planning.result import ConstantResult, Result, RootResult
 
 

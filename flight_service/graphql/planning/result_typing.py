@@ -25,7 +25,7 @@ from flight_service.graphql.arrow.result_types import (
     ScalarType,
 )
 from flight_service.graphql.planning.access import Access
-from flight_service.graphql.planning.page import PageField
+from flight_service.graphql.planning.relay_page import PageField
 from flight_service.graphql.request.selection import Selected, narrowed
 from flight_service.graphql.schema.graphql_schema import Schema
 from flight_service.graphql.schema.scalars import kind_of

@@ -7,8 +7,8 @@ from flight_service.graphql.planning.access import Access
 from flight_service.graphql.planning.conditions import Condition, Conditions
 from flight_service.graphql.planning.filters import OrderKey
 from flight_service.graphql.planning.keyset import SortKey, beyond, cursor_of, ordered, values_of
-from flight_service.graphql.planning.page import Page
 from flight_service.graphql.planning.plan import Choice, RootStatement
+from flight_service.graphql.planning.relay_page import Page
 from flight_service.graphql.planning.relay_projection import RelayProjector
 from flight_service.graphql.planning.root_query import PageRequest, RootQuery, RootTypes
 from flight_service.graphql.postgres.sql import Parameters, quoted

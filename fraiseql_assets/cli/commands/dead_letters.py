@@ -93,7 +93,7 @@ def replay(
     Messages that could not be decoded are published again. Events that a plane refused are written
     into that plane. Safe to repeat.
     """
-    from fraiseql_assets.pipeline.replay import replay as replay_dead_letters
+    from fraiseql_assets.pipeline.dead_letter_replay import replay as replay_dead_letters
     from fraiseql_assets.planes import PlaneError
     from fraiseql_assets.stream.connection import LogError
     from fraiseql_assets.stream.dead_letter_reader import read_dead_letters

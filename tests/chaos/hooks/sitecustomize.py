@@ -220,7 +220,7 @@ WATCHED: dict[str, Callable[[Any], None]] = {
     "fraiseql_assets.defs.materialise": watch_materialise,
     "fraiseql_assets.pipeline.ingest": watch_ingest,
     "fraiseql_assets.pipeline.rebuild": watch_rebuild,
-    "fraiseql_assets.pipeline.write": watch_write,
+    "fraiseql_assets.pipeline.stages": watch_write,
     "fraiseql_assets.pipeline.follow": watch_follow,
     "fraiseql_assets.analytics.plane": watch_compaction,
     "fraiseql_assets.operational.plane": watch_compaction,

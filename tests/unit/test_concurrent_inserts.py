@@ -7,7 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from fraiseql_assets.analytics.overlap import write_overlapping
+from fraiseql_assets.analytics.concurrent_inserts import write_overlapping
 from fraiseql_assets.planes import Block, Written
 from fraiseql_assets.ranges import SequenceRange
 

@@ -81,7 +81,7 @@ def test_one_server_has_no_trace_of_a_cluster() -> None:
     assert Layout.of(ONE_SERVER).exact == {}
 
 
-def test_quorums_are_asked_for_by_one_insert_after_the_other() -> None:
+def test_inserts_with_a_quorum_are_sequential() -> None:
     layout = Layout.of(CLUSTER)
     assert layout.exact["insert_quorum_parallel"] == 0
     assert layout.blocks_at_a_time == 1

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from sensors.events import is_run_id, outside_partitions
+from sensors.ingestion import is_run_id, outside_partitions
 
 TODAY = datetime.now(UTC).date()
 FIRST = date(2026, 1, 1)
