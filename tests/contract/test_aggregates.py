@@ -16,6 +16,7 @@ from event_tables import DAY, MORNING, block, entry, event
 from faults import StepFailed, StepFailure
 
 from fraiseql_assets.analytics.client import connect, sql
+from fraiseql_assets.analytics.layout import Layout
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.analytics.setup import AGGREGATES
@@ -247,7 +248,7 @@ def test_aggregates_of_an_older_release_are_kept_up_to_date(
             [keep] = [each for each in AGGREGATES if each.name == name]
             for kind in (f"VIEW fraiseql_{name}", f"VIEW {state}_feed", f"TABLE {state}"):
                 client.command(f"DROP {kind} SYNC")
-            days = {"retention_aggregate_days": 120}
+            days = {**Layout().clauses, "retention_aggregate_days": 120}
             client.command(without(new, sql(f"create_{name}", table=state, **days)))
             select = without(new, keep.select("fraiseql_events"))
             if name == "event_type_stats":
