@@ -229,10 +229,12 @@ def test_the_log_is_followed_from_the_first_use() -> None:
     read(cache, reads)
     assert cache.cleared.wait(10)
     read(cache, reads)
+    # 1 or 2: the cache may have been cleared before or after the first use.
+    before = reads.count
     log.publish(1)
     assert cache.dropped.wait(10)
     read(cache, reads)
-    assert (log.opened, reads.count) == (1, 3)
+    assert (log.opened, reads.count) == (1, before + 1)
 
 
 def test_results_are_cached_while_the_log_cannot_be_followed() -> None:
