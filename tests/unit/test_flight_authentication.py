@@ -47,7 +47,9 @@ def test_a_tenant_without_a_value_is_not_the_tenant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exp", "expires"), [(HOUR, HOUR), (f"{HOUR}", HOUR), (HOUR + 0.5, HOUR), (10**400, 10**400)]
+    ("exp", "expires"),
+    [(HOUR, HOUR), (f"{HOUR}", HOUR), (HOUR + 0.5, HOUR), (10**400, 10**400)],
+    ids=["integer", "text", "fraction", "huge"],
 )
 def test_a_principal_has_the_expiry_of_its_token(exp: Any, expires: int) -> None:
     assert authenticate(header(exp=exp), GUARDED).expires == expires
