@@ -61,7 +61,7 @@ def nats(folder: Path, port: int) -> Program:
             # In quotes, or NATS would read a password of digits as a number.
             "NATS_PASSWORD": f'"{password}"',
             # Beyond this it collects its garbage more often; it is not a limit.
-            "GOMEMLIMIT": "64MiB",
+            "GOMEMLIMIT": "256MiB",
         },
         prepare=prepare,
         needs_restart=partial(needs_restart, folder, url),
