@@ -24,6 +24,7 @@ LIMITS = {
     "N5": "the run's single core. A JSON event costs 8 to 10 µs, mostly for Python objects. Tried: "
     "not counting newlines, building columns once, larger receives, fewer threads, tuples instead "
     "of lists, another switch interval, no garbage collection of cycles.",
+    "N17": "the encryption, for which client and server share the machine's two cores.",
     "N6": "what lies between the blocks and the engine: the look for duplicates, serialising, and "
     "HTTP with the Python front of the embedded engine, which takes as long as half of the insert.",
     "N9": "the driver's own work: pyarrow reads the same statement at nearly the speed of a bare "
