@@ -12,10 +12,11 @@ from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Part
-from flight_service.sql.catalogue import Catalogue, Execution, close_batches
+from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.planning import Defaults, plan
 from flight_service.tickets import Ticket
 from flight_service.views import check_raw_sql
+from fraiseql_assets.iterators import close_iterator
 
 MOST = 100
 
@@ -92,7 +93,7 @@ def _batches(
         try:
             yield from batches
         finally:
-            close_batches(batches)
+            close_iterator(batches)
         if cancellation.over:
             return
 

@@ -13,11 +13,12 @@ from flight_service.columns import selected
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Flight
 from flight_service.formats import ARROW, CSV, NDJSON, PARQUET, Format
-from flight_service.sql.catalogue import Catalogue, Relation, close_batches
+from flight_service.sql.catalogue import Catalogue, Relation
 from flight_service.sql.selection import Selection
 from flight_service.tickets import Named, Ticket, shown
 from flight_service.views import Count, ViewFlights, check_raw_sql, executed, limited
 from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.iterators import close_iterator
 
 CHUNK_BYTES = 2**20
 FORMATS = {
@@ -143,7 +144,7 @@ def _chunks(pieces: Iterator[bytes], schema: pa.Schema) -> Iterator[pa.RecordBat
         if held:
             yield _chunk(held, schema)
     finally:
-        close_batches(pieces)
+        close_iterator(pieces)
 
 
 def _chunk(data: bytes | bytearray, schema: pa.Schema) -> pa.RecordBatch:

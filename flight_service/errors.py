@@ -132,6 +132,11 @@ class Stopping(ServiceError):
         return "The service is stopping. Ask again in a moment."
 
 
+def one_line(error: Exception) -> str:
+    """The error's message on one line, without a full stop at its end."""
+    return " ".join(str(error).split()).removesuffix(".")
+
+
 def client_message(error: PlaneError | LogError) -> str:
     """The message for clients about a server that failed. Its address is only logged."""
     logger.warning("%s", error)
@@ -146,7 +151,7 @@ than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
 def as_flight_error(error: Exception) -> Exception:
     """The exception with which pyarrow sends this error's status and sentence."""
     # Arrow ends the message itself, with a full stop and the name of the status.
-    sentence = _shortened(" ".join(str(error).split()).removesuffix("."))
+    sentence = _shortened(one_line(error))
     match error:
         case ServiceError():
             return error.status.flight(sentence)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.errors import InvalidRequest
+from flight_service.errors import InvalidRequest, one_line
 
 LEAST_BYTES = 4
 """What a value counts at least: its offset, or the like."""
@@ -24,7 +24,7 @@ def readable(what: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{what} cannot be read: {_one_line(error)}.") from error
+        raise InvalidRequest(f"{what} cannot be read: {one_line(error)}.") from error
 
 
 def check_undamaged(batch: pa.RecordBatch) -> None:
@@ -40,7 +40,7 @@ def check_undamaged(batch: pa.RecordBatch) -> None:
         batch.validate(full=True)
         _read_names(batch.schema)
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The batch is damaged: {_one_line(error)}.") from error
+        raise InvalidRequest(f"The batch is damaged: {one_line(error)}.") from error
 
 
 def _read_names(fields: Iterable[pa.Field]) -> None:
@@ -104,7 +104,3 @@ def _lengths(values: pa.Array) -> pa.Array | None:
     else:
         return None
     return pc.if_else(values.is_valid(), lengths.cast(pa.int64()), 0)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).removesuffix(".")

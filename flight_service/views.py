@@ -19,10 +19,11 @@ from flight_service.flights import Extent, Flight, Resolver
 from flight_service.graphql.errors import BadDocument
 from flight_service.graphql.transport.flight import GraphQLQuery
 from flight_service.graphql.transport.shorthand import PREFIX
-from flight_service.sql.catalogue import Catalogue, Execution, Relation, close_batches
+from flight_service.sql.catalogue import Catalogue, Execution, Relation
 from flight_service.sql.planning import Defaults, qualified
 from flight_service.sql.selection import Selection, select
 from flight_service.tickets import Ticket, shown
+from fraiseql_assets.iterators import close_iterator
 
 MOST = 2**63 - 1
 SHOWN = 20
@@ -166,7 +167,7 @@ def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
             left -= kept.num_rows
             yield kept
     finally:
-        close_batches(batches)
+        close_iterator(batches)
 
 
 def _batches(
@@ -184,4 +185,4 @@ def _batches(
                     )
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
     finally:
-        close_batches(batches)
+        close_iterator(batches)

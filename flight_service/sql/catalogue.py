@@ -122,10 +122,3 @@ class Catalogue(Protocol):
             ServiceError, PlaneError: the engine cannot be asked.
         """
         ...
-
-
-def close_batches(batches: Iterator[pa.RecordBatch]) -> None:
-    """Closes an iterator of batches, which ends its work."""
-    close = getattr(batches, "close", None)
-    if close is not None:
-        close()

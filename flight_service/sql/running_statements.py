@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from flight_service.cancellation import Cancellation
 from flight_service.errors import CANCELLED, ServiceError
-from flight_service.sql.catalogue import Execution, close_batches
+from flight_service.sql.catalogue import Execution
 from flight_service.sql.recently_used import RecentlyUsed
+from fraiseql_assets.iterators import close_iterator
 
 MOST_REMEMBERED = 10_000
 
@@ -58,7 +59,7 @@ class RunningStatements:
             self._check(own, call)
             raise
         finally:
-            close_batches(found)
+            close_iterator(found)
             with self._lock:
                 self._running[id].discard(own)
                 if not self._running[id]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.errors import Forbidden, InvalidRequest
+from flight_service.errors import Forbidden, InvalidRequest, one_line
 from flight_service.graphql.postgres.sql import quoted
 from flight_service.tickets import shown
 from flight_service.writing.table_catalogue import Table, Target
@@ -128,7 +128,7 @@ def _fitted(column: pa.Array, target: Target) -> pa.Array:
         text = " Send JSON text." if target.type in ("json", "jsonb") else ""
         raise InvalidRequest(
             f"The column {target.name} is {column.type} and does not fit {target.sql_type}: "
-            f"{_one_line(error)}.{text}"
+            f"{one_line(error)}.{text}"
         ) from error
 
 
@@ -157,7 +157,3 @@ def _staged(given: pa.DataType) -> pa.DataType:
     if types.is_large_binary(given) or types.is_binary_view(given):
         return pa.binary()
     return WIDE if types.is_uint64(given) else given
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).removesuffix(".")

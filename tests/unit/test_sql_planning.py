@@ -17,7 +17,6 @@ from flight_service.sql.catalogue import (
     Execution,
     Relation,
     Statement,
-    close_batches,
 )
 from flight_service.sql.engines.clickhouse_types import shown
 from flight_service.sql.handles import Handle, Handles
@@ -26,6 +25,7 @@ from flight_service.sql.planning import Defaults, plan
 from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.recently_used import RecentlyUsed
 from flight_service.sql.running_statements import RunningStatements, StatementCancelled
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.planes import PlaneUnavailable
 
 COLUMNS = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timestamp("us", "UTC"))])
@@ -280,7 +280,7 @@ def test_a_statement_can_be_cancelled_at_every_stage() -> None:
         next(running.batches("a", Waiting(), Cancellation()))
     other = running.batches("b", Waiting(), Cancellation())
     assert next(other).num_rows == 1
-    close_batches(other)
+    close_iterator(other)
 
 
 def test_a_disconnect_cancels_the_statement() -> None:

@@ -22,7 +22,6 @@ from flight_service.sql.catalogue import (
     Parameter,
     Relation,
     Statement,
-    close_batches,
 )
 from flight_service.sql.engines.clickhouse_types import bound_type, bound_value, shown
 from fraiseql_assets.analytics.schemas import SCHEMAS
@@ -33,6 +32,7 @@ from fraiseql_assets.analytics.statements import (
     StatementRefused,
 )
 from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings
 
 SCHEMA_NAME = "public"
@@ -112,7 +112,7 @@ class _Execution:
                         yield batch
             finally:
                 query.ended.set()
-                close_batches(found)
+                close_iterator(found)
 
 
 def _check_texts(batch: pa.RecordBatch) -> None:

@@ -25,7 +25,6 @@ from flight_service.sql.catalogue import (
     Execution,
     Relation,
     Statement,
-    close_batches,
 )
 from flight_service.sql.engines.postgres_relations import relations_key, relations_of
 from flight_service.sql.engines.postgres_types import (
@@ -38,6 +37,7 @@ from flight_service.sql.engines.postgres_types import (
 )
 from flight_service.sql.engines.postgres_views import AllowedViews
 from flight_service.sql.recently_used import RecentlyUsed
+from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings
 
 PARAMETER = "fraiseql.s"
@@ -134,7 +134,7 @@ class _Execution:
                         for batch in found:
                             yield _cast(batch, self.schema)
                 finally:
-                    close_batches(found)
+                    close_iterator(found)
 
 
 def _values(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> dict[str, str]:
