@@ -1,10 +1,8 @@
 """`python -m flight_service`: Arrow Flight and its HTTP side, by the settings."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +11,7 @@ from pydantic import ValidationError
 from fraiseql_assets import tracing
 from fraiseql_assets.settings import Settings, get_settings, problems_of
 from fraiseql_assets.skip_pandas import skip_pandas
+from fraiseql_assets.termination import Termination
 
 if TYPE_CHECKING:
     from flight_service.addresses import Address
@@ -53,10 +52,7 @@ def serve() -> None:
 
     configure(settings.log_format)
     end_tracing = _traced(settings)
-    # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
-    stopped: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopped.put(received))
+    termination = Termination()
     try:
         flight = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", *FLIGHT_SCHEMES)
         http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http", "https")
@@ -94,12 +90,12 @@ def serve() -> None:
     taken = http.with_port(bound.getsockname()[1])
     told = f", health at {checks.address}" if checks else ""
     typer.echo(f"Flight at {server.address}, HTTP at {taken}{told}", err=True)
-    stopped.get()
+    termination.wait()
     ready.is_stopping = True
     if checks:
         checks.drain()
     server.drain()
-    observer.drain(settings.drain_seconds, interrupted=lambda: not stopped.empty())
+    observer.drain(settings.drain_seconds, interrupted=termination.is_requested_again)
     ended = [web.stop(GRACE_SECONDS), server.stop(GRACE_SECONDS)]
     recorder.close()
     end_tracing()

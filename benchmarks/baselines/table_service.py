@@ -1,9 +1,6 @@
 """The server of the Flight service, with everything it does per call, over a table in memory,
 which Flight SQL reads as well."""
 
-import signal
-import threading
-
 from memory_catalogue import Memory
 from table import batches
 
@@ -20,6 +17,7 @@ from flight_service.sql.service import FlightSql
 from flight_service.tickets import Ticket
 from flight_service.tls import tls_of
 from fraiseql_assets.settings import get_settings
+from fraiseql_assets.termination import Termination
 
 
 class Table(Ticket, frozen=True):
@@ -42,15 +40,14 @@ def serve() -> None:
 
 def run(registry: Registry) -> None:
     """Serves until SIGTERM, over Flight and HTTP."""
-    settings, stopped = get_settings(), threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    settings, termination = get_settings(), Termination()
     configure(settings.log_format)
     observer = Observer()
     address = Address.parse(settings.flight_url, "FRAISEQL_FLIGHT_URL", "grpc", "grpc+tls")
     server = FlightServer(address, settings, registry, observer, tls_of(settings, address))
     http = Address.parse(settings.http_url, "FRAISEQL_HTTP_URL", "http")
     web = HttpServer(http.listen(), application(registry.routes, settings))
-    stopped.wait()
+    termination.wait()
     web.stop(5)
     server.stop(5)
 

@@ -1,15 +1,14 @@
 """`python -m local_stack.elasticsearch`: one node on this machine, until SIGTERM."""
 
 import os
-import signal
 import sys
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Annotated
 
 import typer
 
 from fraiseql_assets.settings import get_settings
+from fraiseql_assets.termination import Termination
 from local_stack.elasticsearch.engines import ENGINES, Search
 from local_stack.elasticsearch.jars import EngineMissing, ensure_home
 from local_stack.request_guard import SEARCH_PASSWORD, authorization
@@ -61,11 +60,8 @@ def serve(
         folder.mkdir(parents=True, exist_ok=True)
     (configuration / "log4j2.properties").write_text(LOGGING.replace("{package}", chosen.package))
     start_java(chosen, home, logs, get_settings().elasticsearch_heap)
-    # `put` may interrupt `get` anywhere; an event's `set` would wait for the lock of its `wait`.
-    ended: SimpleQueue[int] = SimpleQueue()
     # After Java, which has handlers of its own.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: ended.put(received))
+    termination = Termination()
     close = start_node(
         chosen,
         {
@@ -91,7 +87,7 @@ def serve(
         authorization(user, password),
     )
     sys.stderr.write(f"{chosen.title} {chosen.version} at http://{host}:{port}\n")
-    ended.get()
+    termination.wait()
     close()
 
 
