@@ -572,6 +572,11 @@ class Settings(BaseSettings):
         description="How long Dagster keeps runs that have ended; the last materialisation of each "
         "partition is kept.",
     )
+    tick_history_hours: float = Field(
+        default=1.0,
+        gt=0,
+        description="How long Dagster keeps ticks of sensors that requested nothing.",
+    )
     start_sensors: bool = Field(
         default=False,
         description="Whether sensors and schedules run from the start; otherwise they are switched "

@@ -25,6 +25,7 @@ from sensors.ingestion import events_sensor, plane_of_ticks
 from sensors.nightly import retention_schedule, verify_schedule
 from sensors.observation import stream_sensor
 from sensors.orphans import orphan_sensor
+from sensors.tick_history import tick_history_sensor
 
 FED = (
     (ANALYTICS_EVENTS, "analytics_events", ANALYTICS_JOBS),
@@ -36,6 +37,25 @@ FED = (
 starts = get_settings().start_sensors
 SENSORS = dg.DefaultSensorStatus.RUNNING if starts else dg.DefaultSensorStatus.STOPPED
 SCHEDULES = dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED
+
+sensors = [
+    *(
+        events_sensor(
+            asset,
+            op,
+            jobs[0].name,
+            partial(plane_of_ticks, asset),
+            first_day=FIRST_DAY,
+            status=SENSORS,
+        )
+        for asset, op, jobs in FED
+    ),
+    orphan_sensor(SENSORS),
+    failure_sensor(SENSORS),
+    stream_sensor(STREAM_EVENTS, SENSORS),
+    stream_sensor(STREAM_REQUESTS, SENSORS),
+]
+sensors.append(tick_history_sensor([sensor.name for sensor in sensors], SENSORS))
 
 defs = dg.Definitions(
     assets=[
@@ -57,23 +77,7 @@ defs = dg.Definitions(
         operational.requests_against_the_log,
     ],
     jobs=[*(job for _, _, jobs in FED for job in jobs), *RETENTION_JOBS],
-    sensors=[
-        *(
-            events_sensor(
-                asset,
-                op,
-                jobs[0].name,
-                partial(plane_of_ticks, asset),
-                first_day=FIRST_DAY,
-                status=SENSORS,
-            )
-            for asset, op, jobs in FED
-        ),
-        orphan_sensor(SENSORS),
-        failure_sensor(SENSORS),
-        stream_sensor(STREAM_EVENTS, SENSORS),
-        stream_sensor(STREAM_REQUESTS, SENSORS),
-    ],
+    sensors=sensors,
     schedules=[
         *(verify_schedule(asset, op, jobs[1].name, SCHEDULES) for asset, op, jobs in FED),
         *(retention_schedule(job, SCHEDULES) for job in RETENTION_JOBS),
