@@ -46,18 +46,24 @@ def with_marks(
 def messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """The batch in slices, each of at most `MESSAGE_BYTES` once encoded, or a single row. The last
     has the batch's mark."""
+    return (message for message, _ in sized_messages(batch))
+
+
+def sized_messages(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The messages of a batch with their encoded sizes in bytes. To find a size takes about a third
+    of the time that a batch spends in Python, so that it is found once."""
     if mark_of(batch) is None:
         yield from _slices(batch)
         return
     *before, last = _slices(batch)
-    yield from (one.replace_schema_metadata() for one in before)
+    yield from ((one.replace_schema_metadata(), size) for one, size in before)
     yield last
 
 
-def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _slices(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
     size = pa.ipc.get_record_batch_size(batch)
     if size <= MESSAGE_BYTES or batch.num_rows < 2:
-        yield batch
+        yield batch, size
         return
     rows = math.ceil(batch.num_rows / math.ceil(size / MESSAGE_BYTES))
     # Rows differ in size, so a slice may still be too large.

@@ -6,21 +6,21 @@ import pyarrow as pa
 
 from flight_service.cancellation import Cancellation
 from flight_service.errors import Stopping, as_flight_error
-from flight_service.messages import messages
+from flight_service.messages import sized_messages
 from fraiseql_assets.iterators import close_iterator
 
 
 def sent(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, cancellation: Cancellation
-) -> Iterator[pa.RecordBatch]:
-    """The batches of a flight as messages, until the call is cancelled."""
+) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batches of a flight as messages with their sizes, until the call is cancelled."""
     try:
         for batch in batches:
             if cancellation.over:
                 break
             if not batch.schema.equals(schema):
                 raise AssertionError(f"a batch of {batch.schema} in a flight of {schema}")
-            yield from messages(batch)
+            yield from sized_messages(batch)
         if cancellation.stopping:
             raise Stopping
     except Exception as error:

@@ -147,16 +147,16 @@ def status_of(error: BaseException | None) -> str:
 
 
 def counted(
-    batches: Iterator[pa.RecordBatch], call: Call, cancellation: Cancellation
+    messages: Iterator[tuple[pa.RecordBatch, int]], call: Call, cancellation: Cancellation
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream. The call counts them, and is cancelled if the client stops
-    reading."""
+    """The batches of a stream, which come with their sizes in bytes. The call counts them, and is
+    cancelled if the client stops reading."""
     call.rows = 0
     is_whole = False
     try:
-        for batch in carried(batches, call.span):
+        for batch, size in carried(messages, call.span):
             call.rows += batch.num_rows
-            call.bytes += pa.ipc.get_record_batch_size(batch)
+            call.bytes += size
             call.batches += 1
             yield batch
         is_whole = not cancellation.over
@@ -165,4 +165,4 @@ def counted(
         raise
     finally:
         call.cancelled = not is_whole
-        close_iterator(batches)
+        close_iterator(messages)
