@@ -68,7 +68,7 @@ def entry(first: int, last: int, *, state: Any = "begun", **fields: Any) -> Ledg
     )
 
 
-_texts = st.text(max_size=40) | st.sampled_from(
+texts = st.text(max_size=40) | st.sampled_from(
     [
         "",
         " ",
@@ -86,13 +86,13 @@ _texts = st.text(max_size=40) | st.sampled_from(
     ]
 )
 _values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-_json = st.builds(
+json_texts = st.builds(
     json.dumps,
-    _values | st.dictionaries(_texts, _values, max_size=4),
+    _values | st.dictionaries(texts, _values, max_size=4),
     ensure_ascii=st.booleans(),
     indent=st.sampled_from([None, 2]),
 )
@@ -120,8 +120,8 @@ AWKWARD_JSON = (
     '{"wide":"' + "w" * 40_000 + '"}',
     '{"' + "k" * 40_000 + '":"v"}',
 )
-_numbers = st.none() | st.sampled_from([-(2**63), -1, 0, 2**63 - 1]) | st.integers(-(2**40), 2**40)
-_times = st.sampled_from([EARLIEST, LATEST, datetime(1970, 1, 1, tzinfo=UTC)]) | st.datetimes(
+numbers = st.none() | st.sampled_from([-(2**63), -1, 0, 2**63 - 1]) | st.integers(-(2**40), 2**40)
+times = st.sampled_from([EARLIEST, LATEST, datetime(1970, 1, 1, tzinfo=UTC)]) | st.datetimes(
     EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC)
 )
 
@@ -130,14 +130,14 @@ _times = st.sampled_from([EARLIEST, LATEST, datetime(1970, 1, 1, tzinfo=UTC)]) |
 def extreme_events(draw: st.DrawFn, most: int = 6) -> list[dict[str, Any]]:
     """Events with any values that their columns allow, at ascending log positions."""
     first = draw(st.sampled_from([1, 2**53 - 1, 2**62]))
-    ids = draw(st.lists(_texts, min_size=1, max_size=most, unique=True))
-    optional = st.none() | _texts
-    data = _json | st.sampled_from(AWKWARD_JSON)
+    ids = draw(st.lists(texts, min_size=1, max_size=most, unique=True))
+    optional = st.none() | texts
+    data = json_texts | st.sampled_from(AWKWARD_JSON)
     return [
         {
             "event_id": name,
-            **{column: draw(_texts) for column in ("event_type", "entity_type", "entity_id")},
-            "timestamp": draw(_times),
+            **{column: draw(texts) for column in ("event_type", "entity_type", "entity_id")},
+            "timestamp": draw(times),
             "data": draw(data),
             "changes": draw(st.none() | data),
             **{
@@ -147,8 +147,8 @@ def extreme_events(draw: st.DrawFn, most: int = 6) -> list[dict[str, Any]]:
                     *("acting_for", "schema_version", "cdc_source"),
                 )
             },
-            "seq": draw(_numbers),
-            "duration_ms": draw(_numbers),
+            "seq": draw(numbers),
+            "duration_ms": draw(numbers),
             "stream_seq": first + number,
             "stream_row": draw(st.sampled_from([0, 2**32 - 1])),
             "stream_time": MORNING + timedelta(microseconds=number),

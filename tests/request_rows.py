@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-from event_tables import DAY, MORNING
+from event_tables import AWKWARD_JSON, DAY, MORNING, json_texts, numbers, texts, times
+from hypothesis import strategies as st
 
 from fraiseql_assets.operational.client import connect, definition
 from fraiseql_assets.operational.engine import is_opensearch
@@ -45,6 +46,33 @@ def failure(
     """A request that failed with one error."""
     errors = {"error_codes": [code], "error_messages": [message], "status": "error"}
     return request(number, **errors, **fields)
+
+
+@st.composite
+def extreme_requests(draw: st.DrawFn, most: int = 6) -> list[dict[str, Any]]:
+    """Requests with any values that their columns allow, at ascending log positions."""
+    first = draw(st.sampled_from([1, 2**53 - 1, 2**62]))
+    ids = draw(st.lists(texts, min_size=1, max_size=most, unique=True))
+    required = ("operation_type", "query", "query_hash", "transport", "status")
+    optional = ("operation_name", "user_id", "tenant_id", "trace_id")
+    return [
+        {
+            "request_id": name,
+            "timestamp": draw(times),
+            **{column: draw(texts) for column in required},
+            **{column: draw(st.none() | texts) for column in optional},
+            "variables": draw(st.none() | json_texts | st.sampled_from(AWKWARD_JSON)),
+            "error_codes": draw(st.lists(texts, max_size=2)),
+            "error_messages": draw(st.lists(texts, max_size=2)),
+            "duration_ms": draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
+            "rows": draw(numbers),
+            "bytes": draw(numbers),
+            "stream_seq": first + number,
+            "stream_row": 0,
+            "stream_time": MORNING + timedelta(microseconds=number),
+        }
+        for number, name in enumerate(ids)
+    ]
 
 
 def index_requests(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import date
+from typing import Any
 
 import pytest
+from request_plane import REQUEST_PLANE, OfRequests
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.analytics.reader import AnalyticsReader
+from fraiseql_assets.datasets import EVENTS, REQUESTS, Dataset
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.pipeline.ingest import ingest_range
@@ -21,6 +24,14 @@ from fraiseql_assets.stream.setup import setup_streams
 
 PLANES = {"analytics": AnalyticsPlane, "operational": OperationalPlane}
 READERS = {"analytics": AnalyticsReader, "operational": OperationalReader}
+
+
+def _plane_of_requests(settings: Settings) -> Any:
+    return OfRequests(OperationalPlane(settings, REQUESTS))
+
+
+OPENERS: dict[str, Callable[[Settings], Plane]] = {**PLANES, REQUEST_PLANE: _plane_of_requests}
+"""Planes by `plane_name`. With `REQUEST_PLANE`, tests that make events run with requests."""
 
 JOB = Job("run-1", 1, Batching(50, 2**20, 100, 2**20), ahead=4)
 """A run with blocks of a hundred events."""
@@ -37,7 +48,7 @@ def open_plane(plane_name: str, settings: Settings) -> Iterator[Callable[..., Pl
     opened: list[Plane] = []
 
     def open_it(**changes: object) -> Plane:
-        opened.append(PLANES[plane_name](settings.model_copy(update=changes)))
+        opened.append(OPENERS[plane_name](settings.model_copy(update=changes)))
         return opened[-1]
 
     yield open_it
@@ -60,10 +71,22 @@ def reader(plane: Plane, settings: Settings) -> AssetReader:
 
 
 @pytest.fixture
-def log(settings: Settings) -> Iterator[Log]:
+def asset(plane: Plane) -> str:
+    """The key of the asset that the plane keeps."""
+    return f"{plane.name}/{plane.dataset.name}"
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    """What the log carries."""
+    return EVENTS
+
+
+@pytest.fixture
+def log(settings: Settings, dataset: Dataset) -> Iterator[Log]:
     """The log, set up and empty."""
     asyncio.run(setup_streams(settings))
-    with Log(settings, name="tests") as log:
+    with Log(settings, name="tests", dataset=dataset) as log:
         yield log
 
 

@@ -131,7 +131,7 @@ def test_remains_of_a_killed_compaction_are_ignored(plane: Plane) -> None:
 
 
 def test_entries_of_days_past_their_retention_are_deleted(plane: Plane, settings: Settings) -> None:
-    kept = settings.retention_raw_days
+    kept = plane.dataset.retention_days(settings)
     days = [DAY - timedelta(days=back) for back in (0, kept - 1, kept, kept + 7)]
     for number, day in enumerate(days, 1):
         plane.record(entry(number, number, day=day, state="committed"))

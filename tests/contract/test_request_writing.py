@@ -1,23 +1,17 @@
 """Requests are written and replaced as exactly as events, by the same tests.
 
-The tests make events. Before the plane gets them, each becomes the request at its place in the log.
+The tests make events. See `request_plane` for how they become requests.
 """
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
-from datetime import date
-from typing import Any
-
-import pyarrow as pa
 import pytest
-from request_rows import request
+from request_plane import REQUEST_PLANE
 from test_replacement import (  # noqa: F401 - the contract of events, held by requests
     filled,
     test_a_block_removed_by_a_replacement_can_be_written_again,
     test_a_day_can_be_replaced_by_nothing,
     test_a_new_day_appears_at_once,
     test_a_range_written_during_a_replacement_is_not_lost,
+    test_a_reader_never_sees_a_partial_or_empty_day,
     test_a_superseded_replacement_is_not_swapped,
     test_a_swap_replaces_rows_and_ledger_entries,
     test_an_abandoned_replacement_keeps_the_old_day,
@@ -40,51 +34,7 @@ from test_writing import (  # noqa: F401 - the contract of events, held by reque
     test_the_same_id_on_another_day_is_another_event,
 )
 
-from fraiseql_assets.datasets import REQUESTS
-from fraiseql_assets.operational.plane import OperationalPlane
-from fraiseql_assets.planes import Block, Written
-from fraiseql_assets.requests.schema import REQUEST_SCHEMA
-from fraiseql_assets.settings import Settings
 
-SHARED = ("timestamp", "tenant_id", "stream_seq", "stream_row", "stream_time")
-
-
-class OfRequests:
-    """A plane of requests, or a replacement of its, that takes events."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def write(self, block: Block) -> Written:
-        return self._inner.write(replace(block, table=as_requests(block.table)))
-
-    def replace(self, day: date) -> "OfRequests":
-        return OfRequests(self._inner.replace(day))
-
-
-def as_requests(events: pa.Table) -> pa.Table:
-    rows = [
-        request(
-            event["stream_seq"],
-            request_id=event["event_id"],
-            **{name: event[name] for name in SHARED},
-        )
-        for event in events.to_pylist()
-    ]
-    return pa.Table.from_pylist(rows, schema=REQUEST_SCHEMA)
-
-
-@pytest.fixture(params=["operational"])
+@pytest.fixture(params=[REQUEST_PLANE])
 def plane_name(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture
-def plane(settings: Settings) -> Iterator[OfRequests]:
-    """The plane of requests, set up and empty."""
-    with closing(OperationalPlane(settings, REQUESTS)) as plane:
-        plane.setup()
-        yield OfRequests(plane)

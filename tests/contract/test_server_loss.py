@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from lossy_server import LossyServer
+from request_messages import publish_requests
 
+from fraiseql_assets.datasets import EVENTS, REQUESTS, Dataset
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.pipeline.ingest import ingest_range
 from fraiseql_assets.pipeline.job import Job
@@ -21,15 +23,20 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
-EVENTS = 250
+ROWS = 250
 JOB = Job("run-1", 1, Batching(50, 2**20, 100, 2**20), ahead=4)
-ALL = SequenceRange(1, EVENTS)
+ALL = SequenceRange(1, ROWS)
+
+
+@pytest.fixture(params=[EVENTS, REQUESTS], ids=lambda each: each.name)
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    return request.param
 
 
 @pytest.fixture
-def plane(settings: Settings) -> Iterator[OperationalPlane]:
+def plane(settings: Settings, dataset: Dataset) -> Iterator[OperationalPlane]:
     """The plane, set up."""
-    plane = OperationalPlane(settings)
+    plane = OperationalPlane(settings, dataset)
     plane.setup()
     yield plane
     plane.close()
@@ -47,8 +54,11 @@ def committed(plane: OperationalPlane, log: Log) -> list[SequenceRange]:
 
 
 @pytest.fixture
-def filled(log: Log, settings: Settings) -> Log:
-    asyncio.run(publish_generated(settings, count=EVENTS, shape="observer", seed=1))
+def filled(log: Log, dataset: Dataset, settings: Settings) -> Log:
+    if dataset is REQUESTS:
+        publish_requests(settings, range(1, ROWS + 1))
+    else:
+        asyncio.run(publish_generated(settings, count=ROWS, shape="observer", seed=1))
     return log
 
 
@@ -79,10 +89,10 @@ def until_exact(plane: OperationalPlane, log: Log) -> None:
     plane.setup()
     ingest_range(plane, log, ALL, place.day, JOB)
     counts = plane.count(place.day)
-    assert (counts.rows, counts.distinct_ids) == (EVENTS, EVENTS)
+    assert (counts.rows, counts.distinct_ids) == (ROWS, ROWS)
     entries = plane.ledger(log.stream)
     assert [(entry.range, entry.state, entry.rows) for entry in entries] == [
-        (ALL, "committed", EVENTS)
+        (ALL, "committed", ROWS)
     ]
 
 
@@ -130,6 +140,6 @@ def test_a_rebuild_does_not_swap_in_rows_that_the_server_lost(
     dying: Any = Dying()
     with pytest.raises(PlaneError):
         rebuild_day(dying, plane, filled, place.day, JOB)
-    assert plane.count(place.day).rows == EVENTS
+    assert plane.count(place.day).rows == ROWS
     rebuild_day(plane, plane, filled, place.day, JOB)
-    assert plane.count(place.day).rows == EVENTS
+    assert plane.count(place.day).rows == ROWS

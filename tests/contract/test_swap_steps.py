@@ -8,11 +8,18 @@ from typing import Any
 
 import pytest
 from event_tables import DAY, STREAM, block, entry, event
+from request_plane import REQUEST_PLANE
 
 from fraiseql_assets.analytics import replacement as analytics
 from fraiseql_assets.operational import replacement as operational
 from fraiseql_assets.planes import AssetReader, Plane
 
+OPERATIONAL_STEPS = [
+    (operational, "write_entry", 1),
+    (operational, "delete_entries", 1),
+    # The replacement itself drops first what was left behind.
+    (operational, "drop", 2),
+]
 STEPS = {
     "analytics": [
         (analytics, "write_entry", 1),
@@ -21,12 +28,8 @@ STEPS = {
         (analytics.PartitionReplacement, "_replace_partition", 2),
         (analytics.PartitionReplacement, "_replace_partition", 4),
     ],
-    "operational": [
-        (operational, "write_entry", 1),
-        (operational, "delete_entries", 1),
-        # The replacement itself drops first what was left behind.
-        (operational, "drop", 2),
-    ],
+    "operational": OPERATIONAL_STEPS,
+    REQUEST_PLANE: OPERATIONAL_STEPS,
 }
 BEFORE = [event(number) for number in range(1, 201)]
 AFTER = [event(number) for number in range(1, 301)]
@@ -69,10 +72,9 @@ def rebuild(plane: Plane) -> None:
 
 @pytest.mark.usefixtures("kill")
 def test_a_killed_swap_leaves_a_complete_day_and_the_next_succeeds(
-    plane: Plane, reader: AssetReader
+    plane: Plane, reader: AssetReader, asset: str
 ) -> None:
     def read() -> int:
-        [asset] = [key for key in reader.assets() if key.endswith("/events")]
         return sum(batch.num_rows for batch in reader.batches(asset))
 
     plane.record(entry(1, 200))
