@@ -1,6 +1,7 @@
 """Search over Flight and HTTP: the `Search` ticket and `GET /search`."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -148,11 +149,22 @@ def _is_arrow(format: str | None, accept: str | None) -> bool:
 
 def _ticket(given: dict[str, str]) -> Search:
     named = {("query" if name == "q" else name): value for name, value in given.items()}
+    for name in named.keys() - set(Search.__struct_fields__):
+        raise SearchMistake(f"There is no parameter {name}.{_suggestion(name)}")
+    for name, choices in (("kinds", Kinds), ("count", Counts)):
+        if name in named and named[name] not in list(choices):
+            raise SearchMistake(f"{name} is {named[name]!r}. It is one of {', '.join(choices)}.")
     try:
         # Parameters are strings, from which numbers and booleans are parsed.
         return msgspec.convert({"type": "Search", **named}, Search, strict=False)
     except msgspec.ValidationError as error:
         raise SearchMistake(f"This search does not fit: {error}.") from error
+
+
+def _suggestion(name: str) -> str:
+    names = ["q", *Search.__struct_fields__]
+    near = get_close_matches(name, names, n=1)
+    return f" Did you mean {near[0]}?" if near else f" There are {', '.join(names)}."
 
 
 def _ipc(batch: pa.RecordBatch, options: pa.ipc.IpcWriteOptions) -> bytes:

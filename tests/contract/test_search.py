@@ -127,6 +127,12 @@ def test_hits_are_counted(filled: Settings) -> None:
     assert counted(Counts.type)["event", "Order.UPDATE"] == 1
     assert counted(Counts.type)["request", "query"] == 5
     assert sum(counted(Counts.hour).values()) == len(EVENTS) + len(REQUESTS)
+    of_tenants = counted(Counts.tenant)
+    assert sum(of_tenants.values()) == sum(
+        row["tenant_id"] is not None for row in [*EVENTS, *REQUESTS]
+    )
+    assert of_tenants["request", "acme"] == 4
+    assert sum(counted(Counts.operation).values()) == 5
 
 
 def test_highlights_mark_the_search_words(filled: Settings) -> None:

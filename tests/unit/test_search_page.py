@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from flight_service.search import Search
+from fraiseql_assets.cli.commands.search import Count as CommandCount
 from fraiseql_assets.operational.client import definition
+from fraiseql_assets.operational.search.request import Counts
 from fraiseql_assets.operational.search.schema import FIELDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
@@ -29,3 +31,8 @@ def test_every_field_is_mapped_and_indexed() -> None:
         if field.get("index", True) and name != "stream_row"
     }
     assert set(FIELDS) == mapped
+
+
+def test_the_command_and_the_page_have_every_way_to_count() -> None:
+    assert [*CommandCount] == [*Counts]
+    assert all(f"`{way}`" in PAGE and f"--count {way}" in PAGE for way in Counts)

@@ -29,6 +29,8 @@ class Count(StrEnum):
     error = "error"
     type = "type"
     hour = "hour"
+    tenant = "tenant"
+    operation = "operation"
 
 
 def search(
@@ -69,7 +71,7 @@ def search(
     ] = False,
     count: Annotated[
         Count | None,
-        typer.Option(help="Count the hits by error, type or hour instead of listing them."),
+        typer.Option(help="Count the hits in groups instead of listing them."),
     ] = None,
     complete: Annotated[
         bool,

@@ -29,6 +29,7 @@ from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.operational.search.unavailable_days import (
     NotAllSearched,
     closed,
+    has_open_day,
     leave_out,
     not_started,
     require_found,
@@ -215,14 +216,13 @@ class Search:
         return ",".join(names.all_days for names in self._names(request))
 
     def _has_any(self, request: SearchRequest) -> bool:
-        """Whether the searched datasets have an index.
+        """Whether the searched datasets have an index that is open. Over closed ones alone,
+        OpenSearch gives no point in time.
 
         Raises:
             NotFoundError: the plane is not set up.
         """
-        if self._client.indices.exists(
-            index=self._index(request), ignore_unavailable=True, allow_no_indices=False
-        ):
+        if has_open_day(self._client, self._names(request)):
             return True
         self._client.indices.get(index=self._events.ledger)
         return False

@@ -31,6 +31,8 @@ class Counts(StrEnum):
     error = "error"
     type = "type"
     hour = "hour"
+    tenant = "tenant"
+    operation = "operation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,9 @@ class SearchRequest:
             raise SearchMistake(f"limit is {self.limit}; it is from 1 to {MOST_HITS:,}.")
         if self.since and self.until and self.since >= self.until:
             raise SearchMistake(f"since, {self.since}, is not before until, {self.until}.")
+        for name in ("id", "entity", "similar"):
+            if getattr(self, name) == "":
+                raise SearchMistake(f"{name} is empty; it is an id.")
         if self.similar and self.query:
             raise SearchMistake("similar and a query exclude each other; take one of them.")
 

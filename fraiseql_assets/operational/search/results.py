@@ -48,7 +48,7 @@ def count_batch(aggregations: dict[str, Any], missing: Sequence[str] = ()) -> pa
 
 def _groups(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for kind, group in found.items():
-        for bucket in group.get("hours", group).get("buckets", ()):
+        for bucket in group.get("groups", group).get("buckets", ()):
             if "inner" in bucket:
                 for inner in bucket["inner"]["buckets"]:
                     key = f"{bucket['key']}.{inner['key']}"
@@ -62,6 +62,14 @@ def _terms(field: str) -> dict[str, Any]:
     return {"terms": {"field": field, "size": GROUPS}}
 
 
+def _of_each_kind(groups: dict[str, Any]) -> dict[str, Any]:
+    """Groups of the events, and groups of the requests."""
+    return {
+        kind: {"filter": {"exists": {"field": f"{kind}_id"}}, "aggs": {"groups": groups}}
+        for kind in ("event", "request")
+    }
+
+
 _HOURS = {"date_histogram": {"field": "timestamp", "fixed_interval": "1h", "min_doc_count": 1}}
 AGGREGATIONS: dict[Counts, dict[str, Any]] = {
     Counts.error: {"request": _terms("error_codes")},
@@ -69,9 +77,8 @@ AGGREGATIONS: dict[Counts, dict[str, Any]] = {
         "event": {**_terms("entity_type"), "aggs": {"inner": _terms("event_type")}},
         "request": _terms("operation_type"),
     },
-    Counts.hour: {
-        kind: {"filter": {"exists": {"field": f"{kind}_id"}}, "aggs": {"hours": _HOURS}}
-        for kind in ("event", "request")
-    },
+    Counts.hour: _of_each_kind(_HOURS),
+    Counts.tenant: _of_each_kind(_terms("tenant_id")),
+    Counts.operation: {"request": _terms("operation_name")},
 }
 """The aggregation of each way to count."""

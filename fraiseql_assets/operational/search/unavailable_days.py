@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
+from typing import Any
 
 from elasticsearch import Elasticsearch, NotFoundError
 
@@ -37,6 +38,12 @@ def not_started(client: Elasticsearch, names: Sequence[Names]) -> list[str]:
     return missing
 
 
+def has_open_day(client: Elasticsearch, names: Sequence[Names]) -> bool:
+    """Whether there is an index that is not closed."""
+    found = _aliases(client, names, "open")
+    return any(each.all_days in held["aliases"] for each in names for held in found.values())
+
+
 def closed(client: Elasticsearch, names: Sequence[Names], request: SearchRequest) -> list[str]:
     """The closed days that may hold what is searched, such as `events of 2026-01-31 (closed)`,
     ascending. The server passes them over in every search and does not say so.
@@ -45,9 +52,7 @@ def closed(client: Elasticsearch, names: Sequence[Names], request: SearchRequest
     so one more day is looked at.
     """
     first = request.since and request.since.astimezone(UTC).date() - timedelta(days=1)
-    patterns = ",".join(f"{each.all_days}-*" for each in names)
-    # Answered from the state of the cluster: no shard is asked.
-    found = client.indices.get_alias(index=patterns, expand_wildcards="closed").body
+    found = _aliases(client, names, "closed")
     missing: list[str] = []
     for each in names:
         days = [each.day_of(index) for index in found if each.all_days in found[index]["aliases"]]
@@ -57,6 +62,13 @@ def closed(client: Elasticsearch, names: Sequence[Names], request: SearchRequest
             if first is None or day >= first
         ]
     return missing
+
+
+def _aliases(client: Elasticsearch, names: Sequence[Names], state: str) -> dict[str, Any]:
+    """The aliases of the indices that are `open`, or `closed`."""
+    patterns = ",".join(f"{each.all_days}-*" for each in names)
+    # Answered from the state of the cluster: no shard is asked.
+    return client.indices.get_alias(index=patterns, expand_wildcards=state).body
 
 
 def leave_out(missing: list[str], request: SearchRequest) -> list[str]:

@@ -111,7 +111,7 @@ class Client:
         failed: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-        count: Literal["error", "type", "hour"] | None = None,
+        count: Literal["error", "type", "hour", "tenant", "operation"] | None = None,
         **other: Any,
     ) -> Result:
         """Events and GraphQL requests that match, newest first; with `count` their numbers.
