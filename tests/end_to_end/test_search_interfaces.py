@@ -169,7 +169,7 @@ def test_a_syntax_error_has_its_position_over_every_interface(service: Service) 
         ({"since": "yesterday"}, "since is 'yesterday'"),
         ({"limit": "0"}, "limit is 0"),
         ({"limit": "many"}, "does not fit"),
-        ({"colour": "red"}, "There is no parameter colour. There are q, "),
+        ({"xyz": "1"}, "There is no parameter xyz. There are q, "),
         ({"entitytype": "Order"}, "no parameter entitytype. Did you mean entity_type?"),
         ({"count": "user"}, "count is 'user'. It is one of error, type, hour, tenant, operation."),
         ({"kinds": "event"}, "kinds is 'event'. It is one of both, events, requests."),
