@@ -124,6 +124,7 @@ def test_every_alert_fires_in_the_tests_of_the_rules() -> None:
     for test in (quiet, broken):
         for one in test["input_series"]:
             [found] = selectors(promql_parser.parse(one["series"]))
+            assert found.name in known
             labels = {matcher.name for matcher in found.matchers.matchers}
             assert labels <= known[found.name] | ADDED_BY_PROMETHEUS
 
