@@ -2,14 +2,18 @@
 # (pyarrow.compute makes its functions at import, out of a type checker's sight)
 """Record batches that clients send, which nothing has checked yet."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import flight
 
 from flight_service.errors import InvalidRequest, one_line
 
+EMPTY_MESSAGES = 16
+"""After this number of consecutive messages without content, a stream counts as ended. pyarrow
+reports the end in the same way."""
 LEAST_BYTES = 4
 """What a value counts at least: its offset, or the like."""
 
@@ -25,6 +29,44 @@ def readable(what: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{what} cannot be read: {one_line(error)}.") from error
+
+
+def messages(
+    reader: flight.MetadataRecordBatchReader,
+    what: str,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[flight.FlightStreamChunk]:
+    """The messages of a client until it closes its side, without empty ones. `what` is the subject
+    of an error's message, and `waiting` surrounds each wait for the client.
+
+    Raises:
+        InvalidRequest: what it sends is no Arrow stream.
+    """
+    empty = 0
+    while empty < EMPTY_MESSAGES:
+        try:
+            with waiting(), readable(what):
+                chunk = reader.read_chunk()
+        except StopIteration:
+            empty += 1
+            continue
+        empty = 0
+        yield chunk
+
+
+def check_schema(reader: flight.MetadataRecordBatchReader) -> None:
+    """Refuses a stream that has ended without a schema: nothing in it could be read.
+
+    Raises:
+        InvalidRequest: it has none.
+    """
+    try:
+        assert reader.schema is not None
+    except OSError as error:
+        raise InvalidRequest(
+            "No message with a schema arrived. Send IPC messages, each with its header in "
+            "data_header."
+        ) from error
 
 
 def check_undamaged(batch: pa.RecordBatch) -> None:

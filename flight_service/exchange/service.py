@@ -35,16 +35,12 @@ from flight_service.flights import Flight, Resolver
 from flight_service.graphql.transport.flight import GraphQLQuery
 from flight_service.identity.tokens import check_expiry
 from flight_service.limits import StreamLimits
-from flight_service.received import readable
+from flight_service.received import messages, readable
 from flight_service.tail import Tail
 from flight_service.tickets import Named, Ticket, explained
 from flight_service.writing.receiving import Stream, receive
 from flight_service.writing.service import Writing
 from fraiseql_assets.iterators import close_iterator
-
-EMPTY_MESSAGES = 16
-"""After this number of consecutive messages without content, a stream counts as ended. pyarrow
-reports the end in the same way."""
 
 
 class RequestCancelled(ServiceError):
@@ -83,7 +79,7 @@ class Exchange:
         ended.
 
         Raises:
-            InvalidRequest: what the client sends is no Arrow stream.
+            InvalidRequest: what the client sends is no Arrow stream, or holds no request.
             TooManyStreams: the principal has as many as it may.
         """
         # A stream takes a thread, also while nothing is asked.
@@ -91,9 +87,17 @@ class Exchange:
         stream = _Stream(self, principal, Replies(writer), RunningRequests(self._requests), writer)
         cancellation.then(lambda: stream.running.cancel_all(stopping=cancellation.stopping))
         try:
-            for chunk in _chunks(reader):
+            is_empty = True
+            for chunk in messages(reader, "A message"):
+                is_empty = False
                 if not stream.take(chunk):
                     break
+            if is_empty:
+                # Arrow drops what stands beside the descriptor: the service cannot see it.
+                raise InvalidRequest(
+                    "The stream has no request. Send the descriptor in a message of its own, and "
+                    "the requests in the app_metadata of those after it."
+                )
         except BaseException:
             stream.running.cancel_all(stopping=False)
             raise
@@ -228,20 +232,6 @@ def _reason(error: Exception, cancellation: Cancellation) -> Exception:
     if cancellation.stopping:
         return Stopping()
     return RequestCancelled() if cancellation.over else error
-
-
-def _chunks(reader: flight.MetadataRecordBatchReader) -> Iterator[flight.FlightStreamChunk]:
-    """The messages of a client."""
-    empty = 0
-    while empty < EMPTY_MESSAGES:
-        try:
-            with readable("A message"):
-                chunk = reader.read_chunk()
-        except StopIteration:
-            empty += 1
-            continue
-        empty = 0
-        yield chunk
 
 
 def _batches(asked: Upload, own: pa.RecordBatch | None) -> Iterator[pa.RecordBatch]:

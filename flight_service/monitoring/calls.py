@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 REQUEST_ID = "x-request-id"
 """The header that carries a call's id, in both directions."""
+FORWARDED_FOR = "x-forwarded-for"
+"""The header in which a proxy sends its client's address."""
+MOST_FORWARDED = 256
+"""The maximum length of such addresses in a line."""
 UNKNOWN = "unknown"
 DRAIN_STEP_SECONDS = 0.1
 """The interval of checks for an interrupt while draining."""
@@ -55,6 +59,8 @@ class Call:
     """The asset, entity type or operation that it names."""
     principal: Principal = ANYONE
     peer: str = ""
+    forwarded_for: str = ""
+    """The addresses that proxies have added, or that the client sent itself."""
     compression: str | None = None
     """The compression that a Flight client asks for."""
     rows: int | None = None
@@ -190,6 +196,9 @@ class Observer:
             "bytes": call.bytes,
             "ms": round(seconds * 1000, 1),
         }
+        if call.forwarded_for:
+            # A proxy adds what it knows at the end.
+            fields["forwarded_for"] = call.forwarded_for[-MOST_FORWARDED:]
         if call.rows_written is not None:
             fields |= {"rows_written": call.rows_written, "bytes_written": call.bytes_written}
         logger.info("call", extra={"fields": fields})

@@ -6,7 +6,7 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from flight_service.errors import Stopping
-from flight_service.monitoring.calls import REQUEST_ID, Observer, current
+from flight_service.monitoring.calls import FORWARDED_FOR, REQUEST_ID, Observer, current
 from fraiseql_assets.tracing import TRACEPARENT, within
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
@@ -33,6 +33,8 @@ class ObservedApplication:
         call.kind = self._route(scope)
         if scope.get("client"):
             call.peer = scope["client"][0]
+        forwarded = (value for name, value in scope["headers"] if name == FORWARDED_FOR.encode())
+        call.forwarded_for = ", ".join(value.decode(errors="replace") for value in forwarded)
         status, is_whole = 500, False
 
         async def observed(message: Message) -> None:

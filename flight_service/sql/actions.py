@@ -1,6 +1,6 @@
 """Flight SQL's actions and DoPut: prepared statements, cancellation, sessions."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ from pyarrow import flight
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest, Unimplemented
-from flight_service.received import check_undamaged, readable, whole_bytes
+from flight_service.received import check_undamaged, messages, readable, whole_bytes
 from flight_service.sql.commands import decode, expected, pack, parsed
 from flight_service.sql.prepared import MOST_BYTES, MOST_ROWS, described
 from flight_service.sql.protocol import Flight_pb2 as base
@@ -174,7 +174,7 @@ def _read(reader: flight.MetadataRecordBatchReader) -> pa.Table:
     """The rows of a stream, up to the limit of bound values."""
     batches: list[pa.RecordBatch] = []
     rows = size = 0
-    for chunk in _chunks(reader):
+    for chunk in messages(reader, "The values"):
         if chunk.data is None:
             continue
         check_undamaged(chunk.data)
@@ -186,8 +186,3 @@ def _read(reader: flight.MetadataRecordBatchReader) -> pa.Table:
             )
     with readable("The values"):
         return pa.Table.from_batches(batches, reader.schema)
-
-
-def _chunks(reader: flight.MetadataRecordBatchReader) -> Iterator[flight.FlightStreamChunk]:
-    with readable("The values"):
-        yield from reader

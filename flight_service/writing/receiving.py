@@ -18,7 +18,7 @@ from flight_service.errors import (
     client_message,
 )
 from flight_service.monitoring.calls import Call
-from flight_service.received import check_undamaged, readable, whole_bytes
+from flight_service.received import check_schema, check_undamaged, messages, whole_bytes
 from flight_service.writing.sink import BATCH_BYTES, Receipt, Sink
 from fraiseql_assets.stream.connection import LogError
 
@@ -59,14 +59,10 @@ def chunks(reader: flight.MetadataRecordBatchReader, sink: Sink) -> Iterator[pa.
     Raises:
         InvalidRequest: the client does not send an Arrow stream.
     """
-    while True:
-        try:
-            with sink.waiting(), readable("It"):
-                chunk = reader.read_chunk()
-        except StopIteration:
-            return
+    for chunk in messages(reader, "It", sink.waiting):
         if chunk.data is not None:
             yield chunk.data
+    check_schema(reader)
 
 
 def receive(sink: Sink, batches: Iterator[pa.RecordBatch], stream: Stream) -> Receipt:

@@ -90,6 +90,18 @@ def test_the_examples_of_a_page_run(
         run(page, example, names)
 
 
+def test_the_example_that_lists_assets_also_runs_with_queries(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack of the other examples has no compiled schema, which `make demo` has."""
+    page = ROOT / "docs" / "flight.md"
+    [example] = [one for one in examples(page) if "list_flights()" in one.code]
+    with demo(database_url) as settings:
+        for name, value in environment_of(settings).items():
+            monkeypatch.setenv(name, value)
+        run(page, example, {"__name__": "__main__"})
+
+
 def run(page: Path, example: Example, names: dict[str, object]) -> None:
     where = f"{page.name}:{example.line}"
     if example.language == "python":

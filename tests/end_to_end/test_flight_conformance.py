@@ -183,7 +183,7 @@ CASES = [
     case("DoPut", UNREADABLE, data(UNPREPARED, data_header=BATCH_HEADER, data_body=b"\x00" * 8)),
     case("DoPut", UNIMPLEMENTED, data(ASSET, data_header=SCHEMA_HEADER), NO_MESSAGE),
     case("DoPut", UNIMPLEMENTED, data(command(sql.CommandStatementUpdate()), data_header=b"")),
-    case("DoExchange", "OK", data(ASSET, data_header=SCHEMA_HEADER)),
+    case("DoExchange", INVALID, data(ASSET, data_header=SCHEMA_HEADER), said="no request"),
     case("Handshake", "UNAUTHENTICATED"),
     case("Handshake", "UNAUTHENTICATED", NO_MESSAGE),
     case("Handshake", "UNAUTHENTICATED", base.HandshakeRequest(payload=b"x").SerializeToString()),

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import adbc_driver_flightsql.dbapi as flightsql
+import grpc
 import pyarrow as pa
 import pytest
 from log_server import info, nats_server, read, settings_for, streams
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 from writing_service import SECRET, Service, events, token, wait_until, writing_service
 
 from flight_service.errors import sentence_of
+from flight_service.sql.protocol import Flight_pb2 as base
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.settings import Settings
@@ -268,6 +271,50 @@ def test_a_log_that_restarts_during_a_write_has_each_event_once(tmp_path: Path) 
             writer.close()
             wait_until(lambda: last(settings) == 3)
             assert stored(settings, 1).num_rows == 300
+
+
+def raw_put(service: Service, *messages: base.FlightData) -> list[dict[str, Any]]:
+    """The receipts of a client of gRPC, which sends what no library of Arrow does."""
+    descriptor = base.FlightDescriptor(type=base.FlightDescriptor.PATH, path=["events"])
+    with grpc.insecure_channel(f"127.0.0.1:{service.server.port}") as channel:
+        call = channel.stream_stream(
+            "/arrow.flight.protocol.FlightService/DoPut",
+            base.FlightData.SerializeToString,
+            base.PutResult.FromString,
+        )
+        sent = iter([base.FlightData(flight_descriptor=descriptor), *messages])
+        return [json.loads(one.app_metadata) for one in call(sent, timeout=10)]
+
+
+def message(encapsulated: pa.Buffer) -> base.FlightData:
+    """An IPC message as a message of Flight."""
+    content = encapsulated.to_pybytes()
+    header = 8 + int.from_bytes(content[4:8], "little")
+    return base.FlightData(data_header=content[8:header], data_body=content[header:])
+
+
+def test_empty_messages_between_batches_end_nothing(service: Service) -> None:
+    first, second = events(20, seed=41, size=10)
+    empty = base.FlightData()
+    sent = [first.schema, first, second]
+    schema, *batches = [message(one.serialize()) for one in sent]
+    receipts = raw_put(service, schema, empty, batches[0], empty, empty, batches[1])
+    assert receipts[-1]["rows"] == 20
+
+
+def test_a_stream_without_a_schema_is_refused(service: Service) -> None:
+    """FraiseQL's own test of uploads sends whole Arrow streams as bodies without a header."""
+    sink = pa.BufferOutputStream()
+    [batch] = events(1, seed=42)
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    before = last(service.settings)
+    with pytest.raises(grpc.RpcError) as raised:
+        raw_put(service, base.FlightData(data_body=sink.getvalue().to_pybytes()))
+    error: Any = raised.value
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "No message with a schema" in error.details()
+    assert last(service.settings) == before
 
 
 def test_adbc_ingests_events(service: Service) -> None:

@@ -408,11 +408,49 @@ def raw(server: FlightServer, *messages: base.FlightData) -> list[dict[str, Any]
         return [json.loads(one.app_metadata) for one in answers if one.app_metadata]
 
 
+PATH = base.FlightDescriptor(type=base.FlightDescriptor.PATH, path=["exchange"])
+
+
+def envelope_of(**types: Any) -> bytes:
+    body = {"correlation_id": "u1", "request_type": types}
+    return json.dumps({"Request": body}).encode()
+
+
 def test_empty_messages_are_ignored(server: FlightServer) -> None:
-    body = {"correlation_id": "u1", "request_type": {"Cancel": {"correlation_id": "x"}}}
-    request = base.FlightData(app_metadata=json.dumps({"Request": body}).encode())
-    first = base.FlightData(
-        flight_descriptor=base.FlightDescriptor(type=base.FlightDescriptor.PATH, path=["exchange"])
-    )
+    request = base.FlightData(app_metadata=envelope_of(Cancel={"correlation_id": "x"}))
+    first = base.FlightData(flight_descriptor=PATH)
     empty = base.FlightData()
     assert len(raw(server, first, empty, request, empty, empty, request)) == 2
+
+
+def test_a_client_of_fraiseql_puts_a_descriptor_before_its_requests(server: FlightServer) -> None:
+    """The messages of FraiseQL's Rust client, with the one that docs/writing.md adds."""
+    query = {"query": "{numbers 3}", "variables": None}
+    request = base.FlightData(app_metadata=envelope_of(Query=query))
+    answers = raw(server, base.FlightData(flight_descriptor=PATH), request)
+    assert [next(iter(answer)) for answer in answers] == ["Response", "Complete"]
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "status", "message"),
+    [
+        (None, grpc.StatusCode.UNKNOWN, "Descriptor missing on first message"),
+        (PATH, grpc.StatusCode.INVALID_ARGUMENT, "in a message of its own"),
+    ],
+    ids=["none", "beside a request"],
+)
+def test_a_request_in_the_first_message_is_an_error(
+    server: FlightServer,
+    descriptor: base.FlightDescriptor | None,
+    status: grpc.StatusCode,
+    message: str,
+) -> None:
+    """Arrow's server wants a descriptor there, and drops what stands beside it."""
+    first = base.FlightData(
+        flight_descriptor=descriptor, app_metadata=envelope_of(Query={"query": "{numbers 3}"})
+    )
+    with pytest.raises(grpc.RpcError) as raised:
+        raw(server, first)
+    error: Any = raised.value
+    assert error.code() == status
+    assert message in error.details()

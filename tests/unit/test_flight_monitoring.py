@@ -175,6 +175,27 @@ def test_a_call_without_a_token_is_logged(
     assert requests(observer, "unauthenticated", kind="unknown") == 1
 
 
+@pytest.mark.parametrize("method", ["do_put", "do_exchange", "get_schema", "do_get"])
+def test_a_refused_call_is_logged_with_the_address_that_a_proxy_adds(
+    method: str, client: flight.FlightClient, call_log: pytest.LogCaptureFixture
+) -> None:
+    proxy = flight.FlightCallOptions(headers=[(b"x-forwarded-for", b"10.0.0.7")])
+    descriptor = flight.FlightDescriptor.for_path("made/rows")
+    calls: dict[str, Callable[[], Any]] = {
+        "do_put": lambda: client.do_put(descriptor, pa.schema([]), proxy)[0].close(),
+        "do_exchange": lambda: client.do_exchange(descriptor, proxy)[1].read_chunk(),
+        "get_schema": lambda: client.get_schema(descriptor, proxy),
+        "do_get": lambda: client.do_get(ticket("rows"), proxy).read_all(),
+    }
+    # pyarrow's GetSchema does not tell the kind of an error.
+    with pytest.raises((flight.FlightUnauthenticatedError, OSError), match="Send the header"):
+        calls[method]()
+    wait_until(lambda: len(lines(call_log)) == 1)
+    [line] = lines(call_log)
+    assert (line["method"], line["status"]) == (method, "unauthenticated")
+    assert line["forwarded_for"] == "10.0.0.7"
+
+
 def test_every_method_refuses_a_call_without_a_token(
     client: flight.FlightClient, flights: Flights
 ) -> None:

@@ -1,6 +1,7 @@
 """Readiness, gRPC's health service, and a service that stops while calls are under way."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -228,3 +229,18 @@ def test_an_http_request_that_fails_is_counted_and_keeps_its_id(observer: Observ
     labels = {"route": "/things/{name}", "method": "GET", "status": "500"}
     counted = observer.metrics.registry.get_sample_value("fraiseql_http_requests_total", labels)
     assert counted == 1
+
+
+def test_an_http_request_is_logged_with_the_address_that_a_proxy_adds(
+    observer: Observer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(request: Request) -> Response:
+        return Response(status_code=401)
+
+    caplog.set_level(logging.INFO, "flight_service.calls")
+    served = watched(Starlette(routes=[Route("/work", refuse)]), Settings(), observer, made({}))
+    get(served, "/work", **{"x-forwarded-for": f"{'x' * 300}, 10.0.0.7"})
+    [record] = caplog.records
+    forwarded_for = vars(record)["fields"]["forwarded_for"]
+    assert forwarded_for.endswith("x, 10.0.0.7")
+    assert len(forwarded_for) == 256

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 RULES = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())
 DASHBOARD = json.loads((ROOT / "docker/grafana/fraiseql-assets.json").read_text())
+RULE_TESTS = yaml.safe_load((ROOT / "docker/prometheus/alerts_test.yml").read_text())
 SCRAPE = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yml").read_text())
 
 ADDED_BY_PROMETHEUS = {"instance", "job"}
@@ -110,6 +111,22 @@ def test_alerts_have_unique_names_and_a_remedy() -> None:
     for rule in alerts():
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert rule["annotations"].keys() == {"summary", "description"}
+
+
+def test_every_alert_fires_in_the_tests_of_the_rules() -> None:
+    """`promtool test rules` runs them. Their series are those that the service has."""
+    assert RULE_TESTS["rule_files"] == ["alerts.yml"]
+    quiet, broken = RULE_TESTS["tests"]
+    assert quiet["promql_expr_test"][0]["exp_samples"] == []
+    fired = [one["labels"] for one in broken["promql_expr_test"][0]["exp_samples"]]
+    assert fired == [f'{{alertname="{rule["alert"]}"}}' for rule in alerts()]
+    known = series()
+    for test in (quiet, broken):
+        for one in test["input_series"]:
+            [found] = selectors(promql_parser.parse(one["series"]))
+            assert found.name in known
+            labels = {matcher.name for matcher in found.matchers.matchers}
+            assert labels <= known[found.name] | ADDED_BY_PROMETHEUS
 
 
 def test_panels_have_unique_ids_and_do_not_overlap() -> None:

@@ -1,10 +1,13 @@
 """Record batches of clients: damaged ones are refused, and sizes are those of all values."""
 
+from typing import Any, cast
+
 import pyarrow as pa
 import pytest
+from pyarrow import flight
 
 from flight_service.errors import InvalidRequest
-from flight_service.received import check_undamaged, whole_bytes
+from flight_service.received import check_schema, check_undamaged, messages, whole_bytes
 
 LONG = "x" * 1000
 
@@ -65,3 +68,35 @@ def test_rows_without_columns_count() -> None:
     rows = pa.RecordBatch.from_struct_array(pa.array([{}] * 1000, pa.struct([])))
     assert (rows.num_columns, rows.num_rows) == (0, 1000)
     assert whole_bytes(rows) == 4000
+
+
+class Reader:
+    """Reports an empty message and the end as pyarrow's reader does."""
+
+    def __init__(self, *sent: str | None) -> None:
+        self._sent = list(sent)
+
+    def read_chunk(self) -> str:
+        message = self._sent.pop(0) if self._sent else None
+        if message is None:
+            raise StopIteration
+        return message
+
+    @property
+    def schema(self) -> pa.Schema:
+        raise OSError("Client never sent a data message")
+
+
+def reader(*sent: str | None) -> flight.MetadataRecordBatchReader:
+    made: Any = Reader(*sent)
+    return cast(flight.MetadataRecordBatchReader, made)
+
+
+def test_messages_behind_empty_ones_are_read() -> None:
+    assert [*messages(reader("a", None, "b", *[None] * 15, "c"), "It")] == ["a", "b", "c"]
+    assert [*messages(reader(), "It")] == []
+
+
+def test_a_stream_without_a_schema_cannot_be_read() -> None:
+    with pytest.raises(InvalidRequest, match="No message with a schema arrived"):
+        check_schema(reader())

@@ -5,6 +5,7 @@ The fake catalogue is part of it, so the file is longer than others.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -316,3 +317,19 @@ def test_without_flight_sql_a_command_is_unimplemented() -> None:
             with pytest.raises(NotImplementedError, match="FRAISEQL_SQL"):
                 call(described(protocol.CommandGetCatalogs()))
     server.stop(10)
+
+
+NOT_OFFERED = {
+    "CommandStatementUpdate",
+    "CommandPreparedStatementUpdate",
+    "CommandStatementSubstraitPlan",
+}
+
+
+def test_the_page_lists_every_command_and_action(client: flight.FlightClient) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "flight-sql.md").read_text()
+    messages = protocol.DESCRIPTOR.message_types_by_name
+    commands = {name for name in messages if name.startswith("Command")} - NOT_OFFERED
+    actions = {action.type for action in client.list_actions()} - {"HealthCheck"}
+    assert "CreatePreparedStatement" in actions
+    assert {name for name in commands | actions if f"`{name}`" not in page} == set()
