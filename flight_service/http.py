@@ -66,6 +66,10 @@ class TrustedHosts(TrustedHostMiddleware):
     """Answers only requests for trusted hosts, so that a web page cannot reach the service under
     its own host name. Load balancers and Prometheus may use any name."""
 
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
+        # A name beside one with `www.` would be redirected to that.
+        super().__init__(app, allowed_hosts, www_redirect=False)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PROBES:
             await self.app(scope, receive, send)

@@ -13,6 +13,18 @@ def without_credentials(url: str) -> str:
     return re.sub(r"((?:^|[:,])//)[^/]*@", r"\1", url)
 
 
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d+)?", re.IGNORECASE)
+
+
+def host_of(header: str | None) -> str | None:
+    """The host in a request's `Host`, in small letters and without its port and brackets.
+
+    None if there is no host, or anything beside it, which a URL could have and `Host` may not.
+    """
+    found = _HOST.fullmatch(header or "")
+    return found[1].strip("[]").lower() if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
     """The address of an HTTP server, and the user for requests to it."""

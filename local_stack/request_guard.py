@@ -8,7 +8,8 @@ password, its requests carry an `Origin`, and a name that it has rebound to this
 import base64
 import secrets
 from collections.abc import Collection
-from urllib.parse import urlsplit
+
+from fraiseql_assets.addresses import host_of
 
 CLICKHOUSE_PASSWORD = "FRAISEQL_LOCAL_CLICKHOUSE_PASSWORD"
 SEARCH_PASSWORD = "FRAISEQL_LOCAL_SEARCH_PASSWORD"
@@ -36,12 +37,8 @@ def equal(given: str, expected: str) -> bool:
 
 def refused_host(host: str | None, names: Collection[str]) -> str | None:
     """Why a request for this `Host` is refused; None where it names one of `names`."""
-    if host is not None:
-        try:
-            if urlsplit(f"//{host}").hostname in names:
-                return None
-        except ValueError:
-            pass
+    if host_of(host) in names:
+        return None
     return "The request's Host is not a name of this server. Use 127.0.0.1 or localhost."
 
 

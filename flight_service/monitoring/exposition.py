@@ -20,6 +20,7 @@ from flight_service.http_authentication import authenticated
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.http import ObservedApplication
 from flight_service.monitoring.readiness import Readiness
+from fraiseql_assets.addresses import host_of
 from fraiseql_assets.settings import Settings
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -73,7 +74,7 @@ async def _may_read(request: Request, settings: Settings) -> bool:
 
 def _is_local(request: Request) -> bool:
     """Whether the client is on this machine and not a web page under another host name."""
-    if request.client is None or request.url.hostname not in LOCAL_NAMES:
+    if request.client is None or host_of(request.headers.get("host")) not in LOCAL_NAMES:
         return False
     try:
         return ipaddress.ip_address(request.client.host).is_loopback

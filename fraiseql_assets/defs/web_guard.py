@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fraiseql_assets.addresses import host_of
 from fraiseql_assets.settings import DAGSTER_USER, Settings, variable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -49,7 +50,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name_of(host) not in self._hosts:
+        if host_of(host) not in self._hosts:
             return 403, (
                 "The request's Host is not a name of this server. "
                 f"Add it to {variable('dagster_hosts')} if it should be one."
@@ -72,13 +73,6 @@ def guarded(app: ASGIApp, settings: Settings) -> Guard:
     own = urlsplit(settings.dagster_url).hostname
     names = [*LOOPBACK, *settings.dagster_hosts, *([own] if own else [])]
     return Guard(app, names, settings.dagster_login)
-
-
-def _name_of(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
 
 
 def _is_mutation(scope: Scope) -> bool:

@@ -2,14 +2,15 @@
 
 The engine runs with the rights of the developer who started it. Its own access control keeps it to
 its tables: grants leave out every source outside of it (`file`, `url`, `s3`, `remote`, …), backups,
-dictionaries and commands that end the server. A few functions need no grant; statements with them
-are refused here.
+dictionaries and commands that end the server. A few functions, some table engines, and disks that a
+statement describes, need no grant; statements with them are refused here.
 """
 
 import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -18,14 +19,24 @@ from local_stack.clickhouse.errors import QueryError, refusal
 
 SETTING = "FRAISEQL_CLICKHOUSE_EXTERNAL_SOURCES"
 
-FUNCTIONS = frozenset({"file", "python", "eval", "sqlite"})
-"""Functions that reach beyond the engine and need no grant, or act before it is looked up."""
+FUNCTIONS = frozenset(
+    {
+        *("file", "python", "eval", "sqlite", "executable", "disk"),
+        *("aiclassify", "aiembed", "aiextract", "aifilter", "aigenerate", "airedact"),
+        *("aisimilarity", "aitranslate"),
+    }
+)
+"""Functions that reach beyond the engine and need no grant, or act before it is looked up.
+
+`disk` describes a disk in the settings of a table, on any path or server.
+"""
 
 OVERLAY = uuid.UUID("f11e0000-0000-4000-8000-000000000000")
 """The database that shows the machine's files as tables. The grants close it."""
 
 _SUSPECT = re.compile(
-    rf"\b(?:{'|'.join(sorted(FUNCTIONS))}|outfile|infile)\b".encode() + rb"""|[`"][^`"]*\\""",
+    rf"\b(?:{'|'.join(sorted(FUNCTIONS))}|outfile|infile|engine)\b".encode()
+    + rb"""|[`"][^`"]*\\""",
     re.IGNORECASE,
 )
 """A statement that matches is looked at closely. Escapes in a name can spell any word."""
@@ -39,6 +50,15 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _FILES = re.compile(r"\b(?:INTO OUTFILE|FROM INFILE)\b")
+_ENGINE = re.compile(r"\bENGINE = `?([A-Za-z_]\w*)")
+_GRANTED = re.compile(r"GRANT TABLE ENGINE ON (\w+)")
+_CONFIGURATION = files("local_stack.clickhouse") / "configuration"
+
+
+@cache
+def granted_engines() -> frozenset[str]:
+    """The engines that the grants name. The engine does not ask for a grant for all others."""
+    return frozenset(_GRANTED.findall((_CONFIGURATION / "users.xml").read_text()))
 
 
 def write_configuration(folder: Path, *, open_to_all: bool) -> Path:
@@ -46,10 +66,9 @@ def write_configuration(folder: Path, *, open_to_all: bool) -> Path:
 
     `open_to_all` lets statements read and write files and other servers.
     """
-    package = files("local_stack.clickhouse") / "configuration"
     users = "open_users.xml" if open_to_all else "users.xml"
-    (folder / "users.xml").write_text((package / users).read_text())
-    text = (package / "config.xml").read_text()
+    (folder / "users.xml").write_text((_CONFIGURATION / users).read_text())
+    text = (_CONFIGURATION / "config.xml").read_text()
     path = folder / "config.xml"
     path.write_text(text.replace("{users}", str(folder / "users.xml")))
     return path
@@ -76,7 +95,8 @@ def separate_databases(store: Path) -> None:
 
 
 def check_functions(text: str, canonical: Callable[[str], str]) -> None:
-    """Refuses a statement that calls one of `FUNCTIONS`, or reads or writes a file of the machine.
+    """Refuses a statement that calls one of `FUNCTIONS`, reads or writes a file of the machine, or
+    uses an engine without a grant.
 
     `canonical` returns a statement as the engine's own parser writes it, without comments and
     escapes, so that no other reading of the text is needed.
@@ -90,6 +110,9 @@ def check_functions(text: str, canonical: Callable[[str], str]) -> None:
     bare = "".join(text if not text.startswith("'") else "''" for text, _ in tokens)
     if _FILES.search(bare):
         raise _refused("INTO OUTFILE and FROM INFILE")
+    for engine in _ENGINE.finditer(bare):
+        if engine[1] not in granted_engines():
+            raise _refused(f"The table engine {engine[1]}")
     for position, (text, is_name) in enumerate(tokens):
         name = text.strip("`").lower()
         if is_name and name in FUNCTIONS and _is_function(tokens, position):

@@ -104,9 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _begin(self, body: Body) -> None:
         hosts = cast(HttpServer, self.server).hosts
-        if refused := refused_host(self.headers["Host"], hosts) or refused_origin(
-            self.headers["Origin"]
-        ):
+        host = ", ".join(self.headers.get_all("Host", []))
+        if refused := refused_host(host, hosts) or refused_origin(self.headers["Origin"]):
             self._whole(403, {"Content-Type": "text/plain; charset=UTF-8"}, f"{refused}\n".encode())
             self._skip(body)
             return

@@ -5,6 +5,7 @@ All tests share one server, which takes seconds to start, so the file is longer 
 
 import gzip
 import json
+import re
 import secrets
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -602,6 +604,7 @@ OUTSIDE = [
     "SELECT * FROM odbc('a', 'b', 'c')",
     "SELECT * FROM mongodb('127.0.0.1:1', 'a', 'b', 'c', 'd', 'a UInt8')",
     "SELECT * FROM executable('id', 'TSV', 'a String')",
+    "SELECT * FROM filesystem('/etc')",
     "SELECT * FROM iceberg('{file}')",
     "SELECT * FROM deltaLakeLocal('/etc')",
     "SELECT * FROM files.`/etc/passwd`",
@@ -643,6 +646,50 @@ def test_no_statement_reaches_files_or_other_servers(
     assert "root:" not in answer.text
     assert not written.exists()
     assert pairs.text("SELECT 1") == "1"
+
+
+WITHOUT_GRANT = [
+    "CREATE TABLE outside (a String) ENGINE = EmbeddedRocksDB(0, '{file}') PRIMARY KEY a",
+    "CREATE TABLE outside (a String) ENGINE = `Embedded\\x52ocksDB`(0, '{file}') PRIMARY KEY a",
+    "CREATE TABLE outside (a String) ENGINE = Executable('id', 'TSV')",
+    "ATTACH TABLE outside (a String) ENGINE = FileLog('/etc/passwd', 'LineAsString')",
+    "CREATE TABLE outside (a String) ENGINE = MergeTree ORDER BY a "
+    "SETTINGS disk = disk(type = local_blob_storage, path = '{file}/')",
+    "CREATE TABLE outside (a String) ENGINE = MergeTree ORDER BY a "
+    "SETTINGS disk/**/=/**/`d\\x69sk`(type = web, endpoint = 'http://127.0.0.1:{port}/x/')",
+    "SELECT aiGenerate('a', map('endpoint', 'http://127.0.0.1:{port}/x'))",
+    "CREATE TEMPORARY TABLE outside (a String) ENGINE = EmbeddedRocksDB(0, '{file}') PRIMARY KEY a",
+    "ALTER TABLE pairs MODIFY SETTING disk = disk(type = web, endpoint = 'http://127.0.0.1:1/')",
+]
+"""Statements that would leave the engine, for which it asks no grant."""
+
+
+@pytest.mark.parametrize("statement", WITHOUT_GRANT)
+def test_a_statement_without_a_grant_is_refused_by_the_front(
+    pairs: Front, tmp_path: Path, statement: str
+) -> None:
+    written = tmp_path / "written"
+    answer = pairs.ask(statement.replace("{file}", str(written)).replace("{port}", str(pairs.port)))
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "497")
+    assert not written.exists()
+
+
+def test_only_table_engines_of_the_grants_can_be_used(front: Front) -> None:
+    users = files("local_stack.clickhouse") / "configuration" / "users.xml"
+    granted = set(re.findall(r"TABLE ENGINE ON (\w+)", users.read_text()))
+    engines = front.text("SELECT name FROM system.table_engines").split()
+    answers = {
+        name: front.ask(f"CREATE TABLE outside (a String) ENGINE = {name}").text
+        for name in set(engines) - granted
+    }
+    assert answers
+    assert [name for name, told in answers.items() if "ACCESS_DENIED" not in told] == []
+
+
+def test_a_column_may_have_the_name_of_a_clause_or_a_disk(front: Front) -> None:
+    assert front.text("SELECT engine FROM system.tables WHERE engine = 'File'") == ""
+    assert front.text("SELECT count(disk_name), max(disk_name) = 'x' FROM system.parts")
+    assert front.text("SELECT 1 AS disk, 2 AS engine ORDER BY disk, engine") == "1\t2"
 
 
 @pytest.mark.parametrize("rows", ["('1', file('/etc/passwd'))", "(1, `fil\\x65`('/etc/passwd'))"])

@@ -1,12 +1,19 @@
-"""Tickets, descriptors, criteria and actions, sent to a running Flight service."""
+"""Tickets, descriptors, criteria, actions and envelopes, sent to a running Flight service.
 
+The log and both planes hold events of two tenants. Texts of the second hold a word that no token of
+the first may get, by whatever call.
+"""
+
+import asyncio
 import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from hypothesis import strategies as st
 from pyarrow import flight
 from pydantic import SecretStr
@@ -14,102 +21,69 @@ from pydantic import SecretStr
 from flight_service.addresses import Address
 from flight_service.registry import registry
 from flight_service.server import FlightServer
+from flight_service.sql.commands import expected, pack
+from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA
+from fraiseql_assets.events.encode import arrow_messages
+from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.request_log.publisher import Unrecorded
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect
+from fraiseql_assets.stream.publish import publish
 from local_stack import servers
 from tests.conftest import running
 from tests.end_to_end import graphql_shop as shop
-from tests.end_to_end.flights import set_up
-from tests.fuzz.documents import INTS, JSONS, TEXTS, WORDS, documents
-from tests.fuzz.graphql_roles import SCHEMA
+from tests.end_to_end.flights import events_of, fill, set_up
 from tests.fuzz.servers import check_message, database
 from tests.fuzz.target import Check, Target
+from tests.fuzz.ticket_examples import ACTIONS, BYTES, ENVELOPES, PREPARED
 from tests.tokens import signed
 
 SECRET = "a secret that is long enough for HS256"
 TIMEOUT = 60.0
+ENDLESS_TIMEOUT = 0.5
+"""How long a stream is read that ends only when its client cancels it."""
 MOST_BATCHES = 20
-
-FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "asset": st.sampled_from(
-        ["analytics/events", "stream/events", "analytics/org_daily", "operational/events", "x"]
-    ),
-    "partition": st.sampled_from(["2026-01-01", "0001-01-01", "9999-12-31", "2026-02-30"]),
-    "start": st.sampled_from(["2026-01-01", "2026-01-01T00:00:00Z", "2026-01-01x12"]),
-    "end": st.sampled_from(["2026-12-31", "1", ""]),
-    "columns": st.lists(st.sampled_from(["event_id", "data", "nothing"]), max_size=3),
-    "entity_type": TEXTS,
-    "start_date": st.sampled_from(["2026-01-01", "2026-01-01T00:00:00+14:00", "1e5"]),
-    "end_date": st.none() | st.sampled_from(["2026-12-31", {}]),
-    "limit": INTS | st.sampled_from([1e5, 0.5, "10", {}]),
-    "query": documents(SCHEMA.graphql, TEXTS)
-    | st.sampled_from(["{ authors { id name } }", "analytics/events", "{ pets { id } }"]),
-    "variables": st.none() | JSONS,
-    "operationName": st.none() | TEXTS,
-    "field": TEXTS,
-    "endpoints": st.sampled_from([1, 2, "1", None]),
-    "text": TEXTS | st.sampled_from(["a AND (", 'entity_type:"Order"', "data.x:1"]),
-    "handle": TEXTS,
-    "part": INTS,
-    "view": TEXTS,
-    "table": TEXTS,
-    "filter": TEXTS | st.just("created_at > '2026-01-01'"),
-    "order_by": TEXTS,
-    "queries": st.lists(TEXTS, max_size=2),
+DAY = date(2026, 1, 1)
+ROWS = 40
+FOREIGN = "seen-by-t2-only"
+"""A word that every text of the second tenant's events holds."""
+FOREIGN_COLUMNS = {
+    "data": json.dumps({"note": FOREIGN}),
+    **dict.fromkeys(("entity_id", "user_id"), FOREIGN),
 }
-TYPES = st.sampled_from(
-    [
-        *("Asset", "ObserverEvents", "Search", "GraphQLQuery", "GraphQLPart", "OptimizedView"),
-        *("BulkExport", "BatchedQueries", "Nothing", "asset"),
-    ]
-)
 
-
-@st.composite
-def tickets(draw: st.DrawFn) -> bytes:
-    """A ticket: most often with fields that some type has, and values that may fit."""
-    names = draw(st.lists(st.sampled_from(sorted(FIELDS)), max_size=5, unique=True))
-    made: dict[str, Any] = {name: draw(FIELDS[name]) for name in names}
-    if draw(st.integers(0, 9)):
-        made["type"] = draw(TYPES)
-    if draw(st.integers(0, 5)) == 0:
-        made[draw(TEXTS)] = draw(JSONS)
-    data = json.dumps(made).encode()
-    if draw(st.integers(0, 5)):
-        return data
-    at = draw(st.integers(0, len(data)))
-    return data[:at] + draw(st.binary(max_size=4)) + data[at + draw(st.integers(0, 4)) :]
-
-
-BYTES = (
-    tickets()
-    | st.binary(max_size=200)
-    | st.sampled_from(WORDS).map(lambda text: text.encode(errors="replace"))
-)
-ACTIONS = st.sampled_from(
-    [
-        *("HealthCheck", "RefreshSchemaRegistry", "GetSchemaVersions", "ClearCache", "Nothing"),
-        *(
-            "ExplainGraphQLQuery",
-            "CreatePreparedStatement",
-            "CancelFlightInfo",
-            "SetSessionOptions",
-        ),
-    ]
-)
 CALLS = st.one_of(
-    st.tuples(st.sampled_from(["info", "schema", "get", "path", "criteria"]), BYTES),
-    st.tuples(ACTIONS, BYTES),
+    st.tuples(st.sampled_from(["info", "schema", "get", "get", "path", "criteria"]), BYTES),
+    ACTIONS,
+    st.tuples(st.just("exchange"), ENVELOPES),
 )
 CLAIMS = st.sampled_from(
-    [{}, {"scope": "sql"}, {"scope": "admin"}, {"tenant_id": "t1"}, {"roles": ["admin"]}, None]
+    [
+        *({}, {"scope": "sql"}, {"scope": "admin materialize"}, {"roles": ["admin"]}, None),
+        {"tenant_id": "t1"},
+        {"tenant_id": "t1", "scope": "sql"},
+        {"tenant_id": "t1", "scope": "sql admin materialize metrics", "roles": ["admin"]},
+    ]
 )
+
+
+def events_of_two_tenants() -> pa.Table:
+    """Events of `t1` and `t2`, those of the latter with the word in their texts."""
+    made = events_of(DAY, ROWS, first=1)
+    rows = made.to_pylist()
+    for number, row in enumerate(rows):
+        row["tenant_id"] = "t1"
+        if number % 2:
+            row |= {"tenant_id": "t2", **FOREIGN_COLUMNS}
+    return pa.Table.from_pylist(rows, made.schema)
 
 
 @contextmanager
 def service() -> Iterator[FlightServer]:
-    """A Flight service over PostgreSQL, ClickHouse and NATS."""
+    """A Flight service over PostgreSQL, ClickHouse, Elasticsearch and NATS, which lets its clients
+    send SQL."""
     with ExitStack() as stack:
         url = stack.enter_context(database())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -118,14 +92,22 @@ def service() -> Iterator[FlightServer]:
             database_url=SecretStr(url),
             nats_url=SecretStr(stack.enter_context(running(servers.nats))),
             clickhouse_url=SecretStr(stack.enter_context(running(servers.clickhouse))),
-            operational_plane=False,
+            elasticsearch_url=SecretStr(stack.enter_context(running(servers.elasticsearch))),
+            # Nothing listens there: no run is started on a Dagster of the developer's.
+            dagster_url="http://127.0.0.1:9",
             schema_path=shop.write_schema(folder),
             jwt_secret=SecretStr(SECRET),
+            raw_sql=True,
+            writable=["events"],
             graphql_timeout_seconds=20,
         )
-        plane = AnalyticsPlane(settings)
-        set_up(settings, plane)
-        plane.close()
+        planes = AnalyticsPlane(settings), OperationalPlane(settings)
+        set_up(settings, *planes)
+        events = events_of_two_tenants()
+        for plane in planes:
+            fill(plane, settings, DAY, events)
+            plane.close()
+        asyncio.run(_publish(settings, events))
         address = Address.parse("grpc://127.0.0.1:0", "", "grpc")
         server = FlightServer(address, settings, registry(settings, Unrecorded()))
         try:
@@ -134,56 +116,133 @@ def service() -> Iterator[FlightServer]:
             server.stop(5)
 
 
-def call(client: flight.FlightClient, kind: str, data: bytes, options: Any) -> None:
-    """Makes a call, and reads the beginning of its result."""
-    if kind == "info":
-        client.get_flight_info(flight.FlightDescriptor.for_command(data), options)
+async def _publish(settings: Settings, events: pa.Table) -> None:
+    [batch] = (
+        events.select(PRODUCER_SCHEMA.names).cast(PRODUCER_SCHEMA).combine_chunks().to_batches()
+    )
+    async with connect(settings, name="fuzz") as client:
+        subject = f"{settings.subject_prefix}.Batch.ARROW"
+        await publish(client, arrow_messages(batch, subject, max_payload=client.max_payload))
+
+
+def answers(
+    client: flight.FlightClient, kind: str, data: bytes, options: flight.FlightCallOptions
+) -> Iterator[bytes]:
+    """Makes a call, and yields the beginning of its result as bytes."""
+    if kind in ("info", "path"):
+        if kind == "info":
+            described = flight.FlightDescriptor.for_command(data)
+        else:
+            # protobuf logs each path that is not UTF-8.
+            described = flight.FlightDescriptor.for_path(data.decode(errors="replace"))
+        info = client.get_flight_info(described, options)
+        # What a descriptor holds comes back with it.
+        yield info.app_metadata + info.schema.serialize().to_pybytes()
+        for endpoint in info.endpoints[:2]:
+            yield from _rows(client.do_get(endpoint.ticket, options))
     elif kind == "schema":
-        client.get_schema(flight.FlightDescriptor.for_command(data), options)
-    elif kind == "path":
-        # protobuf logs each path that is not UTF-8.
-        path = data.decode(errors="replace")
-        client.get_flight_info(flight.FlightDescriptor.for_path(path, b"a"), options)
+        described = flight.FlightDescriptor.for_command(data)
+        yield client.get_schema(described, options).schema.serialize().to_pybytes()
     elif kind == "criteria":
-        list(client.list_flights(data, options))
+        for listed in client.list_flights(data, options):
+            yield listed.app_metadata
     elif kind == "get":
-        reader = client.do_get(flight.Ticket(data), options)
-        for _ in range(MOST_BATCHES):
+        yield from _rows(client.do_get(flight.Ticket(data), options))
+    elif kind == "exchange":
+        yield from _exchanged(client, data, options)
+    else:
+        for result in client.do_action(flight.Action(kind, data), options):
+            yield result.body.to_pybytes()
+
+
+def _rows(reader: flight.FlightStreamReader) -> Iterator[bytes]:
+    for _ in range(MOST_BATCHES):
+        try:
+            chunk = reader.read_chunk()
+        except StopIteration:
+            return
+        if chunk.data is not None:
+            yield chunk.data.serialize().to_pybytes()
+    reader.cancel()
+
+
+def _exchanged(
+    client: flight.FlightClient, data: bytes, options: flight.FlightCallOptions
+) -> Iterator[bytes]:
+    descriptor = flight.FlightDescriptor.for_path("exchange")
+    writer, reader = client.do_exchange(descriptor, options)
+    with writer:
+        writer.write_metadata(data)
+        writer.done_writing()
+        while True:
             try:
-                reader.read_chunk()
+                chunk = reader.read_chunk()
             except StopIteration:
                 return
-        reader.cancel()
-    else:
-        list(client.do_action(flight.Action(kind, data), options))
+            told = b"" if chunk.app_metadata is None else chunk.app_metadata.to_pybytes()
+            if b'"Err"' in told:
+                check_message(Exception(told.decode()))
+            yield told
+            if chunk.data is not None:
+                yield chunk.data.serialize().to_pybytes()
 
 
-def failed(client: flight.FlightClient, kind: str, data: bytes, options: Any) -> Any:
-    """Makes a call. Returns its error."""
-    try:
-        call(client, kind, data, options)
-    except (Exception, KeyboardInterrupt) as error:
-        # pyarrow raises KeyboardInterrupt for CANCELLED, and OSError for some statuses.
-        return error
-    return None
+def is_endless(kind: str, data: bytes) -> bool:
+    """Whether the call may be one that ends only when its client cancels it."""
+    return (kind in ("get", "info", "path") and b"Tail" in data) or b"Subscribe" in data
+
+
+def prepared(client: flight.FlightClient, options: flight.FlightCallOptions) -> bytes:
+    """The handle of a statement with a parameter."""
+    request = protocol.ActionCreatePreparedStatementRequest(
+        query="SELECT entity_id, data FROM fraiseql_events WHERE entity_type <> ?"
+    )
+    action = flight.Action("CreatePreparedStatement", pack(request))
+    [answer] = client.do_action(action, options)
+    result = expected(answer.body.to_pybytes(), protocol.ActionCreatePreparedStatementResult)
+    return result.prepared_statement_handle
+
+
+def calling(claims: dict[str, Any] | None, seconds: float) -> flight.FlightCallOptions:
+    """The options of a call with a token of these claims, or without one."""
+    headers = []
+    if claims is not None:
+        token = signed(SECRET, sub="ann", **claims)
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+    return flight.FlightCallOptions(timeout=seconds, headers=headers)
+
+
+Example = tuple[tuple[str, bytes], dict[str, Any] | None]
 
 
 @contextmanager
 def _tickets() -> Iterator[Check]:
     with service() as server, flight.connect(str(server.address)) as client:
 
-        def check(example: tuple[tuple[str, bytes], dict[str, Any] | None]) -> None:
+        def check(example: Example) -> None:
             (kind, data), claims = example
-            headers = []
-            if claims is not None:
-                token = signed(SECRET, sub="ann", **claims)
-                headers = [(b"authorization", f"Bearer {token}".encode())]
-            options = flight.FlightCallOptions(timeout=TIMEOUT, headers=headers)
-            failure = failed(client, kind, data, options)
-            if failure is not None:
+            seconds = ENDLESS_TIMEOUT if is_endless(kind, data) else TIMEOUT
+            options = calling(claims, seconds)
+            if PREPARED in data and claims and "sql" in claims.get("scope", ""):
+                data = data.replace(PREPARED, prepared(client, calling(claims, TIMEOUT)))
+            seen: list[bytes] = []
+            failure: BaseException | None = None
+            try:
+                seen.extend(answers(client, kind, data, options))
+            except AssertionError:
+                raise
+            except (Exception, KeyboardInterrupt) as error:
+                # pyarrow raises KeyboardInterrupt for CANCELLED, and OSError for some statuses.
+                failure = error
+            if failure is not None and not (
+                seconds < TIMEOUT and isinstance(failure, flight.FlightTimedOutError)
+            ):
                 check_message(failure)
             if claims is None:
                 assert "authorization" in str(failure), failure
+            if claims is not None and claims.get("tenant_id") == "t1":
+                told = b"".join([*seen, str(failure).encode(errors="replace")])
+                assert FOREIGN.encode() not in told, "it returns another tenant's rows"
 
         yield check
 

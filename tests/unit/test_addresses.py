@@ -2,7 +2,7 @@
 
 import pytest
 
-from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.addresses import host_of, without_credentials
 from fraiseql_assets.cli.doctor import _dagster, _Wrong
 from fraiseql_assets.cli.status import _active_runs
 from fraiseql_assets.settings import Settings
@@ -31,3 +31,19 @@ def test_messages_about_dagster_show_no_password() -> None:
         _dagster(settings)
     for message in (str(problem), str(caught.value)):
         assert message.startswith("Dagster at http://127.0.0.1:1 does not answer")
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        ("127.0.0.1:3000", "127.0.0.1"),
+        ("LocalHost", "localhost"),
+        ("[::1]:80", "::1"),
+        ("[::1]", "::1"),
+        *((one, None) for one in (None, "", "a@localhost", "localhost#x", "localhost/x")),
+        *((one, None) for one in ("evil.example#@localhost", "localhost, evil.example", "[::1")),
+        *((one, None) for one in ("localhost?x", "localhost\\x", " localhost", "localhost:x")),
+    ],
+)
+def test_a_host_header_has_a_host_and_a_port_only(header: str | None, host: str | None) -> None:
+    assert host_of(header) == host

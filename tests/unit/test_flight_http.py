@@ -124,6 +124,13 @@ def test_a_request_for_another_host_is_refused(web: httpx.Client, host: str) -> 
     assert (answer.status_code, answer.text) == (400, "Invalid host header")
 
 
+def test_a_name_beside_a_trusted_one_is_refused_without_redirect() -> None:
+    with client(trusted_hosts=["www.assets.example"]) as web:
+        answer = web.get("/graphql", headers={"host": "assets.example"})
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
 def test_the_listen_host_is_trusted() -> None:
     with client(http_url="http://10.1.2.3:8080") as web:
         assert web.get("/graphql", headers={"host": "10.1.2.3:8080"}).status_code == 200

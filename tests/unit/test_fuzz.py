@@ -44,3 +44,25 @@ def test_the_page_on_security_names_every_target() -> None:
 
     text = SECURITY.read_text()
     assert [name for name in TARGETS if f"| `{name}` |" not in text] == []
+
+
+def test_the_tickets_are_of_every_type_with_every_field() -> None:
+    from flight_service.registry import registry
+    from flight_service.sql.commands import SqlCommand
+    from flight_service.tickets import Ticket
+    from fraiseql_assets.request_log.publisher import Unrecorded
+    from fraiseql_assets.settings import Settings
+    from tests.fuzz.ticket_examples import BODIES, FIELDS, FIELDS_OF, OF_ALL
+
+    served = registry(Settings(), Unrecorded())
+    expected = {
+        kind.__name__: set(kind.__struct_encode_fields__) - set(Ticket.__struct_encode_fields__)
+        for kind in served.resolvers
+        if kind is not SqlCommand
+    }
+    assert {kind: set(names) for kind, names in FIELDS_OF.items()} == expected
+    assert set(OF_ALL) == set(Ticket.__struct_encode_fields__)
+    assert set().union(*FIELDS_OF.values(), OF_ALL) <= set(FIELDS)
+    assert served.sql is not None
+    actions = {one.name for one in served.actions} | {one.type for one in served.sql.listed}
+    assert actions <= set(BODIES)
