@@ -1,5 +1,6 @@
 """Shared by all commands: the consoles they print to, and how errors are reported."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,16 @@ def printable(text: str, *, keep: str = "", mark: str = "�") -> str:
     return "".join(c if c.isprintable() or c in keep else mark for c in text)
 
 
+def escaped(text: str) -> str:
+    """Text of others for `out` and `err`: as it is printed, without control of the terminal."""
+    return escape(printable(text, keep=LINE_BREAK))
+
+
+def echo(text: str) -> None:
+    """Prints text of others; on a terminal, without the characters that control it."""
+    typer.echo(printable(text, keep=f"{LINE_BREAK}\t") if sys.stdout.isatty() else text)
+
+
 def read_settings() -> Settings:
     """Returns the settings. Invalid variables end the command, with one line printed for each."""
     try:
@@ -38,7 +49,7 @@ def exit_on(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        err.print(f"[red]✗[/red] {escape(printable(str(error), keep=LINE_BREAK))}", soft_wrap=True)
+        err.print(f"[red]✗[/red] {escaped(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         err.print("stopped")

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from flight_service.graphql.arrow.result_types import ResultField, ScalarType, r
 from flight_service.graphql.arrow.to_json import column_text, rows_text
 from flight_service.graphql.errors import BadDocument
 from flight_service.graphql.planning.result import FORM
+from fraiseql_assets.cli.console import LINE_BREAK, printable
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -54,9 +56,10 @@ def write(name: str, path: Path | None, schema: pa.Schema, batches: Batches) -> 
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[BinaryIO]:
+def _opened(path: Path | None) -> Iterator["BinaryIO | _Terminal"]:
     if path is None:
-        yield sys.stdout.buffer
+        is_terminal = sys.stdout.isatty()
+        yield _Terminal(sys.stdout.buffer) if is_terminal else sys.stdout.buffer
         return
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         # Devices and named pipes are written to directly.
@@ -74,6 +77,21 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+class _Terminal:
+    """Standard output as a terminal shows it: text, without the characters that control it."""
+
+    def __init__(self, behind: BinaryIO) -> None:
+        self._behind = behind
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+
+    def write(self, piece: bytes) -> None:
+        text = printable(self._decoder.decode(piece), keep=f"{LINE_BREAK}\t")
+        self._behind.write(text.encode())
+
+    def flush(self) -> None:
+        self._behind.flush()
 
 
 def _pieces(name: str, schema: pa.Schema, batches: Batches) -> Iterator[bytes]:

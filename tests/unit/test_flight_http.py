@@ -65,16 +65,23 @@ def web() -> Iterator[httpx.Client]:
         yield web
 
 
-def test_a_response_is_compressed_if_the_client_accepts_it(web: httpx.Client) -> None:
-    with web.stream("GET", "/long", headers={"accept-encoding": "gzip"}) as answer:
+@pytest.mark.parametrize("accepted", ["gzip", "deflate, gzip;q=0.5, *;q=0"])
+def test_a_response_is_compressed_if_the_client_accepts_it(
+    web: httpx.Client, accepted: str
+) -> None:
+    with web.stream("GET", "/long", headers={"accept-encoding": accepted}) as answer:
         sent = b"".join(answer.iter_raw())
     assert answer.headers["content-encoding"] == "gzip"
     assert gzip.decompress(sent) == b"".join(PIECES)
     assert len(sent) < 10_000
 
 
-def test_a_response_is_not_compressed_otherwise(web: httpx.Client) -> None:
-    answer = web.get("/long", headers={"accept-encoding": "identity"})
+@pytest.mark.parametrize(
+    "accepted", ["identity", "br", "gzip;q=0", "br, GZIP ; q=0.00, identity", "x-gzipped"]
+)
+def test_a_response_is_not_compressed_otherwise(web: httpx.Client, accepted: str) -> None:
+    answer = web.get("/long", headers={"accept-encoding": accepted})
+    assert "Accept-Encoding" in answer.headers["vary"]
     assert "content-encoding" not in answer.headers
     assert answer.content == b"".join(PIECES)
 

@@ -1,12 +1,15 @@
 """How `fraiseql-assets query` writes results that are no rows."""
 
+import io
 import secrets
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from fraiseql_assets.cli.commands.query import Format
+from fraiseql_assets.cli.console import echo, escaped
 from fraiseql_assets.cli.formats import FORM, NotWritten, write
 
 
@@ -30,3 +33,30 @@ def test_a_symbolic_link_at_the_temporary_path_is_not_followed(
         write(Format.json, tmp_path / "count.json", schema, iter([batch]))
     assert victim.read_text() == "kept"
     assert not (tmp_path / "count.json").exists()
+
+
+@pytest.mark.parametrize("format", [Format.json, Format.csv])
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_control_characters_reach_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, format: Format, is_terminal: bool
+) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    monkeypatch.setattr(stdout, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    schema = pa.schema([("name", pa.string())], {FORM: b"list"})
+    batch = pa.RecordBatch.from_pydict({"name": ["naïve \x9b2J\x7f\u202e"]}, schema=schema)
+    write(format, None, schema, iter([batch]))
+    written = stdout.buffer.getvalue().decode()
+    assert ("\x9b" in written, "\x7f" in written, "\u202e" in written) == (not is_terminal,) * 3
+    assert "naïve" in written
+    assert written.endswith("\n")
+
+
+def test_text_of_others_is_printed_without_control_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    echo("a\x1b[31m\x9b")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    echo("a\x1b[31m\tb\nc\x9b")
+    assert capsys.readouterr().out == "a\x1b[31m\x9b\na�[31m\tb\nc�\n"
+    assert escaped("a\x1b[bold]\nb") == "a�\\[bold]\nb"

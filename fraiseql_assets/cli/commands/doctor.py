@@ -1,9 +1,8 @@
 """`fraiseql-assets doctor`."""
 
 import typer
-from rich.markup import escape
 
-from fraiseql_assets.cli.console import exit_on, out, read_settings
+from fraiseql_assets.cli.console import escaped, exit_on, out, read_settings
 
 MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "[red]✗[/red]"}
 
@@ -20,6 +19,6 @@ def doctor() -> None:
     with exit_on():
         for finding in examine(settings):
             wrong += finding.state == "wrong"
-            line = f"{MARKS[finding.state]} [bold]{finding.what}[/bold]: {escape(finding.said)}"
+            line = f"{MARKS[finding.state]} [bold]{finding.what}[/bold]: {escaped(finding.said)}"
             out.print(line, soft_wrap=True)
     raise typer.Exit(1 if wrong else 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, exit_on, out, printable, read_settings
+from fraiseql_assets.cli.console import echo, err, exit_on, out, printable, read_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,9 +85,9 @@ def events(
         try:
             for rows in _some(read(settings, ticket), limit):
                 if not as_json and not shown:
-                    typer.echo(_line(dict(zip(COLUMNS, COLUMNS, strict=True))))
+                    echo(_line(dict(zip(COLUMNS, COLUMNS, strict=True))))
                 shown += len(rows)
-                typer.echo("\n".join(map(_json if as_json else _line, rows)))
+                echo("\n".join(map(_json if as_json else _line, rows)))
         except KeyboardInterrupt:
             # Ctrl-C is the normal way to stop following.
             if not follow:

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from fraiseql_assets.cli.console import err, exit_on, out, printable, read_settings
+from fraiseql_assets.cli.console import echo, err, exit_on, out, printable, read_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -222,23 +222,23 @@ def _show(schema: "pa.Schema", rows: list[list[str | None]], note: str) -> None:
         if out.is_terminal:
             out.print(Text(line), no_wrap=True, overflow="ellipsis")
         else:
-            typer.echo(line)
+            echo(line)
     if note:
         err.print(note, soft_wrap=True)
 
 
 def _show_plan(plan: dict[str, Any]) -> None:
     for root in plan["roots"]:
-        typer.echo(f"{root['field']} is read from {root['source']}: {root['reads']}")
+        echo(f"{root['field']} is read from {root['source']}: {root['reads']}")
         for why in root["left_out"]:
-            typer.echo(f"  left out: {why}")
+            echo(f"  left out: {why}")
         # Only queries that are answered with SQL have a statement to show.
         if root["sql"]:
-            typer.echo("  SQL:")
-            typer.echo(textwrap.indent(root["sql"], "    "))
+            echo("  SQL:")
+            echo(textwrap.indent(root["sql"], "    "))
         for number, value in enumerate(root["values"], 1):
-            typer.echo(f"    fraiseql.p{number} = {json.dumps(value, ensure_ascii=False)}")
-        typer.echo("")
-    typer.echo("Arrow schema:")
+            echo(f"    fraiseql.p{number} = {json.dumps(value, ensure_ascii=False)}")
+        echo("")
+    echo("Arrow schema:")
     for one in plan["schema"]:
-        typer.echo(f"  {one['name']}: {one['type']}{'' if one['nullable'] else ' not null'}")
+        echo(f"  {one['name']}: {one['type']}{'' if one['nullable'] else ' not null'}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fraiseql_assets.cli.console import err, exit_on, out, read_settings
+from fraiseql_assets.cli.console import echo, err, exit_on, out, read_settings
 from fraiseql_assets.cli.timeline import counted, line_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def search(
 def _print_rows(rows: list[dict[str, Any]], format_: Format, count: Count | None) -> None:
     if format_ is Format.json:
         for row in rows:
-            typer.echo(msgspec.json.encode(row).decode())
+            echo(msgspec.json.encode(row).decode())
         return
     if not rows:
         err.print("Nothing is found.")

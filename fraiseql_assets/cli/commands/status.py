@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.cli.console import exit_on, out, read_settings
+from fraiseql_assets.cli.console import escaped, exit_on, out, read_settings
 
 if TYPE_CHECKING:
     from fraiseql_assets.cli.status import LogStatus, Overview, PlaneStatus
@@ -49,13 +48,13 @@ def _show(found: "Overview") -> None:
     out.print(table)
     for plane in found.planes:
         if plane.lost:
-            out.print(f"[yellow]![/yellow] {escape(plane.lost)}", soft_wrap=True)
+            out.print(f"[yellow]![/yellow] {escaped(plane.lost)}", soft_wrap=True)
     if found.bridge_error:
-        out.print(f"[red]✗[/red] bridge: {escape(found.bridge_error)}", soft_wrap=True)
+        out.print(f"[red]✗[/red] bridge: {escaped(found.bridge_error)}", soft_wrap=True)
     elif found.bridge:
-        out.print(escape(str(found.bridge)), soft_wrap=True)
+        out.print(escaped(str(found.bridge)), soft_wrap=True)
     if found.dagster_error:
-        out.print(f"[red]✗[/red] {escape(found.dagster_error)}", soft_wrap=True)
+        out.print(f"[red]✗[/red] {escaped(found.dagster_error)}", soft_wrap=True)
     elif not found.runs:
         out.print("No run is under way.")
     else:
@@ -67,7 +66,7 @@ def _show(found: "Overview") -> None:
 
 def _show_log(log: "LogStatus") -> None:
     if log.error:
-        out.print(f"[red]✗[/red] {escape(log.error)}", soft_wrap=True)
+        out.print(f"[red]✗[/red] {escaped(log.error)}", soft_wrap=True)
     else:
         out.print(
             f"[bold]{log.stream}[/bold]  head {log.last:,}  first {log.first:,}  "
@@ -85,5 +84,5 @@ def _cells(plane: "PlaneStatus") -> list[str]:
         f"{plane.rows:,}",
         ", ".join(plane.begun) or "–",
         f"{datetime.fromisoformat(plane.last_commit):%d %b %H:%M:%S}" if plane.last_commit else "–",
-        f"[red]{escape(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
+        f"[red]{escaped(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
     ]
