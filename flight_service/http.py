@@ -1,5 +1,6 @@
 """The HTTP side of the service: a Starlette application, served by uvicorn in a thread."""
 
+import re
 import socket
 import ssl
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -28,6 +30,8 @@ FASTEST = 1
 """A compression level that is faster than a network."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = "/health"
+_REFUSED = re.compile(r"q\s*=\s*0(?:\.0*)?")
+"""A weight with which a client refuses an encoding."""
 HEAD_BYTES = 64 * 2**10
 """The maximum size of a request's head: its URL and headers."""
 KEEP_ALIVE_SECONDS = 5
@@ -49,7 +53,7 @@ def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
 
 def _layers(settings: Settings) -> list[Middleware]:
     """Middleware of every request, outermost first."""
-    layers = [Middleware(GZipMiddleware, compresslevel=FASTEST)]
+    layers = [Middleware(Compressed, compresslevel=FASTEST)]
     if settings.cors_origins:
         cors = Middleware(
             CORSMiddleware,
@@ -60,6 +64,25 @@ def _layers(settings: Settings) -> list[Middleware]:
         )
         layers.insert(0, cors)
     return [Middleware(TrustedHosts, allowed_hosts=trusted_hosts(settings)), *layers]
+
+
+class Compressed(GZipMiddleware):
+    """Compresses responses for clients that accept gzip. Starlette's own does it also for those
+    that refuse it with `gzip;q=0`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _accepts_gzip(Headers(scope=scope)):
+            headers = [one for one in scope["headers"] if one[0] != b"accept-encoding"]
+            scope = {**scope, "headers": headers}
+        await super().__call__(scope, receive, send)
+
+
+def _accepts_gzip(headers: Headers) -> bool:
+    for part in headers.get("accept-encoding", "").lower().split(","):
+        name, _, quality = part.partition(";")
+        if name.strip() == "gzip":
+            return not _REFUSED.fullmatch(quality.strip())
+    return False
 
 
 class TrustedHosts(TrustedHostMiddleware):
