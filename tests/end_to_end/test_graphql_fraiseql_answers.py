@@ -81,6 +81,34 @@ def test_the_reasons_of_all_differences_are_documented() -> None:
     assert [one for one in sorted(reasons) if f"| {one} |" not in page] == []
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ books(where: {state: {eq: NOTHING}}) { title } }",
+        '{ books(where: {state: {eq: "NOTHING"}}) { title } }',
+        "{ books(where: {title: {eq: 1}}) { title } }",
+        '{ books(where: {title: {nearest: "x"}}) { title } }',
+        '{ books(where: {title: {cosine_distance: "x"}}) { title } }',
+        '{ books(where: {title: {descendant_of: "x"}}) { title } }',
+        '{ books(where: {title: {plain_query: "x"}}) { title } }',
+        "{ booksAggregate { count } }",
+        "{ books { title ... @defer { id } } }",
+        "{ books @stream { title } }",
+    ],
+)
+def test_what_only_fraiseql_answers_is_an_error(graphql: GraphQL, document: str) -> None:
+    assert "errors" in answer(graphql, {"query": document})
+
+
+def test_the_items_of_a_list_are_never_null(graphql: GraphQL) -> None:
+    kinds = "kind ofType { kind ofType { kind } }"
+    case = {"query": f"{{ __schema {{ queryType {{ fields {{ name type {{ {kinds} }} }} }} }} }}"}
+    fields = answer(graphql, case)["data"]["__schema"]["queryType"]["fields"]
+    [books] = [one["type"] for one in fields if one["name"] == "books"]
+    item = {"kind": "LIST", "ofType": {"kind": "NON_NULL"}}
+    assert books == {"kind": "NON_NULL", "ofType": item}
+
+
 @pytest.mark.parametrize("name", INTROSPECTION)
 def test_introspection_shows_everything_that_fraiseql_shows(graphql: GraphQL, name: str) -> None:
     """FraiseQL leaves out what is null; this service shows more operators and arguments."""
