@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
 from flight_service.sql.commands import pack
@@ -203,7 +204,7 @@ PLAIN = TEXTS.map(lambda text: text.encode(errors="replace").decode())
 OPTIONS = st.sampled_from(["catalog", "schema", "fraiseql", "clickhouse", "analytics", "public"])
 
 
-def _values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+def _values(field: Any, depth: int) -> st.SearchStrategy[Any]:
     """Values for a field, or for an item of a repeated one."""
     whole = {
         FieldDescriptor.CPPTYPE_INT32: st.sampled_from([0, 1, -1, 500, 2**31 - 1]),
@@ -221,7 +222,7 @@ def _values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
             return STATEMENTS.map(lambda text: text.encode(errors="replace").decode())
         return OPTIONS | PLAIN
     if field.message_type is not None:
-        kind = field.message_type._concrete_class
+        kind = GetMessageClass(field.message_type)
         return messages(kind, depth + 1) if depth < 3 else st.just(kind())
     return whole[field.cpp_type]
 
