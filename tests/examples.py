@@ -28,3 +28,10 @@ def examples(page: Path) -> list[Example]:
         for found in BLOCK.finditer(text)
         if found["language"] in RUNNABLE and not found["kept_from"]
     ]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The blocks of a language, those too that do not run."""
+    return [
+        found["code"] for found in BLOCK.finditer(page.read_text()) if found["language"] == language
+    ]

@@ -75,6 +75,8 @@ def serve(
             "path.home": str(home),
             "path.data": str(data_dir / "data"),
             "path.logs": str(logs),
+            # Where a snapshot repository of the type `fs` may be.
+            "path.repo": str(data_dir / "snapshots"),
             # The collector leaves garbage until the heap is full, and the server would refuse
             # requests because of it. It counts the memory that requests reserve instead.
             "indices.breaker.total.use_real_memory": "false",

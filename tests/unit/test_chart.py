@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from examples import blocks
 
 from fraiseql_assets.project.write import Project, write_project
 from fraiseql_assets.settings import Settings, variable
@@ -165,6 +166,18 @@ def test_the_values_of_a_new_project_are_valid_for_the_chart(tmp_path: Path) -> 
     assert f"{server['host']}:{server['port']}" in names
     module = yaml.safe_load(values)["code"]["module"]
     assert server["name"] == module
+
+
+def test_the_values_of_the_page_are_settings_of_every_pod() -> None:
+    [values] = blocks(ROOT / "docs" / "kubernetes.md", "yaml")
+    wanted = yaml.safe_load(values)["settings"]
+    helm("lint", "--strict", str(CHART), values=values)
+    found = [part for part in yaml.safe_load_all(rendered(values)) if part]
+    assert containers(found)
+    for container in containers(found):
+        given = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert wanted.items() <= given.items()
+    assert wanted.keys() <= {variable(name) for name in Settings.model_fields}
 
 
 def test_dagster_values_differ_from_those_of_a_project_only_in_the_module() -> None:

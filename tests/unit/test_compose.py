@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from examples import blocks
 
 from fraiseql_assets.settings import SECRETS_DIR, Settings, variable
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SPECIFICATION = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
 ONE_SHOT = {"setup", "search-users"}
 DIGESTS = "docker compose config --resolve-image-digests"
 LONG_RUNNING = SERVICES.keys() - ONE_SHOT
@@ -36,9 +38,32 @@ def environments() -> list[tuple[str, dict[str, str]]]:
 
 
 def test_the_file_is_valid_by_the_specification() -> None:
-    schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
-    errors = jsonschema.Draft7Validator(schema).iter_errors(COMPOSE)
+    errors = jsonschema.Draft7Validator(SPECIFICATION).iter_errors(COMPOSE)
     assert [f"{error.json_path}: {error.message}" for error in errors] == []
+
+
+class Merging(yaml.SafeLoader):
+    """Knows Compose's tag for a value that is taken away."""
+
+
+Merging.add_constructor("!reset", lambda loader, node: loader.construct_sequence(node))
+
+
+def test_an_override_of_the_pages_is_valid_and_changes_services_that_exist() -> None:
+    [override] = blocks(ROOT / "docs" / "scaling.md", "yaml")
+    changes = yaml.load(override, Merging)
+    errors = jsonschema.Draft7Validator(SPECIFICATION).iter_errors(changes)
+    assert [f"{error.json_path}: {error.message}" for error in errors] == []
+    assert changes["services"].keys() <= SERVICES.keys()
+
+
+def test_every_yaml_of_the_pages_is_checked() -> None:
+    # kubernetes.md is checked with the chart.
+    pages = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("clients/*/README.md"), ROOT / "README.md"]
+    assert sorted(page.name for page in pages if blocks(page, "yaml")) == [
+        "kubernetes.md",
+        "scaling.md",
+    ]
 
 
 @long_running
