@@ -23,6 +23,7 @@ from flight_service.graphql.arrow.result_types import (
     result_fields,
 )
 from flight_service.graphql.arrow.to_json import column_text, rows_text
+from flight_service.messages import messages
 from fraiseql_assets.iterators import close_iterator
 
 ROW_GROUP_ROWS = 2**17
@@ -79,8 +80,9 @@ def _arrow(schema: pa.Schema, batches: Batches, options: pa.ipc.IpcWriteOptions 
     with pa.ipc.new_stream(sink, schema, options=options) as writer:
         yield sink.take()
         for batch in batches:
-            writer.write_batch(batch)
-            yield sink.take()
+            for message in messages(batch):
+                writer.write_batch(message)
+                yield sink.take()
     yield sink.take()
 
 

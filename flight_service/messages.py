@@ -15,7 +15,8 @@ from fraiseql_assets.iterators import close_iterator
 
 MESSAGE_BYTES = 3 * 2**20
 """The largest record batch that is sent, unless it is a single row. gRPC clients in Rust, Go and
-JavaScript refuse messages above 4 MiB by default."""
+JavaScript refuse messages above 4 MiB by default. ClickHouse skips more than 4 MiB of a column by
+asking for a later part of the answer, which there is not; it reads smaller columns to their end."""
 
 _MARK = b"fraiseql.about"
 

@@ -1,5 +1,6 @@
 """Services that fail: one that announces more than it sends, and a connection that breaks."""
 
+import itertools
 import json
 import select
 import socket
@@ -82,13 +83,19 @@ def short_sql() -> Iterator[str]:
 
 
 class _ShortPages(BaseHTTPRequestHandler):
+    def announced(self) -> int:
+        return ANNOUNCED
+
+    def rows(self) -> pa.Table:
+        return SENT
+
     def do_GET(self) -> None:
         if "format=info" in self.path:
-            body = json.dumps({"rows": ANNOUNCED, "parts": [{}]}).encode()
+            body = json.dumps({"rows": self.announced(), "parts": [{}]}).encode()
         else:
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, SENT.schema) as writer:
-                writer.write_table(SENT)
+                writer.write_table(self.rows())
             body = sink.getvalue().to_pybytes()
         self.send_response(200)
         self.send_header("content-length", f"{len(body)}")
@@ -99,10 +106,33 @@ class _ShortPages(BaseHTTPRequestHandler):
         """Prints nothing."""
 
 
+class _GrowingPages(_ShortPages):
+    requests = itertools.count(1)
+
+    def announced(self) -> int:
+        return next(self.requests)
+
+    def rows(self) -> pa.Table:
+        return pa.concat_tables([SENT.slice(0, 1)] * next(self.requests))
+
+
+@contextmanager
+def growing_http() -> Iterator[str]:
+    """The address of an HTTP side whose asset has another row at each request."""
+    with _http(_GrowingPages) as url:
+        yield url
+
+
 @contextmanager
 def short_http() -> Iterator[str]:
     """The address of an HTTP side that announces five rows and sends three."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _ShortPages)
+    with _http(_ShortPages) as url:
+        yield url
+
+
+@contextmanager
+def _http(pages: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), pages)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

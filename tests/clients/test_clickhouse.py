@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.broken import short_http
+from tests.clients.broken import growing_http, short_http
 from tests.clients.harness import CLIENTS, DAYS, ROWS, SECONDS, Served, output
 
 FOLDER = CLIENTS / "clickhouse"
@@ -62,6 +62,14 @@ def test_fewer_rows_than_announced_are_an_error(statements: Run) -> None:
     with short_http() as url:
         short = statements("compare_rows.sql", url=url)
     assert (short.returncode, "Fewer rows arrived" in short.stderr) == (1, True), short.stderr
+
+
+def test_rows_that_arrive_meanwhile_are_no_error(statements: Run) -> None:
+    with growing_http() as url:
+        announced, arrived, short = map(
+            int, output(statements("compare_rows.sql", url=url)).split()
+        )
+    assert (announced < arrived, short) == (True, 0)
 
 
 def test_a_named_collection_created_by_sql_has_the_token(statements: Run) -> None:

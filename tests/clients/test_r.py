@@ -22,11 +22,12 @@ from tests.clients.harness import (
     tool,
 )
 from tests.clients.trust import trusting, untouched
-from tests.examples import BLOCK
+from tests.examples import BLOCK, blocks
 
 FOLDER = CLIENTS / "r"
 ALL_ROWS = ROWS * len(DAYS)
-PACKAGE = "opt/fraiseql"
+REPOSITORY = "opt/fraiseql"
+"""Where the repository is for R, with this package alone."""
 
 R = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,9 +38,11 @@ def root() -> Path:
     tool("debootstrap")
     made = run([FOLDER.parents[1] / ".ci" / "r-root"], {}, seconds=SECONDS_TO_BUILD)
     found = Path(output(made))
-    shutil.rmtree(found / PACKAGE, ignore_errors=True)
-    shutil.copytree(FOLDER, found / PACKAGE)
-    output(run(["/usr/sbin/chroot", found, "R", "CMD", "INSTALL", f"/{PACKAGE}"], {}))
+    shutil.rmtree(found / REPOSITORY, ignore_errors=True)
+    shutil.copytree(FOLDER, found / REPOSITORY / "clients" / "r")
+    [install] = blocks(FOLDER / "README.md", "sh")
+    shell = ["sh", "-euc", f"cd /{REPOSITORY}\n{install}"]
+    output(run(["/usr/sbin/chroot", found, *shell], {}))
     return found
 
 

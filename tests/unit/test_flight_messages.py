@@ -1,11 +1,15 @@
 """Record batches as messages of a limited size."""
 
 import json
+from collections.abc import Callable, Iterator
 
 import hypothesis.strategies as st
 import pyarrow as pa
+import pytest
 from hypothesis import given
 
+from flight_service.formats import ARROW
+from flight_service.graphql.transport.response import ipc_stream
 from flight_service.messages import MESSAGE_BYTES, messages
 
 KIB = 2**10
@@ -43,3 +47,16 @@ def test_sizes_of_messages_include_nested_values() -> None:
     assert encoded(batch) > 3 * MESSAGE_BYTES
     assert max(map(encoded, found)) <= MESSAGE_BYTES
     assert [row for one in found for row in one.to_pylist()] == rows
+
+
+@pytest.mark.parametrize("encoded_stream", [ARROW.pieces, ipc_stream], ids=["formats", "graphql"])
+def test_a_stream_over_http_has_the_same_limit(
+    encoded_stream: Callable[[pa.Schema, Iterator[pa.RecordBatch], None], Iterator[bytes]],
+) -> None:
+    # A client that skips more than four MiB of a column asks for a later part of the answer, as
+    # ClickHouse does, and there are no parts.
+    batch = pa.record_batch({"id": range(10 * KIB), "text": ["x" * KIB] * (10 * KIB)})
+    stream = b"".join(encoded_stream(batch.schema, iter([batch]), None))
+    found = [*pa.ipc.open_stream(stream)]
+    assert max(map(encoded, found)) <= MESSAGE_BYTES
+    assert pa.Table.from_batches(found).combine_chunks() == pa.Table.from_batches([batch])

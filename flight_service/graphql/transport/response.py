@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from flight_service.errors import DEADLINE_EXCEEDED, UNAVAILABLE
 from flight_service.graphql.errors import Busy, GraphQLFailure, QueryRefused
+from flight_service.messages import messages
 from fraiseql_assets.iterators import close_iterator
 
 FIRST_BYTES = 2**20
@@ -108,8 +109,9 @@ def ipc_stream(
     with pa.ipc.new_stream(sink, schema, options=options) as writer:
         yield sink.take()
         for batch in batches:
-            writer.write_batch(batch)
-            yield sink.take()
+            for message in messages(batch):
+                writer.write_batch(message)
+                yield sink.take()
     yield sink.take()
 
 
