@@ -95,9 +95,7 @@ def path(tmp_path: Path, javascript: Command) -> str:
 
 
 @pytest.mark.parametrize("client", ["go", "javascript", "jdbc", "rust"])
-def test_the_commands_of_the_readme_run(
-    client: str, path: str, served: Served, rust_examples: Path
-) -> None:
+def test_the_commands_of_the_readme_run(client: str, path: str, served: Served) -> None:
     environment = {**served.environment, "PATH": path, "CGO_ENABLED": "0"}
     commands = code_of(CLIENTS / client / "README.md", "sh")
     with published(served):

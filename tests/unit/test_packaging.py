@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -79,3 +80,37 @@ def test_the_production_lock_has_no_embedded_servers_or_tools() -> None:
     # The build backend, and what Dagster and the clients need themselves.
     needed = {"hatchling", "lz4", "pyyaml", "starlette", "uvicorn", "zstandard"}
     assert only_here & pinned("docker/requirements.lock").keys() <= needed
+
+
+def test_every_part_has_the_version_of_the_project() -> None:
+    version = PROJECT["version"]
+    chart = yaml.safe_load((ROOT / "charts/fraiseql-assets/Chart.yaml").read_text())
+    described = (ROOT / "clients/r/DESCRIPTION").read_text()
+    found = {
+        "chart": chart["version"],
+        "application of the chart": chart["appVersion"],
+        "Python": tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"][
+            "version"
+        ],
+        "Rust": tomllib.loads((ROOT / "clients/rust/Cargo.toml").read_text())["package"]["version"],
+        "R": re.findall(r"^Version: (\S+)$", described, re.MULTILINE)[0],
+        "changelog": re.findall(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[
+            0
+        ],
+    }
+    assert found == dict.fromkeys(found, version)
+
+
+def test_every_name_of_the_image_has_the_version_of_the_project() -> None:
+    files = [
+        ROOT / "docker-compose.yml",
+        ROOT / "docs/packages.md",
+        *(ROOT / "docker/launchers").iterdir(),
+    ]
+    named = {
+        f"{path.name}: {tag}"
+        for path in files
+        for tag in re.findall(r"fraiseql-assets:(\d[\w.]*)", path.read_text())
+    }
+    assert len(named) == 4
+    assert {name.rpartition(" ")[2] for name in named} == {PROJECT["version"]}
