@@ -7,6 +7,7 @@ the other plane are in test_incomplete_log.py, a lost log is in test_another_log
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -54,7 +55,7 @@ def test_a_restored_plane_has_the_rows_of_the_backup_and_ingests_further_ranges(
 def test_a_plane_restored_from_a_snapshot_has_its_documents_and_its_ledger(
     plane: OperationalPlane, settings: Settings, elasticsearch_url: str
 ) -> None:
-    def ask(method: str, path: str, body: object = None) -> None:
+    def ask(method: str, path: str, body: Any = None) -> None:
         requests.request(
             method, f"{elasticsearch_url}/{path}", json=body, timeout=60
         ).raise_for_status()
