@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 import hypothesis
 import pytest
 import requests
+from distribution import ByStack, arrange
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 from stacks import Stack, own_folder, running, whole
+from xdist.remote import Producer
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
@@ -33,6 +35,15 @@ for name, derandomize in (("tests", True), ("explore", False)):
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
 hypothesis.settings.load_profile("tests")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStack | None:
+    return ByStack(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    arrange(items)
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +133,8 @@ def drop_indices(url: str, prefix: str) -> None:
 def stack() -> Iterator[Stack]:
     """Everything that `fraiseql-assets dev` starts, without the demo, on free ports.
 
-    One for the whole session, so its log and planes hold what other tests have published.
+    One for the whole session, so its log and planes hold what other tests have published. A file
+    that uses it is one of `distribution.ON_THE_STACK`.
     """
     # Partitions before today, which an empty log has none of, for backfills.
     first = datetime.now(UTC).date() - timedelta(days=7)
