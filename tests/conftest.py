@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
+import order_view
 import pytest
 import requests
 from distribution import ByStack, arrange
@@ -149,6 +150,8 @@ def stack() -> Iterator[Stack]:
     ):
         patched.setenv("FRAISEQL_FIRST_DAY", f"{first}")
         patched.setenv("FRAISEQL_WRITABLE", '["events"]')
+        patched.setenv("FRAISEQL_SCHEMA", str(order_view.write_schema(folder)))
         with whole(folder / "data") as stack:
             patched.undo()
+            order_view.create(stack.settings.database_url.get_secret_value())
             yield stack

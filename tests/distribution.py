@@ -8,6 +8,7 @@ from xdist.scheduler import LoadFileScheduling
 
 ON_THE_STACK = (
     "test_documentation.py",
+    "test_failed_request.py",
     "test_stack.py",
     "test_pipeline.py",
 )
