@@ -10,7 +10,7 @@ ON_THE_STACK = (
     "test_documentation.py",
     "test_failed_request.py",
     "test_stack.py",
-    "test_pipeline.py",
+    "test_pipeline.py",  # Its last test kills the stack.
 )
 """The files whose tests use the session's stack, in the order in which they run."""
 
