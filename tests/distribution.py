@@ -31,12 +31,13 @@ def unit_of(nodeid: str) -> str:
 def place(path: Path) -> tuple[int, int]:
     """Where the tests of a file stand in the order in which the workers take them.
 
-    A stack runs, and works, until its worker ends, so its tests are among the last. Meanwhile the
-    other worker has the unit tests. Their files are short, so both workers end together.
+    What takes longest comes first: the tests on the stack, whose last one ends it, since it works
+    as long as it runs. The files of the unit tests are short and come last, so that all workers end
+    together.
     """
     if path.name in ON_THE_STACK:
-        return 1, ON_THE_STACK.index(path.name)
-    return (2 if path.parent.name == "unit" else 0), 0
+        return 0, ON_THE_STACK.index(path.name)
+    return (2 if path.parent.name == "unit" else 1), 0
 
 
 def arrange(items: list[pytest.Item]) -> None:

@@ -35,10 +35,8 @@ def test_the_files_of_the_stack_are_one_unit_and_others_one_each() -> None:
     assert len(set(units)) == len(FILES) - len(ON_THE_STACK) + 1
 
 
-def test_the_stack_comes_before_the_unit_tests_and_after_all_others() -> None:
+def test_the_tests_on_the_stack_come_first_and_unit_tests_last() -> None:
     ordered = sorted(FILES, key=place)
-    first = next(n for n, path in enumerate(ordered) if path.name in ON_THE_STACK)
-    after = first + len(ON_THE_STACK)
-    assert tuple(path.name for path in ordered[first:after]) == ON_THE_STACK
-    assert {path.parent.name for path in ordered[after:]} == {"unit"}
-    assert "unit" not in {path.parent.name for path in ordered[:first]}
+    assert tuple(path.name for path in ordered[: len(ON_THE_STACK)]) == ON_THE_STACK
+    kinds = [path.parent.name for path in ordered]
+    assert set(kinds[kinds.index("unit") :]) == {"unit"}
