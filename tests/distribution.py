@@ -9,8 +9,8 @@ from xdist.scheduler import LoadFileScheduling
 ON_THE_STACK = (
     "test_documentation.py",
     "test_failed_request.py",
-    "test_stack.py",
-    "test_pipeline.py",  # Its last test kills the stack.
+    "test_pipeline.py",
+    "test_stack.py",  # It kills processes of the stack, and at last all of them.
 )
 """The files whose tests use the session's stack, in the order in which they run."""
 

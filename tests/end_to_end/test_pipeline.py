@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 import requests
 from pyarrow import flight
-from stacks import Stack, wait_for_midnight, whole
+from stacks import Stack, wait_for_midnight
 
 from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.events.encode import Outgoing
@@ -550,21 +550,3 @@ def test_a_trickle_of_messages_needs_few_runs(served: Settings) -> None:
         caught_up(served)
     after = len(ask(served, RUNS, job=job)["runsOrError"]["results"])
     assert after - before <= 2
-
-
-def test_planes_are_exact_after_a_stack_killed_during_ingestion_restarts(
-    stack: Stack, planes: list[Plane]
-) -> None:
-    """The last test, since it kills the stack of the others."""
-    served = stack.settings
-    caught_up(served)
-    eventually(lambda: not collect_status(served).runs, served)
-    before = rows_of(planes)
-    publish_events(served, 8_000, "observer")
-    eventually(lambda: bool(collect_status(served).runs), served)
-    stack.kill()
-    with whole(stack.folder) as second:
-        status = caught_up(second.settings)
-        found = list(open_planes(second.settings))
-        assert rows_of(found) == [n + 8_000 for n in before]
-        assert [plane.rows for plane in status.planes] == rows_of(found)
