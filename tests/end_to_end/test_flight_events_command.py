@@ -11,9 +11,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flights import SECONDS, Service, environment, events_of, fill, serving, set_up
+from command_line import invoke
+from flights import (
+    SECONDS,
+    Service,
+    environment,
+    events_of,
+    fill,
+    separate_names,
+    serving,
+    set_up,
+)
 from pydantic import SecretStr
+from stacks import WHOLE
 from tokens import signed
+from typer.testing import Result
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.schema import EVENT_SCHEMA
@@ -25,30 +37,24 @@ SECRET = "a secret of at least thirty-two characters"
 TOKEN = signed(SECRET, sub="ada")
 
 
-def command(*arguments: str) -> list[str]:
-    program = "from fraiseql_assets.cli.main import app; app()"
-    return [sys.executable, "-c", program, "events", *arguments]
+def run(settings: Settings, *arguments: str) -> Result:
+    return invoke(environment(settings), "events", *arguments)
 
 
-def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
-@pytest.fixture
-def service(settings: Settings) -> Iterator[Service]:
-    plane = AnalyticsPlane(settings)
-    set_up(settings, plane)
-    fill(plane, settings, DAY, events_of(DAY, 200, first=1))
-    plane.close()
-    with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
-        yield service
+@pytest.fixture(scope="module")
+def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Service]:
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with separate_names(**urls) as settings:
+        plane = AnalyticsPlane(settings)
+        set_up(settings, plane)
+        fill(plane, settings, DAY, events_of(DAY, 200, first=1))
+        plane.close()
+        with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
+            yield service
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_events_are_shown(with_token: Settings) -> None:
     rows = [json.loads(line) for line in lines]
     assert (len(rows), list(rows[0])) == (100, EVENT_SCHEMA.names)
     nothing = run(with_token, "--start", f"{DAY + timedelta(days=1)}")
-    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
     assert nothing.stderr == "There are no such events.\n"
 
 
@@ -81,17 +87,17 @@ def test_the_newest_events_are_shown_in_order(with_token: Settings) -> None:
 
 def test_an_error_is_one_line(with_token: Settings) -> None:
     wrong = run(with_token, "--start", "yesterday")
-    assert wrong.returncode == 1
+    assert wrong.exit_code == 1
     assert wrong.stderr.startswith("✗ The ticket's field start_date is 'yesterday'. Write a date")
     assert "Detail" not in wrong.stderr
     unknown = run(with_token.model_copy(update={"flight_token": None}))
-    assert unknown.returncode == 1
+    assert unknown.exit_code == 1
     assert unknown.stderr.startswith("✗ Send the header `authorization: Bearer <JWT>`")
 
 
 def test_an_unreachable_service_is_reported() -> None:
     done = run(Settings(flight_url="grpc://127.0.0.1:1"))
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert done.stderr == (
         "✗ The Flight service at grpc://127.0.0.1:1 does not answer. Start it with `python -m "
         "flight_service`, or set FRAISEQL_FLIGHT_URL.\n"
@@ -118,7 +124,7 @@ def publishing(settings: Settings) -> Iterator[None]:
 
 def test_new_events_are_followed_until_ctrl_c(service: Service, with_token: Settings) -> None:
     with subprocess.Popen(
-        command("--follow", "--json"),
+        [sys.executable, "-c", WHOLE, "events", "--follow", "--json"],
         env=environment(with_token),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -140,7 +146,7 @@ def test_new_events_are_followed_until_ctrl_c(service: Service, with_token: Sett
 def test_following_ends_at_its_limit(service: Service, with_token: Settings) -> None:
     with publishing(service.settings):
         done = run(with_token, "--follow", "--limit", "2")
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 3)
 
 
 def test_following_starts_in_the_past_and_filters(service: Service, with_token: Settings) -> None:

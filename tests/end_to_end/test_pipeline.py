@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 import requests
 from pyarrow import flight
-from stacks import Stack, own_folder, wait_for_midnight, whole
+from stacks import Stack, wait_for_midnight
 
 from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.events.encode import Outgoing
@@ -370,19 +370,6 @@ def test_every_message_of_the_log_is_accounted_for(served: Settings, planes: lis
     for plane in planes:
         entries = plane.ledger(served.stream)
         assert sum(entry.messages for entry in entries) == bounds.messages
-
-
-def test_planes_are_exact_after_a_stack_killed_during_ingestion_restarts() -> None:
-    with own_folder() as folder:
-        with whole(folder / "data") as first:
-            publish_events(first.settings, 8_000, "observer")
-            eventually(lambda: bool(collect_status(first.settings).runs), first.settings)
-            first.kill()
-        with whole(folder / "data") as second:
-            status = caught_up(second.settings)
-            planes = list(open_planes(second.settings))
-            assert rows_of(planes) == [8_000, 8_000]
-            assert [plane.rows for plane in status.planes] == [8_000, 8_000]
 
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")

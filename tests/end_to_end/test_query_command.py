@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+from command_line import invoke
 from flights import Service, environment, serving
 from pydantic import SecretStr
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from fraiseql_assets.cli.main import app
-from fraiseql_assets.settings import Settings, get_settings
+from fraiseql_assets.settings import Settings
 
 SECONDS = 60
 AUTHORS = (
@@ -68,11 +68,7 @@ def variables(service: Service) -> dict[str, str]:
 
 
 def run(service: Service, *arguments: str, stdin: str | None = None) -> Result:
-    get_settings.cache_clear()
-    try:
-        return CliRunner().invoke(app, ["query", *arguments], stdin, env=variables(service))
-    finally:
-        get_settings.cache_clear()
+    return invoke(variables(service), "query", *arguments, stdin=stdin)
 
 
 def written(service: Service, *arguments: str) -> bytes:

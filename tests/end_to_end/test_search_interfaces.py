@@ -1,8 +1,6 @@
 """Search on the command line, over HTTP and over Flight: the same results."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,11 +8,13 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from command_line import invoke
 from event_tables import DAY, block, event
 from flights import Service, environment, separate_names, serving
 from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
+from typer.testing import Result
 
 from flight_service.errors import sentence_of
 from fraiseql_assets.operational.client import connect
@@ -70,20 +70,11 @@ def over_flight(service: Service, ticket: dict[str, Any], **claims: Any) -> pa.T
     return table
 
 
-def on_the_command_line(
-    service: Service, *arguments: str, **claims: Any
-) -> subprocess.CompletedProcess[str]:
+def on_the_command_line(service: Service, *arguments: str, **claims: Any) -> Result:
     settings = service.settings.model_copy(
         update={"jwt_secret": None, "flight_token": SecretStr(token(**claims))}
     )
-    command = [sys.executable, "-c", "from fraiseql_assets.cli.main import app; app()", "search"]
-    return subprocess.run(
-        [*command, *arguments],
-        env={**environment(settings), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return invoke({**environment(settings), "COLUMNS": "200"}, "search", *arguments)
 
 
 def test_all_three_interfaces_return_the_same_hits(service: Service) -> None:
@@ -159,7 +150,7 @@ def test_a_syntax_error_has_its_position_over_every_interface(service: Service) 
         over_flight(service, {"query": "entty_type:Order"})
     assert "Did you mean entity_type?" in sentence_of(caught.value)
     printed = on_the_command_line(service, "entty_type:Order")
-    assert printed.returncode == 1
+    assert printed.exit_code == 1
     assert "Did you mean entity_type?" in printed.stderr
 
 
@@ -227,9 +218,9 @@ def test_the_command_line_reports_a_missing_day_and_shows_the_others(
     service: Service, lost_day: str
 ) -> None:
     shown = on_the_command_line(service, "--events", tenant_id="other")
-    assert shown.returncode == 0
+    assert shown.exit_code == 0
     assert shown.stdout.count("\n") == 1
     assert shown.stderr.startswith(f"PARTIAL  Not searched: {lost_day}.")
     refused = on_the_command_line(service, "--events", "--complete", tenant_id="other")
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.exit_code, refused.stdout) == (1, "")
     assert lost_day in refused.stderr

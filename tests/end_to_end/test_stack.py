@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,11 +14,15 @@ import requests
 from adbc_driver_postgresql import dbapi
 from pyarrow import flight
 from pydantic import SecretStr
-from stacks import WHOLE, Stack, survivors, wait_until
+from stacks import WHOLE, Stack, survivors, wait_until, whole
+from test_pipeline import caught_up, eventually, publish_events, rows_of
 
 from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.cli.status import collect_status
 from fraiseql_assets.endpoints import NAME
+from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
@@ -192,3 +198,29 @@ def test_a_killed_code_server_is_restarted_without_orphans(stack: Stack) -> None
 
     wait_until(lambda: any(tick["status"] == "SKIPPED" for tick in ticks()), stack.printed)
     assert stack.process_of("fraiseql_assets.defs.code_server") != killed
+
+
+@pytest.mark.timeout(600)
+def test_planes_are_exact_after_a_stack_killed_during_ingestion_restarts(stack: Stack) -> None:
+    """The last test on the stack, since it kills it."""
+    served = stack.settings
+    caught_up(served)
+    eventually(lambda: not collect_status(served).runs, served)
+    with closing_all(open_planes(served)) as planes:
+        before = rows_of(planes)
+    publish_events(served, 8_000, "observer")
+    eventually(lambda: bool(collect_status(served).runs), served)
+    stack.kill()
+    with whole(stack.folder) as second:
+        status = caught_up(second.settings)
+        with closing_all(open_planes(second.settings)) as planes:
+            assert rows_of(planes) == [n + 8_000 for n in before]
+            assert [plane.rows for plane in status.planes] == rows_of(planes)
+
+
+@contextmanager
+def closing_all(planes: Iterable[Plane]) -> Iterator[list[Plane]]:
+    opened = list(planes)
+    yield opened
+    for plane in opened:
+        plane.close()

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import invoke
 from pyarrow import flight
-from stacks import WHOLE, Stack, own_folder, wait_until, whole
+from stacks import Stack, own_folder, wait_until, whole
+from typer.testing import Result
 
 from fraiseql_assets.stream.publish import publish_generated
 
@@ -37,14 +36,8 @@ def stack() -> Iterator[Stack]:
             yield stack
 
 
-def command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", WHOLE, *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **variables(stack.folder)},
-    )
+def command(stack: Stack, *words: str) -> Result:
+    return invoke(variables(stack.folder), *words)
 
 
 def variables(folder: Path) -> dict[str, str]:
@@ -61,10 +54,10 @@ def test_the_reason_is_one_line(stack: Stack) -> None:
 
 def test_doctor_and_status_pass_and_show_the_disabled_plane(stack: Stack) -> None:
     doctor = command(stack, "doctor")
-    assert doctor.returncode == 0, doctor.stdout
+    assert doctor.exit_code == 0, doctor.stdout
     assert "operational plane is switched off" in " ".join(doctor.stdout.split())
     status = command(stack, "status", "--json")
-    assert status.returncode == 0, status.stdout
+    assert status.exit_code == 0, status.stdout
     planes = {plane["plane"]: plane["off"] for plane in json.loads(status.stdout)["planes"]}
     assert planes == {"analytics": False, "operational": True}
     assert "switched off" in command(stack, "status").stdout

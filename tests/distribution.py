@@ -1,0 +1,44 @@
+"""How the tests are divided between the workers of `make test`: by file, and the files that share
+the whole stack as one, so that only one worker starts it."""
+
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+ON_THE_STACK = (
+    "test_documentation.py",
+    "test_failed_request.py",
+    "test_pipeline.py",
+    "test_stack.py",  # It kills processes of the stack, and at last all of them.
+)
+"""The files whose tests use the session's stack, in the order in which they run."""
+
+
+class ByStack(LoadFileScheduling):
+    """By file, with the files of the stack together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+def unit_of(nodeid: str) -> str:
+    """The name of what is given to a worker as a whole."""
+    path, *_ = nodeid.split("::", 1)
+    return "the stack" if Path(path).name in ON_THE_STACK else path
+
+
+def place(path: Path) -> tuple[int, int]:
+    """Where the tests of a file stand in the order in which the workers take them.
+
+    What takes longest comes first: the tests on the stack, whose last one ends it, since it works
+    as long as it runs. The files of the unit tests are short and come last, so that all workers end
+    together.
+    """
+    if path.name in ON_THE_STACK:
+        return 0, ON_THE_STACK.index(path.name)
+    return (2 if path.parent.name == "unit" else 1), 0
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place(item.path))
