@@ -11,7 +11,7 @@ import hypothesis
 import order_view
 import pytest
 import requests
-from distribution import ByStack, arrange
+from distribution import ByStack, sort_by_rank
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 from stacks import Stack, own_folder, running, whole
@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    arrange(items)
+    sort_by_rank(items)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def unit_of(nodeid: str) -> str:
     return "the stack" if Path(path).name in ON_THE_STACK else path
 
 
-def place(path: Path) -> tuple[int, int]:
+def rank(path: Path) -> tuple[int, int]:
     """Where the tests of a file stand in the order in which the workers take them.
 
     What takes longest comes first: the tests on the stack, whose last one ends it, since it works
@@ -40,5 +40,6 @@ def place(path: Path) -> tuple[int, int]:
     return (2 if path.parent.name == "unit" else 1), 0
 
 
-def arrange(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: place(item.path))
+def sort_by_rank(items: list[pytest.Item]) -> None:
+    """Sorts in place; tests of one file keep their order."""
+    items.sort(key=lambda item: rank(item.path))

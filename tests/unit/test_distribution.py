@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from distribution import ON_THE_STACK, place, unit_of
+from distribution import ON_THE_STACK, rank, unit_of
 
 TESTS = Path(__file__).parents[1]
 FILES = sorted(TESTS.glob("*/test_*.py"))
@@ -29,14 +29,14 @@ def test_every_file_that_uses_the_stack_is_listed() -> None:
 
 
 def test_the_files_of_the_stack_are_one_unit_and_others_one_each() -> None:
-    ordered = sorted(FILES, key=place)
+    ordered = sorted(FILES, key=rank)
     units = [unit_of(f"{path}::test_it[a::b]") for path in ordered]
     assert units.count("the stack") == len(ON_THE_STACK)
     assert len(set(units)) == len(FILES) - len(ON_THE_STACK) + 1
 
 
 def test_the_tests_on_the_stack_come_first_and_unit_tests_last() -> None:
-    ordered = sorted(FILES, key=place)
+    ordered = sorted(FILES, key=rank)
     assert tuple(path.name for path in ordered[: len(ON_THE_STACK)]) == ON_THE_STACK
     kinds = [path.parent.name for path in ordered]
     assert set(kinds[kinds.index("unit") :]) == {"unit"}
