@@ -25,7 +25,7 @@ from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.planning.result import ConstantResult, RootResult
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database, Transaction
-from flight_service.graphql.postgres.driver import BadValue
+from flight_service.graphql.postgres.sqlstates import BadValue
 from flight_service.monitoring.calls import current
 
 
