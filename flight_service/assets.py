@@ -11,7 +11,7 @@ import pyarrow as pa
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.dates import EARLIEST, LATEST
+from flight_service.dates import FIRST_DAY, LAST_DAY, outside_days
 from flight_service.errors import InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed
 from flight_service.tickets import Ticket, explained, shown
@@ -40,7 +40,7 @@ class Asset(Ticket, frozen=True):
         """Whether it selects the partition of this day."""
         if self.partition is not None:
             return day == self.partition
-        return (self.start or EARLIEST) <= day <= (self.end or LATEST)
+        return (self.start or FIRST_DAY) <= day <= (self.end or LAST_DAY)
 
 
 class AssetSource(Protocol):
@@ -124,5 +124,5 @@ def _check_days(ticket: Asset) -> None:
         )
     for field in ("partition", "start", "end"):
         day = getattr(ticket, field)
-        if day and not EARLIEST <= day <= LATEST:
-            raise InvalidRequest(f"The ticket's field {field} lies outside {EARLIEST} to {LATEST}.")
+        if day and not FIRST_DAY <= day <= LAST_DAY:
+            raise outside_days(field)

@@ -5,12 +5,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from flight_service.errors import InvalidRequest
 from flight_service.tickets import shown
+from fraiseql_assets.events.columns import EARLIEST, LATEST
 
-EARLIEST = date(1900, 1, 1)
-LATEST = date(2299, 12, 31)
-"""The decoder refuses events of days before or after."""
+FIRST_DAY, LAST_DAY = EARLIEST.date(), LATEST.date()
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def outside_days(field: str) -> InvalidRequest:
+    """The error about a field whose day no event can have."""
+    return InvalidRequest(f"The ticket's field {field} lies outside {FIRST_DAY} to {LAST_DAY}.")
 
 
 def beginning(text: str | None, field: str) -> datetime | None:
@@ -50,8 +54,8 @@ def _parse(text: str, field: str) -> date | datetime:
             f"The ticket's field {field} is {shown(text)}. Write a date, such as 2026-01-31, or an "
             "RFC 3339 time, such as 2026-01-31T12:00:00Z."
         ) from error
-    if not EARLIEST <= date(found.year, found.month, found.day) <= LATEST:
-        raise InvalidRequest(f"The ticket's field {field} lies outside {EARLIEST} to {LATEST}.")
+    if not FIRST_DAY <= date(found.year, found.month, found.day) <= LAST_DAY:
+        raise outside_days(field)
     if isinstance(found, datetime):
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     return found

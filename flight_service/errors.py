@@ -9,18 +9,19 @@ ServiceError
 │   ├── Unauthenticated    UNAUTHENTICATED: no token, or one that is not valid
 │   └── Forbidden          PERMISSION_DENIED: the principal may not see it
 ├── Stopping               UNAVAILABLE: the service is being stopped
+├── HttpRefused            what only HTTP can get wrong; see `flight_service.http_failures`
 └── GraphQLFailure         see `flight_service.graphql.errors`
 
 If a plane or the log fails, the client gets UNAVAILABLE and the plane's message without addresses.
 All other errors are INTERNAL: the traceback goes to the service's log under a number, and the
-client gets the number.
+client gets the number. No other module names the number of a status.
 """
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pyarrow as pa
@@ -65,28 +66,53 @@ class Unimplemented(_Bare, pa.ArrowNotImplementedError):
 class Status:
     """The status of an error, in Flight and over HTTP."""
 
-    flight: Callable[[str], Exception]
+    name: str
+    """Its name in gRPC, in lower case."""
     http: int
+    flight: type[Exception]
+    """The exception with which pyarrow sends it."""
+    received: type[BaseException]
+    """The exception with which pyarrow reports it."""
 
 
-INVALID_ARGUMENT = Status(InvalidArgument, 400)
-UNAUTHENTICATED = Status(flight.FlightUnauthenticatedError, 401)
-NOT_FOUND = Status(NotFound, 404)
-PERMISSION_DENIED = Status(flight.FlightUnauthorizedError, 403)
-CANCELLED = Status(flight.FlightCancelledError, 499)
-INTERNAL = Status(flight.FlightInternalError, 500)
-UNAVAILABLE = Status(flight.FlightUnavailableError, 503)
-DEADLINE_EXCEEDED = Status(flight.FlightTimedOutError, 504)
+UNAUTHENTICATED = Status(
+    "unauthenticated", 401, flight.FlightUnauthenticatedError, flight.FlightUnauthenticatedError
+)
+PERMISSION_DENIED = Status(
+    "permission_denied", 403, flight.FlightUnauthorizedError, flight.FlightUnauthorizedError
+)
+UNAVAILABLE = Status(
+    "unavailable", 503, flight.FlightUnavailableError, flight.FlightUnavailableError
+)
+DEADLINE_EXCEEDED = Status(
+    "deadline_exceeded", 504, flight.FlightTimedOutError, flight.FlightTimedOutError
+)
+CANCELLED = Status("cancelled", 499, flight.FlightCancelledError, flight.FlightCancelledError)
+NOT_FOUND = Status("not_found", 404, NotFound, pa.ArrowKeyError)
+INVALID_ARGUMENT = Status("invalid_argument", 400, InvalidArgument, pa.ArrowInvalid)
+UNIMPLEMENTED = Status("unimplemented", 501, Unimplemented, NotImplementedError)
+INTERNAL = Status("internal", 500, flight.FlightInternalError, flight.FlightError)
 
+STATUSES = (
+    UNAUTHENTICATED,
+    PERMISSION_DENIED,
+    UNAVAILABLE,
+    DEADLINE_EXCEEDED,
+    CANCELLED,
+    NOT_FOUND,
+    INVALID_ARGUMENT,
+    UNIMPLEMENTED,
+    INTERNAL,
+)
+"""All statuses, the most general last."""
 
-_DETAILS: dict[type[Exception], str] = {
-    flight.FlightUnauthorizedError: "Unauthorized",
-    flight.FlightCancelledError: "Cancelled",
-    flight.FlightInternalError: "Internal",
-    flight.FlightUnavailableError: "Unavailable",
-    flight.FlightTimedOutError: "TimedOut",
-}
-"""How Arrow names the statuses in the detail of a message."""
+METHOD_NOT_ALLOWED = replace(INVALID_ARGUMENT, http=405)
+NOT_ACCEPTABLE = replace(INVALID_ARGUMENT, http=406)
+REQUEST_TIMEOUT = replace(INVALID_ARGUMENT, http=408)
+CONTENT_TOO_LARGE = replace(INVALID_ARGUMENT, http=413)
+UNSUPPORTED_MEDIA_TYPE = replace(INVALID_ARGUMENT, http=415)
+BAD_GATEWAY = replace(INTERNAL, http=502)
+UPSTREAM_UNAVAILABLE = replace(UNAVAILABLE, http=502)
 
 
 class ServiceError(Exception):
@@ -151,19 +177,39 @@ than 8 KB of them reports RESOURCE_EXHAUSTED instead of the error."""
 def as_flight_error(error: Exception) -> Exception:
     """The exception with which pyarrow sends this error's status and sentence."""
     # Arrow ends the message itself, with a full stop and the name of the status.
-    sentence = _shortened(one_line(error))
     match error:
         case ServiceError():
-            return error.status.flight(sentence)
+            sentence = _shortened(one_line(error))
         case PlaneError() | LogError():
-            return UNAVAILABLE.flight(client_message(error).removesuffix("."))
+            sentence = client_message(error).removesuffix(".")
         case flight.FlightError() | InvalidArgument() | NotFound() | Unimplemented():
             return error
-    number = secrets.token_hex(4)
-    logger.error("Error %s", number, exc_info=error)
-    return flight.FlightInternalError(
-        f"The service failed on this call. Its log says why, under error {number}"
-    )
+        case _:
+            number = secrets.token_hex(4)
+            logger.error("Error %s", number, exc_info=error)
+            sentence = f"The service failed on this call. Its log says why, under error {number}"
+    return status_of(error).flight(sentence)
+
+
+def status_of(error: Exception) -> Status:
+    """The status that a client gets for an error."""
+    match error:
+        case ServiceError():
+            return error.status
+        case PlaneError() | LogError():
+            return UNAVAILABLE
+        case _:
+            return INTERNAL
+
+
+def reported_status(error: BaseException | None) -> str:
+    """The gRPC status of an exception that pyarrow reports at the end of a call, in lower case."""
+    # Errors of GetSchema no longer have their class here.
+    for one in (error, error and error.__context__):
+        for status in STATUSES:
+            if isinstance(one, status.received):
+                return status.name
+    return "ok" if error is None else "unknown"
 
 
 def _shortened(text: str) -> str:
@@ -195,8 +241,8 @@ def _unclassified(error: flight.FlightError) -> Exception:
     The detail of the message names the status, as it does in every other method: Arrow adds the
     name of the exception's class.
     """
-    name = _DETAILS.get(type(error), "Failed")
-    return type(name, (_Bare, pa.ArrowException), {})(str(error))
+    name = type(error).__name__.removeprefix("Flight").removesuffix("Error")
+    return type(name or "Failed", (_Bare, pa.ArrowException), {})(str(error))
 
 
 def sentence_of(error: BaseException) -> str:

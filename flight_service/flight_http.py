@@ -23,15 +23,12 @@ from flight_service.bulk_export import BulkExport, file_format
 from flight_service.cancellation import Cancellation
 from flight_service.coalescing import CoalescedRequests
 from flight_service.compression import HEADER, write_options
-from flight_service.errors import (
-    InvalidRequest,
-    Unauthenticated,
-)
+from flight_service.errors import InvalidRequest, Unauthenticated
 from flight_service.flights import Flight
 from flight_service.formats import ARROW, CSV, JSON, NDJSON
 from flight_service.graphql.transport.response import begun
 from flight_service.http_authentication import authenticated
-from flight_service.http_failures import NotAllowed, failure
+from flight_service.http_failures import MethodNotAllowed, failure
 from flight_service.http_formats import chosen_format, entity_tag, matches, type_header
 from flight_service.http_streams import Streaming
 from flight_service.identity.signing import signing_key
@@ -177,7 +174,7 @@ class _Endpoint:
         if request.method == "HEAD":
             # Not a list: its length would be sent, and ClickHouse would read an empty file.
             return _Response(200, iter(()), headers)
-        batches = _counted(flight.stream(cancellation))
+        batches = _rows_counted(flight.stream(cancellation))
         pieces = format.pieces(flight.schema, batches, options)
         if flight.is_endless:
             return _Response(200, pieces, headers, is_endless=True)
@@ -227,14 +224,11 @@ def _known(flight: Flight) -> dict[str, Any]:
     return {**flight.about, **extent.about, "parts": parts}
 
 
-class _TooLate(InvalidRequest):
-    """The ticket did not arrive in time."""
-
-
 def _check_method(request: Request) -> None:
     allowed = ("GET", "HEAD", "POST") if request.url.path == QUERY else ("GET", "HEAD")
     if request.method not in allowed:
-        raise NotAllowed(", ".join(allowed))
+        methods = ", ".join(allowed)
+        raise MethodNotAllowed(f"Send one of {methods}.", methods)
 
 
 async def _body(request: Request) -> bytes:
@@ -247,7 +241,7 @@ async def _body(request: Request) -> bytes:
                     raise InvalidRequest(f"A ticket has at most {MAX_BYTES:,} bytes.")
                 pieces.append(piece)
     except TimeoutError:
-        raise _TooLate(f"The ticket did not arrive within {BODY_SECONDS} s.") from None
+        raise InvalidRequest(f"The ticket did not arrive within {BODY_SECONDS} s.") from None
     return b"".join(pieces)
 
 
@@ -269,7 +263,7 @@ def _asset(key: str, parameters: dict[str, str]) -> Asset:
         raise InvalidRequest(explained(error, Asset).replace("ticket", "request")) from error
 
 
-def _counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _rows_counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     call = current.get()
     try:
         for batch in batches:

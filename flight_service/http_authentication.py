@@ -6,14 +6,10 @@ import anyio
 from anyio.to_thread import run_sync
 
 from flight_service.authentication import Principal, authenticate
-from flight_service.errors import ServiceError, Unauthenticated
+from flight_service.errors import ServiceError
 from flight_service.identity.waiting import MustWait
 from flight_service.monitoring.calls import current
 from fraiseql_assets.settings import Settings
-
-CHALLENGE = {"WWW-Authenticate": "Bearer"}
-"""The header of a response with the status 401. It does not offer Basic: browsers would ask for a
-password, and send it with the requests of every web page."""
 
 
 async def authenticated(authorization: str | None, settings: Settings) -> Principal:
@@ -36,10 +32,3 @@ async def _principal(authorization: str | None, settings: Settings) -> Principal
         # The number of waiting requests is limited elsewhere.
         limiter = anyio.CapacityLimiter(math.inf)
         return await run_sync(authenticate, authorization, settings, limiter=limiter)
-
-
-def refusal(error: ServiceError) -> tuple[int, dict[str, str]]:
-    """The status and headers of the response to a request that is not authenticated."""
-    if isinstance(error, Unauthenticated):
-        return error.status.http, CHALLENGE
-    return error.status.http, {"Retry-After": "1"} if error.status.http == 503 else {}

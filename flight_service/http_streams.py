@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.types import Receive, Send
 
 from flight_service.cancellation import Cancellation
-from flight_service.errors import ServiceError
+from flight_service.errors import UNAVAILABLE, ServiceError
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
@@ -27,8 +27,10 @@ logger = logging.getLogger(__name__)
 Made = TypeVar("Made")
 
 
-class ThreadsBusy(Exception):
+class ThreadsBusy(ServiceError):
     """All threads have been busy for too long; the message says so."""
+
+    status = UNAVAILABLE
 
 
 class Streaming:

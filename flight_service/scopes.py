@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -20,7 +19,8 @@ from flight_service.actions import AnyAction
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden, ServiceError, SettingError
 from flight_service.flights import Flight, Listed, Listing, Resolver
-from flight_service.http_authentication import authenticated, refusal
+from flight_service.http_authentication import authenticated
+from flight_service.http_failures import failed
 from flight_service.sql.commands import SqlCommand
 from flight_service.tickets import Ticket
 from fraiseql_assets.settings import Settings, variable
@@ -125,9 +125,7 @@ class _Checked:
             self._check(await authenticated(given, self._settings))
         except ServiceError as error:
             # The route would authenticate once more, perhaps with success, and check no scope.
-            status, headers = refusal(error)
-            content = {"errors": [{"message": str(error)}]}
-            await JSONResponse(content, status, headers)(scope, receive, send)
+            await failed(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

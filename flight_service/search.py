@@ -15,10 +15,10 @@ from flight_service.access import tenant_of
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
-from flight_service.errors import InvalidRequest, ServiceError
+from flight_service.errors import INVALID_ARGUMENT, InvalidRequest, ServiceError
 from flight_service.flights import Flight
 from flight_service.http_authentication import authenticated
-from flight_service.http_failures import failure
+from flight_service.http_failures import failed
 from flight_service.limits import StreamLimits
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -132,8 +132,7 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
         except SearchMistake as mistake:
             return _refused(mistake)
         except (ServiceError, PlaneError) as error:
-            status, content, headers = failure(error)
-            return Response(b"".join(content), status, headers)
+            return failed(error)
         if is_arrow:
             return Response(_ipc(found, options), media_type=ARROW)
         return Response(_json(found, ticket), media_type="application/json")
@@ -203,4 +202,4 @@ def _inside(text: str | None) -> Any:
 
 
 def _refused(mistake: ValueError, **position: Any) -> JSONResponse:
-    return JSONResponse({"errors": [{"message": str(mistake), **position}]}, 400)
+    return JSONResponse({"errors": [{"message": str(mistake), **position}]}, INVALID_ARGUMENT.http)

@@ -29,7 +29,7 @@ from flight_service.identity.handshake import HandshakeHandler, Handshakes
 from flight_service.limits import LimitedCalls, StreamLimits
 from flight_service.messages import with_marks
 from flight_service.monitoring.calls import Observer
-from flight_service.monitoring.flight import ObservedAuthentication, call_of, counted
+from flight_service.monitoring.flight import ObservedAuthentication, call_of, observed
 from flight_service.registry import Registry
 from flight_service.sending import sent
 from flight_service.signed_tickets import SignedTickets
@@ -170,7 +170,7 @@ class FlightServer(flight.FlightServerBase):
             cancellation = self._calls.watch(context, is_endless=found.is_endless)
             batches = found.stream(cancellation)
             whole = sent(batches, found.schema, cancellation)
-            streamed = with_marks(counted(whole, call, cancellation))
+            streamed = with_marks(observed(whole, call, cancellation))
             return flight.GeneratorStream(found.schema, streamed, options)
 
     def do_action(

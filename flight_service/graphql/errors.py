@@ -21,19 +21,20 @@ GraphQLFailure
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from graphql import GraphQLError
 
 from flight_service.errors import (
+    BAD_GATEWAY,
     CANCELLED,
     DEADLINE_EXCEEDED,
-    INTERNAL,
     INVALID_ARGUMENT,
     PERMISSION_DENIED,
     UNAVAILABLE,
+    UPSTREAM_UNAVAILABLE,
     ServiceError,
-    Status,
 )
 
 MAX_CHARACTERS = 1000
@@ -141,7 +142,7 @@ class PersistedQueryNotFound(QueryRefused):
     """No query is stored for the hash. Clients know the message, and send the query."""
 
     code = "PERSISTED_QUERY_NOT_FOUND"
-    status = Status(INVALID_ARGUMENT.flight, 200)
+    status = replace(INVALID_ARGUMENT, http=200)
 
     def __init__(self) -> None:
         super().__init__("PersistedQueryNotFound")
@@ -224,14 +225,14 @@ class ServerFailed(GraphQLFailure):
     """The FraiseQL server answered with errors."""
 
     code = "SERVER_ERROR"
-    status = Status(INTERNAL.flight, 502)
+    status = BAD_GATEWAY
 
 
 class ServerUnavailable(ServerFailed):
     """The FraiseQL server cannot be reached, or the address is not one of a GraphQL server."""
 
     code = "SERVER_UNAVAILABLE"
-    status = Status(UNAVAILABLE.flight, 502)
+    status = UPSTREAM_UNAVAILABLE
 
 
 class Cancelled(GraphQLFailure):

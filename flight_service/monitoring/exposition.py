@@ -12,11 +12,12 @@ from anyio.to_thread import run_sync
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from flight_service.errors import ServiceError
+from flight_service.errors import UNAVAILABLE, ServiceError, Unauthenticated
 from flight_service.http_authentication import authenticated
+from flight_service.http_failures import failed_as_text
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.http import ObservedApplication
 from flight_service.monitoring.readiness import Readiness
@@ -28,6 +29,16 @@ SCOPE = "metrics"
 """The scope of tokens that may read metrics."""
 
 
+class MetricsRefused(Unauthenticated):
+    """The client may not read metrics."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Metrics are for clients on the service's own machine, for tokens with the scope "
+            "'metrics', and for the token in FRAISEQL_METRICS_TOKEN."
+        )
+
+
 def watched(
     app: Starlette, settings: Settings, observer: Observer, readiness: Readiness
 ) -> ObservedApplication:
@@ -35,11 +46,7 @@ def watched(
 
     async def metrics(request: Request) -> Response:
         if not await _may_read(request, settings):
-            message = (
-                "Metrics are for clients on the service's own machine, for tokens with the scope "
-                "'metrics', and for the token in FRAISEQL_METRICS_TOKEN."
-            )
-            return PlainTextResponse(message, 401, {"WWW-Authenticate": "Bearer"})
+            return failed_as_text(MetricsRefused())
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         content = await run_sync(encode, observer.metrics.registry)
         return Response(content, headers={"content-type": content_type})
@@ -48,7 +55,7 @@ def watched(
         states = await run_sync(readiness.states)
         reasons = await _may_read(request, settings)
         content = readiness.describe(states, reasons=reasons)
-        return JSONResponse(content, 200 if readiness.is_ready(states) else 503)
+        return JSONResponse(content, 200 if readiness.is_ready(states) else UNAVAILABLE.http)
 
     app.routes.append(Route("/metrics", metrics, methods=["GET"]))
     app.routes.append(Route("/ready", ready, methods=["GET"]))

@@ -14,23 +14,12 @@ from flight_service.authentication import (
 )
 from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER as COMPRESSION
-from flight_service.errors import Stopping, as_flight_error
+from flight_service.errors import CANCELLED, Stopping, as_flight_error, reported_status
 from flight_service.identity.handshake import Begun, Handshakes
 from flight_service.monitoring.calls import FORWARDED_FOR, REQUEST_ID, Call, Observer
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.tracing import TRACEPARENT, carried, traceparent_of
 
-_STATUSES: tuple[tuple[type[BaseException], str], ...] = (
-    (flight.FlightUnauthenticatedError, "unauthenticated"),
-    (flight.FlightUnauthorizedError, "permission_denied"),
-    (flight.FlightUnavailableError, "unavailable"),
-    (flight.FlightTimedOutError, "deadline_exceeded"),
-    (flight.FlightCancelledError, "cancelled"),
-    (pa.ArrowKeyError, "not_found"),
-    (pa.ArrowInvalid, "invalid_argument"),
-    (NotImplementedError, "unimplemented"),
-    (flight.FlightError, "internal"),
-)
 REFUSED_BY_THEMSELVES = frozenset(
     (
         flight.FlightMethod.LIST_FLIGHTS,
@@ -60,7 +49,8 @@ class ObservedMiddleware(AuthenticationMiddleware):
         if exception is not None and self.call.failure is None:
             self.call.failure = exception
         is_cancelled = self.call.cancelled and exception is None
-        self._observer.end_flight(self.call, "cancelled" if is_cancelled else status_of(exception))
+        status = CANCELLED.name if is_cancelled else reported_status(exception)
+        self._observer.end_flight(self.call, status)
 
 
 class RefusedMiddleware(flight.ServerMiddleware):
@@ -80,7 +70,7 @@ class RefusedMiddleware(flight.ServerMiddleware):
         return {REQUEST_ID: self.call.request_id}
 
     def call_completed(self, exception: Exception | None) -> None:
-        self._observer.end_flight(self.call, status_of(self.refusal))
+        self._observer.end_flight(self.call, reported_status(self.refusal))
 
 
 class ObservedAuthentication(flight.ServerMiddlewareFactory):
@@ -110,7 +100,7 @@ class ObservedAuthentication(flight.ServerMiddlewareFactory):
             if info.method in REFUSED_BY_THEMSELVES:
                 return RefusedMiddleware(call, self._observer, error)
             # Arrow completes no call that a middleware refuses.
-            self._observer.end_flight(call, status_of(error))
+            self._observer.end_flight(call, reported_status(error))
             raise
         if call.span:
             traced = replace(inner.principal, traceparent=traceparent_of(call.span))
@@ -138,17 +128,7 @@ def call_of(context: flight.ServerCallContext) -> Call:
     return middleware.call
 
 
-def status_of(error: BaseException | None) -> str:
-    """The gRPC status of an exception, in lower case."""
-    # Errors of GetSchema no longer have their class here.
-    for one in (error, error and error.__context__):
-        for kind, status in _STATUSES:
-            if isinstance(one, kind):
-                return status
-    return "ok" if error is None else "unknown"
-
-
-def counted(
+def observed(
     messages: Iterator[tuple[pa.RecordBatch, int]], call: Call, cancellation: Cancellation
 ) -> Iterator[pa.RecordBatch]:
     """The batches of a stream, which come with their sizes in bytes. The call counts them, and is

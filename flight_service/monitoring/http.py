@@ -1,18 +1,16 @@
 """Observes HTTP requests: ASGI middleware around the whole application."""
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from flight_service.errors import Stopping
+from flight_service.errors import CANCELLED, INTERNAL, Stopping
+from flight_service.http_failures import failed_as_text
 from flight_service.monitoring.calls import FORWARDED_FOR, REQUEST_ID, Observer, current
 from fraiseql_assets.tracing import TRACEPARENT, within
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Routes that are requested every few seconds. Only their failures are logged."""
-CLIENT_CLOSED = 499
-"""The status of a request whose client disconnected before the response was complete."""
 
 
 class ObservedApplication:
@@ -35,7 +33,7 @@ class ObservedApplication:
             call.peer = scope["client"][0]
         forwarded = (value for name, value in scope["headers"] if name == FORWARDED_FOR.encode())
         call.forwarded_for = ", ".join(value.decode(errors="replace") for value in forwarded)
-        status, is_whole = 500, False
+        status, is_whole = INTERNAL.http, False
 
         async def observed(message: Message) -> None:
             nonlocal status, is_whole
@@ -54,7 +52,7 @@ class ObservedApplication:
         try:
             app = self._app
             if self._observer.is_draining and call.kind not in PROBES:
-                app = PlainTextResponse(str(Stopping()), 503, {"Retry-After": "1"})
+                app = failed_as_text(Stopping())
             with within(call.span):
                 await app(scope, receive, observed)
         except Exception as error:
@@ -63,7 +61,8 @@ class ObservedApplication:
         finally:
             current.reset(token)
             if call.failure is None and not is_whole:
-                status = CLIENT_CLOSED
+                # The client disconnected before the response was complete.
+                status = CANCELLED.http
             self._observer.end_http(call, status, is_probe=call.kind in PROBES)
 
     def _route(self, scope: Scope) -> str:

@@ -27,17 +27,9 @@ from flight_service.graphql.errors import StreamStalled
 from flight_service.graphql.execution.session import session_settings
 from flight_service.graphql.postgres.connection_shares import Use
 from flight_service.graphql.postgres.database import SET_VALUES
-from flight_service.graphql.postgres.driver import (
-    DriverError,
-    execute,
-    failure_of,
-    is_broken,
-    message_of,
-    state_of,
-    table,
-    traced,
-)
+from flight_service.graphql.postgres.driver import DriverError, execute, table, traced
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits
+from flight_service.graphql.postgres.sqlstates import failure_of, is_broken, message_of, state_of
 from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
 from flight_service.graphql.schema.security import SessionVariables
 from flight_service.graphql.service import GraphQL

@@ -18,7 +18,7 @@ from fraiseql_assets.events.shapes import KNOWN_TYPES, WireEvent, as_observer_ev
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-"""The range of ClickHouse's DateTime64(6)."""
+"""The range of ClickHouse's DateTime64(6). Messages with other times are rejected."""
 EARLIEST_US, LATEST_US = (int(pa.scalar(t, TIMESTAMP).value) for t in (EARLIEST, LATEST))
 
 

@@ -1,4 +1,4 @@
-"""Erasing on purpose: gone from both planes, aggregates included, and no rebuild brings it back."""
+"""Erased events are gone from both planes and aggregates, and no rebuild restores them."""
 
 import asyncio
 from collections.abc import Callable

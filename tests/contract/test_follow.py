@@ -1,4 +1,4 @@
-"""A run that keeps going: range after range, one ledger entry at its end, stopped at any time."""
+"""A long-running ingest: range after range, one ledger entry at its end, stoppable at any time."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A log that has forgotten: days from the other plane, wiped planes, losses that are said."""
+"""A log without old messages: days are rebuilt from the other plane, losses are reported."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""From a real log into a plane: exact, whatever fails on the way."""
+"""Ingestion from a real log into a plane is exact, whatever fails in between."""
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable

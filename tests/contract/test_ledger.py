@@ -80,7 +80,7 @@ def test_entries_within_a_recorded_replacement_are_ignored(plane: Plane) -> None
 
 
 def committed_day(plane: Plane) -> list[LedgerEntry]:
-    """A day of three ranges, the last from the other plane too."""
+    """A day of three ranges, the last of which also came from the other plane."""
     entries = [
         entry(1, 3, state="committed", messages=3, rows=2, duplicates=1),
         entry(4, 4, state="committed", messages=1, dead_letters=1),

@@ -108,7 +108,7 @@ ASKS: dict[str, Callable[[OperationalPlane], object]] = {
 
 @pytest.mark.parametrize("ask", ASKS)
 class TestADayThatCannotBeUsed:
-    """Closed or red, it is said to be so, at once and by its index."""
+    """A closed or red index is reported at once, by name."""
 
     def test_a_closed_index_is_reported_with_its_name(
         self, plane: OperationalPlane, closed: str, ask: str
@@ -368,7 +368,7 @@ def test_an_event_above_the_server_limit_names_the_setting(
 
 
 class Restartable:
-    """A server of its own, to be ended and started again on the same data."""
+    """A separate server that the test stops and starts again on the same data."""
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         [port] = distinct_free_ports(1)

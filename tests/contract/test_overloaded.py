@@ -125,7 +125,7 @@ def proxy(settings: Settings) -> Iterator[Proxy]:
 def plane(
     proxy: Proxy, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OperationalPlane]:
-    """The plane through the proxy, set up and less patient than it is."""
+    """The plane through the proxy, set up, with short timeouts."""
     monkeypatch.setattr(writer, "FIRST_WAIT_SECONDS", 0.01)
     url = SecretStr(f"http://127.0.0.1:{proxy.server_port}")
     plane = OperationalPlane(settings.model_copy(update={"elasticsearch_url": url}))

@@ -1,4 +1,4 @@
-"""A reader of one tenant has that tenant's rows alone, and says nothing of the others'."""
+"""A reader of one tenant returns and counts only that tenant's rows."""
 
 from datetime import timedelta
 

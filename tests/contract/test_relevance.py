@@ -1,4 +1,4 @@
-"""What people type: every relevant document of a fixed corpus is on the first page of its search.
+"""Typical queries: every relevant document of a fixed corpus is on the first page.
 
 The corpus is older than the thousands of ordinary events and requests around it, so a search that
 finds too much shows none of it: hits are sorted by time, newest first.

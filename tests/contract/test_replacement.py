@@ -1,4 +1,4 @@
-"""Replacing a day: beside the live one, then in its place, at once."""
+"""A day is rebuilt beside the live one, then replaces it in one step."""
 
 import threading
 from datetime import timedelta

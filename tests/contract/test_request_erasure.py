@@ -1,4 +1,4 @@
-"""Erasing GraphQL requests on purpose: no run, no rebuild and no replay brings them back."""
+"""Erased GraphQL requests are not restored by any run, rebuild or replay."""
 # ruff: noqa: F811 [fixtures are imported, and are then parameters]
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A server that has lost what it had acknowledged: the plane ends exact all the same.
+"""A server that has lost acknowledged data: the plane is exact in the end.
 
 Elasticsearch itself keeps what it acknowledges. One that is restored from an older snapshot does
 not, nor one whose disk lies about what it has written: a fake stands in for these.
@@ -44,7 +44,7 @@ def plane(settings: Settings, dataset: Dataset) -> Iterator[OperationalPlane]:
 
 @pytest.fixture
 def server(plane: OperationalPlane, settings: Settings) -> Iterator[LossyServer]:
-    """The server, which has kept that the plane is set up."""
+    """The server, after the setup of the plane was made durable."""
     with LossyServer(settings) as server:
         yield server
 
@@ -63,7 +63,7 @@ def filled(log: Log, dataset: Dataset, settings: Settings) -> Log:
 
 
 class Interrupted:
-    """The plane, whose server dies as soon as it has taken the block of a number."""
+    """The plane, whose server fails after it has accepted a block with a given number."""
 
     def __init__(self, plane: Any, number: int, die: Callable[[], None]) -> None:
         self._plane, self._number, self._die = plane, number, die

@@ -1,4 +1,4 @@
-"""A plane is set up once, however often, and says what is wrong when it cannot be asked."""
+"""Setup can be repeated, and a plane that is unavailable or not set up says so."""
 
 import re
 from collections.abc import Callable, Iterator

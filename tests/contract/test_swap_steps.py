@@ -49,7 +49,7 @@ def plane_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def kill(request: pytest.FixtureRequest, plane_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The step is not done any more."""
+    """The step is not executed."""
     _, (owner, name, call) = request.node.callspec.params["plane_name"]
     step, calls = getattr(owner, name), 0
 

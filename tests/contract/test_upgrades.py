@@ -301,7 +301,7 @@ def test_the_log_keeps_its_messages_and_configuration(installed: Installed) -> N
 
 @every_release
 def test_the_earlier_release_can_use_the_migrated_planes(installed: Installed) -> None:
-    """Back: its statements and documents are taken, and both releases read all events."""
+    """Its statements and documents are accepted, and both releases read all events."""
     settings = installed.settings
     setup_all(settings)
     moved = [

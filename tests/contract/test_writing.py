@@ -1,4 +1,4 @@
-"""Writing: every event once, however often and wherever it comes."""
+"""Writing: every event once, however often it is sent."""
 
 from dataclasses import replace
 from datetime import timedelta

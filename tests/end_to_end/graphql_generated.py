@@ -95,7 +95,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks."""
+    """The principal of a query."""
 
     tenant: str | None
     roles: tuple[str, ...]

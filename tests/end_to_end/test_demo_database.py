@@ -1,4 +1,4 @@
-"""The demo in PostgreSQL: as TPC-H has it, as its compiled schema says, and as its events tell."""
+"""The demo in PostgreSQL agrees with TPC-H, with its compiled schema and with its events."""
 
 import json
 from collections.abc import Iterator
@@ -241,7 +241,7 @@ def test_the_latest_events_equal_the_rows_of_the_database(
 
 
 def assert_contains(shown: Any, told: Any) -> None:
-    """What an event tells is what the view shows; the view shows more."""
+    """An event's document is a part of the view's document."""
     if isinstance(told, dict):
         for key, value in told.items():
             assert_contains(shown[key], value)

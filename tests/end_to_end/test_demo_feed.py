@@ -1,4 +1,4 @@
-"""The demo's feed on a real log: the past once, in every shape, then live, whatever interrupts."""
+"""The demo's feed on a real log: the history once, in every shape, then live events."""
 
 import asyncio
 import contextlib

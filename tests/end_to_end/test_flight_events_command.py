@@ -59,7 +59,7 @@ def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Itera
 
 @pytest.fixture
 def with_token(service: Service) -> Settings:
-    """What a person has set who may call the service."""
+    """The settings of a user who may call the service."""
     settings = service.settings
     return settings.model_copy(update={"flight_token": SecretStr(TOKEN), "jwt_secret": None})
 

@@ -1,4 +1,4 @@
-"""Who gets what: every kind of flight and action, by every transport, for every kind of principal.
+"""Access: every kind of flight and action, by every transport, for every kind of principal.
 
 A new kind of ticket or action is one line of `KINDS`.
 """
@@ -50,7 +50,7 @@ PRINCIPALS: dict[str, dict[str, Any] | None] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """What is asked for, and what it needs."""
+    """A request, and the scope that it requires."""
 
     name: str
     ticket: dict[str, Any] | Message | None = None
@@ -100,7 +100,7 @@ def metadata(command: Message) -> Kind:
 
 
 def dagster_action(name: str, **body: Any) -> Kind:
-    """An action on Dagster's runs; there is no Dagster here, which those with the scope learn."""
+    """An action on Dagster's runs. Without Dagster, a principal with the scope gets an error."""
     return Kind(name, action=name, body=body, scope=True, result="unavailable")
 
 

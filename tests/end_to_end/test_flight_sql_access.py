@@ -1,4 +1,4 @@
-"""Who sees what over Flight SQL: scopes, tenants, roles, claims, and handles of others."""
+"""Access over Flight SQL: scopes, tenants, roles, claims, and other principals' handles."""
 
 from collections.abc import Iterator
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""Results of Flight SQL that are large or are not wanted any more: memory and cancellation."""
+"""Large and cancelled results of Flight SQL: memory and cancellation."""
 
 import threading
 import time

@@ -209,7 +209,7 @@ def test_a_failed_start_shows_the_output_of_the_server(folder: Path) -> None:
 
 
 def refused(script: str, *arguments: str) -> str:
-    """Runs what must refuse to start, and returns the sentence."""
+    """Runs a command that must refuse to start. Returns its message."""
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=SECONDS
     )

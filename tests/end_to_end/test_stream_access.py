@@ -99,7 +99,7 @@ def encoded(part: object) -> str:
 
 
 def jwt(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, kind: str, **claims: Any) -> str:
-    """A JWT of NATS: who is vouched for, by whom."""
+    """A JWT of NATS: its subject and its issuer."""
     body: dict[str, Any] = {
         "iat": int(time.time()),
         "iss": name_of(issuer),

@@ -1,4 +1,4 @@
-"""What cannot be used is stored once, whole, with the reason."""
+"""Rejected messages are stored once, completely, with the reason."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the log does when the server is gone, frozen, silent, or not what it should be."""
+"""The log while its server is down, frozen, silent, or misconfigured."""
 
 import asyncio
 import socket

@@ -58,7 +58,7 @@ def fill(folder: Path) -> None:
 
 
 def break_stream(folder: Path, settings: Settings) -> None:
-    """Lets the log meet a full disk; there is room again afterwards."""
+    """Fills the disk of the log for the block."""
     asyncio.run(setup_streams(settings))
     store_payloads(settings, [b"x" * MIB] * 2)
     fill(folder)

@@ -1,4 +1,4 @@
-"""Where things are in the log."""
+"""Positions in the log."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Nothing is said to be published before the log has stored it, and nothing is stored twice."""
+"""Publishing returns after the log has stored the message; nothing is stored twice."""
 
 import asyncio
 from collections.abc import Iterator

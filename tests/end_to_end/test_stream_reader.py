@@ -1,4 +1,4 @@
-"""A range of the log is read exactly, whatever lies in it."""
+"""A range of the log is read exactly, whatever it contains."""
 
 import asyncio
 import gc

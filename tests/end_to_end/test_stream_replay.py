@@ -1,4 +1,4 @@
-"""Dead-letter messages are listed, shown and replayed once, whatever breaks off in between."""
+"""Dead-letter messages are listed, shown and replayed once, also after an interruption."""
 
 import asyncio
 import json

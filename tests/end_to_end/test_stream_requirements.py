@@ -1,4 +1,4 @@
-"""A stream whose configuration does not fit a log is named, by all in the same words, at once."""
+"""An unsuitable stream configuration is reported at once, with the same message everywhere."""
 
 import asyncio
 from collections.abc import Iterator

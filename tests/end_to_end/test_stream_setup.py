@@ -1,4 +1,4 @@
-"""The streams are made, widened and left alone."""
+"""Streams are created, get missing subjects, and are otherwise unchanged."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The live tail over a real log: where it begins and goes on, what it filters, slow readers."""
+"""Tail over a real log: start, resume, filters, slow readers."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Traces of calls, as a collector receives them: an HTTP server that decodes OTLP's protobuf."""
+"""Traces of calls as a collector receives them: an HTTP server that decodes OTLP's protobuf."""
 
 import json
 import threading

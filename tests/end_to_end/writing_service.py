@@ -24,7 +24,7 @@ SECRET = "a secret of at least thirty-two characters"
 
 @dataclass(frozen=True)
 class Put:
-    """What became of a DoPut."""
+    """The outcome of a DoPut."""
 
     receipts: list[dict[str, Any]]
 

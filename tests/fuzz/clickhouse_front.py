@@ -126,7 +126,7 @@ PIECES = grammar.PIECES | st.sampled_from(
 
 @st.composite
 def formed(draw: st.DrawFn) -> str:
-    """A statement that reaches for something."""
+    """A statement that tries to read a file or another server."""
     made = draw(st.sampled_from(FORMS))
     for name, parts in (("source", SOURCES), ("call", CALLS)):
         while f"{{{name}}}" in made:

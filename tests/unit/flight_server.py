@@ -1,4 +1,4 @@
-"""A Flight server of made-up flights, for tests of the server and of its clients."""
+"""A Flight server with fake flights, for tests of the server and of its clients."""
 
 import threading
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def batch(rows: int, text: str = "é") -> pa.RecordBatch:
 
 
 class Flights:
-    """Makes the flights, and keeps what became of their streams."""
+    """Makes the flights, and records how their streams ended."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()

@@ -43,7 +43,7 @@ def jwks(*keys: Key) -> bytes:
 
 
 class Issuer:
-    """What an HTTP server answers to who asks for keys."""
+    """The response of an HTTP server to a request for keys."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.status = content, 200

@@ -1,4 +1,4 @@
-"""Bodies of `_bulk` requests: whatever an event holds, each line is JSON that says it exactly."""
+"""Bodies of `_bulk` requests: each line is JSON with exactly the event's values."""
 
 import json
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def lines_of(events: list[dict[str, Any]], **how: Any) -> list[tuple[dict, dict]
 
 
 def as_stored(row: dict[str, Any]) -> dict[str, Any]:
-    """What of a row a document holds as it is."""
+    """The columns of a row that a document holds unchanged."""
     times = {
         name: row[name].strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
         for name in ("timestamp", "stream_time")

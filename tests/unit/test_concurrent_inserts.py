@@ -1,4 +1,4 @@
-"""Two blocks are written at a time, in order, and none is left behind."""
+"""Two blocks are written at a time, in order, and none is lost."""
 
 import threading
 from collections.abc import Iterator

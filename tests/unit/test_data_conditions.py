@@ -1,4 +1,4 @@
-"""Comparisons on `data`: what they mean, and that nothing else is taken."""
+"""Comparisons on `data`: their meaning, and that nothing else is accepted."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""The decoder over many messages: each gives what it would give alone, and spoils no other."""
+"""The decoder over many messages: each gives the same result as alone, and affects no other."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The demo's events follow from TPC-H's tables: the same every time, and true to them."""
+"""The demo's events are derived from TPC-H's tables: always the same, and consistent with them."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""What every request to the HTTP side passes, whatever the route."""
+"""Middleware of every HTTP request, on every route."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What the Flight service loads: every module costs its start."""
+"""Modules that the Flight service loads: each makes its start slower."""
 
 import subprocess
 import sys

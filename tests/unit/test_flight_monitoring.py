@@ -1,4 +1,4 @@
-"""What the Flight server counts and logs of each call, on flights that are made up."""
+"""What the Flight server counts and logs of each call, with fake flights."""
 
 import json
 import logging

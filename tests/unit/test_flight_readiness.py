@@ -1,4 +1,4 @@
-"""Readiness, gRPC's health service, and a service that stops while calls are under way."""
+"""Readiness, gRPC's health service, and a service that stops while calls are active."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Several Flight services behind one address: what one has given, the others take."""
+"""Several Flight services behind one address: each accepts the tickets and tokens of the others."""
 
 import select
 import socket

@@ -1,4 +1,4 @@
-"""Filters, joining and positions of a tail, over events that are made up."""
+"""Filters, batching and positions of a tail, over generated events."""
 
 import json
 from collections.abc import Sequence

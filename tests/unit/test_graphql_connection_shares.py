@@ -1,4 +1,4 @@
-"""Which uses of connections are admitted, and in which order."""
+"""Which connection requests are admitted, and in which order."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Work of which each principal does one piece at a time."""
+"""Each principal plans one new query at a time."""
 
 import threading
 

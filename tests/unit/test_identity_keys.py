@@ -109,7 +109,7 @@ def test_issuer_and_audience_are_checked_for_keys_too(issuer: Issuer) -> None:
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock whose time changes only when it is set."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -57,7 +57,7 @@ class Calls(Observer):
 
 @pytest.fixture(scope="module", autouse=True)
 def fast() -> Iterator[None]:
-    """Hashes in no time."""
+    """Hashes without the cost of scrypt."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("flight_service.identity.passwords.COST", 16)
         yield

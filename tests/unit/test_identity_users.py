@@ -31,7 +31,7 @@ def basic(name: str, password: str, *, padded: bool = True) -> str:
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes in no time."""
+    """Hashes without the cost of scrypt."""
     monkeypatch.setattr("flight_service.identity.passwords.COST", 16)
 
 

@@ -1,4 +1,4 @@
-"""What the sensors of the events say of messages that no partition is for."""
+"""What the event sensors report about messages of days without a partition."""
 
 from datetime import UTC, date, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The list of servers, and the files, from which both clients of the log connect."""
+"""The server list and files that both clients of the log connect with."""
 
 import base64
 from pathlib import Path

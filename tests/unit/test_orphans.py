@@ -1,4 +1,4 @@
-"""Which runs under way have no process any more."""
+"""Which active runs no longer have a process."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What never leaves the process with a recorded request."""
+"""Secrets are removed from requests before they are recorded."""
 
 import json
 

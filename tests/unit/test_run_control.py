@@ -1,4 +1,4 @@
-"""A run hears of its own end, and of runs that wait for its plane."""
+"""A run notices its termination, and runs that wait for its plane."""
 
 import time
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ ANALYTICS = {PLANE_TAG: "analytics"}
 
 
 class ServerFailed(Exception):
-    """Something that a retry mends."""
+    """An error that a retry can fix."""
 
 
 class Mistyped(Exception):
-    """Something that no retry mends."""
+    """An error that no retry can fix."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Query strings: what is right goes on, what is wrong is pointed at."""
+"""Query strings: valid ones are accepted, and errors show the position of the mistake."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tickets of endpoints: for the principal that asked, as they were given."""
+"""The tickets of endpoints are valid only unchanged, and only for the principal that got them."""
 
 from collections.abc import Iterator
 from typing import Any

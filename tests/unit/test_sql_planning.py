@@ -1,4 +1,4 @@
-"""From a statement to its engine, with catalogues that are made up."""
+"""The engine that a statement is planned for, with fake catalogues."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ COLUMNS = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.timest
 
 @dataclass
 class Made:
-    """A catalogue of made-up relations."""
+    """A catalogue of fake relations."""
 
     name: str
     dialect: Dialect

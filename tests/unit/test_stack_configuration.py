@@ -57,7 +57,7 @@ def test_the_addresses_of_a_stopped_stack_are_removed(folder: Path) -> None:
 
 def test_addresses_that_are_still_being_written_are_not_found(folder: Path) -> None:
     class Watched(UserDict[str, str]):
-        """Asked for its items, it looks for them where they are to be."""
+        """Its items are looked up when they are requested."""
 
         def items(self) -> ItemsView[str, str]:
             assert of_running_stack(folder) is None

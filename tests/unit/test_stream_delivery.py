@@ -1,4 +1,4 @@
-"""What a consumer delivers becomes columns, with the positions of its reply subjects."""
+"""Delivered messages become columns, with positions from their reply subjects."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One reading of the log for all who follow it, over a log that is made up."""
+"""All tails share one reader of the log, over a log in memory."""
 
 import threading
 from collections.abc import Generator, Iterator

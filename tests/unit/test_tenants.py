@@ -1,4 +1,4 @@
-"""Whose rows a principal reads, below the tickets."""
+"""The tenant whose rows a principal reads, in the planes' readers."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What tracing costs where it is off: nothing is made, and OpenTelemetry is not loaded."""
+"""Without tracing no spans are made, and OpenTelemetry is not loaded."""
 
 import subprocess
 import sys

@@ -18,14 +18,14 @@ from flight_service.graphql.arrow.result_types import ObjectType, arrow_schema, 
 from flight_service.graphql.arrow.to_json import object_text, rows_text
 from flight_service.graphql.errors import BadDocument, GraphQLFailure
 from flight_service.graphql.execution.admission import MANY_ROWS, SmallResults
-from flight_service.graphql.execution.diagnosis import bad_argument, bad_value, no_text
+from flight_service.graphql.execution.failing_value import bad_argument, bad_value, no_text
 from flight_service.graphql.execution.relay import page_of
 from flight_service.graphql.execution.session import Session
 from flight_service.graphql.planning.plan import RootStatement, StatementPlan
 from flight_service.graphql.planning.result import ConstantResult, RootResult
 from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database, Transaction
-from flight_service.graphql.postgres.driver import BadValue
+from flight_service.graphql.postgres.sqlstates import BadValue
 from flight_service.monitoring.calls import current
 
 

@@ -13,7 +13,7 @@ from flight_service.authentication import Principal
 from flight_service.graphql.arrow.result_types import ObjectType, ResultField, ScalarType
 from flight_service.graphql.errors import NotAuthorised, QueryRefused
 from flight_service.graphql.planning.access import Access
-from flight_service.graphql.planning.filter_and_order import FilterParser
+from flight_service.graphql.planning.filter_and_order_arguments import FilterParser
 from flight_service.graphql.planning.filters import Filter, OrderKey
 from flight_service.graphql.planning.node import FIELD, Node, node_of
 from flight_service.graphql.planning.relay_page import PageField

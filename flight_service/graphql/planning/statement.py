@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flight_service.graphql.arrow.columns import ObjectColumns, ScalarColumn
 from flight_service.graphql.planning.access import Access
-from flight_service.graphql.planning.conditions import Condition, Conditions
+from flight_service.graphql.planning.filter_and_order_sql import Condition, Conditions
 from flight_service.graphql.planning.filters import OrderKey
 from flight_service.graphql.planning.keyset import SortKey, beyond, cursor_of, ordered, values_of
 from flight_service.graphql.planning.plan import Choice, RootStatement

@@ -23,13 +23,12 @@ from flight_service.graphql.postgres.driver import (
     DriverError,
     execute,
     executed,
-    failure_of,
-    state_of,
     table,
     traced,
 )
 from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimits, PoolUsage
 from flight_service.graphql.postgres.sql import literal
+from flight_service.graphql.postgres.sqlstates import failure_of, state_of
 from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
 from fraiseql_assets.tracing import span
 

@@ -20,7 +20,8 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from flight_service.address_redaction import without_addresses
 from flight_service.graphql.errors import Busy, DatabaseUnavailable
 from flight_service.graphql.postgres.connection_shares import Shares, Use
-from flight_service.graphql.postgres.driver import DriverError, execute, message_of
+from flight_service.graphql.postgres.driver import DriverError, execute
+from flight_service.graphql.postgres.sqlstates import message_of
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ expressions of their own, such as the arguments of a view's `jsonb_build_object`
 same values for the same data, and differ only in speed.
 
 A document's text has the schema's type if PostgreSQL can cast it to that type. Otherwise the
-statement fails, and `execution.diagnosis` finds the path and the row.
+statement fails, and `execution.failing_value` finds the path and the row.
 """
 
 from collections.abc import Mapping, Sequence

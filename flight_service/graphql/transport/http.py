@@ -1,27 +1,21 @@
 """`/graphql` over HTTP: the GraphQL-over-HTTP protocol, and the same result as an Arrow stream."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from flight_service.authentication import Principal
 from flight_service.cancellation import Cancellation
-from flight_service.errors import ServiceError
+from flight_service.errors import InvalidRequest, ServiceError
 from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.request.persisted import PersistedQueries
 from flight_service.graphql.service import GraphQL, Prepared
-from flight_service.graphql.transport.http_request import (
-    BadRequest,
-    HttpQuery,
-    accepted,
-    read_request,
-)
+from flight_service.graphql.transport.http_request import HttpQuery, accepted, read_request
 from flight_service.graphql.transport.response import (
     ARROW,
     GRAPHQL,
@@ -32,7 +26,8 @@ from flight_service.graphql.transport.response import (
     refused,
 )
 from flight_service.graphql.upstream.client import Reply
-from flight_service.http_authentication import authenticated, refusal
+from flight_service.http_authentication import authenticated
+from flight_service.http_failures import MethodNotAllowed, failed
 from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.limits import StreamLimits, TooManyStreams
 from fraiseql_assets.settings import Settings
@@ -67,8 +62,7 @@ class _Endpoint:
             await self._send(answer, send)
             return
         except ServiceError as error:
-            status, headers = refusal(error)
-            await _error(status, str(error), headers)(scope, receive, send)
+            await failed(error)(scope, receive, send)
             return
         try:
             await self._answered(request, principal, receive, send)
@@ -82,8 +76,8 @@ class _Endpoint:
         try:
             accept, format = request.headers.get("accept"), request.query_params.get("format")
             asked = await read_request(request, accepted(accept, format))
-        except BadRequest as bad:
-            await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
+        except InvalidRequest as error:
+            await failed(error)(scope, receive, send)
             return
         except ClientDisconnect:
             return
@@ -91,8 +85,8 @@ class _Endpoint:
             try:
                 work = partial(self._answer, asked, principal, cancellation, request.method)
                 await self._send(await self._started(work, asked.kind), send)
-            except BadRequest as bad:
-                await _error(bad.status, str(bad), bad.headers)(scope, receive, send)
+            except InvalidRequest as error:
+                await failed(error)(scope, receive, send)
 
     async def _started(self, work: Callable[[], Answer], kind: str) -> Answer:
         """The response, unless all threads stay busy."""
@@ -116,7 +110,7 @@ class _Endpoint:
             return json_answer(self._graphql.json(prepared, cancellation), asked.kind)
         except NotAQuery as other:
             if method != "POST":
-                raise BadRequest(405, f"A {other.kind} is sent with POST.", Allow="POST") from None
+                raise MethodNotAllowed(f"A {other.kind} is sent with POST.", "POST") from None
             if other.kind == "mutation" and self._graphql.server:
                 return self._forwarded(asked, cancellation)
             return refused(other, asked.kind)
@@ -156,8 +150,3 @@ class _Endpoint:
 
 def _content_type(kind: str) -> str:
     return kind if kind == ARROW else f"{kind}; charset=utf-8"
-
-
-def _error(status: int, message: str, headers: Mapping[str, str]) -> Response:
-    content = msgspec.json.encode({"errors": [{"message": message}]})
-    return Response(content, status, dict(headers), "application/json; charset=utf-8")

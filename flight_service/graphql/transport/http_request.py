@@ -13,20 +13,18 @@ from flight_service.compression import HEADER, write_options
 from flight_service.errors import InvalidRequest
 from flight_service.graphql.service import Request
 from flight_service.graphql.transport.response import ARROW, GRAPHQL, JSON
+from flight_service.http_failures import (
+    BodyTooLarge,
+    BodyTooLate,
+    MethodNotAllowed,
+    NotAcceptable,
+    UnsupportedMediaType,
+)
 
 MAX_BYTES = 2**20
 """The largest request body."""
 BODY_SECONDS = 30
 """The time limit for a client to send it."""
-
-
-class BadRequest(Exception):
-    """The HTTP request is not a GraphQL request; has the status of the response."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
 
 
 class _Body(msgspec.Struct):
@@ -63,11 +61,11 @@ def accepted(accept: str | None, format: str | None = None) -> str:
     """The content type that the parameter `format` names, or else that the client prefers.
 
     Raises:
-        BadRequest: it accepts none of those available.
+        InvalidRequest: `format` is unknown, or it accepts none of those available.
     """
     if format is not None:
         if format not in FORMATS:
-            raise BadRequest(400, f"The parameter format is one of {', '.join(FORMATS)}.")
+            raise InvalidRequest(f"The parameter format is one of {', '.join(FORMATS)}.")
         return FORMATS[format]
     best, weight = None, 0.0
     for part in (accept or "*/*").lower().split(","):
@@ -81,7 +79,7 @@ def accepted(accept: str | None, format: str | None = None) -> str:
         if kind in offered and found > weight:
             best, weight = offered[kind], found
     if best is None:
-        raise BadRequest(406, f"The available content types are {GRAPHQL}, {JSON} and {ARROW}.")
+        raise NotAcceptable(f"The available content types are {GRAPHQL}, {JSON} and {ARROW}.")
     return best
 
 
@@ -89,25 +87,22 @@ async def read_request(request: HttpRequest, kind: str) -> HttpQuery:
     """Reads a request with its body.
 
     Raises:
-        BadRequest: it is not a GraphQL request, is too large, or does not arrive in time.
+        InvalidRequest: it is not a GraphQL request, is too large, or does not arrive in time.
     """
     if request.method in ("GET", "HEAD"):
         raw: Any = _from_url(request.query_params)
     elif request.method == "POST":
         raw = await _from_body(request)
     else:
-        raise BadRequest(405, "Send GraphQL with GET or POST.", Allow="GET, POST")
+        raise MethodNotAllowed("Send GraphQL with GET or POST.", "GET, POST")
     try:
         body = msgspec.convert(raw, _Body)
     except msgspec.ValidationError as error:
-        raise BadRequest(400, f"This is no GraphQL request: {error}.") from error
+        raise InvalidRequest(f"This is no GraphQL request: {error}.") from error
     if body.query is None and "persistedQuery" not in (body.extensions or {}):
-        raise BadRequest(400, "This is no GraphQL request: it has no `query`.")
+        raise InvalidRequest("This is no GraphQL request: it has no `query`.")
     field = request.query_params.get("field")
-    try:
-        options = write_options(request.headers.get(HEADER))
-    except InvalidRequest as error:
-        raise BadRequest(400, str(error)) from error
+    options = write_options(request.headers.get(HEADER))
     return HttpQuery(body, field, kind, request.headers.get("authorization"), options)
 
 
@@ -127,12 +122,12 @@ async def _from_body(request: HttpRequest) -> Any:
     )
     charset = next((p for p in parameters if p.startswith("charset=")), "charset=utf-8")
     if kind != JSON or charset.removeprefix("charset=").strip('"') not in ("utf-8", "utf8"):
-        raise BadRequest(415, f"The body must be {JSON} in UTF-8.")
+        raise UnsupportedMediaType(f"The body must be {JSON} in UTF-8.")
     try:
         with anyio.fail_after(BODY_SECONDS):
             return _decoded(await _read(request), "The body")
     except TimeoutError:
-        raise BadRequest(408, f"The body did not arrive within {BODY_SECONDS} s.") from None
+        raise BodyTooLate(f"The body did not arrive within {BODY_SECONDS} s.") from None
 
 
 async def _read(request: HttpRequest) -> bytes:
@@ -140,7 +135,7 @@ async def _read(request: HttpRequest) -> bytes:
     async for piece in request.stream():
         size += len(piece)
         if size > MAX_BYTES:
-            raise BadRequest(413, f"The body has more than {MAX_BYTES:,} bytes.")
+            raise BodyTooLarge(f"The body has more than {MAX_BYTES:,} bytes.")
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -149,4 +144,4 @@ def _decoded(text: bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(400, f"{what} is no JSON: {error}.") from error
+        raise InvalidRequest(f"{what} is no JSON: {error}.") from error

@@ -14,9 +14,9 @@ from flight_service.errors import InvalidRequest
 from flight_service.graphql.errors import DatabaseFailed
 from flight_service.graphql.execution.session import session_settings
 from flight_service.graphql.postgres.database import Database
-from flight_service.graphql.postgres.driver import state_of
 from flight_service.graphql.postgres.pool import PoolLimits
 from flight_service.graphql.postgres.sql import quoted
+from flight_service.graphql.postgres.sqlstates import state_of
 from flight_service.graphql.service import GraphQL
 from flight_service.limits import reader_of
 from flight_service.sql.catalogue import (
