@@ -28,6 +28,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from flight_service.address_redaction import without_addresses
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 
@@ -158,15 +159,15 @@ class Stopping(ServiceError):
         return "The service is stopping. Ask again in a moment."
 
 
-def one_line(error: Exception) -> str:
-    """The error's message on one line, without a full stop at its end."""
-    return " ".join(str(error).split()).removesuffix(".")
+def reason_of(error: Exception) -> str:
+    """The error's message, to stand inside a sentence: on one line, without its full stop."""
+    return one_line(error).removesuffix(".")
 
 
 def client_message(error: PlaneError | LogError) -> str:
     """The message for clients about a server that failed. Its address is only logged."""
     logger.warning("%s", error)
-    return _shortened(without_addresses(" ".join(str(error).split())))
+    return _shortened(without_addresses(one_line(error)))
 
 
 LONGEST = 2000
@@ -179,7 +180,7 @@ def as_flight_error(error: Exception) -> Exception:
     # Arrow ends the message itself, with a full stop and the name of the status.
     match error:
         case ServiceError():
-            sentence = _shortened(one_line(error))
+            sentence = _shortened(reason_of(error))
         case PlaneError() | LogError():
             sentence = client_message(error).removesuffix(".")
         case flight.FlightError() | InvalidArgument() | NotFound() | Unimplemented():

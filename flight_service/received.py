@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import flight
 
-from flight_service.errors import InvalidRequest, one_line
+from flight_service.errors import InvalidRequest, reason_of
 
 EMPTY_MESSAGES = 16
 """After this number of consecutive messages without content, a stream counts as ended. pyarrow
@@ -28,7 +28,7 @@ def readable(what: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{what} cannot be read: {one_line(error)}.") from error
+        raise InvalidRequest(f"{what} cannot be read: {reason_of(error)}.") from error
 
 
 def messages(
@@ -82,7 +82,7 @@ def check_undamaged(batch: pa.RecordBatch) -> None:
         batch.validate(full=True)
         _read_names(batch.schema)
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The batch is damaged: {one_line(error)}.") from error
+        raise InvalidRequest(f"The batch is damaged: {reason_of(error)}.") from error
 
 
 def _read_names(fields: Iterable[pa.Field]) -> None:

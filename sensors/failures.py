@@ -9,6 +9,7 @@ from dagster import (
 )
 
 from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.resources import FailureWebhook, settings_of
 
 WEBHOOK_SECONDS = 10.0
@@ -45,7 +46,7 @@ def message_of(context: RunFailureSensorContext, dagster_url: str) -> dict[str, 
     if steps and steps[0].step_failure_data.error:
         error = steps[0].step_failure_data.error
         cause = error.cause or error
-        failure = " ".join(cause.message.split())
+        failure = one_line(cause.message)
     url = without_credentials(dagster_url)
     where = f" of {partition}" if partition else ""
     return {

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from flight_service.errors import InvalidRequest, one_line
+from flight_service.errors import InvalidRequest, reason_of
 
 MAX_BYTES = 256 * 1024
 ARROW = "application/vnd.apache.arrow.stream"
@@ -121,7 +121,7 @@ def decode(data: bytes) -> Request | Complete:
             return Request(message.request.correlation_id, _asked(message.request.request_type))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise InvalidEnvelope(
-            f"The envelope cannot be read: {one_line(error)}. {_FORMS}.",
+            f"The envelope cannot be read: {reason_of(error)}. {_FORMS}.",
             _correlation_id(data),
         ) from error
     if isinstance(message.complete, UnsetType):

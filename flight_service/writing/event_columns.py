@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.errors import Forbidden, InvalidRequest, one_line
+from flight_service.errors import Forbidden, InvalidRequest, reason_of
 from flight_service.tickets import shown
 from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA, producer_table
 from fraiseql_assets.events.columns import InvalidValues
@@ -39,7 +39,7 @@ class EventColumns:
         except InvalidValues as error:
             raise InvalidRequest(f"{_capital(str(error))}. {self._advice(str(error))}") from error
         except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"The batch is damaged: {one_line(error)}.") from error
+            raise InvalidRequest(f"The batch is damaged: {reason_of(error)}.") from error
         if self.tenant is not None:
             fitted = self._of_tenant(fitted)
         return _one_batch(fitted)

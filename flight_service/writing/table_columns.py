@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.errors import Forbidden, InvalidRequest, one_line
+from flight_service.errors import Forbidden, InvalidRequest, reason_of
 from flight_service.graphql.postgres.sql import quoted
 from flight_service.tickets import shown
 from flight_service.writing.table_catalogue import Table, Target
@@ -128,7 +128,7 @@ def _fitted(column: pa.Array, target: Target) -> pa.Array:
         text = " Send JSON text." if target.type in ("json", "jsonb") else ""
         raise InvalidRequest(
             f"The column {target.name} is {column.type} and does not fit {target.sql_type}: "
-            f"{one_line(error)}.{text}"
+            f"{reason_of(error)}.{text}"
         ) from error
 
 

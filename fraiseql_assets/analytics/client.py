@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from fraiseql_assets.addresses import ServerAddress
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
@@ -92,7 +93,7 @@ def translated(settings: Settings) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         if "Code: " not in text:
             # Without a code it is a failed connection, not a response of the server.
             raise _unanswered(where, text) from error
@@ -109,7 +110,7 @@ def translated(settings: Settings) -> Iterator[None]:
             raise PlaneUnavailable(f"{where} has no room for this now: {text}") from error
         raise PlaneError(f"{where} refuses: {text}") from error
     except (ClickHouseError, OSError) as error:
-        raise _unanswered(where, " ".join(str(error).split())) from error
+        raise _unanswered(where, one_line(error)) from error
 
 
 def _unanswered(where: str, text: str) -> PlaneUnavailable:

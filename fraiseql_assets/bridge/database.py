@@ -9,6 +9,7 @@ from string import Template
 import asyncpg
 
 from fraiseql_assets.bridge.errors import BridgeError, DatabaseUnavailable
+from fraiseql_assets.one_line import one_line
 
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -41,7 +42,7 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except UNAVAILABLE as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = one_line(error) or type(error).__name__
         raise DatabaseUnavailable(
             f"PostgreSQL at {where} does not answer ({text}). "
             "Check that it runs and that FRAISEQL_DATABASE_URL names it."

@@ -13,6 +13,7 @@ from fraiseql_assets.cli.bridge_lag import bridge_lag
 from fraiseql_assets.cli.flight_client import FlightProblem, health
 from fraiseql_assets.datasets import DATASETS, EVENTS, Dataset
 from fraiseql_assets.endpoints import of_running_stack
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.planes import Plane, PlaneError, PlaneOff
 from fraiseql_assets.settings import DEFAULT_DATA_DIR, Settings
 from fraiseql_assets.setup import PLANES, open_planes
@@ -197,7 +198,7 @@ def _postgres(settings: Settings) -> str:
             row = cursor.fetchone()
     except Error as error:
         raise _Wrong(
-            f"PostgreSQL at {where} does not answer: {' '.join(str(error).split())}. "
+            f"PostgreSQL at {where} does not answer: {one_line(error)}. "
             "Check FRAISEQL_DATABASE_URL."
         ) from error
     return f"{where}, version {row[0] if row else 'unknown'}"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from fraiseql_assets.events.columns import InvalidValues, outside, outside_range, stored_at
 from fraiseql_assets.events.messages import Messages, header
 from fraiseql_assets.events.schema import EVENT_SCHEMA, STREAM_COLUMNS
+from fraiseql_assets.one_line import one_line
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 
@@ -80,9 +81,9 @@ def _streams(payload: bytes) -> Iterator[pa.Table]:
             if start:
                 raise InvalidValues(
                     f"{len(payload) - start:,} bytes behind the Arrow stream are no Arrow stream: "
-                    f"{_one_line(error)}"
+                    f"{one_line(error)}"
                 ) from error
-            raise InvalidValues(f"no Arrow IPC stream: {_one_line(error)}") from error
+            raise InvalidValues(f"no Arrow IPC stream: {one_line(error)}") from error
         yield table
 
 
@@ -152,9 +153,5 @@ def _converted(column: pa.ChunkedArray, field: pa.Field, truncates_times: bool) 
     except pa.ArrowException as error:
         raise InvalidValues(
             f"the column {field.name} is {column.type} and cannot become {field.type}: "
-            f"{_one_line(error)}"
+            f"{one_line(error)}"
         ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from fraiseql_assets.operational.client import one_line
+from fraiseql_assets.one_line import one_line
 
 NDJSON = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
 ANSWER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"

@@ -14,6 +14,7 @@ from elastic_transport import ConnectionTimeout, JsonSerializer, TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from fraiseql_assets.addresses import ServerAddress
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.operational.availability import DayUnavailable, closed_day
 from fraiseql_assets.operational.engine import EngineNode
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
@@ -121,8 +122,3 @@ def _index_of(error: ApiError) -> str:
     """The index that an error names."""
     body = error.body if isinstance(error.body, dict) else {}
     return str((body.get("error") or {}).get("index", "of the day"))
-
-
-def one_line(error: object) -> str:
-    """The text of an error without line breaks."""
-    return " ".join(str(error).split())

@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.events.messages import Reject
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.operational.availability import (
     STARTING_SECONDS,
     DayUnavailable,
@@ -33,7 +34,7 @@ from fraiseql_assets.operational.bulk_responses import (
     TRY_AGAIN,
     reason_of,
 )
-from fraiseql_assets.operational.client import one_line, translated
+from fraiseql_assets.operational.client import translated
 from fraiseql_assets.operational.documents import documents_of
 from fraiseql_assets.planes import Block, PlaneError, PlaneUnavailable, Written
 from fraiseql_assets.settings import Settings

@@ -10,6 +10,7 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError
 
 from fraiseql_assets.events.messages import Reject
+from fraiseql_assets.one_line import one_line
 from fraiseql_assets.stream.connection import LogUnavailable, StreamMissing
 
 DECODE = "decode"
@@ -35,7 +36,7 @@ def subject_of(dead_letter_stream: str, stream: str, stage: str, reject: Reject)
 def headers_of(stream: str, stage: str, reject: Reject) -> dict[str, str]:
     """The headers of a dead-letter message: log position, original headers as JSON, and reason."""
     # A header must be one line of UTF-8.
-    reason = " ".join(reject.reason.split())[:1000].encode(errors="replace").decode()
+    reason = one_line(reject.reason)[:1000].encode(errors="replace").decode()
     return {
         f"{HEADER_PREFIX}Stream": stream,
         f"{HEADER_PREFIX}Stage": stage,

@@ -11,7 +11,8 @@ import pyarrow as pa
 from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError
 
 from fraiseql_assets.datasets import EVENTS, REQUESTS
-from fraiseql_assets.operational.client import connect, one_line, translated
+from fraiseql_assets.one_line import one_line
+from fraiseql_assets.operational.client import connect, translated
 from fraiseql_assets.operational.engine import close_point, is_opensearch, open_point
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
