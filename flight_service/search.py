@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,6 +19,7 @@ from flight_service.errors import INVALID_ARGUMENT, InvalidRequest, ServiceError
 from flight_service.flights import Flight
 from flight_service.http_authentication import authenticated
 from flight_service.http_failures import failed
+from flight_service.http_streams import Streaming
 from flight_service.limits import StreamLimits
 from flight_service.tickets import Ticket
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -113,6 +114,9 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
     JSON begins with a warning if it is partial, so partial results are allowed unless
     `partial=false` is given.
     """
+    threads = Streaming(
+        wait_seconds=settings.graphql_wait_seconds, stall_seconds=settings.graphql_stall_seconds
+    )
 
     async def search(request: Request) -> Response:
         try:
@@ -124,7 +128,8 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
             ticket = _ticket(given)
             end = limits.begin(principal)
             try:
-                found = await run_sync(_found, engine, ticket, ticket.request(), principal)
+                work = partial(_found, engine, ticket, ticket.request(), principal)
+                found = await threads.work(work)
             finally:
                 end()
         except QueryMistake as mistake:

@@ -3,12 +3,15 @@
 import asyncio
 import gzip
 import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
 
 import httpx
+import pyarrow as pa
 import pytest
+from anyio.to_thread import run_sync
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -18,7 +21,13 @@ from flight_service.addresses import Address
 from flight_service.authentication import Principal
 from flight_service.connections import LimitedConnection
 from flight_service.http import HEAD_BYTES, HttpServer, application
+from flight_service.http_streams import THREADS
+from flight_service.limits import StreamLimits
 from flight_service.registry import registry
+from flight_service.search import search_route
+from fraiseql_assets.operational.search.engine import Search
+from fraiseql_assets.operational.search.request import SearchRequest
+from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from tests.tokens import signed
 
@@ -233,6 +242,31 @@ def test_a_search_above_the_limit_of_a_principal_is_answered_with_retry_later() 
         assert "FRAISEQL_PRINCIPAL_STREAMS" in answer.json()["errors"][0]["message"]
         end()
         assert "does not answer" in web.get("/search", headers=headers).text
+
+
+def test_slow_searches_leave_threads_for_other_requests() -> None:
+    searching, goes_on = threading.Semaphore(0), threading.Event()
+
+    class SlowEngine:
+        def hits(self, request: SearchRequest, *, tenant: str | None) -> pa.RecordBatch:
+            searching.release()
+            goes_on.wait(30)
+            raise PlaneUnavailable("The search engine does not answer.")
+
+    async def other(request: Request) -> JSONResponse:
+        return JSONResponse(await run_sync(lambda: "answered"))
+
+    settings = Settings(request_log=False)
+    search = search_route(cast(Search, SlowEngine()), settings, StreamLimits(settings))
+    with ExitStack() as stack:
+        web = stack.enter_context(client([search, Route("/other", other)]))
+        stack.callback(goes_on.set)
+        for _ in range(THREADS):
+            asked = stack.enter_context(connected(web))
+            asked.sendall(b"GET /search HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        for _ in range(THREADS):
+            assert searching.acquire(timeout=30)
+        assert web.get("/other").json() == "answered"
 
 
 def ended(connection: socket.socket) -> bool:
