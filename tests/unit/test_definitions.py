@@ -168,6 +168,17 @@ def test_the_retention_schedule_of_a_plane_requires_its_servers(pool: str) -> No
     assert op.required_resource_keys == {"clickhouse", "elasticsearch"}
 
 
+def test_only_the_retention_jobs_delete_days() -> None:
+    root = Path(__file__).parents[2]
+    modules = [*root.glob("fraiseql_assets/**/*.py"), *root.glob("sensors/*.py")]
+    using = [
+        str(module.relative_to(root))
+        for module in modules
+        if ".enforce_retention(" in module.read_text()
+    ]
+    assert using == ["fraiseql_assets/defs/retention.py"]
+
+
 def test_the_retention_schedule_of_runs_shows_its_days() -> None:
     [op] = defs.resolve_job_def("run_history").graph.node_defs
     assert isinstance(op, dg.OpDefinition)
