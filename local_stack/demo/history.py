@@ -16,8 +16,7 @@ from fraiseql_assets.events.arrow_shape import PRODUCER_SCHEMA
 from local_stack.demo.documents import documents
 from local_stack.demo.hashing import Column, below, hashed, uuid_texts
 from local_stack.demo.lifecycle import KINDS, STEPS, lifecycles
-from local_stack.demo.shop import DAY, NOW, TABLES, Shop, entity_words, make_shop
-from local_stack.demo.tpch import make_tables
+from local_stack.demo.shop import DAY, NOW, Shop, entity_words
 
 LATER = 1_000_000_000
 """Added to every key each time the history repeats."""
@@ -95,15 +94,6 @@ class History:
             if len(places[-1]):
                 parts.append(_of_kind(kind, self.shop, index.filter(chosen), later))
         return pa.concat_tables(parts).take(pc.sort_indices(pa.concat_arrays(places)))
-
-
-def make_history(scale: float, seed: int = 0) -> History:
-    """The history of a shop. The same scale and seed give the same events.
-
-    Raises:
-        DemoError: TPC-H's generator is not installed, or refuses the scale.
-    """
-    return history_of(make_shop(make_tables(scale, TABLES), seed))
 
 
 def history_of(shop: Shop) -> History:

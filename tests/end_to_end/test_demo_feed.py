@@ -28,7 +28,9 @@ from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.setup import setup_streams
 from local_stack.demo import DemoError, feed, on_database
 from local_stack.demo.feed import PAST_DAYS, Position
-from local_stack.demo.history import History, make_history
+from local_stack.demo.history import History, history_of
+from local_stack.demo.shop import TABLES, make_shop
+from local_stack.demo.tpch import make_tables
 
 ROOT = Path(__file__).parents[2]
 SCALE = 0.015
@@ -38,7 +40,7 @@ BATCHING = Batching(batch_messages=1_000, batch_bytes=2**24, block_rows=1_000, b
 
 @pytest.fixture(scope="module")
 def history() -> History:
-    return make_history(SCALE)
+    return history_of(make_shop(make_tables(SCALE, TABLES)))
 
 
 @pytest.fixture

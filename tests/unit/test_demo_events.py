@@ -19,7 +19,6 @@ from local_stack.demo.history import (
     LATER,
     History,
     history_of,
-    make_history,
     read_history,
     write_history,
 )
@@ -57,7 +56,7 @@ def test_the_same_scale_and_seed_give_the_same_bytes(history: History) -> None:
         batch = in_own_time(history, 5_000, 8_000)
         return [m.payload for m in arrow_messages(batch, "x", max_payload=2**20)]
 
-    assert sent(history) == sent(make_history(SCALE))
+    assert sent(history) == sent(history_of(make_shop(make_tables(SCALE, TABLES))))
 
 
 def test_a_history_read_from_files_gives_the_same_events(history: History, tmp_path: Path) -> None:
