@@ -1,9 +1,9 @@
 """Every setting of the project: environment variables with the prefix `FRAISEQL_`, and a `.env`.
 
-Every setting stands here once, so this file is longer than others.
+Every setting is defined here once, so this file is longer than others.
 
-What neither says, a local stack that runs on `.fraiseql` says: `fraiseql-assets dev` in one
-terminal, and commands in another find it on whatever ports it has.
+If neither has a setting, its value comes from a local stack that runs on `.fraiseql`: start
+`fraiseql-assets dev` in one terminal, and commands in another find it, whatever its ports are.
 """
 
 import os
@@ -53,20 +53,21 @@ class Settings(BaseSettings):
     # Where the servers are.
     nats_url: SecretStr = Field(
         default=SecretStr("nats://127.0.0.1:4222"),
-        description="NATS server, `nats://[user:password@]host:port`, or `tls://`; several servers "
-        "of one cluster are separated by commas. A token stands in the place of the user.",
+        description="NATS server, `nats://[user:password@]host:port`, or `tls://`. Separate "
+        "several servers of one cluster by commas. A token is written in place of "
+        "the user.",
     )
     nats_ca_file: Path | None = Field(
         default=None,
-        description="The certificates of the authorities that NATS servers are trusted by (PEM); "
-        "unset, those of the system.",
+        description="The certificates of the authorities that may sign those of the NATS "
+        "servers (PEM); unset, the system's.",
     )
     nats_credentials_file: Path | None = Field(
         default=None,
         description="The user's credentials file (`.creds`: a JWT and its nkey seed).",
     )
     nats_nkey_file: Path | None = Field(
-        default=None, description="The file with the user's nkey seed, where there is no JWT."
+        default=None, description="The file with the user's nkey seed, if there is no JWT."
     )
     clickhouse_url: SecretStr = Field(
         default=SecretStr("http://default:@127.0.0.1:8123/default"),
@@ -75,9 +76,9 @@ class Settings(BaseSettings):
     clickhouse_cluster: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9_-]*$",
-        description="The cluster of ClickHouse, as `remote_servers` names it, on which `setup` "
-        "creates replicated and distributed tables; unset, the tables are on one server. See "
-        "[scaling](scaling.md).",
+        description="The name of the ClickHouse cluster in `remote_servers` on which `setup` "
+        "creates replicated and distributed tables; unset, the tables are on one "
+        "server. See [scaling](scaling.md).",
     )
     elasticsearch_url: SecretStr = Field(
         default=SecretStr("http://127.0.0.1:9200"),
@@ -90,25 +91,25 @@ class Settings(BaseSettings):
     )
     flight_url: str = Field(
         default="grpc://127.0.0.1:50051",
-        description="The Flight service: where it listens and is called, `grpc://host:port`, or "
-        "`grpc+tls://` with TLS.",
+        description="The address at which the Flight service listens and clients call it, "
+        "`grpc://host:port`, or `grpc+tls://` with TLS.",
     )
     http_url: str = Field(
         default="http://127.0.0.1:8080",
-        description="The Flight service's HTTP side: where it listens and is called, "
-        "`http://host:port`, or `https://` with TLS.",
+        description="The address at which the Flight service listens for HTTP and clients call "
+        "it, `http://host:port`, or `https://` with TLS.",
     )
     dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's web server.")
     dagster_hosts: list[str] = Field(
         default=[],
-        description="Further host names by which Dagster's web server may be called, beside the "
-        "one of `FRAISEQL_DAGSTER_URL`, as a JSON list.",
+        description="Host names of Dagster's web server in addition to the one in "
+        "`FRAISEQL_DAGSTER_URL`, as a JSON list.",
     )
     dagster_password: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="The password of Dagster's web server, for the user `dagster`; unset, whoever "
-        "can reach it may use it.",
+        description="The password of Dagster's web server, for the user `dagster`; unset, "
+        "everyone who can reach it may use it.",
     )
 
     # GraphQL.
@@ -122,153 +123,164 @@ class Settings(BaseSettings):
     graphql_url: str | None = Field(
         default=None,
         description="A FraiseQL server's `http[s]://host:port/graphql`, to which mutations are "
-        "forwarded, and queries too where `FRAISEQL_DATABASE_URL` is not set.",
+        "forwarded, and queries too if `FRAISEQL_DATABASE_URL` is not set.",
     )
     graphql_forward_bytes: int = Field(
         default=64 * 2**20,
         ge=2**16,
-        description="How many bytes the FraiseQL server's answer to a forwarded request may have.",
+        description="The maximum size in bytes of the FraiseQL server's answer to a forwarded "
+        "request.",
     )
     graphql_connections: int = Field(
         default=16,
         ge=1,
-        description="Connections to PostgreSQL that GraphQL queries share; at most half of them "
-        "for results that may be large, and half of that half for those of one principal.",
+        description="Connections to PostgreSQL that GraphQL queries share. At most half of "
+        "them are used for results that may be large, and at most half of that "
+        "half for those of one principal.",
     )
     graphql_max_depth: int = Field(
-        default=15, ge=1, description="How many levels deep a query may select."
+        default=15, ge=1, description="The maximum number of levels that a query may select."
     )
     graphql_max_fields: int = Field(
         default=1000,
         ge=1,
-        description="How many fields a query may select, fragments counted where they are spread.",
+        description="The maximum number of fields that a query may select. The fields of a "
+        "fragment count each time it is spread.",
     )
     graphql_max_complexity: int = Field(
         default=20_000,
         ge=1,
-        description="A query's fields, each counted ten times for every list within a list.",
+        description="The maximum number of fields of a query, each counted ten times for every "
+        "list within a list.",
     )
     graphql_max_conditions: int = Field(
         default=1000,
         ge=1,
-        description="How many values the arguments of a field may hold, such as the conditions of "
-        "`where`; a list of values counts as one.",
+        description="The maximum number of values in the arguments of a field, such as the "
+        "conditions of `where`. A list of values counts as one.",
     )
     graphql_cache_bytes: int = Field(
         default=64 * 2**20,
         ge=2**20,
-        description="About how much memory planned queries may take that are remembered.",
+        description="About how much memory cached query plans may take, in bytes.",
     )
     graphql_result_cache_bytes: int = Field(
         default=64 * 2**20,
         ge=0,
-        description="How many bytes of results may be cached, of queries whose schema has "
-        "`cache_ttl_seconds`; 0 caches none.",
+        description="The maximum number of bytes of cached results. Only queries with "
+        "`cache_ttl_seconds` in the schema are cached; 0 disables the cache.",
     )
     graphql_max_rows: int = Field(
-        default=10_000_000, ge=1, description="How many rows a query may give."
+        default=10_000_000, ge=1, description="The maximum number of rows of a query."
     )
     graphql_timeout_seconds: float = Field(
         default=300.0,
         gt=0,
-        description="How long a query's statement may run, its client's reading included.",
+        description="The time limit for a query's statement, including the time in which its "
+        "client reads the result.",
     )
     graphql_wait_seconds: float = Field(
         default=10.0,
         gt=0,
         description="How long a query waits while all connections, or all threads of the HTTP "
-        "side, are busy; then it is refused, over HTTP with 503 and `Retry-After`.",
+        "side, are busy. Then it is refused, over HTTP with 503 and `Retry-After`.",
     )
     graphql_stall_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="How long a client may leave a result unread; then its query is cancelled and "
-        "gives back its connection.",
+        description="How long a client may leave a result unread. Then its query is cancelled "
+        "and its connection is released.",
     )
     graphql_parallel_rows: int = Field(
         default=200_000,
         ge=1,
-        description="From how many rows on, as PostgreSQL estimates them, a list is offered as "
-        "several endpoints.",
+        description="The number of rows, as PostgreSQL estimates it, from which a list is "
+        "offered as several endpoints.",
     )
     graphql_parallel_endpoints: int = Field(
         default=4,
         ge=1,
-        description="How many endpoints a large list is offered as; with `FRAISEQL_JWT_SECRET`, no "
-        "more than one principal may read at once.",
+        description="The number of endpoints of a large list. With `FRAISEQL_JWT_SECRET` it is "
+        "at most the number of results that one principal may read at once.",
     )
     graphql_snapshots: int = Field(
         default=4,
         ge=1,
-        description="How many snapshots may be held for such endpoints, each by a connection of "
-        "its own, half of them by one principal; when none is left, one endpoint has all rows.",
+        description="The maximum number of snapshots for such endpoints. Each holds a "
+        "connection of its own, and one principal may hold half of them. If none "
+        "is left, one endpoint has all rows.",
     )
     graphql_snapshot_seconds: float = Field(
         default=120.0,
         gt=0,
-        description="How long after GetFlightInfo such endpoints can be read.",
+        description="How long such endpoints can be read after GetFlightInfo.",
     )
 
     # What the Flight service's HTTP side lets through.
     trusted_hosts: list[str] = Field(
         default=[],
         description="Hosts that HTTP requests may name in `Host`, such as `assets.example` or "
-        "`*.example`, as a JSON list, beside this machine's loopback names and the host of "
-        "`FRAISEQL_HTTP_URL`; `*` is any.",
+        "`*.example`, as a JSON list. Loopback names and the host of "
+        "`FRAISEQL_HTTP_URL` are always trusted; `*` trusts any host.",
     )
     http_connections: int = Field(
         default=1000,
         ge=1,
-        description="How many connections the HTTP side takes; further ones get 503.",
+        description="The maximum number of HTTP connections. Requests on further ones get 503.",
     )
     cors_origins: list[str] = Field(
         default=[],
-        description="The origins, such as `https://app.example`, whose web pages may call the HTTP "
-        "side, as a JSON list.",
+        description="The origins whose web pages may call the HTTP side, such as "
+        "`https://app.example`, as a JSON list.",
     )
 
     # Flight SQL.
     sql: bool = Field(default=True, description="Whether the Flight service answers Flight SQL.")
     sql_timeout_seconds: float = Field(
-        default=300.0, gt=0, description="How long a statement may run, its reading included."
+        default=300.0,
+        gt=0,
+        description="The time limit for a statement, including the time in which its client "
+        "reads the result.",
     )
     sql_memory_bytes: int = Field(
         default=2**30,
         ge=2**20,
-        description="How much memory a statement may take in ClickHouse; sorts and groups go to "
-        "the disk before. In PostgreSQL each sort of it has a sixteenth.",
+        description="How much memory a statement may take in ClickHouse. Sorts and groups use "
+        "the disk before they reach this limit. In PostgreSQL each sort may take a "
+        "sixteenth of it.",
     )
     sql_connections: int = Field(
         default=16,
         ge=2,
-        description="Connections to PostgreSQL that statements share; half of them stream, and "
-        "half of that half for one principal.",
+        description="Connections to PostgreSQL that statements share. At most half of them "
+        "stream results, and at most half of that half those of one principal.",
     )
 
     raw_sql: bool = Field(
         default=False,
-        description="Whether tickets may hold SQL: the `filter` of `OptimizedView` and "
+        description="Whether tickets may contain SQL: the `filter` of `OptimizedView` and "
         "`BulkExport`, and `BatchedQueries`.",
     )
     views: list[str] = Field(
         default=[],
-        description="Relations of PostgreSQL beside those of the compiled schema that may be "
-        "read, such as `analytics.va_orders_daily`, as a JSON list. Whoever may send SQL reads all "
-        "their columns; a principal with a tenant only its own rows, where they have a column "
-        "`tenant_id` or `org_id`.",
+        description="Relations of PostgreSQL that may be read in addition to those of the "
+        "compiled schema, such as `analytics.va_orders_daily`, as a JSON list. "
+        "Principals that may send SQL read all their columns. A principal with a "
+        "tenant reads only its own rows, of relations with a column `tenant_id` or "
+        "`org_id`.",
     )
 
     # Who may call the Flight service.
     jwt_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="The secret that signs callers' tokens (JWT, HS256), 32 characters or more. "
-        "Without it, `FRAISEQL_JWT_JWKS` and `FRAISEQL_USERS_FILE` the Flight service is open to "
-        "whoever reaches it.",
+        description="The secret that signs clients' tokens (JWT, HS256), 32 characters or "
+        "more. Without it, `FRAISEQL_JWT_JWKS` and `FRAISEQL_USERS_FILE` the "
+        "Flight service is open to everyone who can reach it.",
     )
     jwt_jwks: str | None = Field(
         default=None,
-        description="The public keys of callers' tokens (JWT, RS256 and ES256): a JWKS at an "
+        description="The public keys of clients' tokens (JWT, RS256 and ES256): a JWKS at an "
         "`https://` address, or the path of one.",
     )
     jwt_issuer: str | None = Field(
@@ -280,67 +292,69 @@ class Settings(BaseSettings):
     )
     jwt_require_exp: bool = Field(
         default=True,
-        description="Whether tokens must expire (`exp`); `false` accepts tokens that are valid "
-        "for ever.",
+        description="Whether tokens must expire (`exp`). `false` also accepts tokens that "
+        "never expire.",
     )
     users_file: Path | None = Field(
         default=None,
-        description="The file of users who may log in with a password; "
-        "`fraiseql-assets users add` writes it.",
+        description="The file of the users who may log in with a password. `fraiseql-assets "
+        "users add` writes it.",
     )
     session_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
         description="The secret that signs session tokens and the tickets of endpoints, 32 "
-        "characters or more, the same for processes behind one address; unset, one that is made of "
-        "`FRAISEQL_JWT_SECRET`, or else a random one for each process.",
+        "characters or more. All processes behind one address need the same. "
+        "Unset, it is derived from `FRAISEQL_JWT_SECRET`, or random for each "
+        "process if that is unset too.",
     )
     session_seconds: float = Field(
         default=3600.0, ge=1, description="How long a session token of Handshake is valid."
     )
     allow_unauthenticated: bool = Field(
         default=False,
-        description="Whether the Flight service may listen on an address that other machines reach "
-        "without authentication; otherwise it does not start.",
+        description="Whether the Flight service may listen without authentication on an "
+        "address that other machines can reach. Otherwise it refuses to start.",
     )
     required_scopes: dict[str, str] = Field(
         default={},
-        description="Scopes that ticket types and actions require beside their own, such as "
-        '`{"Search": "search"}`, as a JSON object; over HTTP they hold for the same flights.',
+        description="Scopes that ticket types and actions require in addition to their own, "
+        'such as `{"Search": "search"}`, as a JSON object. They also apply to the '
+        "same flights over HTTP.",
     )
     principal_streams: int = Field(
         default=128,
         ge=1,
-        description="How many results one principal may read at once, over Flight and HTTP "
-        "together; without authentication there is no such limit.",
+        description="The maximum number of results that one principal reads at once, over "
+        "Flight and HTTP together. Without authentication there is no such limit.",
     )
     flight_token: SecretStr | None = Field(
         default=None,
-        description="The token with which the command line calls the Flight service.",
+        description="The token that the command line sends to the Flight service.",
     )
 
     # TLS of the Flight service, and of the command line as its client.
     tls_certificate: Path | None = Field(
         default=None,
-        description="The Flight service's certificate and those that it is signed by (PEM), for "
-        "addresses with `grpc+tls://` and `https://`.",
+        description="The Flight service's certificate and the certificates of its authorities "
+        "(PEM), for addresses with `grpc+tls://` and `https://`.",
     )
     tls_key: Path | None = Field(
         default=None, description="The private key of that certificate (PEM, not encrypted)."
     )
     tls_client_ca: Path | None = Field(
         default=None,
-        description="The authorities of clients' certificates (PEM): with them, addresses with TLS "
-        "accept only clients that have a certificate (mutual TLS).",
+        description="The authorities of clients' certificates (PEM). If it is set, addresses "
+        "with TLS accept only clients with a certificate (mutual TLS).",
     )
     flight_ca_file: Path | None = Field(
         default=None,
-        description="The authorities by which the command line trusts the Flight service (PEM); "
-        "unset, those of the system.",
+        description="The authorities that may sign the Flight service's certificate, for the "
+        "command line (PEM); unset, the system's.",
     )
     flight_client_certificate: Path | None = Field(
         default=None,
-        description="The certificate that the command line shows to the Flight service (PEM).",
+        description="The certificate that the command line presents to the Flight service (PEM).",
     )
     flight_client_key: Path | None = Field(
         default=None, description="The private key of that certificate (PEM)."
@@ -349,28 +363,29 @@ class Settings(BaseSettings):
     # What the Flight service writes.
     writable: list[str] = Field(
         default=[],
-        description="What clients may write to, as a JSON list: `events` for the log, and tables "
-        "of `FRAISEQL_DATABASE_URL`, with their schema if it is not on the search path. Empty, "
-        "nothing can be written.",
+        description="What clients may write to, as a JSON list: `events` for the log, and "
+        "tables of `FRAISEQL_DATABASE_URL`, with their schema if it is not on the "
+        "search path. If it is empty, nothing can be written.",
     )
     upload_connections: int = Field(
         default=4,
         ge=1,
-        description="Connections to PostgreSQL for uploads; each upload holds one until it ends.",
+        description="Connections to PostgreSQL for uploads. Each upload holds one until it ends.",
     )
     exchange_requests: int = Field(
         default=8,
         ge=1,
         description="How many queries and uploads of one DoExchange run at once; further ones "
-        "wait. It is also how many subscriptions one may have; further ones are refused.",
+        "wait. A DoExchange may have the same number of subscriptions; further "
+        "ones are refused.",
     )
 
     # How the Flight service is watched.
     metrics_token: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="The bearer token that `GET /metrics` asks for; unset, metrics are open to "
-        "clients on the service's own machine alone.",
+        description="The bearer token that `GET /metrics` requires; unset, only clients on the "
+        "service's own machine can read metrics.",
     )
     call_log: bool = Field(
         default=True,
@@ -378,30 +393,32 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field(
         default="text",
-        description="How the Flight service logs: as `text`, or as `json`, one object a line.",
+        description="The format of the Flight service's log: `text`, or `json` with one object "
+        "per line.",
     )
 
     trace_details: bool = Field(
         default=False,
-        description="Whether traces have the subjects of tokens and the texts of SQL statements, "
-        "which may hold values.",
+        description="Whether traces contain the subjects of tokens and the text of SQL "
+        "statements, which may contain values.",
     )
 
     health_url: str | None = Field(
         default=None,
-        description="Where the Flight service serves gRPC's health protocol, `grpc://host:port`; "
-        "unset, it does not.",
+        description="The address at which the Flight service serves gRPC's health protocol, "
+        "`grpc://host:port`; unset, it is off.",
     )
     ready_requires: list[Dependency] = Field(
         default=[],
         description="The servers without which the Flight service is not ready: `log`, "
-        "`analytics`, `operational`, `database`, as a JSON list. It is never ready while all are "
-        "down.",
+        "`analytics`, `operational`, `database`, as a JSON list. While all are "
+        "down, it is never ready.",
     )
     drain_seconds: float = Field(
         default=5.0,
         ge=0,
-        description="How long calls under way may go on after SIGTERM, while new ones are refused.",
+        description="How long running calls may continue after SIGTERM. New calls are refused "
+        "meanwhile.",
     )
 
     # The log.
@@ -416,13 +433,14 @@ class Settings(BaseSettings):
     stream_max_age_days: int = Field(
         default=90,
         ge=1,
-        description="How long the log keeps a message; then a plane is the source.",
+        description="How long the log keeps a message. Older days are rebuilt from the other "
+        "plane.",
     )
     stream_max_bytes: int = Field(
-        default=-1, ge=-1, description="How large the log may grow, in bytes; -1 is without limit."
+        default=-1, ge=-1, description="The maximum size of the log in bytes; -1 means no limit."
     )
     stream_replicas: int = Field(
-        default=1, ge=1, le=5, description="Replicas of the streams that `setup` makes."
+        default=1, ge=1, le=5, description="Replicas of the streams that `setup` creates."
     )
     dead_letter_stream: str = Field(
         default="fraiseql_dead_letters",
@@ -437,8 +455,8 @@ class Settings(BaseSettings):
     bridge_name: str = Field(
         default="change_log",
         pattern=r"^[A-Za-z0-9_-]+$",
-        description="The name under which `bridge` stores its position; each change log needs its "
-        "own.",
+        description="The name under which `bridge` stores its position. Each change log needs "
+        "its own.",
     )
     bridge_bucket: str = Field(
         default="fraiseql_bridge",
@@ -452,13 +470,14 @@ class Settings(BaseSettings):
     bridge_poll_seconds: float = Field(
         default=1.0,
         gt=0,
-        description="How often `bridge` looks for new rows without being notified.",
+        description="How often `bridge` looks for new rows if it is not notified.",
     )
     bridge_rows: int = Field(
         default=1_000,
         ge=1,
         le=10_000,
-        description="How many rows `bridge` publishes between two saved positions, at most.",
+        description="The maximum number of rows that `bridge` publishes between two saved "
+        "positions.",
     )
 
     # The log of GraphQL requests.
@@ -476,12 +495,13 @@ class Settings(BaseSettings):
     request_log_buffer: int = Field(
         default=10_000,
         ge=1,
-        description="Requests that may wait to be published; further ones are dropped and counted.",
+        description="The maximum number of requests that wait to be published. Further ones "
+        "are dropped and counted.",
     )
     request_log_redact: list[str] = Field(
         default=[],
-        description="Paths of variables and arguments to redact beside what looks like a secret, "
-        "such as `input.email` or `*.phone`, as a JSON list.",
+        description="Paths of variables and arguments to redact in addition to what looks like "
+        "a secret, such as `input.email` or `*.phone`, as a JSON list.",
     )
 
     # The planes.
@@ -496,7 +516,7 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9][a-z0-9_-]*$",
         # An index's name has 255 bytes at most, and the day and number of one stand behind this.
         max_length=200,
-        description="What the names of indices, aliases and templates in Elasticsearch begin with.",
+        description="The prefix of the names of indices, aliases and templates in Elasticsearch.",
     )
     elasticsearch_shards: int = Field(
         default=1,
@@ -508,13 +528,13 @@ class Settings(BaseSettings):
         default=None,
         ge=0,
         le=100,
-        description="Replicas of each new day's index in Elasticsearch; unset, one where there is "
+        description="Replicas of each new day's index in Elasticsearch; unset, one if there is "
         "a second node.",
     )
     elasticsearch_heap: str = Field(
         default="512m",
         pattern=r"^[1-9][0-9]*[mg]$",
-        description="The memory of the search engine that `dev` starts, as Java's heap.",
+        description="The maximum size of the Java heap of the search engine that `dev` starts.",
     )
 
     clickhouse_external_sources: bool = Field(
@@ -525,21 +545,24 @@ class Settings(BaseSettings):
 
     # How much at once.
     batch_rows: int = Field(
-        default=10_000, ge=1, description="Messages decoded together, rows per Arrow batch."
+        default=10_000, ge=1, description="Messages decoded together, and rows per Arrow batch."
     )
     range_messages: int = Field(
         default=500_000,
         ge=1,
-        description="The largest range of the log, in messages, that is committed at once.",
+        description="The largest range of the log that is committed at once, in messages.",
     )
     batch_bytes: int = Field(
-        default=16 * 2**20, ge=2**16, description="Bytes of messages decoded together, at most."
+        default=16 * 2**20,
+        ge=2**16,
+        description="The maximum number of bytes of messages decoded together.",
     )
     block_rows: int = Field(default=100_000, ge=1, description="Rows per INSERT into ClickHouse.")
     block_bytes: int = Field(
         default=64 * 2**20,
         ge=2**20,
-        description="Bytes of Arrow at which a block is cut, however few rows.",
+        description="The size of a block in bytes of Arrow at which it ends, even if it has "
+        "fewer rows than `FRAISEQL_BLOCK_ROWS`.",
     )
     bulk_bytes: int = Field(
         default=8 * 2**20, ge=2**16, description="Bytes per `_bulk` request to Elasticsearch."
@@ -547,7 +570,8 @@ class Settings(BaseSettings):
     queue_batches: int = Field(
         default=8,
         ge=1,
-        description="Decoded batches that may wait to be written; the backpressure.",
+        description="The maximum number of decoded batches that wait to be written. If the "
+        "queue is full, decoding pauses.",
     )
 
     # Dagster.
@@ -559,7 +583,7 @@ class Settings(BaseSettings):
     run_seconds: float = Field(
         default=300.0,
         gt=0,
-        description="How long a run keeps going while messages keep coming.",
+        description="How long a run continues while messages arrive.",
     )
     run_quiet_seconds: float = Field(
         default=20.0,
@@ -569,8 +593,8 @@ class Settings(BaseSettings):
     run_history_days: int = Field(
         default=7,
         ge=1,
-        description="How long Dagster keeps runs that have ended; the last materialisation of each "
-        "partition is kept.",
+        description="How long Dagster keeps runs that have ended. The run that last "
+        "materialised each partition is always kept.",
     )
     tick_history_hours: float = Field(
         default=1.0,
@@ -579,14 +603,14 @@ class Settings(BaseSettings):
     )
     start_sensors: bool = Field(
         default=False,
-        description="Whether sensors and schedules run from the start; otherwise they are switched "
-        "on in Dagster's UI. `fraiseql-assets dev` sets it.",
+        description="Whether sensors and schedules run from the start. Otherwise, start them "
+        "in Dagster's UI. `fraiseql-assets dev` sets it.",
     )
     source_url: str | None = Field(
         default=None,
-        description="Where this project's files are at a Git host, such as "
-        "`https://github.com/acme/fraiseql-assets/tree/main`: Dagster's UI then links each asset "
-        "to its code. Otherwise it shows the file and line.",
+        description="The address of this project's files at a Git host, such as "
+        "`https://github.com/acme/fraiseql-assets/tree/main`. Dagster's UI then "
+        "links each asset to its code; otherwise it shows the file and line.",
     )
     failure_webhook: SecretStr | None = Field(
         default=None,
@@ -598,13 +622,13 @@ class Settings(BaseSettings):
         default=90, ge=1, description="Days that both planes keep raw events."
     )
     retention_request_days: int = Field(
-        default=30, ge=1, description="Days that GraphQL requests are kept, in the log as well."
+        default=30, ge=1, description="Days that GraphQL requests are kept, also in the log."
     )
     retention_aggregate_days: int = Field(
         default=120, ge=1, description="Days that aggregates are kept."
     )
     request_timeout_seconds: float = Field(
-        default=60.0, gt=0, description="How long one request to a plane may take in a run."
+        default=60.0, gt=0, description="The time limit for one request of a run to a plane."
     )
     probe_timeout_seconds: float = Field(
         default=3.0, gt=0, description="How long a sensor, `status` or `doctor` waits for a server."
