@@ -1,4 +1,4 @@
-"""Request coalescing: callers that need the same result of a server share one request."""
+"""Request coalescing: concurrent calls that need the same result of a server share one request."""
 
 import threading
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""Extents of flights. Concurrent callers share one request to a server."""
+"""Extents of flights. Concurrent calls share one request to a server."""
 
 import threading
 import time

@@ -50,7 +50,7 @@ class Flight:
     Work that waits for a server registers `Cancellation.then` to end the wait."""
     extent: Callable[[], Extent] = Extent
     extent_key: Hashable | None = None
-    """Flights with the same key have the same extent, so concurrent callers share one request. The
+    """Flights with the same key have the same extent, so concurrent calls share one request. The
     key includes everything that the extent depends on, such as the tenant."""
     is_endless: bool = False
     """Whether it streams until its client disconnects. A service that stops does not wait for

@@ -1,4 +1,4 @@
-"""What only HTTP can get wrong, and the responses to requests that failed.
+"""Error classes of HTTP alone, and the responses to requests that failed.
 
 HttpRefused                 the client must change the HTTP request
 ├── MethodNotAllowed        405
