@@ -23,6 +23,7 @@ from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.setup import setup_streams
+from tests.flight_messages import flight_data
 
 WRITABLE = {"writable": ["events"]}
 
@@ -286,18 +287,11 @@ def raw_put(service: Service, *messages: base.FlightData) -> list[dict[str, Any]
         return [json.loads(one.app_metadata) for one in call(sent, timeout=10)]
 
 
-def message(encapsulated: pa.Buffer) -> base.FlightData:
-    """An IPC message as a message of Flight."""
-    content = encapsulated.to_pybytes()
-    header = 8 + int.from_bytes(content[4:8], "little")
-    return base.FlightData(data_header=content[8:header], data_body=content[header:])
-
-
 def test_empty_messages_between_batches_end_nothing(service: Service) -> None:
     first, second = events(20, seed=41, size=10)
     empty = base.FlightData()
     sent = [first.schema, first, second]
-    schema, *batches = [message(one.serialize()) for one in sent]
+    schema, *batches = [flight_data(one.serialize()) for one in sent]
     receipts = raw_put(service, schema, empty, batches[0], empty, empty, batches[1])
     assert receipts[-1]["rows"] == 20
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pytest
 from pyarrow import flight
@@ -25,6 +26,7 @@ from flight_service.sql.protocol import Flight_pb2 as base
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.sql.service import FlightSql
 from fraiseql_assets.settings import Settings
+from tests.flight_messages import flight_data
 from tests.unit.flight_server import Flights, Made
 
 COLUMNS = pa.schema(
@@ -66,16 +68,21 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[flight.FlightClient]:
+def server() -> Iterator[FlightServer]:
     sql = FlightSql([Held("shop"), Held("archive")], is_guarded=False)
     registry = Registry(
         {Made: Flights().resolve, SqlCommand: sql.resolve}, named, (), sql=SqlActions(sql)
     )
     address = Address("grpc", "127.0.0.1", 0, "FRAISEQL_FLIGHT_URL")
     server = FlightServer(address, Settings(), registry)
+    yield server
+    server.stop(10)
+
+
+@pytest.fixture(scope="module")
+def client(server: FlightServer) -> Iterator[flight.FlightClient]:
     with flight.connect(str(server.address)) as client:
         yield client
-    server.stop(10)
 
 
 def described(command: Any) -> flight.FlightDescriptor:
@@ -209,6 +216,28 @@ def test_a_prepared_statement_is_bound_executed_and_closed(client: flight.Flight
     assert act(client, "ClosePreparedStatement", pack(close)) == []
     with pytest.raises(pa.ArrowInvalid, match="Prepare it again"):
         client.get_flight_info(described(command))
+
+
+def test_values_behind_empty_messages_are_bound(
+    server: FlightServer, client: flight.FlightClient
+) -> None:
+    made = prepare(client, "SELECT * FROM orders WHERE id = ?")
+    handle = made.prepared_statement_handle
+    command = protocol.CommandPreparedStatementQuery(prepared_statement_handle=handle)
+    values = [pa.record_batch({"x": [number]}) for number in (5, 7)]
+    descriptor = base.FlightDescriptor(type=base.FlightDescriptor.CMD, cmd=pack(command))
+    schema, *batches = [flight_data(one.serialize()) for one in (values[0].schema, *values)]
+    schema.flight_descriptor.CopyFrom(descriptor)
+    empty = base.FlightData()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        put = channel.stream_stream(
+            "/arrow.flight.protocol.FlightService/DoPut",
+            base.FlightData.SerializeToString,
+            base.PutResult.FromString,
+        )
+        sent = iter([schema, empty, batches[0], empty, empty, batches[1]])
+        [_] = put(sent, timeout=10)
+    assert read(client, command)["given"].to_pylist() == ["(5,)", "(7,)"]
 
 
 @pytest.mark.parametrize(
