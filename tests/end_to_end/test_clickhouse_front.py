@@ -742,6 +742,17 @@ def test_requests_of_web_pages_are_refused(front: Front, name: str, value: str, 
     assert "\n" not in answer.text.rstrip("\n")
 
 
+@pytest.mark.parametrize("names", [("localhost", "attacker.example"), ("localhost", "localhost")])
+def test_requests_with_two_hosts_are_refused(front: Front, names: tuple[str, str]) -> None:
+    """Neither the first nor the last of them counts."""
+    with socket.create_connection((front.host, front.port), timeout=10) as connection:
+        hosts = "".join(f"Host: {name}\r\n" for name in names)
+        login = f"Authorization: {authorization(*front.login)}\r\n"
+        connection.sendall(f"GET /?query=SELECT+1 HTTP/1.1\r\n{hosts}{login}\r\n".encode())
+        status = connection.makefile("rb").readline()
+    assert status.startswith(b"HTTP/1.1 403 ")
+
+
 def test_requests_without_the_password_are_refused(front: Front) -> None:
     answer = requests.post(front.url, data="SELECT 1", timeout=10)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "516")
