@@ -16,7 +16,7 @@ def term(field: str, value: str) -> dict[str, Any]:
 
 def is_indexed(field: str, value: str) -> bool:
     """Whether the server can find exactly the rows with this value."""
-    return _length(value) <= longest_indexed(field)
+    return utf16_length(value) <= longest_indexed(field)
 
 
 def longest_indexed(field: str) -> int:
@@ -24,5 +24,6 @@ def longest_indexed(field: str) -> int:
     return definition("events")["mappings"]["properties"][field]["ignore_above"]
 
 
-def _length(value: str) -> int:
+def utf16_length(value: str) -> int:
+    """The length of a value as the server counts it."""
     return len(value.encode("utf-16-le", "surrogatepass")) // 2

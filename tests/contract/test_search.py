@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from request_rows import failure, index_requests, request
 
 from fraiseql_assets.operational.client import connect
-from fraiseql_assets.operational.engine import close_point
+from fraiseql_assets.operational.engine import close_point, is_opensearch
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.search.engine import Search
 from fraiseql_assets.operational.search.request import (
@@ -24,10 +25,12 @@ from fraiseql_assets.operational.search.request import (
     SearchRequest,
 )
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, FIELDS, HIT_SCHEMA
+from fraiseql_assets.operational.search.values import QueryMistake
 from fraiseql_assets.planes import PlaneNotSetUp
 from fraiseql_assets.settings import Settings
 from tests.conftest import drop_indices
 
+LONG = "w" * 2_000
 ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
 
 
@@ -35,7 +38,7 @@ EVENTS = [
     event(1, entity_id=ORDER, data='{"status":"new","customer":{"country":"FR"}}'),
     event(2, entity_id=ORDER, event_type="UPDATE", data='{"status":"paid"}'),
     event(3, entity_type="Invoice", data='{"note":"a caf\\u00e9 in Zürich"}', tenant_id="other"),
-    event(4, data='{"note":"' + "w" * 2_000 + ' end","customer":{"country":"DE"}}'),
+    event(4, data='{"note":"' + LONG + ' end","customer":{"country":"DE"}}'),
     *(event(number, entity_type="Filler") for number in range(10, 60)),
 ]
 REQUESTS = [
@@ -91,6 +94,18 @@ def test_filters_on_fields_and_paths(filled: Settings) -> None:
     assert found(filled, query=f'variables.id:"{ORDER}"') == ["r-70"]
     assert found(filled, entity_type="Invoice") == ["e-3"]
     assert found(filled, event_type="UPDATE") == ["e-2"]
+
+
+def test_a_long_value_is_found_by_its_path_or_refused(filled: Settings) -> None:
+    query = f'data.note:"{LONG} end"'
+    with connect(filled, timeout=30) as client:
+        has_limit = not is_opensearch(client)
+    if not has_limit:
+        assert found(filled, query=query) == ["e-4"]
+        return
+    for search in (Search(filled).hits, partial(Search(filled).counts, by=Counts.type)):
+        with pytest.raises(QueryMistake, match=r"2,004 characters.* up to 1,024"):
+            search(SearchRequest(query=query), tenant=None)
 
 
 def test_the_timeline_of_an_id_is_in_order_of_time(filled: Settings) -> None:

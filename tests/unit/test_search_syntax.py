@@ -73,3 +73,27 @@ def test_a_syntax_error_has_its_position(query: str, position: int, message: str
         checked(query)
     assert message in caught.value.message
     assert caught.value.position == position
+
+
+def test_a_value_that_is_too_long_for_its_path_is_an_error_with_its_position() -> None:
+    # The server counts UTF-16 code units: an emoji is two.
+    for value in ("w" * 11, '"' + "w " * 6 + '"', "w" * 11 + "*", "😀" * 6):
+        query = f"word OR data.note:(x OR {value})"
+        assert checked(query) == query
+        with pytest.raises(QueryMistake, match=r"indexed up to 10, .* without") as caught:
+            checked(query, longest=10)
+        assert caught.value.position == query.index(value)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"data.note:{'w' * 10}",
+        f"data.note:{'😀' * 5}",
+        r"data.note:w\:\:\:\:\:\:\:\:\:",
+        f"data.note:>{'w' * 11}",
+        f"{'w' * 11} entity_type:{'w' * 11}",
+    ],
+)
+def test_what_a_limit_of_paths_does_not_concern_is_not_changed(query: str) -> None:
+    assert checked(query, longest=10) == query

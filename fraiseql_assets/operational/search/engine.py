@@ -11,19 +11,20 @@ import pyarrow as pa
 from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError
 
 from fraiseql_assets.datasets import EVENTS, REQUESTS
-from fraiseql_assets.one_line import one_line
 from fraiseql_assets.operational.client import connect, translated
 from fraiseql_assets.operational.engine import close_point, is_opensearch, open_point
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
-from fraiseql_assets.operational.search.query import like_request, query_of, sort_of, sort_values
-from fraiseql_assets.operational.search.request import (
-    Counts,
-    Kinds,
-    SearchMistake,
-    SearchRequest,
+from fraiseql_assets.operational.search.query import (
+    check_query,
+    like_request,
+    query_of,
+    refused_by_server,
+    sort_of,
+    sort_values,
 )
+from fraiseql_assets.operational.search.request import Counts, Kinds, SearchMistake, SearchRequest
 from fraiseql_assets.operational.search.results import AGGREGATIONS, count_batch, hit_batch
 from fraiseql_assets.operational.search.schema import SOURCE
 from fraiseql_assets.operational.search.syntax import checked
@@ -119,7 +120,7 @@ class Search:
             # continues after the same hit in a new one.
             return search(self._open(request))
         except BadRequestError as error:
-            raise _refused(error) from error
+            raise refused_by_server(error) from error
 
     def pages(self, request: SearchRequest, *, tenant: str | None) -> Iterator[pa.RecordBatch]:
         """All pages of a search, each of up to `limit` hits."""
@@ -151,7 +152,7 @@ class Search:
                 whole = {**over, "allow_partial_search_results": False}
                 found = self._client.search(**whole, **body).body
             except BadRequestError as error:
-                raise _refused(error) from error
+                raise refused_by_server(error) from error
             except ApiError as error:
                 red = self._missing(request, error)
                 found = self._client.search(**over, **body).body
@@ -255,7 +256,8 @@ class Search:
         }
 
     def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
-        checked(request.query)
+        with translated(self._settings):
+            check_query(request.query, self._client)
         like = self._like(request.similar, tenant) if request.similar else None
         return query_of(request, tenant, like)
 
@@ -291,10 +293,3 @@ def _asked(settings: Settings) -> Iterator[None]:
     """Traces requests to the server, and translates its errors."""
     with span("Elasticsearch", system="elasticsearch"), translated(settings):
         yield
-
-
-def _refused(error: BadRequestError) -> SearchMistake:
-    """The server's reason for refusing a valid search."""
-    body = error.body if isinstance(error.body, dict) else {}
-    causes = (body.get("error") or {}).get("root_cause") or [{}]
-    return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")

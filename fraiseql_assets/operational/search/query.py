@@ -3,8 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fraiseql_assets.operational.filters import term
-from fraiseql_assets.operational.search.request import SearchRequest
+from elasticsearch import BadRequestError, Elasticsearch
+
+from fraiseql_assets.one_line import one_line
+from fraiseql_assets.operational.engine import is_opensearch
+from fraiseql_assets.operational.filters import longest_indexed, term
+from fraiseql_assets.operational.search.request import SearchMistake, SearchRequest
 from fraiseql_assets.operational.search.syntax import checked
 
 _ORDER = (
@@ -14,6 +18,26 @@ _ORDER = (
     ("request_id", "keyword"),
 )
 """The sort keys of hits. A log position has one event or one request."""
+
+
+def check_query(query: str, client: Elasticsearch) -> None:
+    """Returns if the client's server can answer the query string.
+
+    Raises:
+        QueryMistake: it cannot, or the string is wrong.
+    """
+    checked(query)
+    longest = longest_indexed("data")
+    # OpenSearch indexes the values of paths without a limit.
+    if len(query) > longest // 2 and not is_opensearch(client):
+        checked(query, longest)
+
+
+def refused_by_server(error: BadRequestError) -> SearchMistake:
+    """The server's reason for refusing a valid search."""
+    body = error.body if isinstance(error.body, dict) else {}
+    causes = (body.get("error") or {}).get("root_cause") or [{}]
+    return SearchMistake(f"The query cannot be answered: {one_line(causes[0].get('reason'))[:300]}")
 
 
 def query_of(

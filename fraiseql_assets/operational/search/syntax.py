@@ -12,6 +12,7 @@ from fraiseql_assets.operational.search.values import (
     PATH_EXAMPLE,
     QueryMistake,
     check_value,
+    refuse_long,
     refuse_number,
     type_of_field,
 )
@@ -48,8 +49,9 @@ class _Token:
     start: int
 
 
-def checked(query: str) -> str:
-    """The query string to send.
+def checked(query: str, longest: int | None = None) -> str:
+    """The query string to send. `longest` is the length up to which the server indexes the value of
+    a path; None if there is no limit.
 
     Raises:
         QueryMistake: it is wrong.
@@ -58,14 +60,14 @@ def checked(query: str) -> str:
         raise QueryMistake(
             f"A query has at most {MOST_CHARACTERS:,} characters.", query, MOST_CHARACTERS
         )
-    return _Reader(query).read()
+    return _Reader(query, longest).read()
 
 
 class _Reader:
     """Parses a query in one pass."""
 
-    def __init__(self, query: str) -> None:
-        self._query = query
+    def __init__(self, query: str, longest: int | None) -> None:
+        self._query, self._longest = query, longest
         self._opened: list[tuple[int, str | None]] = []
         self._sent: list[str] = []
         self._field: str | None = None
@@ -174,6 +176,8 @@ class _Reader:
             raise self._mistake(
                 f"A path such as {PATH_EXAMPLE} takes `*` at a value's end only.", start
             )
+        if kind == "flattened" and self._longest and self._sent[-1][:1] not in "<>":
+            refuse_long(field, text, self._longest, self._query, start)
 
     def _compare(self, token: _Token, end: int) -> None:
         field = self._current()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from fraiseql_assets.operational.filters import utf16_length
 from fraiseql_assets.operational.search.schema import FIELDS, FieldType
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
@@ -86,6 +87,22 @@ def refuse_number(field: str, text: str, query: str, position: int) -> None:
         raise QueryMistake(
             f"{field} is indexed as text, in which 9 comes after 10: a range of numbers would find "
             "wrong rows. Ranges of dates are right, as are ranges of numeric fields.",
+            query,
+            position,
+        )
+
+
+def refuse_long(field: str, text: str, longest: int, query: str, position: int) -> None:
+    """Returns if the server indexes a path's value of this length.
+
+    Raises:
+        QueryMistake: it does not, so the value would never be found.
+    """
+    length = utf16_length(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL))
+    if length > longest:
+        raise QueryMistake(
+            f"This value has {length:,} characters. {field} is indexed up to {longest:,}, so it "
+            "would not be found. Search for some of its words, without the path.",
             query,
             position,
         )
