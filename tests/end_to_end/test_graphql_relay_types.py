@@ -241,6 +241,13 @@ def read_page(graphql: GraphQL, order: str, window: str) -> tuple[list[str], Any
     return [edge["node"]["id"] for edge in page["edges"]], page["pageInfo"]
 
 
+def test_a_first_page_without_a_size_has_all_rows(graphql: GraphQL) -> None:
+    """FraiseQL's first page would have twenty."""
+    _, found = asked(graphql, "{ items { edges { node { id } } pageInfo { hasNextPage } } }")
+    assert [int(one["node"]["id"]) for one in found["items"]["edges"]] == list(range(1, 24))
+    assert found["items"]["pageInfo"] == {"hasNextPage": False}
+
+
 def test_a_cursor_of_another_order_is_refused(graphql: GraphQL) -> None:
     _, info = read_page(graphql, "orderBy: {size: ASC}", "first: 2")
     with pytest.raises(QueryRefused, match="no cursor of this query"):

@@ -29,6 +29,8 @@ ALTER TABLE tb_note ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON tb_note USING (tenant_id = current_setting('app.tenant_id', true));
 CREATE VIEW v_note WITH (security_invoker = true) AS SELECT id, tenant_id,
     jsonb_build_object('id', id, 'tenant_id', tenant_id, 'body', body) AS data FROM tb_note;
+CREATE VIEW v_started AS SELECT 1 AS id, jsonb_build_object('id', 1, 'body',
+    coalesce(current_setting('fraiseql.started_at', true), 'not set')) AS data;
 CREATE VIEW v_leaking AS SELECT id, data FROM v_note;
 CREATE TABLE ta_note AS SELECT id, body FROM tb_note;
 CREATE TABLE tb_open AS SELECT id, to_jsonb(n) AS data FROM tb_note AS n;
@@ -56,7 +58,9 @@ def tables(database_url: str) -> Iterator[str]:
 def make(tables: str, tmp_path: Path) -> Iterator[Make]:
     made: list[GraphQL] = []
 
-    def service(source: str, url: str = tables, query: Any = None, **sections: Any) -> GraphQL:
+    def service(
+        source: str, url: str = tables, query: Any = None, settings: Any = None, **sections: Any
+    ) -> GraphQL:
         notes = {
             "name": "notes",
             "return_type": "Note",
@@ -68,7 +72,8 @@ def make(tables: str, tmp_path: Path) -> Iterator[Make]:
         fields = [field("id", "Int"), field("body", "String")]
         compiled = {"types": [{"name": "Note", "fields": fields}], "queries": [notes], **sections}
         path = write_schema(tmp_path, compiled)
-        made.append(GraphQL(Settings(database_url=SecretStr(url), schema_path=path)))
+        own = {"database_url": SecretStr(url), "schema_path": path, **(settings or {})}
+        made.append(GraphQL(Settings.model_validate(own)))
         return made[-1]
 
     yield service
@@ -109,6 +114,24 @@ def test_a_schema_whose_tenants_are_not_isolated_is_refused(
     with pytest.raises(SchemaUnavailable) as error:
         ids(make(source, session_variables=VARIABLES, security=security), tenant("t1"))
     assert f"{SCHEMA}.{source}" in str(error.value)
+
+
+@pytest.mark.parametrize("size", [0, 2**20])
+def test_the_isolation_of_tenants_does_not_depend_on_the_result_cache(
+    make: Make, size: int
+) -> None:
+    settings, query = {"graphql_result_cache_bytes": size}, {"cache_ttl_seconds": 60}
+    graphql = make("tb_open", settings=settings, query=query, security={"multi_tenant": True})
+    with pytest.raises(SchemaUnavailable, match="row security"):
+        ids(graphql, tenant("t1"))
+
+
+def test_the_time_of_the_start_is_not_set(make: Make) -> None:
+    """FraiseQL sets it for mutations, unless its schema says otherwise."""
+    graphql = make("v_started", session_variables={"inject_started_at": True})
+    prepared = graphql.prepare(Request("{ notes { body } }"), ANYONE)
+    [batch] = graphql.batches(prepared)
+    assert batch["body"].to_pylist() == ["not set"]
 
 
 def test_row_security_that_does_not_apply_to_the_services_role_does_not_count(
