@@ -170,7 +170,14 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
         routes=tuple(map(required.route, routes)),
         sql=None if sql is None else SqlActions(sql),
         writing=written,
-        exchange=Exchange(scoped, short, written, limits, settings.exchange_requests),
+        exchange=Exchange(
+            scoped,
+            short,
+            written,
+            limits,
+            settings.exchange_requests,
+            settings.graphql_stall_seconds,
+        ),
         limits=limits,
         samplers=(
             graphql_sampler(graphql),

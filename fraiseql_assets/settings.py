@@ -189,7 +189,8 @@ class Settings(BaseSettings):
         default=30.0,
         gt=0,
         description="How long a client may leave a result unread. Then its query is cancelled "
-        "and its connection is released.",
+        "and its connection is released. Also how long the client of an upload may send nothing, "
+        "and after what time a stream of DoExchange without a request gets an error.",
     )
     graphql_parallel_rows: int = Field(
         default=200_000,

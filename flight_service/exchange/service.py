@@ -1,8 +1,10 @@
 """DoExchange: requests in FraiseQL's envelope, several at once on one stream."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 
 import msgspec
 import pyarrow as pa
@@ -42,6 +44,12 @@ from flight_service.writing.receiving import Stream, receive
 from flight_service.writing.service import Writing
 from fraiseql_assets.iterators import close_iterator
 
+NO_REQUEST = (
+    "The stream has no request. Send the descriptor in a message of its own, and the requests in "
+    "the app_metadata of those after it."
+)
+"""Arrow drops what stands beside the descriptor: the service cannot see it."""
+
 
 class RequestCancelled(ServiceError):
     """The client has cancelled the request."""
@@ -62,11 +70,13 @@ class Exchange:
         writing: Writing,
         limits: StreamLimits,
         requests: int,
+        wait_seconds: float,
     ) -> None:
-        """`requests` is the number of concurrent requests of a stream."""
+        """`requests` is the number of concurrent requests of a stream. A stream that has sent none
+        for `wait_seconds` gets an error as a response, and continues."""
         self._resolvers, self._named = resolvers, named
         self._writing, self._limits = writing, limits
-        self._requests = requests
+        self._requests, self._wait_seconds = requests, wait_seconds
 
     def run(
         self,
@@ -87,17 +97,14 @@ class Exchange:
         stream = _Stream(self, principal, Replies(writer), RunningRequests(self._requests), writer)
         cancellation.then(lambda: stream.running.cancel_all(stopping=cancellation.stopping))
         try:
-            is_empty = True
-            for chunk in messages(reader, "A message"):
-                is_empty = False
+            chunks = messages(reader, "A message")
+            with stream.reminded(self._wait_seconds):
+                first = next(chunks, None)
+            if first is None:
+                raise InvalidRequest(NO_REQUEST)
+            for chunk in chain([first], chunks):
                 if not stream.take(chunk):
                     break
-            if is_empty:
-                # Arrow drops what stands beside the descriptor: the service cannot see it.
-                raise InvalidRequest(
-                    "The stream has no request. Send the descriptor in a message of its own, and "
-                    "the requests in the app_metadata of those after it."
-                )
         except BaseException:
             stream.running.cancel_all(stopping=False)
             raise
@@ -132,6 +139,20 @@ class _Stream:
         self._exchange, self._principal = exchange, principal
         self._replies, self._call = replies, writer.call
         self.running = running
+
+    @contextmanager
+    def reminded(self, seconds: float) -> Iterator[None]:
+        """Sends an error if the block takes longer than this. Nothing else ends the silence: the
+        client may wait for the answer to a request that Arrow has dropped."""
+        timer = threading.Timer(seconds, self._fail, ("", InvalidRequest(NO_REQUEST)))
+        timer.name, timer.daemon = "exchange without a request", True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            # The writer is valid only as long as the call.
+            timer.join()
 
     def take(self, chunk: flight.FlightStreamChunk) -> bool:
         """Starts the request of a message, or responds with an error. Returns whether the client

@@ -118,6 +118,7 @@ def serving(flights: Flights, **changes: Any) -> Iterator[FlightServer]:
         writing(settings, GraphQL(settings)),
         limits,
         2,
+        settings.graphql_stall_seconds,
     )
     registry = Registry({Tail: flights.tail}, named, (), exchange=exchange, limits=limits)
     running = FlightServer(Address("grpc", "127.0.0.1", 0, "X"), settings, registry)
@@ -396,7 +397,10 @@ def test_a_service_that_stops_answers_open_requests(client: Client, server: Flig
     assert client.result() == ("s1", "The service is stopping. Ask again in a moment.")
 
 
-def raw(server: FlightServer, *messages: base.FlightData) -> list[dict[str, Any]]:
+@contextmanager
+def answering(
+    server: FlightServer, messages: Iterator[base.FlightData]
+) -> Iterator[Iterator[dict[str, Any]]]:
     """The answers that a client of gRPC gets, which sends what no library of Arrow does."""
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         call = channel.stream_stream(
@@ -404,8 +408,13 @@ def raw(server: FlightServer, *messages: base.FlightData) -> list[dict[str, Any]
             base.FlightData.SerializeToString,
             base.FlightData.FromString,
         )
-        answers = call(iter(messages), timeout=10)
-        return [json.loads(one.app_metadata) for one in answers if one.app_metadata]
+        answers = call(messages, timeout=10)
+        yield (json.loads(one.app_metadata) for one in answers if one.app_metadata)
+
+
+def raw(server: FlightServer, *messages: base.FlightData) -> list[dict[str, Any]]:
+    with answering(server, iter(messages)) as answers:
+        return list(answers)
 
 
 PATH = base.FlightDescriptor(type=base.FlightDescriptor.PATH, path=["exchange"])
@@ -454,3 +463,33 @@ def test_a_request_in_the_first_message_is_an_error(
     error: Any = raised.value
     assert error.code() == status
     assert message in error.details()
+
+
+def test_a_stream_without_a_request_is_answered_while_it_is_open(flights: Flights) -> None:
+    request = envelope_of(Query={"query": "{numbers 3}"})
+    is_answered = threading.Event()
+
+    def sent() -> Iterator[base.FlightData]:
+        yield base.FlightData(flight_descriptor=PATH, app_metadata=request)
+        is_answered.wait()
+        yield base.FlightData(app_metadata=request)
+
+    with (
+        serving(flights, graphql_stall_seconds=0.01) as server,
+        answering(server, sent()) as answers,
+    ):
+        try:
+            response = next(answers)["Response"]
+        finally:
+            is_answered.set()
+        assert response["correlation_id"] == ""
+        assert "in a message of its own" in response["result"]["Err"]
+        # It is the same stream, and takes requests still.
+        assert [next(iter(answer)) for answer in answers] == ["Response", "Complete"]
+
+
+def test_a_stream_with_a_request_is_not_reminded_of_one(client: Client) -> None:
+    client.ask("s1", Subscribe={})
+    assert client.result() == ("s1", "Subscribed to every entity type")
+    reminders = [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    assert [one for one in reminders if "exchange" in one.name] == []
