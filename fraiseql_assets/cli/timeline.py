@@ -91,7 +91,9 @@ def _short(text: str) -> str:
 def _request(row: dict[str, Any]) -> Text:
     style = "bold red" if row["status"] == "error" else "bold"
     name = row["operation_name"] or row["operation_type"]
-    text = Text.assemble((_printable(f"{name} {row['status']}"), style), f" {row['transport']}")
+    text = Text.assemble(
+        (_printable(f"{name} {row['status']}"), style), f" {_printable(row['transport'])}"
+    )
     if row["error_codes"]:
         text.append(f" {_printable(' '.join(row['error_codes']))}", "red")
     if row["duration_ms"] is not None:

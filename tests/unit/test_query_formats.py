@@ -1,16 +1,23 @@
 """How `fraiseql-assets query` writes results that are no rows."""
 
 import io
+import re
 import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from fraiseql_assets.cli import commands, flight_client
 from fraiseql_assets.cli.commands.query import Format
 from fraiseql_assets.cli.console import echo, escaped
 from fraiseql_assets.cli.formats import FORM, NotWritten, write
+from fraiseql_assets.cli.main import app
+
+HOSTILE = "\x1b[2J\x07\x9b31m\u202e\x7f"
 
 
 def test_a_count_is_a_number_in_json(tmp_path: Path) -> None:
@@ -44,12 +51,32 @@ def test_control_characters_reach_no_terminal(
     monkeypatch.setattr(stdout, "isatty", lambda: is_terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", stdout)
     schema = pa.schema([("name", pa.string())], {FORM: b"list"})
-    batch = pa.RecordBatch.from_pydict({"name": ["naïve \x9b2J\x7f\u202e"]}, schema=schema)
+    batch = pa.RecordBatch.from_pydict({"name": ["naïve " + HOSTILE]}, schema=schema)
     write(format, None, schema, iter([batch]))
     written = stdout.buffer.getvalue().decode()
     assert ("\x9b" in written, "\x7f" in written, "\u202e" in written) == (not is_terminal,) * 3
     assert "naïve" in written
     assert written.endswith("\n")
+
+
+def test_a_table_has_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(*_: object) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        batch = pa.RecordBatch.from_pydict({f"name{HOSTILE}": [f"naïve{HOSTILE}"]})
+        return batch.schema, (one for one in [batch])
+
+    monkeypatch.setattr(flight_client, "stream", stream)
+    done = CliRunner().invoke(app, ["query", "{ names }"])
+    assert done.exit_code == 0, done.output
+    assert [c for c in done.stdout if not c.isprintable() and c != "\n"] == []
+    assert "naïve" in done.stdout
+
+
+def test_commands_print_by_what_cleans_text() -> None:
+    """A text that a command prints itself would control a terminal."""
+    own = re.compile(r"typer\.echo|[^.]print\(")
+    files = {path.name: path.read_text() for path in Path(commands.__path__[0]).glob("*.py")}
+    assert files
+    assert [name for name, text in files.items() if own.search(text)] == []
 
 
 def test_text_of_others_is_printed_without_control_characters(

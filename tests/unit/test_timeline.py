@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
-from fraiseql_assets.cli.timeline import line_of
+from fraiseql_assets.cli.timeline import counted, line_of
 from fraiseql_assets.operational.search.schema import HIT_SCHEMA
 
+HOSTILE = "\x1b[2J\x07\x9b31m\u202e\x7f"
 MESSAGE = "Cannot query field 'total' on type 'Order'."
 
 
@@ -39,3 +41,17 @@ def test_an_error_is_shown_once_with_highlights() -> None:
 def test_an_error_without_highlights_is_shown_as_it_is() -> None:
     line = line_of(failed_request(error_messages=["a <em>tag</em> of its own"], highlights=None))
     assert line.plain.endswith("✗ a <em>tag</em> of its own")
+
+
+@pytest.mark.parametrize("kind", ["event", "request"])
+def test_no_text_of_a_hit_controls_a_terminal(kind: str) -> None:
+    texts = {
+        field.name: [HOSTILE] if pa.types.is_list(field.type) else HOSTILE
+        for field in HIT_SCHEMA
+        if field.type in (pa.utf8(), pa.list_(pa.utf8()))
+    }
+    for changes in (HOSTILE, '{"status":{"old":"\\u001b[2J","new":"\\u009b"}}'):
+        line = line_of(failed_request(**{**texts, "kind": kind, "changes": changes})).plain
+        assert [c for c in line if not c.isprintable() and c != "\n"] == []
+    group = counted({"kind": kind, "key": HOSTILE, "count": 1}).plain
+    assert group.isprintable()

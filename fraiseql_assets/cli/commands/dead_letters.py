@@ -8,7 +8,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fraiseql_assets.cli.console import LINE_BREAK, err, exit_on, out, printable, read_settings
+from fraiseql_assets.cli.console import (
+    LINE_BREAK,
+    echo,
+    err,
+    exit_on,
+    out,
+    printable,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from fraiseql_assets.stream.dead_letter_reader import DeadLetter
@@ -34,7 +42,7 @@ def list_dead_letters(
         found = list(read_dead_letters(settings))
     if as_json:
         for dead_letter in found:
-            typer.echo(json.dumps(_facts(dead_letter)))
+            echo(json.dumps(_facts(dead_letter)))
         return
     if not found:
         err.print("no dead-letter messages")
@@ -71,7 +79,7 @@ def show(
         message = original_message(settings, dead_letter)
     headers, payload = parse_headers(message.headers[0]), _as_text(message.payloads[0])
     if as_json:
-        typer.echo(json.dumps({**_facts(dead_letter), "headers": headers, "payload": payload}))
+        echo(json.dumps({**_facts(dead_letter), "headers": headers, "payload": payload}))
         return
     for name, value in _facts(dead_letter).items():
         out.print(f"[bold]{name}[/bold]: {_cleaned(str(value))}", soft_wrap=True)

@@ -208,7 +208,7 @@ def _show(schema: "pa.Schema", rows: list[list[str | None]], note: str) -> None:
     for one in schema:
         is_number = pa.types.is_primitive(one.type) and not pa.types.is_temporal(one.type)
         table.add_column(
-            Text(one.name),
+            Text(printable(one.name)),
             justify="right" if is_number or pa.types.is_decimal(one.type) else "left",
             no_wrap=True,
             max_width=CELL_WIDTH if out.is_terminal else None,
