@@ -5,7 +5,7 @@ All tests share the fixtures that break an index, so the file is longer than oth
 
 import asyncio
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -18,11 +18,13 @@ import pytest
 from elasticsearch import Elasticsearch
 from event_tables import DAY, MORNING, STREAM, block, entry, event
 from pydantic import SecretStr, ValidationError
+from request_plane import OfRequests
 from stacks import own_folder, wait_until
 from starlette.applications import Starlette
 
 from flight_service.limits import StreamLimits
 from flight_service.search import search_route
+from fraiseql_assets.datasets import EVENTS, REQUESTS, Dataset
 from fraiseql_assets.operational.availability import DayUnavailable
 from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
@@ -36,17 +38,42 @@ from local_stack import servers
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import start
 
-EVENTS = "operational/events"
+EVENTS_ASSET = "operational/events"
 TOMORROW = DAY + timedelta(days=1)
 
 
+BOTH = pytest.mark.parametrize(
+    "dataset", [EVENTS, REQUESTS], ids=["events", "requests"], indirect=True
+)
+"""Runs a test with a plane of events and with one of requests."""
+
+
+def of_both(name: str, values: Iterable[str], of_requests: str) -> pytest.MarkDecorator:
+    """Runs a test with every value and a plane of events, and with one of the values and a plane
+    of requests: what differs between the two is the names of their indices."""
+    cases = [*((EVENTS, value) for value in values), (REQUESTS, of_requests)]
+    ids = [f"{dataset.name}-{value}" for dataset, value in cases]
+    return pytest.mark.parametrize(("dataset", name), cases, ids=ids, indirect=["dataset"])
+
+
 @pytest.fixture
-def plane(settings: Settings) -> Iterator[OperationalPlane]:
-    """The plane, set up, with two days of three events each."""
-    with closing(OperationalPlane(settings)) as plane:
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    return getattr(request, "param", EVENTS)
+
+
+@pytest.fixture
+def plane(settings: Settings, dataset: Dataset) -> Iterator[OperationalPlane]:
+    """The plane, set up, with two days of three rows each."""
+    with closing(OperationalPlane(settings, dataset)) as plane:
         plane.setup()
-        fill(plane)
-        yield plane
+        filled: Any = OfRequests(plane) if dataset is REQUESTS else plane
+        fill(filled)
+        yield filled
+
+
+@pytest.fixture
+def asset(dataset: Dataset) -> str:
+    return f"operational/{dataset.name}"
 
 
 @pytest.fixture
@@ -66,29 +93,33 @@ def fill(plane: OperationalPlane) -> None:
         plane.record(committed)
 
 
-def index_of(settings: Settings, day: Any) -> str:
-    return f"{settings.index_prefix}-events-{day:%Y.%m.%d}-000001"
+def index_of(settings: Settings, day: Any, dataset: Dataset = EVENTS) -> str:
+    return f"{settings.index_prefix}-{dataset.name}-{day:%Y.%m.%d}-000001"
 
 
-def read(reader: OperationalReader, *days: Any) -> list[int]:
-    batches = reader.batches(EVENTS, days or None)
+def read(reader: OperationalReader, *days: Any, asset: str = EVENTS_ASSET) -> list[int]:
+    batches = reader.batches(asset, days or None)
     return [n for batch in batches for n in batch["stream_seq"].to_pylist()]
 
 
 @pytest.fixture
-def closed(plane: OperationalPlane, server: Elasticsearch, settings: Settings) -> str:
+def closed(
+    plane: OperationalPlane, server: Elasticsearch, settings: Settings, dataset: Dataset
+) -> str:
     """The index of the first day, which an operator has closed."""
-    index = index_of(settings, DAY)
+    index = index_of(settings, DAY, dataset)
     server.indices.close(index=index)
     return index
 
 
 @pytest.fixture
-def red(plane: OperationalPlane, server: Elasticsearch, settings: Settings) -> str:
+def red(
+    plane: OperationalPlane, server: Elasticsearch, settings: Settings, dataset: Dataset
+) -> str:
     """The index of the first day, whose shard cannot be started."""
-    index = index_of(settings, DAY)
+    index = index_of(settings, DAY, dataset)
     server.indices.delete(index=index)
-    alias = f"{settings.index_prefix}-events"
+    alias = f"{settings.index_prefix}-{dataset.name}"
     server.indices.create(
         index=index,
         settings={"index.routing.allocation.require._name": "nobody"},
@@ -106,7 +137,7 @@ ASKS: dict[str, Callable[[OperationalPlane], object]] = {
 }
 
 
-@pytest.mark.parametrize("ask", ASKS)
+@of_both("ask", ASKS, "write")
 class TestADayThatCannotBeUsed:
     """A closed or red index is reported at once, by name."""
 
@@ -123,15 +154,16 @@ class TestADayThatCannotBeUsed:
             ASKS[ask](plane)
 
 
+@BOTH
 def test_a_closed_day_leaves_the_others_readable(
-    plane: OperationalPlane, closed: str, settings: Settings
+    plane: OperationalPlane, closed: str, settings: Settings, asset: str
 ) -> None:
     reader = OperationalReader(settings)
-    assert [stats.day for stats in reader.partitions(EVENTS)] == [TOMORROW]
-    assert read(reader) == read(reader, TOMORROW) == [4, 5, 6]
+    assert [stats.day for stats in reader.partitions(asset)] == [TOMORROW]
+    assert read(reader, asset=asset) == read(reader, TOMORROW, asset=asset) == [4, 5, 6]
     assert plane.count(TOMORROW).rows == 3
     with pytest.raises(DayUnavailable, match="is closed"):
-        read(reader, DAY)
+        read(reader, DAY, asset=asset)
 
 
 def test_a_closed_day_is_readable_after_it_is_opened(
@@ -142,21 +174,23 @@ def test_a_closed_day_is_readable_after_it_is_opened(
     assert read(OperationalReader(settings), DAY) == [1, 2, 3, 9]
 
 
+@BOTH
 def test_a_red_day_is_listed_with_the_counts_of_the_ledger(
-    plane: OperationalPlane, red: str, settings: Settings
+    plane: OperationalPlane, red: str, settings: Settings, asset: str
 ) -> None:
     reader = OperationalReader(settings)
-    found = [(stats.day, stats.rows) for stats in reader.partitions(EVENTS)]
+    found = [(stats.day, stats.rows) for stats in reader.partitions(asset)]
     assert found == [(DAY, 3), (TOMORROW, 3)]
 
 
+@BOTH
 def test_a_red_day_is_never_read_as_empty(
-    plane: OperationalPlane, red: str, settings: Settings
+    plane: OperationalPlane, red: str, settings: Settings, asset: str
 ) -> None:
     reader = OperationalReader(settings)
-    assert read(reader, TOMORROW) == [4, 5, 6]
+    assert read(reader, TOMORROW, asset=asset) == [4, 5, 6]
     with pytest.raises(DayUnavailable, match=red):
-        read(reader)
+        read(reader, asset=asset)
 
 
 SEARCHES: dict[str, Callable[[Search, SearchRequest], pa.RecordBatch]] = {
@@ -165,40 +199,42 @@ SEARCHES: dict[str, Callable[[Search, SearchRequest], pa.RecordBatch]] = {
 }
 
 
-@pytest.mark.parametrize("ask", SEARCHES)
+@of_both("ask", SEARCHES, "hits")
 def test_a_search_over_a_red_day_names_it(
-    plane: OperationalPlane, red: str, settings: Settings, ask: str
+    plane: OperationalPlane, red: str, settings: Settings, dataset: Dataset, ask: str
 ) -> None:
-    with pytest.raises(PlaneUnavailable, match=rf"events of {DAY}\..*explain.*partial"):
+    with pytest.raises(PlaneUnavailable, match=rf"{dataset.name} of {DAY}\..*explain.*partial"):
         SEARCHES[ask](Search(settings), SearchRequest())
 
 
-@pytest.mark.parametrize("ask", SEARCHES)
+@of_both("ask", SEARCHES, "counts")
 def test_a_partial_search_returns_the_other_days_and_names_the_red_one(
-    plane: OperationalPlane, red: str, settings: Settings, ask: str
+    plane: OperationalPlane, red: str, settings: Settings, dataset: Dataset, ask: str
 ) -> None:
     found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
-    assert found["missing"].to_pylist() == [[f"events of {DAY}"]] * found.num_rows
+    assert found["missing"].to_pylist() == [[f"{dataset.name} of {DAY}"]] * found.num_rows
     if ask == "counts":
         assert sum(found["count"].to_pylist()) == 3
     else:
         assert sorted(found["stream_seq"].to_pylist()) == [4, 5, 6]
 
 
-@pytest.mark.parametrize("ask", SEARCHES)
+@of_both("ask", SEARCHES, "counts")
 def test_a_search_over_a_closed_day_names_it_and_what_opens_it(
-    plane: OperationalPlane, closed: str, settings: Settings, ask: str
+    plane: OperationalPlane, closed: str, settings: Settings, dataset: Dataset, ask: str
 ) -> None:
-    with pytest.raises(PlaneUnavailable, match=rf"events of {DAY} \(closed\).*_open.*partial"):
+    with pytest.raises(
+        PlaneUnavailable, match=rf"{dataset.name} of {DAY} \(closed\).*_open.*partial"
+    ):
         SEARCHES[ask](Search(settings), SearchRequest())
 
 
-@pytest.mark.parametrize("ask", SEARCHES)
+@of_both("ask", SEARCHES, "hits")
 def test_a_partial_search_answers_from_the_other_days_and_names_the_closed_one(
-    plane: OperationalPlane, closed: str, settings: Settings, ask: str
+    plane: OperationalPlane, closed: str, settings: Settings, dataset: Dataset, ask: str
 ) -> None:
     found = SEARCHES[ask](Search(settings), SearchRequest(partial=True))
-    assert found["missing"].to_pylist() == [[f"events of {DAY} (closed)"]] * found.num_rows
+    assert found["missing"].to_pylist() == [[f"{dataset.name} of {DAY} (closed)"]] * found.num_rows
     assert found.num_rows > 0
 
 
@@ -271,16 +307,20 @@ def test_http_announces_a_partial_result_in_a_header(
         assert f"events of {DAY}" in answer.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("state", ["closed", "red"])
+@of_both("state", ["closed", "red"], "red")
 def test_an_unavailable_day_can_be_replaced(
-    plane: OperationalPlane, settings: Settings, state: str, request: pytest.FixtureRequest
+    plane: OperationalPlane,
+    settings: Settings,
+    asset: str,
+    state: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     request.getfixturevalue(state)
     replacement = plane.replace(DAY)
     replacement.write(block([event(number) for number in range(1, 4)]))
     replacement.swap(entry(1, 3, state="committed", kind="partition", rows=3, messages=3))
     assert plane.count(DAY).rows == 3
-    assert read(OperationalReader(settings)) == [1, 2, 3, 4, 5, 6]
+    assert read(OperationalReader(settings), asset=asset) == [1, 2, 3, 4, 5, 6]
 
 
 def test_ledger_entries_are_deleted_without_delete_by_query(plane: OperationalPlane) -> None:
@@ -298,7 +338,7 @@ def test_events_of_years_before_1000_are_read(
     reader = OperationalReader(settings)
 
     def between(start: datetime, end: datetime) -> list[int]:
-        batches = reader.batches(EVENTS, start=start, end=end)
+        batches = reader.batches(EVENTS_ASSET, start=start, end=end)
         return [n for batch in batches for n in batch["stream_seq"].to_pylist()]
 
     start = datetime(year, 1, 1, tzinfo=UTC)
@@ -312,7 +352,7 @@ def test_an_entity_type_too_long_for_the_index_is_found_by_its_filter(
 ) -> None:
     sought, other = ("é" * (length - 1) + last for last in "ab")
     plane.write(block([event(7, entity_type=sought), event(8, entity_type=other)]))
-    batches = OperationalReader(settings).batches(EVENTS, entity_type=sought)
+    batches = OperationalReader(settings).batches(EVENTS_ASSET, entity_type=sought)
     assert [n for batch in batches for n in batch["stream_seq"].to_pylist()] == [7]
 
 
@@ -406,14 +446,14 @@ def test_a_plane_is_complete_after_its_server_restarts(
             plane.setup()
             fill(plane)
             reader = OperationalReader(own)
-            before = reader.partitions(EVENTS), plane.ledger(STREAM), read(reader)
+            before = reader.partitions(EVENTS_ASSET), plane.ledger(STREAM), read(reader)
             assert server.end() == 0
             server.start()
-            after = reader.partitions(EVENTS), plane.ledger(STREAM), read(reader)
+            after = reader.partitions(EVENTS_ASSET), plane.ledger(STREAM), read(reader)
             assert _without_bytes(after) == _without_bytes(before)
             server.kill()
             server.start()
-            after = reader.partitions(EVENTS), plane.ledger(STREAM), read(reader)
+            after = reader.partitions(EVENTS_ASSET), plane.ledger(STREAM), read(reader)
             assert _without_bytes(after) == _without_bytes(before)
 
 
@@ -424,8 +464,8 @@ def _without_bytes(found: tuple[list[Any], list[Any], list[int]]) -> tuple[Any, 
 
 def test_filtered_batches_have_the_full_schema(plane: OperationalPlane, settings: Settings) -> None:
     reader = OperationalReader(settings)
-    batches = list(reader.batches(EVENTS, entity_type="Order", limit=1))
-    assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS))
+    batches = list(reader.batches(EVENTS_ASSET, entity_type="Order", limit=1))
+    assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS_ASSET))
 
 
 def test_the_memory_limit_of_the_embedded_server_ignores_garbage(
