@@ -1,15 +1,21 @@
-"""Bytes per event in the log and in each plane.
+"""Bytes per event and per request in the log and in each plane.
 
-The same events, none of them repeated, are published as JSON messages and ingested by both planes.
-Each store is measured after it has merged its files: that is what a day costs while it is retained.
+Different events are published as JSON messages and ingested by both planes. As many requests of
+five operations, one of twenty failed, are ingested by the operational plane, which alone holds
+them. Each store is measured after it has merged its files: that is what a day costs while it is
+retained.
 """
 
 import argparse
+import asyncio
+import random
 import tempfile
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +25,23 @@ from logs import embedded, fill, settings_of
 
 from fraiseql_assets.analytics.client import connect as connect_clickhouse
 from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.datasets import EVENTS as OF_EVENTS
+from fraiseql_assets.datasets import REQUESTS, Dataset
+from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.operational.client import connect as connect_elasticsearch
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.pipeline.ingest import ingest_range
 from fraiseql_assets.pipeline.job import Job, default_batching
 from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.requests.record import RequestError, RequestRecord, message_of
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.connection import connect as connect_nats
 from fraiseql_assets.stream.log import Log
+from fraiseql_assets.stream.publish import publish
 
-EVENTS = 5_000 if QUICK else 200_000
+EVENTS = REQUEST_COUNT = 5_000 if QUICK else 200_000
+PUBLISHED_TOGETHER = 1_000
 SETTLED_SECONDS = 30
 
 TABLES = """
@@ -45,15 +58,56 @@ GROUP BY column ORDER BY 2 DESC
 def ingest(settings: Settings, plane: Any) -> None:
     """Brings the whole log into a plane, as a run does."""
     with (
-        working(f"into the {plane.name} plane"),
+        working(f"{plane.dataset.name} into the {plane.name} plane"),
         closing(plane),
-        Log(settings, name="benchmark") as log,
+        Log(settings, name="benchmark", dataset=plane.dataset) as log,
     ):
         plane.setup()
         job = Job("benchmark", 1, default_batching(settings), settings.queue_batches)
         bounds = log.bounds()
         day = datetime.now(UTC).date()
         ingest_range(plane, log, SequenceRange(bounds.first, bounds.last), day, job)
+
+
+def requests() -> Iterator[Outgoing]:
+    """The messages of different requests, as the Flight service publishes them."""
+    chance, start = random.Random(1), datetime.now(UTC) - timedelta(hours=1)
+
+    def number() -> str:
+        return str(uuid.UUID(int=chance.getrandbits(128)))
+
+    for count in range(REQUEST_COUNT):
+        name = chance.choice(("OrderPage", "Orders", "CustomerPage", "PayOrder", "Search"))
+        failed = chance.random() < 0.05
+        message = f"Cannot query field 'total{count % 9}' on type 'Order'."
+        record = RequestRecord(
+            query=f"query {name}($id: ID!) {{ order(id: $id) {{ id status totalPrice }} }}",
+            transport=chance.choice(("http", "flight")),
+            status="error" if failed else "ok",
+            duration_ms=round(chance.expovariate(1 / 20), 3),
+            variables={"id": number()},
+            operation_name=name,
+            user_id=f"user-{chance.randrange(200)}",
+            tenant_id=chance.choice(("acme", "globex", "initech")),
+            errors=[RequestError(message, "GRAPHQL_VALIDATION_FAILED")] if failed else [],
+            rows=None if failed else chance.randrange(100),
+            bytes=chance.randrange(200, 20_000),
+            trace_id=f"{chance.getrandbits(128):032x}",
+            timestamp=start + timedelta(milliseconds=10 * count),
+            request_id=number(),
+        )
+        yield message_of(record, REQUESTS.subject_prefix(Settings()), ())
+
+
+def publish_requests(settings: Settings) -> None:
+    async def publish_them() -> None:
+        made = requests()
+        async with connect_nats(settings, name="benchmark") as client:
+            while some := list(islice(made, PUBLISHED_TOGETHER)):
+                await publish(client, some)
+
+    with working(f"publishing {REQUEST_COUNT:,} requests"):
+        asyncio.run(publish_them())
 
 
 def per_event(store: str, sizes: Sequence[Sequence[Any]]) -> list[list[Cell]]:
@@ -70,9 +124,11 @@ def in_clickhouse(settings: Settings) -> tuple[list[list[Cell]], list[list[Cell]
     return per_event("ClickHouse", tables), per_event("ClickHouse", columns)
 
 
-def in_elasticsearch(settings: Settings) -> tuple[list[list[Cell]], list[list[Cell]]]:
-    """Bytes per event of the day's index, and of each of its fields."""
-    alias = f"{settings.index_prefix}-events"
+def in_elasticsearch(
+    settings: Settings, dataset: Dataset
+) -> tuple[list[list[Cell]], list[list[Cell]]]:
+    """Bytes per row of the day's index, and of each of its fields."""
+    alias = f"{settings.index_prefix}-{dataset.name}"
     with closing(connect_elasticsearch(settings, timeout=120)) as client:
         client.indices.flush(index=alias)
         written = _size(client, alias)
@@ -121,24 +177,45 @@ def main() -> None:
         addresses = {name: server.address for name, server in zip(names, servers, strict=True)}
         settings = settings_of("storage", **addresses)
         fill(settings, "observer", EVENTS, generate(EVENTS, seed=1))
-        with Log(settings, name="benchmark") as log:
-            in_log = log.bounds().bytes
-        for kind in (AnalyticsPlane, OperationalPlane):
-            ingest(settings, kind(settings))
+        publish_requests(settings)
+        in_log = [_log_bytes(settings, dataset) for dataset in (OF_EVENTS, REQUESTS)]
+        for plane in (
+            AnalyticsPlane(settings),
+            OperationalPlane(settings),
+            OperationalPlane(settings, REQUESTS),
+        ):
+            ingest(settings, plane)
         tables, columns = in_clickhouse(settings)
-        index, fields = in_elasticsearch(settings)
-    stores = [*per_event("JetStream", [("the stream", in_log)]), *tables, *index]
-    note = f"{EVENTS:,} events, none repeated. Load {before:.1f} before, {load():.1f} after."
-    heads = ("store", "of it", "bytes per event")
-    shown = [line for line in (*columns, *fields) if float(line[2] or 0) >= 1]
+        index, fields = in_elasticsearch(settings, OF_EVENTS)
+        request_index, request_fields = in_elasticsearch(settings, REQUESTS)
+    stream, request_stream = (per_event("JetStream", [("the stream", size)]) for size in in_log)
+    loads = f"Load {before:.1f} before, {load():.1f} after."
     report(
         "storage",
         (),
         [
-            Table("Bytes per event", heads, stores, note),
-            Table("Bytes per event, by column and field", heads, shown, "Those of at least 1."),
+            _table("event", [*stream, *tables, *index], f"{EVENTS:,} different events. {loads}"),
+            _table("event, by column and field", [*columns, *fields]),
+            _table(
+                "request",
+                [*request_stream, *request_index],
+                f"{REQUEST_COUNT:,} different requests. {loads}",
+            ),
+            _table("request, by field", request_fields),
         ],
     )
+
+
+def _log_bytes(settings: Settings, dataset: Dataset) -> int:
+    with Log(settings, name="benchmark", dataset=dataset) as log:
+        return log.bounds().bytes
+
+
+def _table(of: str, lines: list[list[Cell]], note: str = "") -> Table:
+    """Lines of bytes per row. Without a note they are parts, of which the small are left out."""
+    shown = lines if note else [line for line in lines if float(line[2] or 0) >= 1]
+    heads = ("store", "of it", f"bytes per {of.split(',')[0]}")
+    return Table(f"Bytes per {of}", heads, shown, note or "Those of at least 1.")
 
 
 if __name__ == "__main__":

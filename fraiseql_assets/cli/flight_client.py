@@ -192,7 +192,7 @@ def _sentence(settings: Settings, error: Exception) -> str:
     if isinstance(error, silent | pa.ArrowInvalid):
         return (
             f"The Flight service at {settings.flight_url} does not answer. "
-            "Work in the folder of a running stack's `.fraiseql`, start the service with "
+            "Work in a folder with the `.fraiseql` of a running stack, start the service with "
             "`python -m flight_service`, or set FRAISEQL_FLIGHT_URL."
         )
     return f"The Flight service at {settings.flight_url} failed: {said}."

@@ -99,8 +99,9 @@ def test_an_unreachable_service_is_reported() -> None:
     done = run(Settings(flight_url="grpc://127.0.0.1:1"))
     assert done.exit_code == 1
     assert done.stderr == (
-        "✗ The Flight service at grpc://127.0.0.1:1 does not answer. Start it with `python -m "
-        "flight_service`, or set FRAISEQL_FLIGHT_URL.\n"
+        "✗ The Flight service at grpc://127.0.0.1:1 does not answer. Work in a folder with the "
+        "`.fraiseql` of a running stack, start the service with `python -m flight_service`, or set "
+        "FRAISEQL_FLIGHT_URL.\n"
     )
 
 
