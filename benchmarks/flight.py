@@ -31,7 +31,8 @@ def several(client: flight.FlightClient, options: flight.FlightCallOptions | Non
     return rate(lambda: sum(read(client, options) for _ in range(READS)))
 
 
-def n1(bare: flight.FlightClient, service: Service, rounds: int) -> Comparison:
+def n1(bare: flight.FlightClient, bare_url: str, service: Service, rounds: int) -> Comparison:
+    del bare_url
     with service.connect() as client:
         assert read(client, service.options) == read(bare) == ROWS
         sides, load = alternate(
@@ -50,7 +51,7 @@ def n1(bare: flight.FlightClient, service: Service, rounds: int) -> Comparison:
 def run(
     name: str,
     description: str,
-    compare: Callable[[flight.FlightClient, Service, int], Comparison],
+    compare: Callable[[flight.FlightClient, str, Service, int], Comparison],
 ) -> None:
     """Reports a comparison of the service with a bare server, from the command line's rounds."""
     parser = argparse.ArgumentParser(description=description)
@@ -60,9 +61,9 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         baseline(Path(folder), "bare_flight") as port,
         table_service(Path(folder)) as service,
-        flight.connect(f"grpc://127.0.0.1:{port}") as bare,
+        flight.connect(url := f"grpc://127.0.0.1:{port}") as bare,
     ):
-        report(name, [compare(bare, service, rounds)])
+        report(name, [compare(bare, url, service, rounds)])
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ LIMITS = {
     "N17": "the encryption, for which client and server share the machine's two cores.",
     "N6": "what lies between the blocks and the engine: the look for duplicates, serialising, and "
     "HTTP with the Python front of the embedded engine, which takes as long as half of the insert.",
-    "N9": "the driver's own work: pyarrow reads the same statement at nearly the speed of a bare "
-    "server. Tried: other batch sizes, several endpoints.",
+    "N9": "the driver's own work: ADBC reads the table from a bare server, which runs no Python "
+    "between the batches, no faster than from the service (the table below has both). Tried: other "
+    "batch sizes, several endpoints.",
     "N15": "the server, which both sides keep busy: it takes about 47 µs of processor time per "
     "document, whoever sends it. The library's own work is what the ratio saves.",
     "N16": "other load on the machine: the fastest round of each kind took 8 to 90 ms. A search "
