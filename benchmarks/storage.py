@@ -72,6 +72,7 @@ def ingest(settings: Settings, plane: Any) -> None:
 def requests() -> Iterator[Outgoing]:
     """The messages of different requests, as the Flight service publishes them."""
     chance, start = random.Random(1), datetime.now(UTC) - timedelta(hours=1)
+    prefix = REQUESTS.subject_prefix(Settings())
 
     def number() -> str:
         return str(uuid.UUID(int=chance.getrandbits(128)))
@@ -96,7 +97,7 @@ def requests() -> Iterator[Outgoing]:
             timestamp=start + timedelta(milliseconds=10 * count),
             request_id=number(),
         )
-        yield message_of(record, REQUESTS.subject_prefix(Settings()), ())
+        yield message_of(record, prefix, ())
 
 
 def publish_requests(settings: Settings) -> None:
