@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from flight_service.exchange import envelope
-from flight_service.messages import mark_of, messages
+from flight_service.messages import mark_of, sized_messages
 from flight_service.monitoring.calls import Call
 
 WITHIN_BYTES = 60 * 1024
@@ -107,12 +107,12 @@ class Rows:
         """Sends a batch."""
         mark = mark_of(batch)
         about = msgspec.json.decode(mark) if mark else None
-        for part in messages(batch):
+        for part, size in sized_messages(batch):
             # Only the last part has the position of the batch.
             own = about if mark_of(part) else None
             plain = part.replace_schema_metadata(self._schema.metadata)
             if self.is_beside:
-                self._write_beside(plain, own)
+                self._write_beside(plain, size, own)
             else:
                 self._write_within(plain, own)
 
@@ -120,9 +120,9 @@ class Rows:
         """Sends the schema of a result without rows."""
         self.write(pa.RecordBatch.from_pylist([], self._schema))
 
-    def _write_beside(self, batch: pa.RecordBatch, about: dict[str, Any] | None) -> None:
+    def _write_beside(self, batch: pa.RecordBatch, size: int, about: dict[str, Any] | None) -> None:
         self._replies._write_batch(batch, envelope.ok(self._correlation_id, about=about))
-        self._replies._count(batch.num_rows, pa.ipc.get_record_batch_size(batch))
+        self._replies._count(batch.num_rows, size)
 
     def _write_within(self, batch: pa.RecordBatch, about: dict[str, Any] | None) -> None:
         *before, last = _pieces(batch)

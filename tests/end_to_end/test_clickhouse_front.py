@@ -635,13 +635,18 @@ OUTSIDE = [
 """Statements that would leave the engine, or end it."""
 
 
+def outside(front: Front, statement: str, file: Path) -> requests.Response:
+    """The response to a statement that names a file or the front's port."""
+    return front.ask(statement.replace("{file}", str(file)).replace("{port}", str(front.port)))
+
+
 @pytest.mark.parametrize("statement", OUTSIDE)
 def test_no_statement_reaches_files_or_other_servers(
     pairs: Front, tmp_path: Path, statement: str
 ) -> None:
     # Another user could not write into a test's own folder, and the engine is the same user.
     written = tmp_path / "written"
-    answer = pairs.ask(statement.replace("{file}", str(written)).replace("{port}", str(pairs.port)))
+    answer = outside(pairs, statement, written)
     assert answer.status_code >= 400, answer.text
     assert "root:" not in answer.text
     assert not written.exists()
@@ -669,7 +674,7 @@ def test_a_statement_without_a_grant_is_refused_by_the_front(
     pairs: Front, tmp_path: Path, statement: str
 ) -> None:
     written = tmp_path / "written"
-    answer = pairs.ask(statement.replace("{file}", str(written)).replace("{port}", str(pairs.port)))
+    answer = outside(pairs, statement, written)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (403, "497")
     assert not written.exists()
 
