@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 WRONG_SETTING, CANNOT_LISTEN = 2, 4
 GRACE_SECONDS = 5.0
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while others wait for it. With Python's 5 ms, a thread
+that parses a long document delays every step of every other call by that time."""
 FLIGHT_SCHEMES = ("grpc", "grpc+tcp", "grpc+tls")
 
 
@@ -51,6 +54,7 @@ def serve() -> None:
     from fraiseql_assets.request_log.publisher import request_log
 
     configure(settings.log_format)
+    sys.setswitchinterval(SWITCH_SECONDS)
     end_tracing = _traced(settings)
     termination = Termination()
     try:

@@ -8,7 +8,11 @@ from typing import Any, cast
 import pytest
 from pyarrow import flight
 
-from flight_service.cancellation import CancellationMiddleware, Cancellations
+from flight_service.cancellation import (
+    CancellationMiddleware,
+    Cancellations,
+    pause_between_polls,
+)
 from flight_service.graphql.errors import StreamStalled
 from flight_service.graphql.postgres import database
 from flight_service.graphql.postgres.connection_shares import Use
@@ -124,3 +128,10 @@ def test_a_transaction_ends_while_its_cancellation_waits_for_the_server(
     assert not leaving.is_alive()
     network.set()
     assert released.wait(SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("calls", "pause"), [(0, 0.02), (1, 0.02), (30, 0.02), (60, 0.04), (150, 0.1)]
+)
+def test_many_calls_are_polled_less_often(calls: int, pause: float) -> None:
+    assert pause_between_polls(calls) == pytest.approx(pause)
