@@ -256,6 +256,18 @@ class Settings(BaseSettings):
         description="Connections to PostgreSQL that statements share. At most half of them "
         "stream results, and at most half of that half those of one principal.",
     )
+    sql_parallel_rows: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="The number of rows from which a statement on the events of ClickHouse is "
+        "offered as several endpoints, each with some days.",
+    )
+    sql_parallel_endpoints: int = Field(
+        default=8,
+        ge=1,
+        description="The maximum number of endpoints of such a statement. With "
+        "authentication it is at most `FRAISEQL_PRINCIPAL_STREAMS`.",
+    )
 
     raw_sql: bool = Field(
         default=False,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from datetime import date
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -31,6 +32,30 @@ class Relation:
     description: str = ""
     document: "Document | None" = None
     """The GraphQL query of the same rows, if there is one."""
+    by_day: "ByDay | None" = None
+    """How its rows divide by days, if the engine stores each day by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """Days, both included."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class ByDay:
+    """The division of a relation by days, so that each row has one day, which never changes."""
+
+    select: str
+    """`Relation.select` with only the rows of a `DayRange`, which the catalogue binds."""
+    day: str
+    """The column whose day it is."""
+    counted: frozenset[str]
+    """The columns that are read so fast that rows can be counted by them."""
+    is_whole: bool
+    """Whether `Relation.select` has all rows that the engine stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +85,19 @@ class Statement:
     values: Mapping[str, str]
     """The values that the SELECTs of its relations bind."""
     parameters: tuple["Parameter", ...]
+    division: "Division | None" = None
+    """Its parts by days, if its rows are those of its parts together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """A statement that can be read by days, in the same form as `Statement.sql`."""
+
+    sql: str
+    """The statement over the rows of a `DayRange`, which the catalogue binds."""
+    count: str | None
+    """A statement that counts the rows of each day; None if these are all rows that the engine
+    stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +131,24 @@ class Execution(Protocol):
     def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         """The rows, in batches of exactly `schema`. Closing the iterator or cancelling ends the
         engine's query."""
+        ...
+
+
+@runtime_checkable
+class DivisibleExecution(Execution, Protocol):
+    """An execution whose rows can be read in parts."""
+
+    def day_ranges(self) -> Sequence[DayRange]:
+        """Ranges of days, in which each row is exactly once, also a row that is stored later. Empty
+        if the result is small, or not known to be large. May send a request to the engine."""
+        ...
+
+    def of_days(self, days: DayRange) -> Execution:
+        """The part with the rows of these days.
+
+        Raises:
+            InvalidRequest: the statement has no parts.
+        """
         ...
 
 

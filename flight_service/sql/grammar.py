@@ -204,8 +204,8 @@ def _check_query(inner: Any, *, scalar: bool) -> None:
 def _check_function(node: exp.Func, dialect: DialectName) -> None:
     if type(node) in OPERATORS:
         return
-    found = NAMED.match(_text(node, dialect))
-    name = found[1] if found else _called(node)
+    found = function_name(node, dialect)
+    name = found or _called(node)
     quoted = isinstance(node, exp.Anonymous) and not isinstance(node.this, str)
     allowed = functions(dialect)
     whole = name.lower() in allowed
@@ -216,6 +216,12 @@ def _check_function(node: exp.Func, dialect: DialectName) -> None:
             f"The function {shown(name)} is refused. Statements may call functions that compute "
             "from their arguments alone."
         )
+
+
+def function_name(node: exp.Func, dialect: DialectName) -> str | None:
+    """The name of a function as the engine gets it; None if it is not written as a call."""
+    found = NAMED.match(_text(node, dialect))
+    return found[1] if found else None
 
 
 def _names_a_table(node: exp.In) -> bool:

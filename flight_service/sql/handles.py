@@ -1,5 +1,7 @@
 """Handles of statements, signed for one principal."""
 
+from datetime import date
+
 import msgspec
 
 from flight_service.authentication import Principal
@@ -15,6 +17,8 @@ class Handle(msgspec.Struct, frozen=True, array_like=True):
     prepared: str = ""
     catalogue: str | None = None
     schema: str | None = None
+    days: tuple[date, date] | None = None
+    """The first and the last day of a part; None for all rows."""
 
 
 class Handles:

@@ -16,6 +16,7 @@ from flight_service.sql.catalogue import (
     Relation,
     Statement,
 )
+from flight_service.sql.division import division
 from flight_service.sql.grammar import check, parse
 from flight_service.sql.parameters import take_parameters
 from flight_service.sql.relations import Name, folded, relations_named, replaced
@@ -47,7 +48,10 @@ class Planned:
     def size(self) -> int:
         """About how many bytes it takes."""
         one = self.statement
-        texts = len(one.sql) + sum(len(name) + len(value) for name, value in one.values.items())
+        parts = len(one.division.sql + (one.division.count or "")) if one.division else 0
+        texts = (
+            len(one.sql) + parts + sum(len(name) + len(value) for name, value in one.values.items())
+        )
         parameters = 500 * len(one.parameters)
         return 1000 + 2 * texts + parameters + (self.otherwise.size if self.otherwise else 0)
 
@@ -164,7 +168,8 @@ def _planned(candidate: _Candidate, found: Mapping[Name, Relation]) -> Planned:
     columns: list[pa.Field] = [field for name in candidate.names for field in found[name].columns]
     parameters = take_parameters(candidate.tree, columns)
     done = replaced(candidate.tree, found)
-    statement = Statement(done.sql(dialect), done.values, parameters)
+    parts = division(done, parameters, dialect)
+    statement = Statement(done.sql(dialect), done.values, parameters, parts)
     return Planned(candidate.catalogue, statement)
 
 

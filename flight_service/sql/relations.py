@@ -5,7 +5,7 @@ sub-select. So the engine never resolves a name that a client wrote.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -51,9 +51,12 @@ class Replaced:
 
     def sql(self, dialect: Dialect) -> str:
         """The statement with the SELECTs of its relations."""
-        text = written(self.tree, dialect)
+        return self.filled(written(self.tree, dialect), lambda relation: relation.select)
+
+    def filled(self, text: str, select: Callable[[Relation], str]) -> str:
+        """A statement that is written with the marks, with this SELECT of each relation."""
         for mark, relation in self.used.items():
-            text = text.replace(f'"{mark}"', f"({relation.select})")
+            text = text.replace(f'"{mark}"', f"({select(relation)})")
         return text
 
 

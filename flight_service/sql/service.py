@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from google.protobuf.message import Message
 
@@ -15,7 +16,7 @@ from flight_service.errors import InvalidRequest, Unimplemented
 from flight_service.flights import Extent, Flight, Part
 from flight_service.identity.signing import fingerprint
 from flight_service.sql import info, type_info
-from flight_service.sql.catalogue import Catalogue, Execution
+from flight_service.sql.catalogue import Catalogue, DayRange, DivisibleExecution, Execution
 from flight_service.sql.commands import SqlCommand, decode, pack
 from flight_service.sql.handles import Handle, Handles
 from flight_service.sql.metadata import Metadata
@@ -115,24 +116,48 @@ class FlightSql:
     def _announced(
         self, handle: Handle, execution: Execution, size: int, principal: Principal
     ) -> Flight:
-        """The content of GetFlightInfo for an execution, and its ticket."""
-        signed = self._handles.sign(handle, principal)
-        ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
+        """The content of GetFlightInfo for an execution, and its tickets."""
 
         def extent() -> Extent:
+            ranges: Sequence[DayRange] = ()
+            if isinstance(execution, DivisibleExecution):
+                ranges = execution.day_ranges()
             self._executions.put(handle.id, execution, size=size, owner=fingerprint(principal))
-            return Extent(parts=(Part(SqlCommand(packed=ticket)),))
+            parts = [self._part(handle, days, principal) for days in ranges or (None,)]
+            return Extent(parts=tuple(parts))
 
         return Flight(execution.schema, self._stream(handle.id, execution), extent)
 
+    def _part(self, handle: Handle, days: DayRange | None, principal: Principal) -> Part:
+        """An endpoint of an execution: for the rows of these days, or for all. All endpoints have
+        the execution's id, by which it is cancelled."""
+        about: dict[str, str] = {}
+        if days is not None:
+            handle = msgspec.structs.replace(handle, days=(days.first, days.last))
+            about = {"first_day": f"{days.first}", "last_day": f"{days.last}"}
+        signed = self._handles.sign(handle, principal)
+        ticket = pack(protocol.TicketStatementQuery(statement_handle=signed))
+        return Part(SqlCommand(packed=ticket), about)
+
     def _flight(self, handle: Handle, principal: Principal) -> Flight:
-        execution = self._executions.take(handle.id)
-        if execution is None and handle.prepared:
-            execution = self.prepared.get(handle.prepared, principal).execution(principal)
-        elif execution is None:
-            defaults = Defaults(handle.catalogue, handle.schema)
-            execution = self.plan(handle.text, principal, defaults).execution(principal)
+        # The other parts need it too.
+        kept = self._executions.get if handle.days else self._executions.take
+        execution = kept(handle.id) or self._executed_again(handle, principal)
+        if handle.days:
+            if not isinstance(execution, DivisibleExecution):
+                raise InvalidRequest("The statement has no parts. Call GetFlightInfo again.")
+            execution = execution.of_days(DayRange(*handle.days))
         return Flight(execution.schema, self._stream(handle.id, execution))
+
+    def _executed_again(self, handle: Handle, principal: Principal) -> Execution:
+        """The execution of a handle that is not stored any more."""
+        if handle.prepared and handle.days:
+            # Other values may be bound to the statement by now, and the other parts have the old.
+            raise InvalidRequest("The execution is not stored any more. Call GetFlightInfo again.")
+        if handle.prepared:
+            return self.prepared.get(handle.prepared, principal).execution(principal)
+        defaults = Defaults(handle.catalogue, handle.schema)
+        return self.plan(handle.text, principal, defaults).execution(principal)
 
     def _stream(self, id: str, execution: Execution) -> Any:
         def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:

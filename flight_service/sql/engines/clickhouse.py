@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,13 +17,15 @@ from flight_service.sql.catalogue import (
     TABLE,
     VIEW,
     Binding,
+    DayRange,
     Dialect,
     Execution,
     Parameter,
     Relation,
     Statement,
 )
-from flight_service.sql.engines.clickhouse_types import bound_type, bound_value, shown
+from flight_service.sql.engines.clickhouse_days import EventDays, bound_days
+from flight_service.sql.engines.clickhouse_types import Shown, bound_type, bound_value, shown
 from fraiseql_assets.analytics.schemas import SCHEMAS
 from fraiseql_assets.analytics.statements import (
     TENANT,
@@ -31,7 +33,7 @@ from fraiseql_assets.analytics.statements import (
     StatementLimited,
     StatementRefused,
 )
-from fraiseql_assets.catalogue import BY_KEY
+from fraiseql_assets.catalogue import ANALYTICS_EVENTS, BY_KEY
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings
 
@@ -53,6 +55,7 @@ class AnalyticsCatalogue:
             timeout_seconds=settings.sql_timeout_seconds,
             memory_bytes=settings.sql_memory_bytes,
         )
+        self._days = EventDays(self._statements, settings)
 
     def relations(self, principal: Principal) -> Sequence[Relation]:
         tenant = tenant_of(principal)
@@ -67,35 +70,37 @@ class AnalyticsCatalogue:
                 values=values,
                 key=KEYS.get(key, ()),
                 description=BY_KEY[key].description,
+                by_day=self._days.division(tenant) if key == ANALYTICS_EVENTS.key else None,
             )
             for key, schema in SCHEMAS.items()
         ]
         return sorted(found, key=lambda one: one.name)
 
     def execution(self, statement: Statement, binding: Binding, principal: Principal) -> Execution:
-        sql = statement.sql
-        for number, parameter in enumerate(statement.parameters):
-            sql = sql.replace(f'"{parameter.mark}"', _placeholder(parameter, binding, number))
+        sql = _placed(statement.sql, statement, binding)
         for row in binding.rows:
             # What does not fit is refused now. The values of all rows would take too much memory.
             _values(statement, binding, row)
         first = _values(statement, binding, binding.rows[0]) if binding.rows else {}
         with _refused():
             described = self._statements.describe(sql, first)
-        columns = [(name, shown(kind)) for name, kind in described]
-        if any(column.convert for _, column in columns):
-            sql = _converted(sql, columns)
+        columns = tuple((name, shown(kind)) for name, kind in described)
         schema = pa.schema([pa.field(name, one.type, one.nullable) for name, one in columns])
-        return _Execution(self._statements, sql, statement, binding, schema)
+        sql = _converted(sql, columns)
+        return _Execution(self._statements, self._days, statement, binding, columns, schema, sql)
 
 
 @dataclass(frozen=True, slots=True)
 class _Execution:
+    """See `flight_service.sql.catalogue.DivisibleExecution`."""
+
     statements: AnalyticsStatements
-    sql: str
+    days: EventDays
     statement: Statement
     binding: Binding
+    columns: tuple[tuple[str, Shown], ...]
     schema: pa.Schema
+    sql: str
 
     def batches(self, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         for row in self.binding.rows:
@@ -113,6 +118,24 @@ class _Execution:
             finally:
                 query.ended.set()
                 close_iterator(found)
+
+    def day_ranges(self) -> Sequence[DayRange]:
+        division = self.statement.division
+        if division is None or len(self.binding.rows) != 1:
+            return ()
+        count, [row] = division.count, self.binding.rows
+        if count is not None:
+            count = _placed(count, self.statement, self.binding)
+        return self.days.ranges(count, _values(self.statement, self.binding, row))
+
+    def of_days(self, days: DayRange) -> Execution:
+        division = self.statement.division
+        if division is None or len(self.binding.rows) != 1:
+            raise InvalidRequest("The statement has no parts. Call GetFlightInfo again.")
+        values = {**self.statement.values, **bound_days(days)}
+        part = Statement(division.sql, values, self.statement.parameters)
+        sql = _converted(_placed(division.sql, part, self.binding), self.columns)
+        return replace(self, statement=part, sql=sql)
 
 
 def _check_texts(batch: pa.RecordBatch) -> None:
@@ -141,6 +164,13 @@ class _Query:
             self.ended.wait(KILL_AGAIN_SECONDS)
 
 
+def _placed(sql: str, statement: Statement, binding: Binding) -> str:
+    """A text of the statement with ClickHouse's placeholders for its parameters."""
+    for number, parameter in enumerate(statement.parameters):
+        sql = sql.replace(f'"{parameter.mark}"', _placeholder(parameter, binding, number))
+    return sql
+
+
 def _placeholder(parameter: Parameter, binding: Binding, number: int) -> str:
     kind = binding.types[number]
     name = bound_type(kind)
@@ -158,8 +188,10 @@ def _values(statement: Statement, binding: Binding, row: tuple[Any, ...]) -> dic
     return {**statement.values, **own}
 
 
-def _converted(sql: str, columns: Sequence[tuple[str, Any]]) -> str:
+def _converted(sql: str, columns: Sequence[tuple[str, Shown]]) -> str:
     """The statement, with conversions of columns that have no Arrow type."""
+    if not any(column.convert for _, column in columns):
+        return sql
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
