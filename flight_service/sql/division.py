@@ -16,7 +16,7 @@ from flight_service.sql.relations import Replaced
 from flight_service.sql.syntax import OPERATORS
 
 CLAUSES = frozenset(("expressions", "from_", "where"))
-OF_SEVERAL_ROWS = (*QUERIES, exp.Window, exp.Filter, exp.WithinGroup, exp.Placeholder)
+OF_SEVERAL_ROWS = (*QUERIES, exp.Window)
 OF_THE_TIME = frozenset(
     (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp)
 )
@@ -25,30 +25,19 @@ DAY, ROWS = "day", "rows"
 
 
 def division(done: Replaced, parameters: Sequence[Parameter], dialect: Dialect) -> Division | None:
-    """The parts of a checked statement by days; None if it has none."""
-    [relation, *others] = done.used.values() or [None]
-    if relation is None or relation.by_day is None or others:
+    """The parts of a checked statement by days; None if it has none, or if its rows cannot be
+    counted fast."""
+    tree, relations = done.tree, list(done.used.values())
+    by_day = relations[0].by_day if len(relations) == 1 else None
+    if by_day is None or not isinstance(tree, exp.Select) or not _is_selection(tree, dialect):
         return None
-    if not isinstance(done.tree, exp.Select) or not is_selection(done.tree, dialect):
-        return None
-    by_day, count = relation.by_day, None
-    where = done.tree.args.get("where")
+    where = tree.args.get("where")
     if where is not None and not _is_counted(where, by_day, parameters):
         return None
+    count = None
     if where is not None or not by_day.is_whole:
-        count = done.filled(written(_count(done.tree, by_day), dialect), lambda one: one.select)
-    return Division(done.filled(written(done.tree, dialect), lambda _: by_day.select), count)
-
-
-def is_selection(tree: exp.Select, dialect: Dialect) -> bool:
-    """Whether a checked statement is a projection and a condition of the rows of one table."""
-    table = tree.args["from_"].this if tree.args.get("from_") else None
-    return (
-        all(name in CLAUSES or not value for name, value in tree.args.items())
-        and isinstance(table, exp.Table)
-        and not table.args.get("joins")
-        and all(_is_of_one_row(node, dialect) for node in tree.walk() if node is not tree)
-    )
+        count = done.filled(written(_count(tree, by_day), dialect), lambda one: one.select)
+    return Division(done.filled(written(tree, dialect), lambda _: by_day.select), count)
 
 
 @cache
@@ -59,6 +48,17 @@ def functions_of_one_row(dialect: Dialect) -> frozenset[str]:
         files("flight_service.sql.functions").joinpath(f"{dialect}_of_several_rows.txt").read_text()
     )
     return functions(dialect) - frozenset(text.lower().split())
+
+
+def _is_selection(tree: exp.Select, dialect: Dialect) -> bool:
+    """Whether a checked statement is a projection and a condition of the rows of one table."""
+    table = tree.args["from_"].this if tree.args.get("from_") else None
+    return (
+        all(name in CLAUSES or not value for name, value in tree.args.items())
+        and isinstance(table, exp.Table)
+        and not table.args.get("joins")
+        and all(_is_of_one_row(node, dialect) for node in tree.walk() if node is not tree)
+    )
 
 
 def _is_of_one_row(node: exp.Expr, dialect: Dialect) -> bool:

@@ -15,6 +15,9 @@ import jpype
 
 EVENTS = "SELECT entity_type, count(*) AS n FROM fraiseql_events GROUP BY entity_type ORDER BY n"
 
+PLACES = "SELECT stream_seq FROM fraiseql_events"
+"""A statement with several endpoints."""
+
 
 def rows(found: Any) -> list[list[str | None]]:
     """A result's rows as texts."""
@@ -98,6 +101,7 @@ def statements(connection: Any) -> dict[str, Any]:
         "ping": rows(plain.executeQuery("SELECT 1")),
         "events": rows(plain.executeQuery(EVENTS)),
         "wide": len(rows(plain.executeQuery("SELECT * FROM fraiseql_events LIMIT 10"))[0]),
+        "all": [int(row[0] or 0) for row in rows(plain.executeQuery(PLACES))],
         "prepared": counts,
         "refused": refused,
     }

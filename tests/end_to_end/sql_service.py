@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,15 @@ def sql_service(
         client = connect(settings, timeout=30, database="default")
         client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
         client.close()
+
+
+def store(service: Service, day: date, count: int, first: int) -> pa.Table:
+    """Stores events of a day in the analytics plane of a service."""
+    plane = AnalyticsPlane(service.settings)
+    events = events_of(day, count, first=first)
+    fill(plane, service.settings, day, events)
+    plane.close()
+    return events
 
 
 def adbc(service: Service, token: str | None = None, **options: str) -> flightsql.Connection:

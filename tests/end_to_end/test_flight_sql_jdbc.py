@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from flights import Service
+from jdbc_client import PLACES
 from jdbc_driver import driver_jar
-from sql_service import sql_service
+from pyarrow import flight
+from sql_service import DAY, ROWS, sql_service, store
 
 from flight_service.identity.passwords import hashed
 from flight_service.identity.users import User, write_users
+from flight_service.sql.commands import pack
+from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from fraiseql_assets.analytics.schemas import SCHEMAS
 from tests.tokens import signed
 from tests.unit.flight_server import SECRET, Flights, start_server
@@ -41,8 +46,11 @@ def filled(
     clickhouse_url: str, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Service, pa.Table]]:
     shop.create(database_url)
-    with sql_service(clickhouse_url, database_url, tmp_path_factory.mktemp("schema")) as found:
-        yield found
+    folder = tmp_path_factory.mktemp("schema")
+    with sql_service(clickhouse_url, database_url, folder, sql_parallel_rows=ROWS) as found:
+        service, events = found
+        earlier = store(service, DAY - timedelta(days=1), ROWS, first=ROWS + 1)
+        yield service, pa.concat_tables([events, earlier])
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,16 @@ def test_plain_and_prepared_statements_are_executed(
     kinds = first["entity_type"].to_pylist()
     assert answers["prepared"] == [kinds.count("Order"), kinds.count("Payment")]
     assert "There is no relation nothing" in answers["refused"]
+
+
+def test_all_endpoints_of_a_statement_are_read(
+    answers: dict[str, Any], filled: tuple[Service, pa.Table]
+) -> None:
+    service, events = filled
+    command = pack(protocol.CommandStatementQuery(query=PLACES))
+    descriptor = flight.FlightDescriptor.for_command(command)
+    assert len(service.client.get_flight_info(descriptor).endpoints) == 2
+    assert sorted(answers["all"]) == sorted(events["stream_seq"].to_pylist())
 
 
 def test_the_driver_logs_in_with_a_password_or_a_token(driver: Path, tmp_path: Path) -> None:
