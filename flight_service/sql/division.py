@@ -11,7 +11,7 @@ from importlib.resources import files
 from sqlglot import exp
 
 from flight_service.sql.catalogue import ByDay, Dialect, Division, Parameter
-from flight_service.sql.grammar import QUERIES, function_name, functions, written
+from flight_service.sql.grammar import QUERIES, function_name, functions
 from flight_service.sql.relations import Replaced
 from flight_service.sql.syntax import OPERATORS
 
@@ -20,24 +20,25 @@ OF_SEVERAL_ROWS = (*QUERIES, exp.Window)
 OF_THE_TIME = frozenset(
     (exp.CurrentDate, exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp)
 )
-DAY, ROWS = "day", "rows"
-"""The columns of a count."""
 
 
-def division(done: Replaced, parameters: Sequence[Parameter], dialect: Dialect) -> Division | None:
+def division(
+    done: Replaced, text: str, parameters: Sequence[Parameter], dialect: Dialect
+) -> Division | None:
     """The parts of a checked statement by days; None if it has none, or if its rows cannot be
-    counted fast."""
-    tree, relations = done.tree, list(done.used.values())
-    by_day = relations[0].by_day if len(relations) == 1 else None
-    if by_day is None or not isinstance(tree, exp.Select) or not _is_selection(tree, dialect):
+    counted fast. `text` is the statement as it is written, with the marks of its relations."""
+    [mark, *others], tree = done.used or [None], done.tree
+    by_day = done.used[mark].by_day if mark is not None and not others else None
+    if mark is None or by_day is None:
         return None
-    where = tree.args.get("where")
+    if not isinstance(tree, exp.Select) or not _is_selection(tree, dialect):
+        return None
+    where, count = tree.args.get("where"), None
     if where is not None and not _is_counted(where, by_day, parameters):
         return None
-    count = None
     if where is not None or not by_day.is_whole:
-        count = done.filled(written(_count(tree, by_day), dialect), lambda one: one.select)
-    return Division(done.filled(written(tree, dialect), lambda _: by_day.select), count)
+        count = done.filled(_count(tree, text, mark, by_day, dialect), {})
+    return Division(done.filled(text, {mark: by_day.select}), count)
 
 
 @cache
@@ -77,19 +78,11 @@ def _is_counted(where: exp.Expr, by_day: ByDay, parameters: Sequence[Parameter])
     return all(column.name in known for column in where.find_all(exp.Column))
 
 
-def _count(tree: exp.Select, by_day: ByDay) -> exp.Select:
-    """A statement that counts the rows of the statement by days."""
-    table = tree.args["from_"].this
-    column = exp.column(
-        exp.to_identifier(by_day.day, quoted=True), exp.to_identifier(table.alias, quoted=True)
-    )
-    day = exp.Anonymous(this="toDate", expressions=[column])
-    return exp.Select(
-        expressions=[
-            exp.alias_(day, DAY, quoted=True),
-            exp.alias_(exp.Anonymous(this="count"), ROWS, quoted=True),
-        ],
-        from_=tree.args["from_"].copy(),
-        where=tree.args["where"].copy() if tree.args.get("where") else None,
-        group=exp.Group(expressions=[day.copy()]),
-    )
+def _count(tree: exp.Select, text: str, mark: str, by_day: ByDay, dialect: Dialect) -> str:
+    """A statement that counts the rows of the statement by days. It has the end of the written
+    text, which begins with the mark: the relation and the condition."""
+    names = (by_day.day, tree.args["from_"].this.alias)
+    column = exp.column(*(exp.to_identifier(name, quoted=True) for name in names))
+    day = f"toDate({column.sql(dialect=dialect)})"
+    end = text[text.index(f'FROM "{mark}"') :]
+    return f"SELECT {day} AS day, count() AS rows {end} GROUP BY {day}"

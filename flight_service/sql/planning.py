@@ -17,7 +17,7 @@ from flight_service.sql.catalogue import (
     Statement,
 )
 from flight_service.sql.division import division
-from flight_service.sql.grammar import check, parse
+from flight_service.sql.grammar import check, parse, written
 from flight_service.sql.parameters import take_parameters
 from flight_service.sql.relations import Name, folded, relations_named, replaced
 from fraiseql_assets.planes import PlaneError, PlaneUnavailable
@@ -168,8 +168,9 @@ def _planned(candidate: _Candidate, found: Mapping[Name, Relation]) -> Planned:
     columns: list[pa.Field] = [field for name in candidate.names for field in found[name].columns]
     parameters = take_parameters(candidate.tree, columns)
     done = replaced(candidate.tree, found)
-    parts = division(done, parameters, dialect)
-    statement = Statement(done.sql(dialect), done.values, parameters, parts)
+    text = written(done.tree, dialect)
+    parts = division(done, text, parameters, dialect)
+    statement = Statement(done.filled(text, {}), done.values, parameters, parts)
     return Planned(candidate.catalogue, statement)
 
 

@@ -5,7 +5,7 @@ sub-select. So the engine never resolves a name that a client wrote.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -51,12 +51,12 @@ class Replaced:
 
     def sql(self, dialect: Dialect) -> str:
         """The statement with the SELECTs of its relations."""
-        return self.filled(written(self.tree, dialect), lambda relation: relation.select)
+        return self.filled(written(self.tree, dialect), {})
 
-    def filled(self, text: str, select: Callable[[Relation], str]) -> str:
-        """A statement that is written with the marks, with this SELECT of each relation."""
+    def filled(self, text: str, selects: Mapping[str, str]) -> str:
+        """The written statement with the SELECTs of its relations, or with others by marks."""
         for mark, relation in self.used.items():
-            text = text.replace(f'"{mark}"', f"({select(relation)})")
+            text = text.replace(f'"{mark}"', f"({selects.get(mark, relation.select)})")
         return text
 
 

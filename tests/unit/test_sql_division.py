@@ -159,7 +159,7 @@ def test_rows_are_counted_by_day_if_they_are_not_all_rows() -> None:
     selected = division("SELECT n FROM events AS e WHERE e.at > 5")
     assert selected is not None
     assert selected.count == (
-        'SELECT toDate("e"."at") AS "day", count() AS "rows" FROM (SELECT * FROM real) AS "e" '
+        'SELECT toDate("e"."at") AS day, count() AS rows FROM (SELECT * FROM real) AS "e" '
         'WHERE "e"."at" > 5 GROUP BY toDate("e"."at")'
     )
     all_rows = division("SELECT n FROM events")
