@@ -14,7 +14,7 @@ from local_stack.ports import distinct_free_ports
 from tests.certificates import Authority
 from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
 from tests.clients.programs import go, javascript, jdbc, rust, rust_examples
-from tests.end_to_end.flights import separate_names, serving
+from tests.flights import separate_names, serving
 from tests.tokens import signed
 
 __all__ = ["go", "javascript", "jdbc", "rust", "rust_examples"]

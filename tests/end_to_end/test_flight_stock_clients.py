@@ -3,19 +3,20 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flights import Service, events_of, fill, separate_names, serving, set_up
+from flights import Service, events_of, fill, separate_names, serving, set_up, wide_events
 from node_packages import run_script
-from test_flight_faults import DAY, wide
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.stream.publish import publish_generated
 
 FOLDER = Path(__file__).parents[1] / "grpc_node"
+DAY = datetime.now(UTC).date() - timedelta(days=2)
 LIMIT = 4 * 2**20
 EVENTS = 12_000
 
@@ -31,7 +32,7 @@ def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Itera
     with separate_names(**urls) as settings:
         planes = AnalyticsPlane(settings), OperationalPlane(settings)
         set_up(settings, *planes)
-        fill(planes[0], settings, DAY, wide(1_000))
+        fill(planes[0], settings, DAY, wide_events(DAY, 1_000))
         fill(planes[1], settings, DAY, events_of(DAY, EVENTS, first=1))
         for plane in planes:
             plane.close()

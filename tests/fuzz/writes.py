@@ -27,7 +27,7 @@ from fraiseql_assets.stream.setup import setup_streams
 from local_stack import servers
 from tests.conftest import running
 from tests.end_to_end import graphql_shop as shop
-from tests.end_to_end.flights import serving
+from tests.flights import serving
 from tests.fuzz.documents import INTS, JSONS, TEXTS
 from tests.fuzz.ipc_messages import WITHOUT_DICTIONARIES, Message, changed, streams
 from tests.fuzz.servers import INNER, database, execute

@@ -1,4 +1,4 @@
-"""The Flight service during outages, disconnects, port conflicts and shutdown.
+"""The Flight service during outages, disconnects and shutdown.
 
 All tests share one start of the service, so the file is longer than others.
 """
@@ -12,55 +12,36 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-import pyarrow as pa
 import pytest
 import requests
 from flights import (
+    NOWHERE,
     SECONDS,
     Service,
-    environment,
     events_of,
     fill,
     separate_names,
     serving,
     set_up,
+    wide_events,
 )
 from pyarrow import flight
-from pydantic import SecretStr
-from tokens import signed
 
 from flight_service.assets import Asset
 from flight_service.errors import sentence_of
 from flight_service.log_source import LogSource
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
-from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
-NOWHERE = {
-    "nats_url": SecretStr("nats://127.0.0.1:1"),
-    "clickhouse_url": SecretStr("http://127.0.0.1:1/nowhere"),
-    "elasticsearch_url": SecretStr("http://127.0.0.1:1"),
-    "probe_timeout_seconds": 1.0,
-}
-SECRET = "a secret of at least thirty-two characters"
 DAY = datetime.now(UTC).date() - timedelta(days=2)
-WIDE_ROWS, WIDE_BYTES = 5_000, 20_000
-
-
-def wide(rows: int) -> pa.Table:
-    """Events that are large for their number."""
-    events = events_of(DAY, rows, first=1)
-    place = events.column_names.index("data")
-    data = pa.array([json.dumps({"text": "x" * WIDE_BYTES})] * rows)
-    return events.set_column(place, EVENT_SCHEMA.field("data"), data)
+WIDE_ROWS = 5_000
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +57,7 @@ def with_wide_events(
     with separate_names(**urls) as settings:
         plane = AnalyticsPlane(settings)
         set_up(settings, plane)
-        fill(plane, settings, DAY, wide(WIDE_ROWS))
+        fill(plane, settings, DAY, wide_events(DAY, WIDE_ROWS))
         plane.close()
         with serving(settings) as service:
             yield service
@@ -252,76 +233,3 @@ def test_requests_for_the_state_of_the_log_share_one_connection(
         days = [Asset(asset=source.key, partition=DAY + timedelta(days=n)) for n in range(30)]
         assert [found.parts for found in pool.map(source.extent, days)] == [()] * 30
     assert len(opened) == 1
-
-
-def ended(settings: Settings) -> subprocess.CompletedProcess[str]:
-    """A service that is expected to end by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "flight_service"],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("setting", "variable"),
-    [("flight_url", "FRAISEQL_FLIGHT_URL"), ("http_url", "FRAISEQL_HTTP_URL")],
-)
-def test_a_port_in_use_is_reported(alone: Service, setting: str, variable: str) -> None:
-    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
-    taken = getattr(alone.settings, setting)
-    done = ended(alone.settings.model_copy(update={**free, setting: taken}))
-    assert done.returncode == 4
-    assert done.stderr == (
-        f"✗ Cannot listen on {taken}: Address already in use. End what listens there, or set "
-        f"{variable} to another address.\n"
-    )
-
-
-def test_an_invalid_address_is_reported() -> None:
-    done = ended(Settings(flight_url="127.0.0.1:50051"))
-    assert done.returncode == 2
-    assert "FRAISEQL_FLIGHT_URL is '127.0.0.1:50051'. Write grpc://host:port" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("setting", "url", "variable"),
-    [
-        ("flight_url", "grpc://0.0.0.0:0", "FRAISEQL_FLIGHT_URL"),
-        ("flight_url", "grpc://[::]:0", "FRAISEQL_FLIGHT_URL"),
-        ("http_url", "http://0.0.0.0:0", "FRAISEQL_HTTP_URL"),
-    ],
-)
-def test_a_service_without_tokens_listens_only_on_loopback(
-    setting: str, url: str, variable: str
-) -> None:
-    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
-    done = ended(Settings(**NOWHERE, **{**free, setting: url}))
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"✗ {variable} is {url}, which other machines reach")
-    assert "FRAISEQL_ALLOW_UNAUTHENTICATED=true" in done.stderr
-
-
-@pytest.mark.parametrize(
-    "setting", [{"jwt_secret": SecretStr(SECRET)}, {"allow_unauthenticated": True}]
-)
-def test_a_service_with_tokens_or_permission_listens_on_other_interfaces(
-    setting: dict[str, Any],
-) -> None:
-    with serving(Settings(**NOWHERE, **setting), flight_url="grpc://0.0.0.0:0") as service:
-        assert service.settings.flight_url.startswith("grpc://0.0.0.0:")
-
-
-def test_with_a_secret_only_calls_with_valid_tokens_are_served() -> None:
-    settings = Settings(**NOWHERE, jwt_secret=SecretStr(SECRET))
-    token = signed(SECRET, sub="ada").encode()
-    options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token)])
-    with serving(settings) as service:
-        with pytest.raises(flight.FlightUnauthenticatedError, match="authorization: Bearer"):
-            list(service.client.do_action("HealthCheck"))
-        [answer] = service.client.do_action("HealthCheck", options)
-        assert json.loads(answer.body.to_pybytes())["status"] == "healthy"
-        assert requests.get(f"{service.settings.http_url}/health", timeout=SECONDS).ok

@@ -36,6 +36,16 @@ KEPT = ("PATH", "HOME", "PYTHONFAULTHANDLER")
 """The variables that every process needs."""
 
 
+NOWHERE = {
+    "nats_url": SecretStr("nats://127.0.0.1:1"),
+    "clickhouse_url": SecretStr("http://127.0.0.1:1/nowhere"),
+    "elasticsearch_url": SecretStr("http://127.0.0.1:1"),
+    "probe_timeout_seconds": 1.0,
+}
+"""Settings of servers that do not answer."""
+WIDE_BYTES = 20_000
+
+
 @contextmanager
 def separate_names(**urls: str) -> Iterator[Settings]:
     """Settings for the servers, with names that nothing else uses, for the tests of a module."""
@@ -73,6 +83,14 @@ def events_of(day: date, count: int, first: int) -> pa.Table:
     for name, column in places.items():
         made = made.append_column(name, column)
     return made.cast(EVENT_SCHEMA)
+
+
+def wide_events(day: date, count: int) -> pa.Table:
+    """Events that are large for their number, from the first sequence on."""
+    events = events_of(day, count, first=1)
+    place = events.column_names.index("data")
+    data = pa.array([json.dumps({"text": "x" * WIDE_BYTES})] * count)
+    return events.set_column(place, EVENT_SCHEMA.field("data"), data)
 
 
 def fill(plane: Plane, settings: Settings, day: date, events: pa.Table) -> None:
