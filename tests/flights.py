@@ -19,6 +19,14 @@ import pyarrow as pa
 from pyarrow import flight
 from pydantic import SecretStr
 
+from flight_service.addresses import Address
+from flight_service.http import HttpServer, application
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.exposition import watched
+from flight_service.monitoring.metrics import Metrics
+from flight_service.monitoring.readiness import readiness
+from flight_service.registry import registry
+from flight_service.server import FlightServer
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
@@ -26,6 +34,7 @@ from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
 from fraiseql_assets.pipeline.job import Job, Report, default_batching
 from fraiseql_assets.planes import Block, Plane
 from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.request_log.publisher import request_log
 from fraiseql_assets.settings import Settings, variable
 from fraiseql_assets.stream.position import midnight
 from fraiseql_assets.stream.setup import setup_streams
@@ -43,6 +52,7 @@ NOWHERE = {
     "probe_timeout_seconds": 1.0,
 }
 """Settings of servers that do not answer."""
+FREE = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
 WIDE_BYTES = 20_000
 
 
@@ -129,16 +139,22 @@ class Service:
     settings: Settings
     """Settings with its addresses."""
     client: flight.FlightClient
-    process: subprocess.Popen[str]
-    log: list[str]
-    """The lines that it has logged so far."""
-    reading: threading.Thread
-    """Reads the log as it is written, so that the service never waits for room in the pipe."""
 
     @property
     def http_url(self) -> str:
         """The address of its HTTP side."""
         return self.settings.http_url
+
+
+@dataclass(frozen=True)
+class ServiceProcess(Service):
+    """A Flight service in a process of its own."""
+
+    process: subprocess.Popen[str]
+    log: list[str]
+    """The lines that it has logged so far."""
+    reading: threading.Thread
+    """Reads the log as it is written, so that the service never waits for room in the pipe."""
 
     def ended(self) -> int:
         """Waits until it ends and its log is read. Returns its exit code."""
@@ -149,9 +165,36 @@ class Service:
 
 @contextmanager
 def serving(settings: Settings, **changes: object) -> Iterator[Service]:
+    """The service with these settings in this process, which spares loading its libraries again."""
+    settings = settings.model_copy(update={**FREE, **changes})
+    http = Address.parse(settings.http_url, "", "http")
+    bound = http.listen()
+    recorder = request_log(settings)
+    served = registry(settings, recorder)
+    observer = Observer(Metrics(served.samplers), logs=settings.call_log)
+    server = FlightServer(
+        Address.parse(settings.flight_url, "", "grpc"), settings, served, observer
+    )
+    ready = readiness(settings, served.probes)
+    watching = watched(application(served.routes, settings), settings, observer, ready)
+    web = HttpServer(bound, watching, settings.http_connections)
+    urls = {
+        "flight_url": str(server.address),
+        "http_url": str(http.with_port(bound.getsockname()[1])),
+    }
+    try:
+        with flight.connect(urls["flight_url"]) as client:
+            yield Service(settings.model_copy(update=urls), client)
+    finally:
+        web.stop(SECONDS)
+        server.stop(SECONDS)
+        recorder.close()
+
+
+@contextmanager
+def serving_alone(settings: Settings, **changes: object) -> Iterator[ServiceProcess]:
     """Starts `python -m flight_service` with these settings on free ports."""
-    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
-    settings = settings.model_copy(update={**free, **changes})
+    settings = settings.model_copy(update={**FREE, **changes})
     process = subprocess.Popen(
         [sys.executable, "-m", "flight_service"],
         env=environment(settings),
@@ -169,7 +212,7 @@ def serving(settings: Settings, **changes: object) -> Iterator[Service]:
         taken = settings.model_copy(update=urls)
         reading.start()
         with flight.connect(taken.flight_url) as client:
-            yield Service(taken, client, process, log, reading)
+            yield ServiceProcess(taken, client, process, log, reading)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=SECONDS)

@@ -14,7 +14,7 @@ from local_stack.ports import distinct_free_ports
 from tests.certificates import Authority
 from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
 from tests.clients.programs import go, javascript, jdbc, rust, rust_examples
-from tests.flights import separate_names, serving
+from tests.flights import separate_names, serving_alone
 from tests.tokens import signed
 
 __all__ = ["go", "javascript", "jdbc", "rust", "rust_examples"]
@@ -46,13 +46,13 @@ def served(
             "graphql_parallel_rows": 10_000,
             "cors_origins": [f"http://127.0.0.1:{page_port}"],
         }
-        unguarded = opened.enter_context(serving(settings, **changes))
+        unguarded = opened.enter_context(serving_alone(settings, **changes))
         changes |= {"jwt_secret": SecretStr(SECRET), "writable": ["events"]}
-        guarded = opened.enter_context(serving(settings, **changes))
+        guarded = opened.enter_context(serving_alone(settings, **changes))
         authority = Authority(tmp_path_factory.mktemp("certificates"))
         certificate, key = authority.sign("service")
         encrypted = opened.enter_context(
-            serving(
+            serving_alone(
                 settings,
                 **changes,
                 flight_url="grpc+tls://127.0.0.1:0",

@@ -6,14 +6,13 @@ import sys
 
 import pytest
 import requests
-from flights import NOWHERE, SECONDS, environment, serving
+from flights import FREE, NOWHERE, SECONDS, environment, serving_alone
 from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
 
 from fraiseql_assets.settings import Settings
 
-FREE = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
 SECRET = "a secret of at least thirty-two characters"
 
 
@@ -30,7 +29,7 @@ def ended(**changes: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_port_in_use_is_reported() -> None:
-    with serving(Settings(**NOWHERE)) as service:
+    with serving_alone(Settings(**NOWHERE)) as service:
         for name in FREE:
             taken = getattr(service.settings, name)
             done = ended(**{name: taken})
@@ -59,7 +58,7 @@ def test_a_service_without_tokens_listens_only_on_loopback(host: str) -> None:
 
 
 def test_with_permission_a_service_without_tokens_listens_on_other_interfaces() -> None:
-    with serving(
+    with serving_alone(
         Settings(**NOWHERE, allow_unauthenticated=True), flight_url="grpc://0.0.0.0:0"
     ) as service:
         assert service.settings.flight_url.startswith("grpc://0.0.0.0:")
@@ -69,7 +68,7 @@ def test_with_a_secret_only_calls_with_valid_tokens_are_served_on_other_interfac
     settings = Settings(**NOWHERE, jwt_secret=SecretStr(SECRET))
     token = signed(SECRET, sub="ada").encode()
     options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token)])
-    with serving(settings, flight_url="grpc://0.0.0.0:0") as service:
+    with serving_alone(settings, flight_url="grpc://0.0.0.0:0") as service:
         assert service.settings.flight_url.startswith("grpc://0.0.0.0:")
         with pytest.raises(flight.FlightUnauthenticatedError, match="authorization: Bearer"):
             list(service.client.do_action("HealthCheck"))

@@ -20,11 +20,11 @@ import requests
 from flights import (
     NOWHERE,
     SECONDS,
-    Service,
+    ServiceProcess,
     events_of,
     fill,
     separate_names,
-    serving,
+    serving_alone,
     set_up,
     wide_events,
 )
@@ -47,7 +47,7 @@ WIDE_ROWS = 5_000
 @pytest.fixture(scope="module")
 def with_wide_events(
     nats_url: str, clickhouse_url: str, elasticsearch_url: str
-) -> Iterator[Service]:
+) -> Iterator[ServiceProcess]:
     """A service over 100 MB of events in the analytics plane."""
     urls = {
         "nats_url": nats_url,
@@ -59,7 +59,7 @@ def with_wide_events(
         set_up(settings, plane)
         fill(plane, settings, DAY, wide_events(DAY, WIDE_ROWS))
         plane.close()
-        with serving(settings) as service:
+        with serving_alone(settings) as service:
             yield service
 
 
@@ -81,7 +81,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return held
 
 
-def test_a_cancelled_stream_cancels_its_query(with_wide_events: Service) -> None:
+def test_a_cancelled_stream_cancels_its_query(with_wide_events: ServiceProcess) -> None:
     reader = with_wide_events.client.do_get(flight.Ticket(b"analytics/events"))
     reader.read_chunk()
     assert running_queries(with_wide_events.settings) == 1
@@ -89,7 +89,7 @@ def test_a_cancelled_stream_cancels_its_query(with_wide_events: Service) -> None
     assert eventually(lambda: running_queries(with_wide_events.settings) == 0)
 
 
-def test_memory_does_not_grow_with_the_result(with_wide_events: Service) -> None:
+def test_memory_does_not_grow_with_the_result(with_wide_events: ServiceProcess) -> None:
     process = psutil.Process(with_wide_events.process.pid)
     idle, most, rows = process.memory_info().rss, 0, 0
     for chunk in with_wide_events.client.do_get(flight.Ticket(b"analytics/events")):
@@ -104,7 +104,7 @@ def test_a_plane_is_served_while_the_other_is_down(settings: Settings) -> None:
     set_up(settings, plane)
     fill(plane, settings, DAY, events_of(DAY, 10, first=1))
     plane.close()
-    with serving(settings, clickhouse_url=NOWHERE["clickhouse_url"]) as service:
+    with serving_alone(settings, clickhouse_url=NOWHERE["clickhouse_url"]) as service:
         listed = {f.descriptor.path[0]: f for f in service.client.list_flights()}
         read = service.client.do_get(flight.Ticket(b"operational/events")).read_all()
         with pytest.raises(flight.FlightUnavailableError) as caught:
@@ -116,13 +116,13 @@ def test_a_plane_is_served_while_the_other_is_down(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone() -> Iterator[Service]:
+def alone() -> Iterator[ServiceProcess]:
     """A service that can reach nothing."""
-    with serving(Settings(**NOWHERE)) as service:
+    with serving_alone(Settings(**NOWHERE)) as service:
         yield service
 
 
-def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: Service) -> None:
+def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: ServiceProcess) -> None:
     listed = {f.descriptor.path[0]: json.loads(f.app_metadata) for f in alone.client.list_flights()}
     reasons = {name.split(b"/")[0]: about["error"] for name, about in listed.items()}
     assert {plane: reason.split()[0] for plane, reason in reasons.items()} == {
@@ -133,7 +133,9 @@ def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: Servi
 
 
 @pytest.mark.parametrize("ticket", ["stream/events", "operational/events", '{"type":"Tail"}'])
-def test_errors_of_unavailable_servers_say_what_to_check(alone: Service, ticket: str) -> None:
+def test_errors_of_unavailable_servers_say_what_to_check(
+    alone: ServiceProcess, ticket: str
+) -> None:
     with pytest.raises(
         flight.FlightUnavailableError, match=r"does not answer.*Check that"
     ) as error:
@@ -143,12 +145,12 @@ def test_errors_of_unavailable_servers_say_what_to_check(alone: Service, ticket:
 
 
 def test_missing_tables_ask_for_setup(settings: Settings) -> None:
-    with serving(settings) as service, pytest.raises(flight.FlightUnavailableError) as caught:
+    with serving_alone(settings) as service, pytest.raises(flight.FlightUnavailableError) as caught:
         service.client.do_get(flight.Ticket(b"analytics/events")).read_all()
     assert "Run `fraiseql-assets setup`" in sentence_of(caught.value)
 
 
-def test_health_is_answered_while_every_server_is_down(alone: Service) -> None:
+def test_health_is_answered_while_every_server_is_down(alone: ServiceProcess) -> None:
     [answer] = alone.client.do_action("HealthCheck")
     over_http = requests.get(f"{alone.settings.http_url}/health", timeout=SECONDS)
     over_flight = json.loads(answer.body.to_pybytes())
@@ -159,14 +161,14 @@ def test_health_is_answered_while_every_server_is_down(alone: Service) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_cleanly(number: signal.Signals) -> None:
-    with serving(Settings(**NOWHERE)) as service:
+    with serving_alone(Settings(**NOWHERE)) as service:
         service.process.send_signal(number)
         assert (service.ended(), service.log) == (0, [])
 
 
 def test_a_signal_ends_the_service_while_a_client_follows(settings: Settings) -> None:
     set_up(settings)
-    with serving(settings) as service:
+    with serving_alone(settings) as service:
         reader = service.client.do_get(flight.Ticket(b'{"type":"Tail"}'))
         service.process.send_signal(signal.SIGTERM)
         with pytest.raises(flight.FlightUnavailableError, match=r"The service is stopping\."):
@@ -182,7 +184,7 @@ def test_a_killed_client_leaves_no_statement_or_thread(settings: Settings) -> No
         "reader.read_chunk()"
     )
     log = urlsplit(settings.nats_url.get_secret_value()).port
-    with serving(settings) as service:
+    with serving_alone(settings) as service:
         process = psutil.Process(service.process.pid)
 
         def connections() -> int:
@@ -203,7 +205,7 @@ def test_a_killed_client_leaves_no_statement_or_thread(settings: Settings) -> No
 def test_many_tails_share_one_connection_to_the_log(settings: Settings) -> None:
     set_up(settings)
     log = urlsplit(settings.nats_url.get_secret_value()).port
-    with serving(settings) as service:
+    with serving_alone(settings) as service:
         process = psutil.Process(service.process.pid)
         threads = process.num_threads()
         ticket = flight.Ticket(b'{"type":"Tail"}')
