@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from flight_service.monitoring.metrics import Metrics
 from flight_service.monitoring.readiness import readiness
 from flight_service.registry import registry
 from flight_service.server import FlightServer
-from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
@@ -38,7 +36,6 @@ from fraiseql_assets.request_log.publisher import request_log
 from fraiseql_assets.settings import Settings, variable
 from fraiseql_assets.stream.position import midnight
 from fraiseql_assets.stream.setup import setup_streams
-from tests.conftest import drop_indices, drop_streams
 
 SECONDS = 30
 KEPT = ("PATH", "HOME", "PYTHONFAULTHANDLER")
@@ -54,31 +51,6 @@ NOWHERE = {
 """Settings of servers that do not answer."""
 FREE = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
 WIDE_BYTES = 20_000
-
-
-@contextmanager
-def separate_names(**urls: str) -> Iterator[Settings]:
-    """Settings for the servers, with names that nothing else uses, for the tests of a module."""
-    name = f"test_{secrets.token_hex(4)}"
-    urls["clickhouse_url"] = f"{urls['clickhouse_url'].removesuffix('/default')}/{name}"
-    settings = Settings.model_validate(
-        {
-            **urls,
-            "stream": f"{name}_events",
-            "subjects": [f"{name}.mutation.>"],
-            "subject_prefix": f"{name}.mutation",
-            "dead_letter_stream": f"{name}_dead_letters",
-            "request_stream": f"{name}_requests",
-            "request_subject_prefix": f"{name}.request",
-            "index_prefix": name.replace("_", "-"),
-        }
-    )
-    yield settings
-    asyncio.run(drop_streams(settings))
-    client = connect(settings, timeout=SECONDS, database="default")
-    client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
-    client.close()
-    drop_indices(settings.elasticsearch_url.get_secret_value(), settings.index_prefix)
 
 
 def events_of(day: date, count: int, first: int) -> pa.Table:

@@ -10,7 +10,7 @@ import grpc
 import jwt
 import pytest
 import requests
-from flights import ServiceProcess, events_of, fill, separate_names, serving_alone, set_up
+from flights import ServiceProcess, events_of, fill, serving_alone, set_up
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import flight
@@ -32,20 +32,14 @@ TOKEN = "a token of Prometheus"
 
 
 @pytest.fixture(scope="module")
-def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Settings]:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        planes = AnalyticsPlane(settings), OperationalPlane(settings)
-        set_up(settings, *planes)
-        for plane in planes:
-            fill(plane, settings, DAY, events_of(DAY, ROWS, first=1))
-            plane.close()
-        asyncio.run(publish_generated(settings, count=PUBLISHED, shape="observer", seed=1))
-        yield settings
+def settings(module_settings: Settings) -> Settings:
+    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
+    set_up(module_settings, *planes)
+    for plane in planes:
+        fill(plane, module_settings, DAY, events_of(DAY, ROWS, first=1))
+        plane.close()
+    asyncio.run(publish_generated(module_settings, count=PUBLISHED, shape="observer", seed=1))
+    return module_settings
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ from flights import (
     ServiceProcess,
     events_of,
     fill,
-    separate_names,
     serving_alone,
     set_up,
     wide_events,
@@ -45,22 +44,14 @@ WIDE_ROWS = 5_000
 
 
 @pytest.fixture(scope="module")
-def with_wide_events(
-    nats_url: str, clickhouse_url: str, elasticsearch_url: str
-) -> Iterator[ServiceProcess]:
+def with_wide_events(module_settings: Settings) -> Iterator[ServiceProcess]:
     """A service over 100 MB of events in the analytics plane."""
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        plane = AnalyticsPlane(settings)
-        set_up(settings, plane)
-        fill(plane, settings, DAY, wide_events(DAY, WIDE_ROWS))
-        plane.close()
-        with serving_alone(settings) as service:
-            yield service
+    plane = AnalyticsPlane(module_settings)
+    set_up(module_settings, plane)
+    fill(plane, module_settings, DAY, wide_events(DAY, WIDE_ROWS))
+    plane.close()
+    with serving_alone(module_settings) as service:
+        yield service
 
 
 def running_queries(settings: Settings) -> int:
