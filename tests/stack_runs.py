@@ -3,16 +3,19 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
 
 from fraiseql_assets.cli.status import Overview, collect_status
-from fraiseql_assets.planes import Plane
+from fraiseql_assets.pipeline.pending import uncommitted
+from fraiseql_assets.planes import Plane, PlaneError
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_planes
+from fraiseql_assets.stream.connection import LogError
+from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
 SECONDS_TO_CATCH_UP = 120
@@ -107,6 +110,17 @@ def eventually(holds: Callable[[], bool], served: Settings) -> None:
 
 def caught_up(served: Settings) -> Overview:
     """The status once both planes hold all that the log does."""
+    with Log(served, name="tests") as log, planes_of(served) as planes:
+
+        def is_held() -> bool:
+            # The ledgers, since a whole status takes many times as long as these.
+            with suppress(LogError, PlaneError):
+                bounds = log.bounds()
+                ledgers = (plane.ledger(served.stream) for plane in planes)
+                return not any(uncommitted(bounds.first, bounds.last, each) for each in ledgers)
+            return False
+
+        eventually(is_held, served)
     found: list[Overview] = []
 
     def is_there() -> bool:
