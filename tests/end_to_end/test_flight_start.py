@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import requests
-from flights import FREE, NOWHERE, SECONDS, environment, serving_alone
+from flights import FREE, NOWHERE, SECONDS, environment, serving, serving_alone
 from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
@@ -29,7 +29,7 @@ def ended(**changes: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_port_in_use_is_reported() -> None:
-    with serving_alone(Settings(**NOWHERE)) as service:
+    with serving(Settings(**NOWHERE)) as service:
         for name in FREE:
             taken = getattr(service.settings, name)
             done = ended(**{name: taken})
