@@ -43,6 +43,7 @@ def sql_service(
         schema_path=changes.pop("schema_path", None) or shop.write_schema(folder),
         operational_plane=False,
         request_log=False,
+        **changes,
     )
     events = events_of(DAY, ROWS, first=1)
     plane = AnalyticsPlane(settings)
@@ -50,7 +51,7 @@ def sql_service(
     fill(plane, settings, DAY, events)
     plane.close()
     try:
-        with start(settings, **changes) as service:
+        with start(settings) as service:
             yield service, events
     finally:
         client = connect(settings, timeout=30, database="default")
