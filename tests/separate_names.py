@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import requests
 from nats.js.errors import NotFoundError
@@ -23,7 +24,9 @@ def separate_names(
     """Settings for the servers. Nothing is set up; what is created under their names is deleted
     after the block."""
     name = f"test_{secrets.token_hex(4)}"
-    database = {} if database_url is None else {"database_url": SecretStr(database_url)}
+    database: dict[str, Any] = {}
+    if database_url is not None:
+        database["database_url"] = SecretStr(database_url)
     settings = Settings(
         nats_url=SecretStr(nats_url),
         clickhouse_url=SecretStr(f"{clickhouse_url.removesuffix('/default')}/{name}"),
