@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs helm packages test test-search test-clients chaos bench lint lock
+.PHONY: help install demo docs helm packages test test-faults test-search test-clients chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,11 +37,17 @@ packages: $(INSTALLED) ## Builds the wheel, installs it alone, lists its parts a
 	$(BIN)/cyclonedx-py environment dist/alone/bin/python --output-file dist/sbom.json
 	$(BIN)/pip-licenses --python dist/alone/bin/python --format markdown --output-file dist/licences.md
 
-test: $(INSTALLED) ## Runs the tests, on real servers
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: $(INSTALLED) ## Runs the tests on real servers, except those of test-faults
+	$(BIN)/pytest $(IN_TWO)
+
+test-faults: $(INSTALLED) ## Runs the tests that kill, freeze or cut off servers, or fill their disks
+	$(BIN)/pytest tests/faults $(IN_TWO)
 
 test-search: $(INSTALLED) ## Runs the contract of the operational plane and of search on OpenSearch too
-	$(BIN)/pytest tests/contract -k "operational or test_search or test_relevance" --search opensearch
+	$(BIN)/pytest tests/contract tests/faults/test_operational_faults.py \
+		-k "operational or test_search or test_relevance" --search opensearch
 
 test-clients: $(INSTALLED) ## Runs the clients of all languages against the service; installs their tool chains
 	.ci/clients

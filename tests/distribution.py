@@ -1,5 +1,5 @@
-"""How the tests are divided between the workers of `make test`: by file, and the files that share
-the whole stack as one, so that only one worker starts it."""
+"""How the tests are divided between the workers of `make test` and `make test-faults`: by file, and
+the files that share the whole stack as one, so that only one worker starts it."""
 
 from pathlib import Path
 
@@ -10,9 +10,11 @@ ON_THE_STACK = (
     "test_documentation.py",
     "test_failed_request.py",
     "test_pipeline.py",
-    "test_stack.py",  # It kills processes of the stack, and at last all of them.
+    "test_stack.py",  # Its last test ends the stack.
+    "test_running_stack.py",  # Of `make test-faults`. Its last test kills the stack.
 )
-"""The files whose tests use the session's stack, in the order in which they run."""
+"""The files whose tests use the session's stack, in the order in which they run. What starts it
+runs longest; the last file of a session ends it, since it works as long as it runs."""
 
 
 class ByStack(LoadFileScheduling):

@@ -14,7 +14,8 @@ from local_stack.ports import distinct_free_ports
 from tests.certificates import Authority
 from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
 from tests.clients.programs import go, javascript, jdbc, rust, rust_examples
-from tests.end_to_end.flights import separate_names, serving
+from tests.flights import serving_alone
+from tests.separate_names import separate_names
 from tests.tokens import signed
 
 __all__ = ["go", "javascript", "jdbc", "rust", "rust_examples"]
@@ -30,15 +31,10 @@ def served(
 ) -> Iterator[Served]:
     demo = on_database(database_url, "demo")
     load(demo, DEMO_SCALE)
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-        "database_url": demo,
-    }
+    urls = (nats_url, clickhouse_url, elasticsearch_url, demo)
     [page_port] = distinct_free_ports(1)
     with ExitStack() as opened:
-        settings = opened.enter_context(separate_names(**urls))
+        settings = opened.enter_context(separate_names(*urls))
         fill_planes(settings)
         asyncio.run(publish_generated(settings, count=PUBLISHED, shape="arrow", seed=1))
         changes = {
@@ -46,13 +42,13 @@ def served(
             "graphql_parallel_rows": 10_000,
             "cors_origins": [f"http://127.0.0.1:{page_port}"],
         }
-        unguarded = opened.enter_context(serving(settings, **changes))
+        unguarded = opened.enter_context(serving_alone(settings, **changes))
         changes |= {"jwt_secret": SecretStr(SECRET), "writable": ["events"]}
-        guarded = opened.enter_context(serving(settings, **changes))
+        guarded = opened.enter_context(serving_alone(settings, **changes))
         authority = Authority(tmp_path_factory.mktemp("certificates"))
         certificate, key = authority.sign("service")
         encrypted = opened.enter_context(
-            serving(
+            serving_alone(
                 settings,
                 **changes,
                 flight_url="grpc+tls://127.0.0.1:0",

@@ -22,7 +22,7 @@ from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
-from tests.end_to_end.flights import Service, events_of, fill, set_up
+from tests.flights import Service, events_of, fill, set_up
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 SECRET = "a secret of at least thirty-two characters"

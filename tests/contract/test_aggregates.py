@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from event_tables import DAY, MORNING, block, entry, event
-from faults import StepFailed, StepFailure
+from failing_steps import StepFailed, StepFailure
 
 from fraiseql_assets.analytics.client import connect, sql
 from fraiseql_assets.analytics.layout import Layout

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from faults import StepFailed, StepFailure
+from failing_steps import StepFailed, StepFailure
 
 from fraiseql_assets.events.encode import Outgoing
 from fraiseql_assets.pipeline.job import Report

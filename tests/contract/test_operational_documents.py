@@ -79,11 +79,11 @@ def test_a_replacement_moves_the_aliases_and_deletes_the_old_index(
     assert sorted(server.indices.get_alias(index=new)[new]["aliases"]) == [alias, today]
 
 
-@pytest.mark.parametrize(
-    "words", ['"e-7"', "Refund", '"o-7"', "globex", "user-3", "paid", "Zoë", "paid Zoë globex"]
-)
+WORDS = ('"e-7"', "Refund", '"o-7"', "globex", "user-3", "paid", "Zoë", "paid Zoë globex")
+
+
 def test_an_event_is_found_by_any_of_its_words(
-    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str], words: str
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
 ) -> None:
     sought = event(
         7,
@@ -95,8 +95,9 @@ def test_an_event_is_found_by_any_of_its_words(
     )
     others = [event(number, data='{"status":"new"}', entity_id="x") for number in (1, 2)]
     plane.write(block([*others, sought]))
-    query = {"query": words, "fields": ["text"], "default_operator": "and"}
-    assert found(server, names[0], simple_query_string=query) == ["e-7"]
+    for words in WORDS:
+        query = {"query": words, "fields": ["text"], "default_operator": "and"}
+        assert found(server, names[0], simple_query_string=query) == ["e-7"], words
 
 
 def test_fields_of_data_and_changes_are_found_by_exact_value(

@@ -1,5 +1,6 @@
 """Reading: what was written, exactly, in the announced schema, narrowed as asked."""
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import settings as examples
 
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.planes import AssetReader, Plane
+from fraiseql_assets.settings import Settings
+from tests.contract.conftest import OPENERS
 
 TOMORROW = DAY + timedelta(days=1)
 
@@ -60,8 +63,7 @@ def test_an_empty_plane_has_no_rows(reader: AssetReader) -> None:
         assert reader.partitions(asset) == []
 
 
-@pytest.fixture
-def two_days(plane: Plane) -> None:
+def fill_two_days(plane: Plane) -> None:
     """Sequences 1 to 300 on the first day, 301 to 400 on the second, refunds among them."""
     kinds = {number: "Refund" if number % 10 == 0 else "Order" for number in range(1, 401)}
     first = [event(number, entity_type=kinds[number]) for number in range(1, 301)]
@@ -77,8 +79,36 @@ def two_days(plane: Plane) -> None:
     plane.record(entry(301, 400, day=TOMORROW, state="committed", rows=100, messages=100))
 
 
-@pytest.mark.usefixtures("two_days")
-class TestNarrowed:
+@pytest.fixture(scope="module")
+def two_days(module_settings: Settings) -> Iterator[Callable[[str], Plane]]:
+    """A function that gives a plane by its name with the two days, which tests only read."""
+    opened: dict[str, Plane] = {}
+
+    def plane_of(name: str) -> Plane:
+        if name not in opened:
+            opened[name] = OPENERS[name](module_settings)
+            opened[name].setup()
+            fill_two_days(opened[name])
+        return opened[name]
+
+    yield plane_of
+    for plane in opened.values():
+        plane.close()
+
+
+class OfTwoDays:
+    """Tests that read the two days."""
+
+    @pytest.fixture
+    def settings(self, module_settings: Settings) -> Settings:
+        return module_settings
+
+    @pytest.fixture
+    def plane(self, two_days: Callable[[str], Plane], plane_name: str) -> Plane:
+        return two_days(plane_name)
+
+
+class TestNarrowed(OfTwoDays):
     """The two days, narrowed."""
 
     def test_all_events_are_read(self, reader: AssetReader, asset: str) -> None:
@@ -133,8 +163,7 @@ class TestNarrowed:
         assert [stats.materialised_at for stats in found] == [e.at for e in plane.ledger("log")]
 
 
-@pytest.mark.usefixtures("two_days")
-class TestNarrowedByEntityType:
+class TestNarrowedByEntityType(OfTwoDays):
     """The two days, narrowed by a column that requests do not have."""
 
     def test_events_are_read_by_entity_type(self, reader: AssetReader, asset: str) -> None:

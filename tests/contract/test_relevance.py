@@ -22,7 +22,7 @@ from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.search.engine import Search
 from fraiseql_assets.operational.search.request import SearchRequest
 from fraiseql_assets.settings import Settings
-from tests.conftest import drop_indices
+from tests.separate_names import drop_indices
 
 CORPUS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "data" / "relevance.json").read_text()

@@ -15,7 +15,7 @@ import test_ingestion
 from conftest import JOB
 from elasticsearch import Elasticsearch
 from event_tables import DAY, STREAM, block, entry, event
-from faults import StepFailed, StepFailure
+from failing_steps import StepFailed, StepFailure
 from request_messages import publish_payloads, publish_requests
 from test_ingestion import (  # noqa: F401 - the contract of events, held by requests
     test_a_committed_range_is_not_written_again,

@@ -28,7 +28,7 @@ from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, FIELDS, HIT_
 from fraiseql_assets.operational.search.values import QueryMistake
 from fraiseql_assets.planes import PlaneNotSetUp
 from fraiseql_assets.settings import Settings
-from tests.conftest import drop_indices
+from tests.separate_names import drop_indices
 
 LONG = "w" * 2_000
 ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"

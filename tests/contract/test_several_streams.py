@@ -20,7 +20,7 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import setup_all
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
-from tests.conftest import drop_indices, drop_streams
+from tests.separate_names import drop_indices, drop_streams
 
 EVENTS = {"first": 120, "second": 80}
 TOTAL = sum(EVENTS.values())

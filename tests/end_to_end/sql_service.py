@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,17 @@ SECRET = "a secret of at least thirty-two characters"
 AUTHORIZATION = "adbc.flight.sql.authorization_header"
 COOKIES = "adbc.flight.sql.rpc.with_cookie_middleware"
 
+Start = Callable[..., AbstractContextManager[Service]]
+
 
 @contextmanager
 def sql_service(
-    clickhouse_url: str, database_url: str, folder: Path, **changes: Any
+    clickhouse_url: str, database_url: str, folder: Path, *, start: Start = serving, **changes: Any
 ) -> Iterator[tuple[Service, pa.Table]]:
-    """A service over its own ClickHouse database, which holds the events, and the shop's schema."""
+    """A service over its own ClickHouse database, which holds the events, and the shop's schema.
+
+    `start` starts it, with its settings.
+    """
     name = f"test_{secrets.token_hex(4)}"
     settings = Settings(
         clickhouse_url=SecretStr(f"{clickhouse_url.removesuffix('/default')}/{name}"),
@@ -38,6 +43,7 @@ def sql_service(
         schema_path=changes.pop("schema_path", None) or shop.write_schema(folder),
         operational_plane=False,
         request_log=False,
+        **changes,
     )
     events = events_of(DAY, ROWS, first=1)
     plane = AnalyticsPlane(settings)
@@ -45,7 +51,7 @@ def sql_service(
     fill(plane, settings, DAY, events)
     plane.close()
     try:
-        with serving(settings, **changes) as service:
+        with start(settings) as service:
             yield service, events
     finally:
         client = connect(settings, timeout=30, database="default")

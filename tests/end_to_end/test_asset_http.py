@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from flights import Service, events_of, fill, separate_names, serving, set_up
+from flights import Service, events_of, fill, serving, set_up
 from pyarrow import flight
 from pydantic import SecretStr
 
@@ -27,20 +27,14 @@ SECRET = "a secret of at least thirty-two characters"
 
 
 @pytest.fixture(scope="module")
-def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Settings]:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        planes = AnalyticsPlane(settings), OperationalPlane(settings)
-        set_up(settings, *planes)
-        for plane in planes:
-            for number, day in enumerate(DAYS):
-                fill(plane, settings, day, events_of(day, ROWS, first=1 + number * ROWS))
-            plane.close()
-        yield settings
+def settings(module_settings: Settings) -> Settings:
+    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
+    set_up(module_settings, *planes)
+    for plane in planes:
+        for number, day in enumerate(DAYS):
+            fill(plane, module_settings, day, events_of(day, ROWS, first=1 + number * ROWS))
+        plane.close()
+    return module_settings
 
 
 @pytest.fixture(scope="module")

@@ -78,12 +78,14 @@ RUN = [page for page in PAGES if examples(page) and page.name not in WITH_A_TEST
 def test_the_examples_of_a_page_run(
     page: Path,
     settings_of: Callable[[Path], Settings],
+    commands: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in environment_of(settings_of(page)).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    scripts = sysconfig.get_path("scripts")
+    monkeypatch.setenv("PATH", f"{commands}:{scripts}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     for example in examples(page):

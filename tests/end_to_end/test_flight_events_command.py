@@ -18,7 +18,6 @@ from flights import (
     environment,
     events_of,
     fill,
-    separate_names,
     serving,
     set_up,
 )
@@ -42,19 +41,13 @@ def run(settings: Settings, *arguments: str) -> Result:
 
 
 @pytest.fixture(scope="module")
-def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Service]:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        plane = AnalyticsPlane(settings)
-        set_up(settings, plane)
-        fill(plane, settings, DAY, events_of(DAY, 200, first=1))
-        plane.close()
-        with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
-            yield service
+def service(module_settings: Settings) -> Iterator[Service]:
+    plane = AnalyticsPlane(module_settings)
+    set_up(module_settings, plane)
+    fill(plane, module_settings, DAY, events_of(DAY, 200, first=1))
+    plane.close()
+    with serving(module_settings, jwt_secret=SecretStr(SECRET)) as service:
+        yield service
 
 
 @pytest.fixture

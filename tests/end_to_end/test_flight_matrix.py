@@ -17,10 +17,11 @@ import graphql_shop as shop
 import httpx
 import pyarrow as pa
 import pytest
-from flights import events_of, fill, separate_names, set_up
+from flights import events_of, fill, set_up
 from google.protobuf.message import Message
 from pyarrow import flight
 from pydantic import SecretStr
+from separate_names import separate_names
 from test_graphql_service import ARROW, SECRET, bearing, running
 from tokens import signed
 
@@ -169,14 +170,9 @@ def service(
 ) -> Iterator[Service]:
     shop.create(database_url)
     schema = shop.write_schema(tmp_path_factory.mktemp("schema"))
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-        "database_url": database_url,
-    }
+    urls = (nats_url, clickhouse_url, elasticsearch_url, database_url)
     with ExitStack() as opened:
-        settings = opened.enter_context(separate_names(**urls))
+        settings = opened.enter_context(separate_names(*urls))
         settings = settings.model_copy(
             update={
                 "schema_path": schema,

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from flights import Service, events_of, fill, separate_names, serving, set_up
+from flights import Service, events_of, fill, serving, set_up
 from pyarrow import flight
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
@@ -18,6 +18,7 @@ from fraiseql_assets.analytics.reader import AnalyticsReader
 from fraiseql_assets.catalogue import ASSETS
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.publish import publish_generated
 
 ROWS = 400
@@ -33,26 +34,18 @@ def written() -> dict[date, pa.Table]:
 
 
 @pytest.fixture(scope="module")
-def service(
-    nats_url: str, clickhouse_url: str, elasticsearch_url: str, written: dict[date, pa.Table]
-) -> Iterator[Service]:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        planes = AnalyticsPlane(settings), OperationalPlane(settings)
-        set_up(settings, *planes)
-        for day, events in written.items():
-            for plane in planes:
-                fill(plane, settings, day, events)
+def service(module_settings: Settings, written: dict[date, pa.Table]) -> Iterator[Service]:
+    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
+    set_up(module_settings, *planes)
+    for day, events in written.items():
         for plane in planes:
-            plane.close()
-        asyncio.run(publish_generated(settings, count=50, shape="observer", seed=1))
-        asyncio.run(publish_generated(settings, count=50, shape="arrow", seed=2))
-        with serving(settings) as service:
-            yield service
+            fill(plane, module_settings, day, events)
+    for plane in planes:
+        plane.close()
+    asyncio.run(publish_generated(module_settings, count=50, shape="observer", seed=1))
+    asyncio.run(publish_generated(module_settings, count=50, shape="arrow", seed=2))
+    with serving(module_settings) as service:
+        yield service
 
 
 def get(service: Service, ticket: dict[str, Any] | str) -> pa.Table:

@@ -10,7 +10,7 @@ import clickhouse_connect
 import graphql_shop as shop
 import psutil
 import pytest
-from flights import Service
+from flights import Service, ServiceProcess, serving_alone
 from pyarrow import flight
 from sql_service import adbc, sql_service
 
@@ -42,7 +42,8 @@ def service(
     shop.create(database_url)
     folder = tmp_path_factory.mktemp("schema")
     path = shop.create_endless(database_url, folder)
-    with sql_service(clickhouse_url, database_url, folder, schema_path=path) as (service, _):
+    changes = {"schema_path": path, "start": serving_alone}
+    with sql_service(clickhouse_url, database_url, folder, **changes) as (service, _):
         yield service
 
 
@@ -180,6 +181,7 @@ def test_a_statement_does_not_wait_for_a_long_one(service: Service) -> None:
 def test_a_large_result_streams_in_bounded_memory(
     service: Service, idle: Callable[[str], None], engine: str, never: str, large: str
 ) -> None:
+    assert isinstance(service, ServiceProcess)
     process = psutil.Process(service.process.pid)
 
     def read(connection: flightsql.Connection, most: int) -> int:

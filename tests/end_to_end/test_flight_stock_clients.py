@@ -3,41 +3,37 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flights import Service, events_of, fill, separate_names, serving, set_up
+from flights import Service, events_of, fill, serving, set_up, wide_events
 from node_packages import run_script
-from test_flight_faults import DAY, wide
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.publish import publish_generated
 
 FOLDER = Path(__file__).parents[1] / "grpc_node"
+DAY = datetime.now(UTC).date() - timedelta(days=2)
 LIMIT = 4 * 2**20
 EVENTS = 12_000
 
 
 @pytest.fixture(scope="module")
-def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Service]:
+def service(module_settings: Settings) -> Iterator[Service]:
     """A service whose assets fill messages of more than 4 MiB unless they are divided."""
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        planes = AnalyticsPlane(settings), OperationalPlane(settings)
-        set_up(settings, *planes)
-        fill(planes[0], settings, DAY, wide(1_000))
-        fill(planes[1], settings, DAY, events_of(DAY, EVENTS, first=1))
-        for plane in planes:
-            plane.close()
-        asyncio.run(publish_generated(settings, count=EVENTS, shape="arrow"))
-        with serving(settings) as service:
-            yield service
+    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
+    set_up(module_settings, *planes)
+    fill(planes[0], module_settings, DAY, wide_events(DAY, 1_000))
+    fill(planes[1], module_settings, DAY, events_of(DAY, EVENTS, first=1))
+    for plane in planes:
+        plane.close()
+    asyncio.run(publish_generated(module_settings, count=EVENTS, shape="arrow"))
+    with serving(module_settings) as service:
+        yield service
 
 
 @pytest.mark.parametrize("asset", ["stream/events", "analytics/events", "operational/events"])

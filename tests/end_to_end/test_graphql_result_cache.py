@@ -23,7 +23,7 @@ from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import connect
 from fraiseql_assets.stream.publish import publish
 from fraiseql_assets.stream.setup import setup_streams
-from tests.conftest import drop_streams
+from tests.separate_names import drop_streams
 
 SECONDS = 20
 CREATE = (

@@ -531,7 +531,7 @@ def test_a_statement_that_runs_too_long_is_cancelled(base: Settings, tmp_path: A
 
 
 def test_busy_connections_are_an_error_that_says_so(base: Settings) -> None:
-    graphql = limited(base, graphql_connections=1, request_timeout_seconds=0.2)
+    graphql = limited(base, graphql_connections=1, graphql_wait_seconds=0.2)
     query = Request("{ authors { id } }")
     held = graphql.batches(graphql.prepare(query, ANYONE))
     next(held)

@@ -10,7 +10,7 @@ import grpc
 import jwt
 import pytest
 import requests
-from flights import Service, events_of, fill, separate_names, serving, set_up
+from flights import ServiceProcess, events_of, fill, serving_alone, set_up
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import flight
@@ -32,36 +32,30 @@ TOKEN = "a token of Prometheus"
 
 
 @pytest.fixture(scope="module")
-def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Settings]:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        planes = AnalyticsPlane(settings), OperationalPlane(settings)
-        set_up(settings, *planes)
-        for plane in planes:
-            fill(plane, settings, DAY, events_of(DAY, ROWS, first=1))
-            plane.close()
-        asyncio.run(publish_generated(settings, count=PUBLISHED, shape="observer", seed=1))
-        yield settings
+def settings(module_settings: Settings) -> Settings:
+    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
+    set_up(module_settings, *planes)
+    for plane in planes:
+        fill(plane, module_settings, DAY, events_of(DAY, ROWS, first=1))
+        plane.close()
+    asyncio.run(publish_generated(module_settings, count=PUBLISHED, shape="observer", seed=1))
+    return module_settings
 
 
 @pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[Service]:
-    with serving(settings, log_format="json") as service:
+def service(settings: Settings) -> Iterator[ServiceProcess]:
+    with serving_alone(settings, log_format="json") as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def guarded(settings: Settings) -> Iterator[Service]:
+def guarded(settings: Settings) -> Iterator[ServiceProcess]:
     secrets = {"jwt_secret": SecretStr(SECRET), "metrics_token": SecretStr(TOKEN)}
-    with serving(settings, **secrets) as service:
+    with serving_alone(settings, **secrets) as service:
         yield service
 
 
-def scraped(service: Service) -> dict[tuple[str, tuple[str, ...]], float]:
+def scraped(service: ServiceProcess) -> dict[tuple[str, tuple[str, ...]], float]:
     """Every sample by its name and the values of its labels."""
     answer = requests.get(f"{service.http_url}/metrics", timeout=30)
     answer.raise_for_status()
@@ -72,12 +66,12 @@ def scraped(service: Service) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def calls(service: Service) -> list[dict[str, Any]]:
+def calls(service: ServiceProcess) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in list(service.log)]
     return [line for line in lines if line["logger"] == "flight_service.calls"]
 
 
-def test_the_state_of_the_log_and_the_planes_is_scraped(service: Service) -> None:
+def test_the_state_of_the_log_and_the_planes_is_scraped(service: ServiceProcess) -> None:
     found = scraped(service)
     assert found["fraiseql_log_last_sequence", ()] == PUBLISHED
     assert found["fraiseql_log_messages", ()] == PUBLISHED
@@ -92,7 +86,7 @@ def test_the_state_of_the_log_and_the_planes_is_scraped(service: Service) -> Non
     assert found["fraiseql_db_pool_connections_limit", ("queries",)] == 16
 
 
-def test_calls_are_counted_and_logged(service: Service) -> None:
+def test_calls_are_counted_and_logged(service: ServiceProcess) -> None:
     ticket = b'{"type": "Asset", "asset": "analytics/events"}'
     header = [(b"x-request-id", b"the-audit-1")]
     options = flight.FlightCallOptions(headers=header)
@@ -107,7 +101,7 @@ def test_calls_are_counted_and_logged(service: Service) -> None:
     assert (line["what"], line["rows"], line["status"]) == ("analytics/events", ROWS, "ok")
 
 
-def test_http_requests_are_counted_and_logged(service: Service) -> None:
+def test_http_requests_are_counted_and_logged(service: ServiceProcess) -> None:
     headers = {"x-request-id": "found", "accept-encoding": "identity"}
     answer = requests.get(f"{service.http_url}/search?q=order", headers=headers, timeout=30)
     assert answer.headers["x-request-id"] == "found"
@@ -120,7 +114,7 @@ def test_http_requests_are_counted_and_logged(service: Service) -> None:
 
 def test_a_plane_that_is_down_is_scraped_as_down(settings: Settings) -> None:
     down = {"clickhouse_url": SecretStr("http://default:@127.0.0.1:9/default")}
-    with serving(settings, **down) as service:
+    with serving_alone(settings, **down) as service:
         down_now = ("fraiseql_dependency_up", ("analytics",))
         wait_until(lambda: scraped(service).get(down_now) == 0)
         found = scraped(service)
@@ -141,19 +135,21 @@ def test_a_plane_that_is_down_is_scraped_as_down(settings: Settings) -> None:
         ),
     ],
 )
-def test_metrics_need_permission(guarded: Service, authorization: str | None, status: int) -> None:
+def test_metrics_need_permission(
+    guarded: ServiceProcess, authorization: str | None, status: int
+) -> None:
     headers = {"authorization": authorization} if authorization else {}
     answer = requests.get(f"{guarded.http_url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == status
 
 
-def test_a_forwarded_request_is_not_local(service: Service) -> None:
+def test_a_forwarded_request_is_not_local(service: ServiceProcess) -> None:
     headers = {"x-forwarded-for": "203.0.113.9"}
     answer = requests.get(f"{service.http_url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == 401
 
 
-def test_every_server_has_a_state(service: Service) -> None:
+def test_every_server_has_a_state(service: ServiceProcess) -> None:
     answer = requests.get(f"{service.http_url}/ready", timeout=30)
     states = {name: found["state"] for name, found in answer.json()["dependencies"].items()}
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
@@ -170,7 +166,7 @@ def test_a_required_plane_that_is_down_makes_the_service_not_ready(
         "ready_requires": ["analytics"],
         "health_url": "grpc://127.0.0.1:0",
     }
-    with serving(settings, **down) as service:
+    with serving_alone(settings, **down) as service:
         answer = requests.get(f"{service.http_url}/ready", timeout=30)
         found = answer.json()["dependencies"]
         assert (answer.status_code, answer.json()["status"]) == (503, "unready")
@@ -193,7 +189,7 @@ def test_a_required_plane_that_is_down_makes_the_service_not_ready(
             assert (serves("database"), serves("analytics"), serves("")) == (True, False, False)
 
 
-def test_reasons_need_permission_to_read_metrics(guarded: Service) -> None:
+def test_reasons_need_permission_to_read_metrics(guarded: ServiceProcess) -> None:
     answer = requests.get(f"{guarded.http_url}/ready", timeout=30)
     assert answer.status_code == 200
     assert {tuple(found) for found in answer.json()["dependencies"].values()} == {("state",)}

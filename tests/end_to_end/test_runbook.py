@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from event_tables import block
-from flights import environment, separate_names, serving
+from flights import environment, serving
 from incidents import incidents
 from request_rows import index_requests
 
@@ -44,23 +44,17 @@ def steps(section: str) -> list[Step]:
 
 
 @pytest.fixture(scope="module")
-def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Settings]:
+def settings(module_settings: Settings) -> Iterator[Settings]:
     """Settings of a service whose operational plane holds the incidents, once for the module."""
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        events, requests, day = incidents()
-        plane = OperationalPlane(settings)
-        plane.setup()
-        plane.write(block(events, day=day))
-        assert plane.count(day).rows == len(events)
-        plane.close()
-        index_requests(settings, requests)
-        with serving(settings) as service:
-            yield service.settings
+    events, requests, day = incidents()
+    plane = OperationalPlane(module_settings)
+    plane.setup()
+    plane.write(block(events, day=day))
+    assert plane.count(day).rows == len(events)
+    plane.close()
+    index_requests(module_settings, requests)
+    with serving(module_settings) as service:
+        yield service.settings
 
 
 def test_the_runbook_has_ten_incidents_in_full() -> None:
@@ -73,8 +67,10 @@ def test_the_runbook_has_ten_incidents_in_full() -> None:
 
 
 @pytest.mark.parametrize("title", sections())
-def test_an_incident_is_resolved_as_the_runbook_says(title: str, settings: Settings) -> None:
-    scripts = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+def test_an_incident_is_resolved_as_the_runbook_says(
+    title: str, settings: Settings, commands: Path
+) -> None:
+    scripts = f"{commands}:{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
     for step in steps(sections()[title]):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", step.commands],

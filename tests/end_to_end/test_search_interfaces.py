@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from command_line import invoke
 from event_tables import DAY, block, event
-from flights import Service, environment, separate_names, serving
+from flights import Service, environment, serving
 from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
@@ -20,6 +20,7 @@ from flight_service.errors import sentence_of
 from fraiseql_assets.operational.client import connect
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.operational.search.schema import COUNT_SCHEMA, HIT_SCHEMA
+from fraiseql_assets.settings import Settings
 
 SECRET = "a secret that is long enough for HS256"
 ORDER = "8f14e45f-ceea-467f-a0c4-5f7d1c5b6c1e"
@@ -30,28 +31,22 @@ def token(**claims: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def service(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Service]:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        plane = OperationalPlane(settings)
-        plane.setup()
-        plane.write(
-            block(
-                [
-                    event(1, entity_id=ORDER, data='{"note":"payment declined"}'),
-                    event(2, entity_id=ORDER, event_type="UPDATE"),
-                    event(3, tenant_id="other", data='{"note":"payment taken"}'),
-                ]
-            )
+def service(module_settings: Settings) -> Iterator[Service]:
+    plane = OperationalPlane(module_settings)
+    plane.setup()
+    plane.write(
+        block(
+            [
+                event(1, entity_id=ORDER, data='{"note":"payment declined"}'),
+                event(2, entity_id=ORDER, event_type="UPDATE"),
+                event(3, tenant_id="other", data='{"note":"payment taken"}'),
+            ]
         )
-        assert plane.count(DAY).rows == 3
-        with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
-            yield service
-        plane.close()
+    )
+    assert plane.count(DAY).rows == 3
+    with serving(module_settings, jwt_secret=SecretStr(SECRET)) as service:
+        yield service
+    plane.close()
 
 
 def over_http(service: Service, parameters: dict[str, Any], **claims: Any) -> httpx.Response:
@@ -181,18 +176,9 @@ def test_search_needs_a_token_if_the_service_does(service: Service) -> None:
     assert httpx.get(f"{service.settings.http_url}/search").status_code == 401
 
 
-def test_an_unavailable_plane_is_a_one_line_error(
-    nats_url: str, clickhouse_url: str, elasticsearch_url: str
-) -> None:
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with (
-        separate_names(**urls) as settings,
-        serving(settings, elasticsearch_url=SecretStr("http://127.0.0.1:9")) as service,
-    ):
+def test_an_unavailable_plane_is_a_one_line_error(module_settings: Settings) -> None:
+    nowhere = SecretStr("http://127.0.0.1:9")
+    with serving(module_settings, elasticsearch_url=nowhere) as service:
         answer = httpx.get(f"{service.settings.http_url}/search")
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["errors"][0]["message"]

@@ -4,9 +4,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,25 +11,16 @@ import requests
 from adbc_driver_postgresql import dbapi
 from pyarrow import flight
 from pydantic import SecretStr
-from stacks import WHOLE, Stack, survivors, wait_until, whole
-from test_pipeline import caught_up, eventually, publish_events, rows_of
+from server_access import WRITES, accepts_writes, write_postgresql
+from stack_runs import SENSORS, ask
+from stacks import WHOLE, Stack, survivors, wait_until
 
 from fraiseql_assets.addresses import without_credentials
-from fraiseql_assets.cli.status import collect_status
 from fraiseql_assets.endpoints import NAME
-from fraiseql_assets.planes import Plane
-from fraiseql_assets.settings import Settings
-from fraiseql_assets.setup import open_planes
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
 pytestmark = pytest.mark.timeout(180)
-
-
-def graphql(settings: Settings, query: str) -> dict:
-    answer = requests.post(f"{settings.dagster_url}/graphql", json={"query": query}, timeout=30)
-    answer.raise_for_status()
-    return answer.json()["data"]
 
 
 def test_the_log_accepts_messages_of_eight_mebibytes(stack: Stack) -> None:
@@ -58,7 +46,7 @@ def test_the_flight_service_answers_over_flight_and_http(stack: Stack) -> None:
 
 
 def test_dagster_has_the_definitions_and_healthy_daemons(stack: Stack) -> None:
-    data = graphql(
+    data = ask(
         stack.settings,
         """{
           repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } }
@@ -71,25 +59,15 @@ def test_dagster_has_the_definitions_and_healthy_daemons(stack: Stack) -> None:
     assert [status for status in statuses if status["required"] and not status["healthy"]] == []
 
 
-SENSORS = """{
-  sensorsOrError(repositorySelector: {
-    repositoryName: "__repository__"
-    repositoryLocationName: "fraiseql_assets.defs.definitions"
-  }) {
-    ... on Sensors { results { name sensorState { status ticks(limit: 1) { timestamp status } } } }
-  }
-}"""
-
-
 def test_the_sensors_are_running(stack: Stack) -> None:
-    sensors = graphql(stack.settings, SENSORS)["sensorsOrError"]["results"]
+    sensors = ask(stack.settings, SENSORS)["sensorsOrError"]["results"]
     status = {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors}
     assert status["analytics_events_from_the_log"] == "RUNNING"
     assert status["operational_events_from_the_log"] == "RUNNING"
 
 
 def test_runs_of_a_plane_are_serial_and_killed_runs_are_retried(stack: Stack) -> None:
-    instance = graphql(
+    instance = ask(
         stack.settings,
         """{ instance {
           runQueuingSupported info poolConfig { defaultPoolLimit poolGranularity }
@@ -130,6 +108,34 @@ def test_passwords_are_only_in_files_of_their_owner(stack: Stack) -> None:
     assert [word for word in passwords if any(word in text for text in shown)] == []
     for path in (stack.folder, stack.folder / NAME, *stack.folder.glob("*.password")):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_every_server_refuses_requests_without_the_password(stack: Stack) -> None:
+    def without_password(setting: str) -> SecretStr:
+        url = getattr(stack.settings, setting).get_secret_value()
+        return SecretStr(re.sub(r":[^:@]+@", ":guessed@", url))
+
+    names = ["nats_url", "clickhouse_url", "elasticsearch_url", "database_url"]
+    anybody = stack.settings.model_copy(update={name: without_password(name) for name in names})
+    assert [title for title in WRITES if accepts_writes(anybody, title)] == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker.example"}]
+)
+@pytest.mark.parametrize("setting", ["clickhouse_url", "elasticsearch_url"])
+def test_every_server_refuses_web_pages(
+    stack: Stack, setting: str, headers: dict[str, str]
+) -> None:
+    url = getattr(stack.settings, setting).get_secret_value().removesuffix("/default")
+    assert requests.get(url, timeout=10).ok
+    assert requests.get(url, headers=headers, timeout=10).status_code == 403
+
+
+def test_modes_of_parent_folders_are_not_changed(stack: Stack) -> None:
+    write_postgresql(stack.settings)
+    # As `own_folder` created it.
+    assert stack.folder.parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker"}])
@@ -178,49 +184,7 @@ def test_a_run_is_forked_from_a_warm_process(stack: Stack) -> None:
     wait_until(lambda: fork_server.cpu_times().children_user > 0, stack.printed)
 
 
-def test_a_killed_code_server_is_restarted_without_orphans(stack: Stack) -> None:
-    killed = stack.process_of("fraiseql_assets.defs.code_server")
-    others = killed.children(recursive=True)
-    killed.kill()
-
-    wait_until(lambda: "code server was ended by SIGKILL" in stack.printed.read_text())
-    wait_until(lambda: survivors(others) == [])
-    moment = time.time()
-
-    def ticks() -> list[dict]:
-        try:
-            sensors = graphql(stack.settings, SENSORS)["sensorsOrError"]["results"]
-        except requests.HTTPError:
-            # Dagster's web server asks the code server, which is not back yet.
-            return []
-        newest = [tick for sensor in sensors for tick in sensor["sensorState"]["ticks"]]
-        return [tick for tick in newest if tick["timestamp"] > moment]
-
-    wait_until(lambda: any(tick["status"] == "SKIPPED" for tick in ticks()), stack.printed)
-    assert stack.process_of("fraiseql_assets.defs.code_server") != killed
-
-
-@pytest.mark.timeout(600)
-def test_planes_are_exact_after_a_stack_killed_during_ingestion_restarts(stack: Stack) -> None:
-    """The last test on the stack, since it kills it."""
-    served = stack.settings
-    caught_up(served)
-    eventually(lambda: not collect_status(served).runs, served)
-    with closing_all(open_planes(served)) as planes:
-        before = rows_of(planes)
-    publish_events(served, 8_000, "observer")
-    eventually(lambda: bool(collect_status(served).runs), served)
-    stack.kill()
-    with whole(stack.folder) as second:
-        status = caught_up(second.settings)
-        with closing_all(open_planes(second.settings)) as planes:
-            assert rows_of(planes) == [n + 8_000 for n in before]
-            assert [plane.rows for plane in status.planes] == rows_of(planes)
-
-
-@contextmanager
-def closing_all(planes: Iterable[Plane]) -> Iterator[list[Plane]]:
-    opened = list(planes)
-    yield opened
-    for plane in opened:
-        plane.close()
+def test_sigterm_ends_every_process(stack: Stack) -> None:
+    """The last test on the stack."""
+    processes = stack.descendants
+    assert (stack.end(), survivors(processes)) == (0, [])

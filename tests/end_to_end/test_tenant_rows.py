@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from flights import Service, events_of, fill, separate_names, serving, set_up
+from flights import Service, events_of, fill, serving, set_up
 from pyarrow import flight
 from pydantic import SecretStr
 
@@ -29,23 +29,17 @@ Shared = tuple[Service, pa.Table]
 
 
 @pytest.fixture(scope="module")
-def shared(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Shared]:
+def shared(module_settings: Settings) -> Iterator[Shared]:
     """A service whose log and planes have events of several tenants, and of none."""
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        planes = AnalyticsPlane(settings), OperationalPlane(settings)
-        set_up(settings, *planes)
-        events = events_of(DAY, ROWS, first=1)
-        for plane in planes:
-            fill(plane, settings, DAY, events)
-            plane.close()
-        publish(settings)
-        with serving(settings, jwt_secret=SecretStr(SECRET)) as service:
-            yield service, events
+    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
+    set_up(module_settings, *planes)
+    events = events_of(DAY, ROWS, first=1)
+    for plane in planes:
+        fill(plane, module_settings, DAY, events)
+        plane.close()
+    publish(module_settings)
+    with serving(module_settings, jwt_secret=SecretStr(SECRET)) as service:
+        yield service, events
 
 
 def publish(settings: Settings) -> None:

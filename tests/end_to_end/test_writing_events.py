@@ -1,28 +1,22 @@
 """Events by DoPut: what reaches the log, exactly once, and what is refused."""
 
-import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import adbc_driver_flightsql.dbapi as flightsql
 import grpc
 import pyarrow as pa
 import pytest
-from log_server import info, nats_server, read, settings_for, streams
+from log_server import settings_for, streams
 from pyarrow import flight
 from pydantic import SecretStr
-from writing_service import SECRET, Service, events, token, wait_until, writing_service
+from writing_service import SECRET, Service, events, last, stored, token, writing_service
 
 from flight_service.errors import sentence_of
 from flight_service.sql.protocol import Flight_pb2 as base
-from fraiseql_assets.events.decode import decode
-from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.setup import setup_streams
 from tests.flight_messages import flight_data
 
 WRITABLE = {"writable": ["events"]}
@@ -39,20 +33,6 @@ def guarded(service: Service) -> Iterator[Service]:
     """The same log behind a service that checks tokens."""
     with writing_service(service.settings, jwt_secret=SecretStr(SECRET)) as running:
         yield running
-
-
-def last(settings: Settings) -> int:
-    return info(settings, settings.stream).state.last_seq
-
-
-def stored(settings: Settings, first: int) -> pa.Table:
-    """The events from a sequence on, as the pipeline decodes them."""
-    batches = [
-        batch
-        for messages in read(settings, first, last(settings))
-        for batch in decode(messages).batches
-    ]
-    return pa.Table.from_batches(batches, EVENT_SCHEMA)
 
 
 def test_events_are_published_unchanged_and_each_batch_is_acknowledged(
@@ -251,27 +231,6 @@ def test_an_event_of_another_tenant_is_refused(guarded: Service) -> None:
     row = next(n for n, tenant in enumerate(tenants) if tenant not in ("acme", None))
     with pytest.raises(flight.FlightUnauthorizedError, match=f"Row {row} is of another tenant"):
         guarded.put("events", [batch], token("write", tenant_id="acme"))
-
-
-def test_a_log_that_restarts_during_a_write_has_each_event_once(tmp_path: Path) -> None:
-    with nats_server(tmp_path) as nats:
-        settings = settings_for(nats.url)
-        asyncio.run(setup_streams(settings))
-        with writing_service(settings, **WRITABLE) as service:
-            batches = events(300, seed=21)
-            service.put("events", batches[:1])
-            nats.freeze()
-            writer, _ = service.client.do_put(
-                flight.FlightDescriptor.for_path("events"), batches[0].schema
-            )
-            writer.write_batch(batches[0])
-            nats.kill()
-            nats.start()
-            writer.write_batch(batches[1])
-            writer.write_batch(batches[2])
-            writer.close()
-            wait_until(lambda: last(settings) == 3)
-            assert stored(settings, 1).num_rows == 300
 
 
 def raw_put(service: Service, *messages: base.FlightData) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from fraiseql_assets.stream.publish import publish
 from local_stack import servers
 from tests.conftest import running
 from tests.end_to_end import graphql_shop as shop
-from tests.end_to_end.flights import events_of, fill, set_up
+from tests.flights import events_of, fill, set_up
 from tests.fuzz.servers import check_message, database
 from tests.fuzz.target import Check, Target
 from tests.fuzz.ticket_examples import ACTIONS, BYTES, ENVELOPES, PREPARED

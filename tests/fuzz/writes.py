@@ -27,7 +27,7 @@ from fraiseql_assets.stream.setup import setup_streams
 from local_stack import servers
 from tests.conftest import running
 from tests.end_to_end import graphql_shop as shop
-from tests.end_to_end.flights import serving
+from tests.flights import serving_alone
 from tests.fuzz.documents import INTS, JSONS, TEXTS
 from tests.fuzz.ipc_messages import WITHOUT_DICTIONARIES, Message, changed, streams
 from tests.fuzz.servers import INNER, database, execute
@@ -223,7 +223,7 @@ class Caller:
         self._start()
 
     def _start(self) -> None:
-        self._service = self._stack.enter_context(serving(self._settings))
+        self._service = self._stack.enter_context(serving_alone(self._settings))
         address = self._service.settings.flight_url.partition("://")[2]
         self._channel = grpc.insecure_channel(address)
         self._process = psutil.Process(self._service.process.pid)

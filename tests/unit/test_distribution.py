@@ -11,7 +11,10 @@ FILES = sorted(TESTS.glob("*/test_*.py"))
 
 def uses_the_stack(path: Path) -> bool:
     """Whether a file's tests and fixtures use the session's `stack`, and not one of its own."""
-    tree = ast.parse(path.read_text())
+    text = path.read_text()
+    if "stack" not in text:
+        return False
+    tree = ast.parse(text)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     if any(function.name == "stack" for function in functions):
         return False

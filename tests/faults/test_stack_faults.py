@@ -1,22 +1,19 @@
 """The supervision of the embedded servers: restarts, ends, refusals. Without Dagster, for speed."""
 
-import asyncio
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
-import requests
 from adbc_driver_postgresql import dbapi
-from pydantic import SecretStr
+from server_access import READS, WRITES, accepts_writes
 from stacks import (
     SECONDS,
     SERVERS_ONLY,
@@ -28,9 +25,6 @@ from stacks import (
     wait_until,
 )
 
-from fraiseql_assets.settings import Settings
-from fraiseql_assets.stream.connection import LogError, connect
-from fraiseql_assets.stream.setup import setup_streams
 from local_stack import servers
 from local_stack.ports import distinct_free_ports
 from local_stack.programs import start
@@ -70,34 +64,6 @@ def test_a_killed_server_is_restarted_and_reported(running: Stack, title: str) -
     wait_until(lambda: f"{title} was ended by SIGKILL; it is started again" in report())
     wait_until(lambda: accepts_writes(running.settings, title), running.printed)
     assert running.process_of(*PROCESSES[title]) != killed
-
-
-def test_every_server_refuses_requests_without_the_password(running: Stack) -> None:
-    def without_password(setting: str) -> SecretStr:
-        url = getattr(running.settings, setting).get_secret_value()
-        return SecretStr(re.sub(r":[^:@]+@", ":guessed@", url))
-
-    names = ["nats_url", "clickhouse_url", "elasticsearch_url", "database_url"]
-    anybody = running.settings.model_copy(update={name: without_password(name) for name in names})
-    assert [title for title in PROCESSES if accepts_writes(anybody, title)] == []
-
-
-@pytest.mark.parametrize(
-    "headers", [{"Origin": "http://attacker.example"}, {"Host": "attacker.example"}]
-)
-@pytest.mark.parametrize("setting", ["clickhouse_url", "elasticsearch_url"])
-def test_every_server_refuses_web_pages(
-    running: Stack, setting: str, headers: dict[str, str]
-) -> None:
-    url = getattr(running.settings, setting).get_secret_value().removesuffix("/default")
-    assert requests.get(url, timeout=10).ok
-    assert requests.get(url, headers=headers, timeout=10).status_code == 403
-
-
-def test_modes_of_parent_folders_are_not_changed(running: Stack) -> None:
-    write_postgresql(running.settings)
-    # As `own_folder` created it.
-    assert running.folder.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_second_start_on_the_same_folder_names_the_running_process(running: Stack) -> None:
@@ -216,78 +182,3 @@ def refused(script: str, *arguments: str) -> str:
     assert done.returncode == 1, done.stdout
     [sentence] = done.stderr.splitlines()
     return sentence
-
-
-def write_nats(settings: Settings) -> None:
-    async def write() -> None:
-        await setup_streams(settings)
-        async with connect(settings, name="test") as client:
-            await client.jetstream().publish(f"{settings.subject_prefix}.Order.INSERT", b"{}")
-
-    asyncio.run(write())
-
-
-def read_nats(settings: Settings) -> int:
-    async def read() -> int:
-        async with connect(settings, name="test") as client:
-            return (await client.jetstream().stream_info(settings.stream)).state.messages
-
-    return asyncio.run(read())
-
-
-def clickhouse(settings: Settings, statement: str) -> str:
-    url = settings.clickhouse_url.get_secret_value().removesuffix("/default")
-    answer = requests.post(url, data=statement, timeout=10)
-    answer.raise_for_status()
-    return answer.text
-
-
-def write_clickhouse(settings: Settings) -> None:
-    clickhouse(settings, "CREATE TABLE IF NOT EXISTS t (n Int32) ENGINE MergeTree ORDER BY n")
-    clickhouse(settings, "INSERT INTO t VALUES (1)")
-
-
-def write_elasticsearch(settings: Settings) -> None:
-    url = f"{settings.elasticsearch_url.get_secret_value()}/t/_doc/1?refresh=true"
-    requests.put(url, json={"n": 1}, timeout=10).raise_for_status()
-
-
-def read_elasticsearch(settings: Settings) -> int:
-    url = f"{settings.elasticsearch_url.get_secret_value()}/t/_count"
-    return requests.get(url, timeout=10).json()["count"]
-
-
-def postgresql(settings: Settings, statement: str) -> list[tuple[int]]:
-    with (
-        dbapi.connect(settings.database_url.get_secret_value(), autocommit=True) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(statement)
-        return cursor.fetchall() if statement.startswith("SELECT") else []
-
-
-def write_postgresql(settings: Settings) -> None:
-    postgresql(settings, "CREATE TABLE IF NOT EXISTS t (n int)")
-    postgresql(settings, "INSERT INTO t VALUES (1)")
-
-
-WRITES: dict[str, Callable[[Settings], None]] = {
-    "NATS": write_nats,
-    "ClickHouse": write_clickhouse,
-    "Elasticsearch": write_elasticsearch,
-    "PostgreSQL": write_postgresql,
-}
-READS: dict[str, Callable[[Settings], int]] = {
-    "NATS": read_nats,
-    "ClickHouse": lambda settings: int(clickhouse(settings, "SELECT count() FROM t")),
-    "Elasticsearch": read_elasticsearch,
-    "PostgreSQL": lambda settings: postgresql(settings, "SELECT count(*) FROM t")[0][0],
-}
-
-
-def accepts_writes(settings: Settings, title: str) -> bool:
-    try:
-        WRITES[title](settings)
-    except (LogError, requests.RequestException, dbapi.Error):
-        return False
-    return True

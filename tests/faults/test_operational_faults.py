@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from elasticsearch import Elasticsearch
 from event_tables import DAY, MORNING, STREAM, block, entry, event
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from request_plane import OfRequests
 from stacks import own_folder, wait_until
 from starlette.applications import Starlette
@@ -323,52 +323,6 @@ def test_an_unavailable_day_can_be_replaced(
     assert read(OperationalReader(settings), asset=asset) == [1, 2, 3, 4, 5, 6]
 
 
-def test_ledger_entries_are_deleted_without_delete_by_query(plane: OperationalPlane) -> None:
-    later = TOMORROW + timedelta(days=1000)
-    assert any("2 entries" in line for line in plane.enforce_retention(later))
-    assert plane.ledger(STREAM) == []
-
-
-@pytest.mark.parametrize("year", [1, 37, 999])
-def test_events_of_years_before_1000_are_read(
-    plane: OperationalPlane, settings: Settings, year: int
-) -> None:
-    old = event(7, timestamp=datetime(year, 6, 1, tzinfo=UTC))
-    plane.write(block([old]))
-    reader = OperationalReader(settings)
-
-    def between(start: datetime, end: datetime) -> list[int]:
-        batches = reader.batches(EVENTS_ASSET, start=start, end=end)
-        return [n for batch in batches for n in batch["stream_seq"].to_pylist()]
-
-    start = datetime(year, 1, 1, tzinfo=UTC)
-    assert between(start, start.replace(month=12)) == [7]
-    assert between(start, start.replace(month=2)) == []
-
-
-@pytest.mark.parametrize("length", [8191, 8192, 20_000])
-def test_an_entity_type_too_long_for_the_index_is_found_by_its_filter(
-    plane: OperationalPlane, settings: Settings, length: int
-) -> None:
-    sought, other = ("é" * (length - 1) + last for last in "ab")
-    plane.write(block([event(7, entity_type=sought), event(8, entity_type=other)]))
-    batches = OperationalReader(settings).batches(EVENTS_ASSET, entity_type=sought)
-    assert [n for batch in batches for n in batch["stream_seq"].to_pylist()] == [7]
-
-
-def test_an_index_prefix_that_is_too_long_is_refused_before_setup() -> None:
-    with pytest.raises(ValidationError, match="index_prefix"):
-        Settings(index_prefix="x" * 201)
-
-
-def test_the_longest_index_prefix_gives_valid_names(settings: Settings) -> None:
-    longest = settings.index_prefix + "x" * (200 - len(settings.index_prefix))
-    with closing(OperationalPlane(settings.model_copy(update={"index_prefix": longest}))) as plane:
-        plane.setup()
-        assert plane.write(block([event(1)])).rows == 1
-        assert plane.count(DAY).rows == 1
-
-
 SMALL_HEAP = "128m"
 
 
@@ -460,19 +414,3 @@ def test_a_plane_is_complete_after_its_server_restarts(
 def _without_bytes(found: tuple[list[Any], list[Any], list[int]]) -> tuple[Any, ...]:
     partitions, *rest = found
     return [(stats.day, stats.rows, stats.materialised_at) for stats in partitions], *rest
-
-
-def test_filtered_batches_have_the_full_schema(plane: OperationalPlane, settings: Settings) -> None:
-    reader = OperationalReader(settings)
-    batches = list(reader.batches(EVENTS_ASSET, entity_type="Order", limit=1))
-    assert pa.Table.from_batches(batches).schema.equals(reader.schema(EVENTS_ASSET))
-
-
-def test_the_memory_limit_of_the_embedded_server_ignores_garbage(
-    server: Elasticsearch,
-) -> None:
-    """Its limit is then a share of the heap, 70 %; by the memory in use it would be 95 %."""
-    nodes = server.nodes.stats(metric=["breaker", "jvm"])["nodes"]
-    [node] = nodes.values()
-    limit = node["breakers"]["parent"]["limit_size_in_bytes"]
-    assert limit <= 0.71 * node["jvm"]["mem"]["heap_max_in_bytes"]

@@ -17,7 +17,9 @@ from log_server import (
     store_payloads,
     streams,
 )
+from pyarrow import flight
 from pydantic import SecretStr
+from writing_service import events, last, stored, wait_until, writing_service
 
 from fraiseql_assets.events.messages import Reject
 from fraiseql_assets.ranges import SequenceRange
@@ -153,6 +155,27 @@ def test_messages_published_during_a_restart_are_stored_once(server: NatsServer)
     assert published.events == 5_000
     with Log(settings, name="tests") as log:
         assert log.bounds().messages == 5_000
+
+
+def test_a_log_that_restarts_during_a_write_has_each_event_once(tmp_path: Path) -> None:
+    with nats_server(tmp_path) as nats:
+        settings = settings_for(nats.url)
+        asyncio.run(setup_streams(settings))
+        with writing_service(settings, writable=["events"]) as service:
+            batches = events(300, seed=21)
+            service.put("events", batches[:1])
+            nats.freeze()
+            writer, _ = service.client.do_put(
+                flight.FlightDescriptor.for_path("events"), batches[0].schema
+            )
+            writer.write_batch(batches[0])
+            nats.kill()
+            nats.start()
+            writer.write_batch(batches[1])
+            writer.write_batch(batches[2])
+            writer.close()
+            wait_until(lambda: last(settings) == 3)
+            assert stored(settings, 1).num_rows == 300
 
 
 # When it is not there, or does not let us in.

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+from log_server import info, read
 from pyarrow import flight
 
 from flight_service.addresses import Address
 from flight_service.monitoring.calls import Observer
 from flight_service.registry import registry
 from flight_service.server import FlightServer
+from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.generate import generate
+from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.settings import Settings
 from tests.tokens import signed
 
@@ -90,6 +93,21 @@ def events(count: int, *, seed: int = 1, size: int = 100) -> list[pa.RecordBatch
     start = datetime(2026, 1, 31, tzinfo=UTC)
     table = pa.Table.from_batches(generate(count, seed=seed, start=start))
     return table.combine_chunks().to_batches(max_chunksize=size)
+
+
+def last(settings: Settings) -> int:
+    """The last sequence of the log."""
+    return info(settings, settings.stream).state.last_seq
+
+
+def stored(settings: Settings, first: int) -> pa.Table:
+    """The events from a sequence on, as the pipeline decodes them."""
+    batches = [
+        batch
+        for messages in read(settings, first, last(settings))
+        for batch in decode(messages).batches
+    ]
+    return pa.Table.from_batches(batches, EVENT_SCHEMA)
 
 
 def wait_until(holds: Any, seconds: float = 10) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -19,46 +18,39 @@ import pyarrow as pa
 from pyarrow import flight
 from pydantic import SecretStr
 
-from fraiseql_assets.analytics.client import connect
+from flight_service.addresses import Address
+from flight_service.http import HttpServer, application
+from flight_service.monitoring.calls import Observer
+from flight_service.monitoring.exposition import watched
+from flight_service.monitoring.metrics import Metrics
+from flight_service.monitoring.readiness import readiness
+from flight_service.registry import registry
+from flight_service.server import FlightServer
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
 from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
 from fraiseql_assets.pipeline.job import Job, Report, default_batching
 from fraiseql_assets.planes import Block, Plane
 from fraiseql_assets.ranges import SequenceRange
+from fraiseql_assets.request_log.publisher import request_log
 from fraiseql_assets.settings import Settings, variable
 from fraiseql_assets.stream.position import midnight
 from fraiseql_assets.stream.setup import setup_streams
-from tests.conftest import drop_indices, drop_streams
 
 SECONDS = 30
 KEPT = ("PATH", "HOME", "PYTHONFAULTHANDLER")
 """The variables that every process needs."""
 
 
-@contextmanager
-def separate_names(**urls: str) -> Iterator[Settings]:
-    """Settings for the servers, with names that nothing else uses, for the tests of a module."""
-    name = f"test_{secrets.token_hex(4)}"
-    urls["clickhouse_url"] = f"{urls['clickhouse_url'].removesuffix('/default')}/{name}"
-    settings = Settings.model_validate(
-        {
-            **urls,
-            "stream": f"{name}_events",
-            "subjects": [f"{name}.mutation.>"],
-            "subject_prefix": f"{name}.mutation",
-            "dead_letter_stream": f"{name}_dead_letters",
-            "request_stream": f"{name}_requests",
-            "request_subject_prefix": f"{name}.request",
-            "index_prefix": name.replace("_", "-"),
-        }
-    )
-    yield settings
-    asyncio.run(drop_streams(settings))
-    client = connect(settings, timeout=SECONDS, database="default")
-    client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
-    client.close()
-    drop_indices(settings.elasticsearch_url.get_secret_value(), settings.index_prefix)
+NOWHERE = {
+    "nats_url": SecretStr("nats://127.0.0.1:1"),
+    "clickhouse_url": SecretStr("http://127.0.0.1:1/nowhere"),
+    "elasticsearch_url": SecretStr("http://127.0.0.1:1"),
+    "probe_timeout_seconds": 1.0,
+}
+"""Settings of servers that do not answer."""
+FREE = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
+WIDE_BYTES = 20_000
 
 
 def events_of(day: date, count: int, first: int) -> pa.Table:
@@ -73,6 +65,14 @@ def events_of(day: date, count: int, first: int) -> pa.Table:
     for name, column in places.items():
         made = made.append_column(name, column)
     return made.cast(EVENT_SCHEMA)
+
+
+def wide_events(day: date, count: int) -> pa.Table:
+    """Events that are large for their number, from the first sequence on."""
+    events = events_of(day, count, first=1)
+    place = events.column_names.index("data")
+    data = pa.array([json.dumps({"text": "x" * WIDE_BYTES})] * count)
+    return events.set_column(place, EVENT_SCHEMA.field("data"), data)
 
 
 def fill(plane: Plane, settings: Settings, day: date, events: pa.Table) -> None:
@@ -111,16 +111,22 @@ class Service:
     settings: Settings
     """Settings with its addresses."""
     client: flight.FlightClient
-    process: subprocess.Popen[str]
-    log: list[str]
-    """The lines that it has logged so far."""
-    reading: threading.Thread
-    """Reads the log as it is written, so that the service never waits for room in the pipe."""
 
     @property
     def http_url(self) -> str:
         """The address of its HTTP side."""
         return self.settings.http_url
+
+
+@dataclass(frozen=True)
+class ServiceProcess(Service):
+    """A Flight service in a process of its own."""
+
+    process: subprocess.Popen[str]
+    log: list[str]
+    """The lines that it has logged so far."""
+    reading: threading.Thread
+    """Reads the log as it is written, so that the service never waits for room in the pipe."""
 
     def ended(self) -> int:
         """Waits until it ends and its log is read. Returns its exit code."""
@@ -131,9 +137,36 @@ class Service:
 
 @contextmanager
 def serving(settings: Settings, **changes: object) -> Iterator[Service]:
+    """The service with these settings in this process, which spares loading its libraries again."""
+    settings = settings.model_copy(update={**FREE, **changes})
+    http = Address.parse(settings.http_url, "", "http")
+    bound = http.listen()
+    recorder = request_log(settings)
+    served = registry(settings, recorder)
+    observer = Observer(Metrics(served.samplers), logs=settings.call_log)
+    server = FlightServer(
+        Address.parse(settings.flight_url, "", "grpc"), settings, served, observer
+    )
+    ready = readiness(settings, served.probes)
+    watching = watched(application(served.routes, settings), settings, observer, ready)
+    web = HttpServer(bound, watching, settings.http_connections)
+    urls = {
+        "flight_url": str(server.address),
+        "http_url": str(http.with_port(bound.getsockname()[1])),
+    }
+    try:
+        with flight.connect(urls["flight_url"]) as client:
+            yield Service(settings.model_copy(update=urls), client)
+    finally:
+        web.stop(SECONDS)
+        server.stop(SECONDS)
+        recorder.close()
+
+
+@contextmanager
+def serving_alone(settings: Settings, **changes: object) -> Iterator[ServiceProcess]:
     """Starts `python -m flight_service` with these settings on free ports."""
-    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
-    settings = settings.model_copy(update={**free, **changes})
+    settings = settings.model_copy(update={**FREE, **changes})
     process = subprocess.Popen(
         [sys.executable, "-m", "flight_service"],
         env=environment(settings),
@@ -151,7 +184,7 @@ def serving(settings: Settings, **changes: object) -> Iterator[Service]:
         taken = settings.model_copy(update=urls)
         reading.start()
         with flight.connect(taken.flight_url) as client:
-            yield Service(taken, client, process, log, reading)
+            yield ServiceProcess(taken, client, process, log, reading)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""The Flight service during outages, disconnects, port conflicts and shutdown.
+"""The Flight service during outages, disconnects and shutdown.
 
 All tests share one start of the service, so the file is longer than others.
 """
@@ -12,74 +12,46 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-import pyarrow as pa
 import pytest
 import requests
 from flights import (
+    NOWHERE,
     SECONDS,
-    Service,
-    environment,
+    ServiceProcess,
     events_of,
     fill,
-    separate_names,
-    serving,
+    serving_alone,
     set_up,
+    wide_events,
 )
 from pyarrow import flight
-from pydantic import SecretStr
-from tokens import signed
 
 from flight_service.assets import Asset
 from flight_service.errors import sentence_of
 from flight_service.log_source import LogSource
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
-from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
 
-NOWHERE = {
-    "nats_url": SecretStr("nats://127.0.0.1:1"),
-    "clickhouse_url": SecretStr("http://127.0.0.1:1/nowhere"),
-    "elasticsearch_url": SecretStr("http://127.0.0.1:1"),
-    "probe_timeout_seconds": 1.0,
-}
-SECRET = "a secret of at least thirty-two characters"
 DAY = datetime.now(UTC).date() - timedelta(days=2)
-WIDE_ROWS, WIDE_BYTES = 5_000, 20_000
-
-
-def wide(rows: int) -> pa.Table:
-    """Events that are large for their number."""
-    events = events_of(DAY, rows, first=1)
-    place = events.column_names.index("data")
-    data = pa.array([json.dumps({"text": "x" * WIDE_BYTES})] * rows)
-    return events.set_column(place, EVENT_SCHEMA.field("data"), data)
+WIDE_ROWS = 5_000
 
 
 @pytest.fixture(scope="module")
-def with_wide_events(
-    nats_url: str, clickhouse_url: str, elasticsearch_url: str
-) -> Iterator[Service]:
+def with_wide_events(module_settings: Settings) -> Iterator[ServiceProcess]:
     """A service over 100 MB of events in the analytics plane."""
-    urls = {
-        "nats_url": nats_url,
-        "clickhouse_url": clickhouse_url,
-        "elasticsearch_url": elasticsearch_url,
-    }
-    with separate_names(**urls) as settings:
-        plane = AnalyticsPlane(settings)
-        set_up(settings, plane)
-        fill(plane, settings, DAY, wide(WIDE_ROWS))
-        plane.close()
-        with serving(settings) as service:
-            yield service
+    plane = AnalyticsPlane(module_settings)
+    set_up(module_settings, plane)
+    fill(plane, module_settings, DAY, wide_events(DAY, WIDE_ROWS))
+    plane.close()
+    with serving_alone(module_settings) as service:
+        yield service
 
 
 def running_queries(settings: Settings) -> int:
@@ -100,7 +72,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return held
 
 
-def test_a_cancelled_stream_cancels_its_query(with_wide_events: Service) -> None:
+def test_a_cancelled_stream_cancels_its_query(with_wide_events: ServiceProcess) -> None:
     reader = with_wide_events.client.do_get(flight.Ticket(b"analytics/events"))
     reader.read_chunk()
     assert running_queries(with_wide_events.settings) == 1
@@ -108,7 +80,7 @@ def test_a_cancelled_stream_cancels_its_query(with_wide_events: Service) -> None
     assert eventually(lambda: running_queries(with_wide_events.settings) == 0)
 
 
-def test_memory_does_not_grow_with_the_result(with_wide_events: Service) -> None:
+def test_memory_does_not_grow_with_the_result(with_wide_events: ServiceProcess) -> None:
     process = psutil.Process(with_wide_events.process.pid)
     idle, most, rows = process.memory_info().rss, 0, 0
     for chunk in with_wide_events.client.do_get(flight.Ticket(b"analytics/events")):
@@ -123,7 +95,7 @@ def test_a_plane_is_served_while_the_other_is_down(settings: Settings) -> None:
     set_up(settings, plane)
     fill(plane, settings, DAY, events_of(DAY, 10, first=1))
     plane.close()
-    with serving(settings, clickhouse_url=NOWHERE["clickhouse_url"]) as service:
+    with serving_alone(settings, clickhouse_url=NOWHERE["clickhouse_url"]) as service:
         listed = {f.descriptor.path[0]: f for f in service.client.list_flights()}
         read = service.client.do_get(flight.Ticket(b"operational/events")).read_all()
         with pytest.raises(flight.FlightUnavailableError) as caught:
@@ -135,13 +107,13 @@ def test_a_plane_is_served_while_the_other_is_down(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone() -> Iterator[Service]:
+def alone() -> Iterator[ServiceProcess]:
     """A service that can reach nothing."""
-    with serving(Settings(**NOWHERE)) as service:
+    with serving_alone(Settings(**NOWHERE)) as service:
         yield service
 
 
-def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: Service) -> None:
+def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: ServiceProcess) -> None:
     listed = {f.descriptor.path[0]: json.loads(f.app_metadata) for f in alone.client.list_flights()}
     reasons = {name.split(b"/")[0]: about["error"] for name, about in listed.items()}
     assert {plane: reason.split()[0] for plane, reason in reasons.items()} == {
@@ -152,7 +124,9 @@ def test_flights_are_listed_with_reasons_while_every_server_is_down(alone: Servi
 
 
 @pytest.mark.parametrize("ticket", ["stream/events", "operational/events", '{"type":"Tail"}'])
-def test_errors_of_unavailable_servers_say_what_to_check(alone: Service, ticket: str) -> None:
+def test_errors_of_unavailable_servers_say_what_to_check(
+    alone: ServiceProcess, ticket: str
+) -> None:
     with pytest.raises(
         flight.FlightUnavailableError, match=r"does not answer.*Check that"
     ) as error:
@@ -162,12 +136,12 @@ def test_errors_of_unavailable_servers_say_what_to_check(alone: Service, ticket:
 
 
 def test_missing_tables_ask_for_setup(settings: Settings) -> None:
-    with serving(settings) as service, pytest.raises(flight.FlightUnavailableError) as caught:
+    with serving_alone(settings) as service, pytest.raises(flight.FlightUnavailableError) as caught:
         service.client.do_get(flight.Ticket(b"analytics/events")).read_all()
     assert "Run `fraiseql-assets setup`" in sentence_of(caught.value)
 
 
-def test_health_is_answered_while_every_server_is_down(alone: Service) -> None:
+def test_health_is_answered_while_every_server_is_down(alone: ServiceProcess) -> None:
     [answer] = alone.client.do_action("HealthCheck")
     over_http = requests.get(f"{alone.settings.http_url}/health", timeout=SECONDS)
     over_flight = json.loads(answer.body.to_pybytes())
@@ -178,14 +152,14 @@ def test_health_is_answered_while_every_server_is_down(alone: Service) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_cleanly(number: signal.Signals) -> None:
-    with serving(Settings(**NOWHERE)) as service:
+    with serving_alone(Settings(**NOWHERE)) as service:
         service.process.send_signal(number)
         assert (service.ended(), service.log) == (0, [])
 
 
 def test_a_signal_ends_the_service_while_a_client_follows(settings: Settings) -> None:
     set_up(settings)
-    with serving(settings) as service:
+    with serving_alone(settings) as service:
         reader = service.client.do_get(flight.Ticket(b'{"type":"Tail"}'))
         service.process.send_signal(signal.SIGTERM)
         with pytest.raises(flight.FlightUnavailableError, match=r"The service is stopping\."):
@@ -201,7 +175,7 @@ def test_a_killed_client_leaves_no_statement_or_thread(settings: Settings) -> No
         "reader.read_chunk()"
     )
     log = urlsplit(settings.nats_url.get_secret_value()).port
-    with serving(settings) as service:
+    with serving_alone(settings) as service:
         process = psutil.Process(service.process.pid)
 
         def connections() -> int:
@@ -222,7 +196,7 @@ def test_a_killed_client_leaves_no_statement_or_thread(settings: Settings) -> No
 def test_many_tails_share_one_connection_to_the_log(settings: Settings) -> None:
     set_up(settings)
     log = urlsplit(settings.nats_url.get_secret_value()).port
-    with serving(settings) as service:
+    with serving_alone(settings) as service:
         process = psutil.Process(service.process.pid)
         threads = process.num_threads()
         ticket = flight.Ticket(b'{"type":"Tail"}')
@@ -252,76 +226,3 @@ def test_requests_for_the_state_of_the_log_share_one_connection(
         days = [Asset(asset=source.key, partition=DAY + timedelta(days=n)) for n in range(30)]
         assert [found.parts for found in pool.map(source.extent, days)] == [()] * 30
     assert len(opened) == 1
-
-
-def ended(settings: Settings) -> subprocess.CompletedProcess[str]:
-    """A service that is expected to end by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "flight_service"],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("setting", "variable"),
-    [("flight_url", "FRAISEQL_FLIGHT_URL"), ("http_url", "FRAISEQL_HTTP_URL")],
-)
-def test_a_port_in_use_is_reported(alone: Service, setting: str, variable: str) -> None:
-    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
-    taken = getattr(alone.settings, setting)
-    done = ended(alone.settings.model_copy(update={**free, setting: taken}))
-    assert done.returncode == 4
-    assert done.stderr == (
-        f"✗ Cannot listen on {taken}: Address already in use. End what listens there, or set "
-        f"{variable} to another address.\n"
-    )
-
-
-def test_an_invalid_address_is_reported() -> None:
-    done = ended(Settings(flight_url="127.0.0.1:50051"))
-    assert done.returncode == 2
-    assert "FRAISEQL_FLIGHT_URL is '127.0.0.1:50051'. Write grpc://host:port" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("setting", "url", "variable"),
-    [
-        ("flight_url", "grpc://0.0.0.0:0", "FRAISEQL_FLIGHT_URL"),
-        ("flight_url", "grpc://[::]:0", "FRAISEQL_FLIGHT_URL"),
-        ("http_url", "http://0.0.0.0:0", "FRAISEQL_HTTP_URL"),
-    ],
-)
-def test_a_service_without_tokens_listens_only_on_loopback(
-    setting: str, url: str, variable: str
-) -> None:
-    free = {"flight_url": "grpc://127.0.0.1:0", "http_url": "http://127.0.0.1:0"}
-    done = ended(Settings(**NOWHERE, **{**free, setting: url}))
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"✗ {variable} is {url}, which other machines reach")
-    assert "FRAISEQL_ALLOW_UNAUTHENTICATED=true" in done.stderr
-
-
-@pytest.mark.parametrize(
-    "setting", [{"jwt_secret": SecretStr(SECRET)}, {"allow_unauthenticated": True}]
-)
-def test_a_service_with_tokens_or_permission_listens_on_other_interfaces(
-    setting: dict[str, Any],
-) -> None:
-    with serving(Settings(**NOWHERE, **setting), flight_url="grpc://0.0.0.0:0") as service:
-        assert service.settings.flight_url.startswith("grpc://0.0.0.0:")
-
-
-def test_with_a_secret_only_calls_with_valid_tokens_are_served() -> None:
-    settings = Settings(**NOWHERE, jwt_secret=SecretStr(SECRET))
-    token = signed(SECRET, sub="ada").encode()
-    options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer " + token)])
-    with serving(settings) as service:
-        with pytest.raises(flight.FlightUnauthenticatedError, match="authorization: Bearer"):
-            list(service.client.do_action("HealthCheck"))
-        [answer] = service.client.do_action("HealthCheck", options)
-        assert json.loads(answer.body.to_pybytes())["status"] == "healthy"
-        assert requests.get(f"{service.settings.http_url}/health", timeout=SECONDS).ok

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from pydantic import SecretStr
 from stacks import SECONDS
 
 from fraiseql_assets.bridge.bridge import Bridge
+from fraiseql_assets.bridge.position import Position
+from fraiseql_assets.bridge.positions import open_positions
 from fraiseql_assets.bridge.start import Start
 from fraiseql_assets.settings import Settings, variable
 from fraiseql_assets.stream.connection import connect
@@ -153,6 +156,32 @@ class ChangeLogs:
     def publish(self, *, start: Start = Start.beginning) -> None:
         """Runs the bridge until it has caught up."""
         asyncio.run(Bridge(self.settings, start=start, once=True).run())
+
+    def position(self) -> Position:
+        """The position that is saved."""
+
+        async def load() -> Position | None:
+            async with connect(self.settings, name="tests") as client:
+                return await (await open_positions(client, self.settings)).load()
+
+        found = asyncio.run(load())
+        assert found is not None
+        return found
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Runs a script in a process of its own, with the settings."""
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def messages(self) -> int:
+        """How many messages the log holds."""
+        return info(self.settings, self.settings.stream).state.messages
 
     def published(self) -> list[str]:
         """The names of the rows whose events the log holds, in its order."""
