@@ -17,7 +17,7 @@ from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
 from fraiseql_assets.operational.search.query import (
-    check_query,
+    check_lengths,
     like_request,
     query_of,
     refused_by_server,
@@ -27,7 +27,6 @@ from fraiseql_assets.operational.search.query import (
 from fraiseql_assets.operational.search.request import Counts, Kinds, SearchMistake, SearchRequest
 from fraiseql_assets.operational.search.results import AGGREGATIONS, count_batch, hit_batch
 from fraiseql_assets.operational.search.schema import SOURCE
-from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.operational.search.unavailable_days import (
     NotAllSearched,
     closed,
@@ -66,8 +65,7 @@ class Search:
         return connect(self._settings, timeout=self._settings.request_timeout_seconds)
 
     def check(self, request: SearchRequest) -> None:
-        """Returns if the search is valid. Sends no request."""
-        checked(request.query)
+        """Returns if the search can begin. Sends no request."""
         if request.cursor:
             read_cursor(request)
 
@@ -257,7 +255,7 @@ class Search:
 
     def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
         with translated(self._settings):
-            check_query(request.query, self._client)
+            check_lengths(request.parsed, self._client)
         like = self._like(request.similar, tenant) if request.similar else None
         return query_of(request, tenant, like)
 

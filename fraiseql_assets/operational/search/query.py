@@ -7,9 +7,9 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from fraiseql_assets.one_line import one_line
 from fraiseql_assets.operational.engine import is_opensearch
-from fraiseql_assets.operational.filters import longest_indexed, term
+from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.search.request import SearchMistake, SearchRequest
-from fraiseql_assets.operational.search.syntax import checked
+from fraiseql_assets.operational.search.syntax import ParsedQuery
 
 _ORDER = (
     ("timestamp", "date"),
@@ -20,17 +20,15 @@ _ORDER = (
 """The sort keys of hits. A log position has one event or one request."""
 
 
-def check_query(query: str, client: Elasticsearch) -> None:
-    """Returns if the client's server can answer the query string.
+def check_lengths(query: ParsedQuery, client: Elasticsearch) -> None:
+    """Returns if the client's server indexes values as long as those of the query.
 
     Raises:
-        QueryMistake: it cannot, or the string is wrong.
+        QueryMistake: it does not, so the value would never be found.
     """
-    checked(query)
-    longest = longest_indexed("data")
     # OpenSearch indexes the values of paths without a limit.
-    if len(query) > longest // 2 and not is_opensearch(client):
-        checked(query, longest)
+    if query.too_long and not is_opensearch(client):
+        raise query.too_long
 
 
 def refused_by_server(error: BadRequestError) -> SearchMistake:
@@ -51,7 +49,7 @@ def query_of(
     filters = filters_of(request)
     must: list[dict[str, Any]] = []
     without: list[dict[str, Any]] = []
-    text = checked(request.query).strip()
+    text = request.parsed.sent.strip()
     if text:
         must.append(
             {
