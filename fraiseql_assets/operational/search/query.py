@@ -11,6 +11,9 @@ from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.search.request import SearchMistake, SearchRequest
 from fraiseql_assets.operational.search.syntax import ParsedQuery
 
+MARK, END_MARK = "<em>", "</em>"
+_ANALYSED = 100_000
+"""The number of characters in which matches are highlighted."""
 _ORDER = (
     ("timestamp", "date"),
     ("stream_seq", "long"),
@@ -135,6 +138,17 @@ def sort_of(request: SearchRequest) -> list[Any]:
         {name: {"order": order, "missing": "_last", "unmapped_type": kind}} for name, kind in _ORDER
     ]
     return [{"_score": "desc"}, *by_time] if request.similar else by_time
+
+
+def highlight_for(client: Elasticsearch) -> dict[str, Any]:
+    """How the client's server marks what it has found in a text."""
+    limit = "max_analyzer_offset" if is_opensearch(client) else "max_analyzed_offset"
+    return {
+        "fields": {"text": {"number_of_fragments": 3, "fragment_size": 120}},
+        "pre_tags": [MARK],
+        "post_tags": [END_MARK],
+        limit: _ANALYSED,
+    }
 
 
 def sort_values(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:
