@@ -86,7 +86,7 @@ def search(
     format_: Annotated[Format, typer.Option("--format", help="Output format.")] = (Format.timeline),
 ) -> None:
     """Search events and requests in the operational plane."""
-    from fraiseql_assets.cli.flight_client import FlightProblem, stream
+    from fraiseql_assets.cli.flight_client import FlightProblem, rows_of, stream
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
@@ -117,7 +117,7 @@ def search(
     if format_ is Format.arrow:
         _write_arrow(schema, batches)
     else:
-        _print_rows([row for batch in batches for row in batch.to_pylist()], format_, count)
+        _print_rows([row for batch in batches for row in rows_of(batch)], format_, count)
     if missing:
         # Only here: it imports the search engine's client, which takes longer than the search.
         from fraiseql_assets.operational.search.unavailable_days import not_searched
