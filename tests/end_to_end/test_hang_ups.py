@@ -21,7 +21,6 @@ from flight_service.http_streams import THREADS
 from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.operational.client import connect as connect_search
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 
@@ -71,8 +70,8 @@ def endless(settings: Settings) -> None:
     client = connect(settings, timeout=SECONDS)
     client.command("RENAME TABLE fraiseql_events TO all_events")
     client.command(
-        "CREATE VIEW fraiseql_events AS SELECT events.* FROM all_events AS events "
-        "CROSS JOIN numbers(1000000000000000) AS numbers WHERE number = 1000000000000001"
+        "CREATE VIEW fraiseql_events AS SELECT events.* FROM numbers(1000000000000000) AS numbers "
+        "INNER JOIN all_events AS events ON number = stream_seq + 1000000000000000"
     )
     client.close()
 
@@ -84,10 +83,16 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return held
 
 
+def from_search_engine(settings: Settings, path: str) -> dict[str, Any]:
+    url = settings.elasticsearch_url.get_secret_value()
+    answer = requests.get(f"{url}/{path}", timeout=SECONDS)
+    answer.raise_for_status()
+    return answer.json()
+
+
 def running_searches(settings: Settings) -> int:
     """The searches that Elasticsearch works on for these tests, and their phases."""
-    with connect_search(settings, timeout=SECONDS) as client:
-        listed = client.tasks.list(actions="*search*", detailed=True)
+    listed = from_search_engine(settings, "_tasks?actions=*search*&detailed")
     tasks = [task for node in listed["nodes"].values() for task in node["tasks"].values()]
     own = {
         name
@@ -101,8 +106,7 @@ def running_searches(settings: Settings) -> int:
 
 def open_contexts(settings: Settings) -> int:
     """How many points in time and other contexts of searches Elasticsearch holds."""
-    with connect_search(settings, timeout=SECONDS) as client:
-        found = client.indices.stats(index=f"{settings.index_prefix}-*", metric="search")
+    found = from_search_engine(settings, f"{settings.index_prefix}-*/_stats/search")
     return found["_all"]["total"]["search"]["open_contexts"]
 
 
