@@ -75,6 +75,10 @@ class Search(Ticket, frozen=True):
         return SearchRequest(**{name: value for name, value in given.items() if value is not None})
 
 
+PARAMETERS = [name for name in Search.__struct_fields__ if name not in ("endpoints", "columns")]
+"""The parameters of `GET /search`."""
+
+
 class SearchFlights:
     """Flights of `Search` tickets."""
 
@@ -179,7 +183,7 @@ def _is_arrow(format: str | None, accept: str | None) -> bool:
 
 def _ticket(given: dict[str, str]) -> Search:
     named = {("query" if name == "q" else name): value for name, value in given.items()}
-    for name in named.keys() - set(Search.__struct_fields__):
+    for name in named.keys() - set(PARAMETERS):
         raise SearchMistake(f"There is no parameter {name}.{_suggestion(name)}")
     for name, choices in (("kinds", Kinds), ("count", Counts)):
         if name in named and named[name] not in list(choices):
@@ -192,7 +196,7 @@ def _ticket(given: dict[str, str]) -> Search:
 
 
 def _suggestion(name: str) -> str:
-    names = ["q", *Search.__struct_fields__]
+    names = ["q", *PARAMETERS, "format"]
     near = get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]}?" if near else f" There are {', '.join(names)}."
 
@@ -211,14 +215,19 @@ def _json(found: pa.RecordBatch, ticket: Search) -> bytes:
     for row in rows:
         del row["missing"]
     if ticket.count:
-        return msgspec.json.encode({**warned, "counts": rows})
+        return _line({**warned, "counts": rows})
     cursor = rows[-1]["cursor"] if rows else None
     for row in rows:
         del row["cursor"]
         for name in ("data", "changes", "variables"):
             row[name] = _inside(row[name])
     hits = [{name: value for name, value in row.items() if value is not None} for row in rows]
-    return msgspec.json.encode({**warned, "hits": hits, "cursor": cursor})
+    return _line({**warned, "hits": hits, "cursor": cursor})
+
+
+def _line(content: Any) -> bytes:
+    """JSON with a line break, so that a terminal's prompt does not follow it."""
+    return msgspec.json.encode(content) + b"\n"
 
 
 def _inside(text: str | None) -> Any:

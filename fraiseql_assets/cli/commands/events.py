@@ -17,7 +17,7 @@ COLUMNS = {
     "timestamp": 26,
     "entity_type": 14,
     "event_type": 10,
-    "entity_id": 20,
+    "entity_id": 36,
     "tenant_id": 12,
     "data": None,
 }
