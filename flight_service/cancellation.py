@@ -7,10 +7,11 @@ thread of its own, because it may wait for the network.
 
 import threading
 import time
-from collections.abc import Callable
 from typing import cast
 
 from pyarrow import flight
+
+from fraiseql_assets.cancellation import Cancellation as Cancellation
 
 POLL_SECONDS = 0.02
 POLLS_PER_SECOND = 1_500
@@ -19,49 +20,6 @@ hundred calls that were each polled every 20 ms took an eighth of a core."""
 
 STOP_SECONDS = 2.0
 """How long the service, when it stops, waits for the work of streams to be cancelled."""
-
-
-class Cancellation:
-    """Whether a call was cancelled. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._acts: list[Callable[[], None]] = []
-        self._stopping = False
-
-    @property
-    def over(self) -> bool:
-        """Whether the call was cancelled."""
-        return self._event.is_set()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the service stops, so that the client still waits for an answer."""
-        return self._stopping
-
-    def wait(self, seconds: float) -> bool:
-        """Waits for the call to be cancelled, so long at most. Returns whether it was cancelled."""
-        return self._event.wait(seconds)
-
-    def then(self, act: Callable[[], None]) -> None:
-        """Calls `act` from another thread when the call is cancelled, or now if it already is."""
-        with self._lock:
-            if not self._event.is_set():
-                self._acts.append(act)
-                return
-        act()
-
-    def cancel(self, *, stopping: bool = False) -> None:
-        """Cancels the call's work."""
-        with self._lock:
-            if self._event.is_set():
-                return
-            self._stopping = stopping
-            self._event.set()
-            acts, self._acts = self._acts, []
-        for act in acts:
-            act()
 
 
 class CancellationMiddleware(flight.ServerMiddleware):

@@ -116,21 +116,21 @@ class _Endpoint:
         except Exception as error:
             principal, problem = None, error
         end: Callable[[], None] = lambda: None  # noqa: E731
-        async with self._sending.cancellation(receive) as cancellation:
-            try:
-                if problem is not None or principal is None:
-                    raise problem or Unauthenticated("Send a token.")
-                end = self._limits.begin(principal)
-                response = await self._sending.work(
-                    lambda: self._answered(request, body, principal, cancellation)
-                )
-            except Exception as error:
-                response = _Response(*failure(error))
-            sending = self._sending_endless if response.is_endless else self._sending
-            try:
+        try:
+            async with self._sending.cancellation(receive) as cancellation:
+                try:
+                    if problem is not None or principal is None:
+                        raise problem or Unauthenticated("Send a token.")
+                    end = self._limits.begin(principal)
+                    response = await self._sending.work(
+                        lambda: self._answered(request, body, principal, cancellation)
+                    )
+                except Exception as error:
+                    response = _Response(*failure(error))
+                sending = self._sending_endless if response.is_endless else self._sending
                 await sending.send(response.status, response.headers, response.pieces, send)
-            finally:
-                end()
+        finally:
+            end()
 
     def _answered(
         self, request: Request, body: bytes, principal: Principal, cancellation: Cancellation

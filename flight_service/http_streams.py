@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 from starlette.types import Receive, Send
 
@@ -74,6 +75,10 @@ class Streaming:
             ) from None
         try:
             return await run_sync(work, limiter=self._threads)
+        except Exception:
+            # Cancelled work raises some error, which nobody waits for any more.
+            await checkpoint_if_cancelled()
+            raise
         finally:
             self._working.release()
 
@@ -113,8 +118,8 @@ class Streaming:
         """Cancels the work when the client disconnects."""
         while (await receive())["type"] != "http.disconnect":
             pass
-        await self._cancel(cancellation.cancel)
         scope.cancel()
+        await self._cancel(cancellation.cancel)
 
     async def _cancel(self, act: Callable[[], None]) -> None:
         with anyio.CancelScope(shield=True):

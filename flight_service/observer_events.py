@@ -64,6 +64,7 @@ class ObserverEventFlights:
                 end=end,
                 limit=ticket.limit,
                 newest=bool(ticket.newest),
+                cancellation=cancellation,
             )
 
         key = ANALYTICS_EVENTS.key

@@ -56,7 +56,7 @@ class PlaneSource:
         )
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        return self.reader.batches(self.key, self._days(ticket))
+        return self.reader.batches(self.key, self._days(ticket), cancellation=cancellation)
 
     def _days(self, ticket: Asset) -> Sequence[date] | None:
         if ticket.whole:

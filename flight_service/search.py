@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
@@ -75,6 +75,10 @@ class Search(Ticket, frozen=True):
         return SearchRequest(**{name: value for name, value in given.items() if value is not None})
 
 
+PARAMETERS = [name for name in Search.__struct_fields__ if name not in ("endpoints", "columns")]
+"""The parameters of `GET /search`."""
+
+
 class SearchFlights:
     """Flights of `Search` tickets."""
 
@@ -89,9 +93,9 @@ class SearchFlights:
         except (SearchMistake, QueryMistake) as mistake:
             raise InvalidRequest(str(mistake)) from mistake
 
-        def stream(_: Cancellation) -> Iterator[pa.RecordBatch]:
+        def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
             try:
-                yield _found(self._engine, ticket, request, principal)
+                yield _found(self._engine, ticket, request, principal, cancellation)
             except (SearchMistake, QueryMistake) as mistake:
                 raise InvalidRequest(str(mistake)) from mistake
 
@@ -99,12 +103,16 @@ class SearchFlights:
 
 
 def _found(
-    engine: SearchEngine, ticket: Search, request: SearchRequest, principal: Principal
+    engine: SearchEngine,
+    ticket: Search,
+    request: SearchRequest,
+    principal: Principal,
+    cancellation: Cancellation,
 ) -> pa.RecordBatch:
     tenant = tenant_of(principal)
     if ticket.count:
-        return engine.counts(request, ticket.count, tenant=tenant)
-    return engine.hits(request, tenant=tenant)
+        return engine.counts(request, ticket.count, tenant=tenant, cancellation=cancellation)
+    return engine.hits(request, tenant=tenant, cancellation=cancellation)
 
 
 def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits) -> Route:
@@ -114,35 +122,57 @@ def search_route(engine: SearchEngine, settings: Settings, limits: StreamLimits)
     JSON begins with a warning if it is partial, so partial results are allowed unless
     `partial=false` is given.
     """
-    threads = Streaming(
-        wait_seconds=settings.graphql_wait_seconds, stall_seconds=settings.graphql_stall_seconds
-    )
+    return Route("/search", _Endpoint(engine, settings, limits), methods=["GET"])
 
-    async def search(request: Request) -> Response:
+
+class _Endpoint:
+    """The ASGI application behind the route."""
+
+    def __init__(self, engine: SearchEngine, settings: Settings, limits: StreamLimits) -> None:
+        self._engine, self._settings, self._limits = engine, settings, limits
+        self._threads = Streaming(
+            wait_seconds=settings.graphql_wait_seconds, stall_seconds=settings.graphql_stall_seconds
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            principal = await authenticated(request.headers.get("authorization"), settings)
+            principal = await authenticated(request.headers.get("authorization"), self._settings)
+            end = self._limits.begin(principal)
+        except ServiceError as error:
+            await failed(error)(scope, receive, send)
+            return
+        try:
+            async with self._threads.cancellation(receive) as cancellation:
+                response = await self._answered(request, principal, cancellation)
+                await response(scope, receive, send)
+        finally:
+            end()
+
+    async def _answered(
+        self, request: Request, principal: Principal, cancellation: Cancellation
+    ) -> Response:
+        try:
             options = write_options(request.headers.get(HEADER))
             given = dict(request.query_params)
             is_arrow = _is_arrow(given.pop("format", None), request.headers.get("accept"))
             given.setdefault("partial", "false" if is_arrow else "true")
             ticket = _ticket(given)
-            end = limits.begin(principal)
-            try:
-                work = partial(_found, engine, ticket, ticket.request(), principal)
-                found = await threads.work(work)
-            finally:
-                end()
+            search = ticket.request()
+
+            def work() -> Response:
+                found = _found(self._engine, ticket, search, principal, cancellation)
+                if is_arrow:
+                    return Response(_ipc(found, options), media_type=ARROW)
+                return Response(_json(found, ticket), media_type="application/json")
+
+            return await self._threads.work(work)
         except QueryMistake as mistake:
             return _refused(mistake, position=mistake.position, pointed=mistake.pointed())
         except SearchMistake as mistake:
             return _refused(mistake)
         except (ServiceError, PlaneError) as error:
             return failed(error)
-        if is_arrow:
-            return Response(_ipc(found, options), media_type=ARROW)
-        return Response(_json(found, ticket), media_type="application/json")
-
-    return Route("/search", search, methods=["GET"])
 
 
 def _is_arrow(format: str | None, accept: str | None) -> bool:
@@ -153,7 +183,7 @@ def _is_arrow(format: str | None, accept: str | None) -> bool:
 
 def _ticket(given: dict[str, str]) -> Search:
     named = {("query" if name == "q" else name): value for name, value in given.items()}
-    for name in named.keys() - set(Search.__struct_fields__):
+    for name in named.keys() - set(PARAMETERS):
         raise SearchMistake(f"There is no parameter {name}.{_suggestion(name)}")
     for name, choices in (("kinds", Kinds), ("count", Counts)):
         if name in named and named[name] not in list(choices):
@@ -166,7 +196,7 @@ def _ticket(given: dict[str, str]) -> Search:
 
 
 def _suggestion(name: str) -> str:
-    names = ["q", *Search.__struct_fields__]
+    names = ["q", *PARAMETERS, "format"]
     near = get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]}?" if near else f" There are {', '.join(names)}."
 
@@ -185,14 +215,19 @@ def _json(found: pa.RecordBatch, ticket: Search) -> bytes:
     for row in rows:
         del row["missing"]
     if ticket.count:
-        return msgspec.json.encode({**warned, "counts": rows})
+        return _line({**warned, "counts": rows})
     cursor = rows[-1]["cursor"] if rows else None
     for row in rows:
         del row["cursor"]
         for name in ("data", "changes", "variables"):
             row[name] = _inside(row[name])
     hits = [{name: value for name, value in row.items() if value is not None} for row in rows]
-    return msgspec.json.encode({**warned, "hits": hits, "cursor": cursor})
+    return _line({**warned, "hits": hits, "cursor": cursor})
+
+
+def _line(content: Any) -> bytes:
+    """JSON with a line break, so that a terminal's prompt does not follow it."""
+    return msgspec.json.encode(content) + b"\n"
 
 
 def _inside(text: str | None) -> Any:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, Self
 
 import pyarrow as pa
 
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.datasets import Dataset
 from fraiseql_assets.erasures import Erasure
 from fraiseql_assets.events.messages import Reject
@@ -284,6 +285,7 @@ class AssetReader(Protocol):
         start: datetime | None = None,
         end: datetime | None = None,
         limit: int | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Streams an asset in record batches of its schema, for some partitions or for all.
 
@@ -291,7 +293,8 @@ class AssetReader(Protocol):
 
         `entity_type`, `start` (inclusive) and `end` (exclusive) filter the `…/events` assets; both
         times apply to the events' own timestamps. Closing the iterator cancels the query on the
-        server.
+        server. So does `cancellation`, also while the next batch is awaited, which then raises
+        some error.
 
         Raises:
             PlaneUnavailable: the server cannot be reached.

@@ -1,24 +1,40 @@
-"""Keeps pyarrow from importing pandas for itself.
+"""Keeps pyarrow from importing pandas and numpy for itself.
 
 To make its first array pyarrow imports pandas if it is installed, as it is beside chDB. That costs
 a process 50 MB and a quarter of a second, for objects of pandas that our own processes never make.
+numpy, which pyarrow imports with itself, takes three quarters of the time of that import.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 
-class _NoPandas:
-    """A finder that has no pandas."""
+class _Without:
+    """A finder that lacks a package."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name == "pandas":
-            raise ModuleNotFoundError("No module named 'pandas'", name=name)
+        if name == self._package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """A block in which the package cannot be imported."""
+    finder = _Without(package)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def skip_pandas() -> None:
@@ -26,9 +42,13 @@ def skip_pandas() -> None:
     makes an array. `to_pandas` and `import pandas` work afterwards as before."""
     import pyarrow as pa
 
-    finder = _NoPandas()
-    sys.meta_path.insert(0, finder)
-    try:
+    with _without("pandas"):
         pa.array([0])
-    finally:
-        sys.meta_path.remove(finder)
+
+
+def skip_numpy() -> None:
+    """Imports pyarrow without numpy, unless the process has imported it before. `import numpy`
+    works afterwards as before, but pyarrow neither takes nor makes arrays of numpy: call this only
+    in a process that needs none."""
+    with _without("numpy"):
+        import pyarrow as pa  # noqa: F401 (kept for later imports)

@@ -22,6 +22,7 @@ from fraiseql_assets.analytics.tenants import (
     partitions_of_tenant,
     select_of_tenant,
 )
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PartitionStats
 from fraiseql_assets.settings import Settings
@@ -87,13 +88,19 @@ class AnalyticsReader(TenantReader[Client]):
         end: datetime | None = None,
         limit: int | None = None,
         newest: bool = False,
+        cancellation: Cancellation | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """See the protocol. With `newest`, yields the last `limit` events by their own timestamp,
         in ascending order."""
         selected = self._selected(asset, days)
         statement = _query(asset, selected, entity_type, start, end, limit, newest)
         return stream_result(
-            self._client, self._settings, statement, selected.parameters, SCHEMAS[asset]
+            self._client,
+            self._settings,
+            statement,
+            selected.parameters,
+            SCHEMAS[asset],
+            cancellation=cancellation,
         )
 
     def _selected(self, asset: str, days: Sequence[date] | None) -> "_Selected":

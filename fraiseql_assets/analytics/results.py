@@ -1,7 +1,9 @@
 """ClickHouse results as Arrow streams in a given schema. A partial result is an error."""
 
+import secrets
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import IOBase
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from urllib3.exceptions import HTTPError
 
 from fraiseql_assets.analytics.client import address, translated
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
@@ -24,6 +27,7 @@ READ_SETTINGS = {
     # Larger sorts use the disk.
     "max_bytes_before_external_sort": 256 * 2**20,
 }
+KILL_AGAIN_SECONDS = 0.05
 
 
 def stream_result(
@@ -32,24 +36,32 @@ def stream_result(
     statement: str,
     parameters: Mapping[str, Any],
     schema: pa.Schema,
+    *,
     extra: Mapping[str, Any] | None = None,
+    cancellation: Cancellation | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yields a statement's result in non-empty record batches of `schema`. `extra` holds additional
     query settings.
 
-    Closing the iterator cancels the query on the server.
+    Closing the iterator cancels the query on the server. So does `cancellation`, also while the
+    next batch is awaited, which then raises some error.
 
     Raises:
         PlaneUnavailable: the server cannot be reached, or aborted the result.
     """
-    with span("ClickHouse", system="clickhouse", statement=statement):
+    cancellation = cancellation or Cancellation()
+    query = _Query(client)
+    cancellation.then(query.kill)
+    with span("ClickHouse", system="clickhouse", statement=statement), query.running():
+        if cancellation.over:
+            return
         with translated(settings):
             stream = cast(
                 IOBase,
                 client.raw_stream(
                     statement,
                     parameters=dict(parameters),
-                    settings={**READ_SETTINGS, **(extra or {})},
+                    settings={**READ_SETTINGS, **(extra or {}), "query_id": query.id},
                     fmt="ArrowStream",
                 ),
             )
@@ -58,6 +70,33 @@ def stream_result(
             for batch in reader:
                 if batch.num_rows:
                     yield batch.cast(schema)
+
+
+class _Query:
+    """A query that another thread can kill while it runs."""
+
+    def __init__(self, client: Client) -> None:
+        self.id = secrets.token_hex(16)
+        self._client = client
+        self._ended = threading.Event()
+        self._ended.set()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The block in which it runs."""
+        self._ended.clear()
+        try:
+            yield
+        finally:
+            self._ended.set()
+
+    def kill(self) -> None:
+        """Kills it repeatedly until it has ended, because ClickHouse may not know a new query
+        yet."""
+        while not self._ended.is_set():
+            with suppress(Exception):
+                self._client.command(f"KILL QUERY WHERE query_id = '{self.id}' ASYNC")
+            self._ended.wait(KILL_AGAIN_SECONDS)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from fraiseql_assets.analytics.schemas import SCHEMAS
 from fraiseql_assets.analytics.setup import EVENTS_TABLE
 from fraiseql_assets.analytics.tenants import TENANT as TENANT
 from fraiseql_assets.analytics.tenants import select_of_tenant
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
@@ -135,7 +136,11 @@ class AnalyticsStatements:
             return [(row[0], row[1]) for row in rows]
 
     def batches(
-        self, statement: str, values: Mapping[str, Any], schema: pa.Schema, query_id: str
+        self,
+        statement: str,
+        values: Mapping[str, Any],
+        schema: pa.Schema,
+        cancellation: Cancellation,
     ) -> Iterator[pa.RecordBatch]:
         """Streams a statement's result in `schema`; see `analytics.results.stream_result`.
 
@@ -151,14 +156,9 @@ class AnalyticsStatements:
                 statement,
                 values,
                 schema,
-                {**self._limits, "query_id": query_id},
+                extra=self._limits,
+                cancellation=cancellation,
             )
-
-    def kill(self, query_id: str) -> None:
-        """Cancels a query if it is still running."""
-        assert re.fullmatch(r"[0-9a-f-]+", query_id), "of this service's own making"
-        with suppress(Exception):
-            self._client.command(f"KILL QUERY WHERE query_id = '{query_id}' ASYNC")
 
 
 @contextmanager

@@ -4,11 +4,13 @@ import json
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.settings import Settings, variable
+from fraiseql_assets.skip_pandas import skip_numpy, skip_pandas
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,9 +76,27 @@ def stream(
     Raises, also during iteration:
         FlightProblem: the service does not answer, or refuses the token or the ticket.
     """
+    skip_numpy()
     received = _received(settings, ticket)
     # The first item is the schema.
     return next(received), received
+
+
+def rows_of(batch: "pa.RecordBatch") -> list[dict[str, Any]]:
+    """The rows of a batch, whose times are in UTC."""
+    import pyarrow as pa
+
+    # To make a time with a zone, pyarrow imports pandas, which takes longer than a search.
+    zoned = [n for n, field in enumerate(batch.schema) if getattr(field.type, "tz", None)]
+    for place in zoned:
+        field = batch.schema.field(place)
+        times = batch.column(place).view(pa.timestamp(field.type.unit))
+        batch = batch.set_column(place, field.name, times)
+    rows = batch.to_pylist()
+    for name in (batch.schema.names[place] for place in zoned):
+        for row in rows:
+            row[name] = row[name] and row[name].replace(tzinfo=UTC)
+    return rows
 
 
 def _received(settings: Settings, ticket: Mapping[str, Any]) -> "Generator[Any, None, None]":
@@ -130,8 +150,6 @@ def _connect(settings: Settings) -> "flight.FlightClient":
         FlightProblem: a file of the settings cannot be read.
     """
     from pyarrow import flight
-
-    from fraiseql_assets.skip_pandas import skip_pandas
 
     skip_pandas()
     names = {

@@ -32,7 +32,7 @@ def counted(row: dict[str, Any]) -> Text:
 def line_of(row: dict[str, Any]) -> Text:
     """A hit as a line of the timeline, followed by its variables, errors and highlights."""
     line = Text.assemble(
-        (f"{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}"[:-3], "dim"),
+        (f"{row['timestamp']:%Y-%m-%d %H:%M:%S.%f}"[:-3] + "Z", "dim"),
         "  ",
         (f"{row['kind']:<8}", KIND_STYLES[row["kind"]]),
     )

@@ -21,6 +21,8 @@ from fraiseql_assets.planes import PlaneError, PlaneNotSetUp, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 
 _JSON = ("application/json", "application/vnd.elasticsearch+json")
+CONNECTIONS = 100
+"""How many requests of a client run at the same time. Others wait, whatever their timeout."""
 _OVERLOADED = (408, 429, 502, 503, 504, 507)
 
 
@@ -59,6 +61,7 @@ def connect(settings: Settings, *, timeout: float) -> Elasticsearch:
         f"{server.public}/{server.path}".rstrip("/"),
         basic_auth=(server.user, server.password) if server.user else None,
         request_timeout=timeout,
+        connections_per_node=CONNECTIONS,
         max_retries=0,
         serializers={mimetype: _Json() for mimetype in _JSON},
         node_class=EngineNode,

@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from elastic_transport import HttpHeaders, Urllib3HttpNode
+from elastic_transport import HttpHeaders, NodeConfig, Urllib3HttpNode
 from elastic_transport._node import NodeApiResponse
 from elastic_transport.client_utils import DEFAULT
 from elasticsearch import Elasticsearch
+
+from fraiseql_assets.operational.interruption import interruptible
 
 PRODUCT_HEADER = "x-elastic-product"
 PRODUCT = "Elasticsearch"
@@ -28,6 +30,10 @@ class EngineNode(Urllib3HttpNode):
 
     is_opensearch: bool | None = None
     """None until the first response."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        self.pool.ConnectionCls = interruptible(self.pool.ConnectionCls)
 
     def perform_request(
         self,

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from elasticsearch import Elasticsearch
 
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY, OPERATIONAL_EVENTS, OPERATIONAL_REQUESTS
 from fraiseql_assets.datasets import DATASETS, Dataset
 from fraiseql_assets.events.schema import TIMESTAMP
@@ -18,6 +19,7 @@ from fraiseql_assets.operational.client import connect, translated
 from fraiseql_assets.operational.counts import rows_by_day
 from fraiseql_assets.operational.filters import is_indexed, term
 from fraiseql_assets.operational.indices import Names, live_days
+from fraiseql_assets.operational.interruption import Interruption
 from fraiseql_assets.operational.ledger import committed_at, committed_rows
 from fraiseql_assets.operational.results import stream_day
 from fraiseql_assets.planes import PartitionStats
@@ -86,6 +88,7 @@ class OperationalReader(TenantReader[Elasticsearch]):
         start: datetime | None = None,
         end: datetime | None = None,
         limit: int | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """See the protocol. Reading all days skips closed days; requesting a closed day is an
         error."""
@@ -97,11 +100,14 @@ class OperationalReader(TenantReader[Elasticsearch]):
         else:
             wanted = sorted(set(days) & set(found))
         filters = _filters(entity_type, start, end)
+        interruption = Interruption(cancellation)
         if self._tenant is not None:
             filters.append(term(COLUMN, self._tenant))
         left = limit
         for day in wanted:
-            for batch in stream_day(self._client, self._settings, dataset, day, filters):
+            for batch in stream_day(
+                self._client, self._settings, dataset, day, filters, interruption
+            ):
                 batch = _narrowed(rows_of(batch, self._tenant), entity_type, start, end)
                 if left is not None:
                     batch = batch.slice(0, left)

@@ -15,6 +15,7 @@ from fraiseql_assets.operational.client import address, translated
 from fraiseql_assets.operational.documents import documents_of
 from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.operational.interruption import Interruption
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.settings import Settings
@@ -36,21 +37,23 @@ def stream_day(
     dataset: Dataset,
     day: date,
     filters: list[dict[str, Any]],
+    interruption: Interruption | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yields a day's rows that pass the filters, in record batches of the dataset's schema.
 
     The rows are those of the day when reading began. If that point in time expires because the day
     was replaced or the reader paused, reading continues after the last row. Closing the iterator
-    ends the read.
+    ends the read, and so does `interruption`, with some error.
 
     Raises:
         PlaneUnavailable: the server cannot be reached.
     """
+    interruption = interruption or Interruption()
     behind: tuple[int, int] | None = None
     tries = 0
     while tries < TRIES:
         try:
-            pages = _pages(client, settings, dataset, day, filters, behind)
+            pages = _pages(client, settings, dataset, day, filters, behind, interruption)
             # The server reads the next page while this one is converted and sent.
             with (
                 span("Elasticsearch", system="elasticsearch"),
@@ -80,6 +83,7 @@ def _pages(
     day: date,
     filters: list[dict[str, Any]],
     behind: tuple[int, int] | None,
+    interruption: Interruption,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of one point in time after a log position."""
     if behind:
@@ -91,7 +95,7 @@ def _pages(
     rows, after = FIRST_PAGE, None
     try:
         while True:
-            with translated(settings):
+            with translated(settings), interruption.applies():
                 found = _search(client, point, fields, filters, rows, after)
             point = found["pit_id"]
             hits = found.get("hits", {}).get("hits")

@@ -156,6 +156,8 @@ def test_a_syntax_error_has_its_position_over_every_interface(service: Service) 
         ({"limit": "0"}, "limit is 0"),
         ({"limit": "many"}, "does not fit"),
         ({"xyz": "1"}, "There is no parameter xyz. There are q, "),
+        ({"columns": "id"}, "There is no parameter columns."),
+        ({"endpoints": "1"}, "There is no parameter endpoints."),
         ({"entitytype": "Order"}, "no parameter entitytype. Did you mean entity_type?"),
         ({"count": "user"}, "count is 'user'. It is one of error, type, hour, tenant, operation."),
         ({"kinds": "event"}, "kinds is 'event'. It is one of both, events, requests."),
@@ -170,6 +172,25 @@ def test_a_wrong_parameter_is_named(
     answer = over_http(service, parameters)
     assert answer.status_code == 400
     assert message in answer.json()["errors"][0]["message"]
+
+
+def test_json_ends_with_a_line_break(service: Service) -> None:
+    for parameters in ({"limit": 1}, {"count": "type"}):
+        assert over_http(service, parameters).text.endswith("}\n")
+
+
+def test_the_command_line_says_why_something_may_not_be_found(service: Service) -> None:
+    general = "`fraiseql-assets status` shows whether the operational plane is behind."
+    exactly = "Values of fields are compared exactly: order is not Order."
+    nothing = on_the_command_line(service, "nowhere")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    first, *hints = nothing.stderr.splitlines()
+    assert first == "Nothing is found."
+    assert general in hints[-1]
+    assert exactly not in hints
+    for arguments in (["--entity-type", "order"], ["entity_type:order"]):
+        assert exactly in on_the_command_line(service, *arguments).stderr.splitlines()
+    assert on_the_command_line(service, "nowhere", "--format", "json").stderr == ""
 
 
 def test_search_needs_a_token_if_the_service_does(service: Service) -> None:

@@ -248,7 +248,7 @@ def test_slow_searches_leave_threads_for_other_requests() -> None:
     searching, goes_on = threading.Semaphore(0), threading.Event()
 
     class SlowEngine:
-        def hits(self, request: SearchRequest, *, tenant: str | None) -> pa.RecordBatch:
+        def hits(self, request: SearchRequest, **others: Any) -> pa.RecordBatch:
             searching.release()
             goes_on.wait(30)
             raise PlaneUnavailable("The search engine does not answer.")

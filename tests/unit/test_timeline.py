@@ -38,6 +38,10 @@ def test_an_error_is_shown_once_with_highlights() -> None:
     assert any((s.start, s.end, s.style) == (start, start + 5, "bold yellow") for s in line.spans)
 
 
+def test_the_time_of_a_hit_says_that_it_is_utc() -> None:
+    assert line_of(failed_request()).plain.startswith("2026-01-01 00:00:00.000Z  request ")
+
+
 def test_an_error_without_highlights_is_shown_as_it_is() -> None:
     line = line_of(failed_request(error_messages=["a <em>tag</em> of its own"], highlights=None))
     assert line.plain.endswith("✗ a <em>tag</em> of its own")

@@ -1,7 +1,5 @@
 """The catalogue `analytics`: events and their aggregates in ClickHouse."""
 
-import secrets
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,7 +37,6 @@ from fraiseql_assets.settings import Settings
 
 SCHEMA_NAME = "public"
 """The only schema of the catalogue, independent of the database's name."""
-KILL_AGAIN_SECONDS = 0.05
 KEYS = {"analytics/events": ("event_id",)}
 
 
@@ -107,16 +104,13 @@ class _Execution:
             if cancellation.over:
                 return
             values = _values(self.statement, self.binding, row)
-            query = _Query(self.statements)
-            cancellation.then(query.kill)
-            found = self.statements.batches(self.sql, values, self.schema, query.id)
+            found = self.statements.batches(self.sql, values, self.schema, cancellation)
             try:
                 with _refused():
                     for batch in found:
                         _check_texts(batch)
                         yield batch
             finally:
-                query.ended.set()
                 close_iterator(found)
 
     def day_ranges(self) -> Sequence[DayRange]:
@@ -146,22 +140,6 @@ def _check_texts(batch: pa.RecordBatch) -> None:
         raise InvalidRequest(
             "The result has a text that is not UTF-8. Write hex(x) or toValidUTF8(x) for it."
         ) from error
-
-
-class _Query:
-    """A running query that another thread can kill."""
-
-    def __init__(self, statements: AnalyticsStatements) -> None:
-        self.id = secrets.token_hex(16)
-        self.ended = threading.Event()
-        self._statements = statements
-
-    def kill(self) -> None:
-        """Kills it repeatedly until it has ended, because ClickHouse may not know a new query
-        yet."""
-        while not self.ended.is_set():
-            self._statements.kill(self.id)
-            self.ended.wait(KILL_AGAIN_SECONDS)
 
 
 def _placed(sql: str, statement: Statement, binding: Binding) -> str:

@@ -1,6 +1,5 @@
 """`fraiseql-assets bridge`."""
 
-import asyncio
 import json
 import logging
 import signal
@@ -40,6 +39,8 @@ def bridge(
     Needs SELECT on core.tb_entity_change_log. Goes on where it ended; Ctrl-C ends it. Several may
     run: one publishes, the others stand by.
     """
+    import asyncio
+
     from fraiseql_assets.bridge.errors import BridgeError, DatabaseUnavailable
     from fraiseql_assets.bridge.lag import lag_of
     from fraiseql_assets.stream.connection import LogError
@@ -56,6 +57,8 @@ def bridge(
 
 
 async def _run(settings: "Settings", start: Start, once: bool) -> None:
+    import asyncio
+
     from fraiseql_assets.bridge.bridge import Bridge
 
     running = Bridge(settings, start=start, once=once)

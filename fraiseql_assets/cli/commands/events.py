@@ -17,7 +17,7 @@ COLUMNS = {
     "timestamp": 26,
     "entity_type": 14,
     "event_type": 10,
-    "entity_id": 20,
+    "entity_id": 36,
     "tenant_id": 12,
     "data": None,
 }
@@ -98,9 +98,11 @@ def events(
 
 def _some(batches: "Iterator[pa.RecordBatch]", limit: int | None) -> Iterator[list[dict[str, Any]]]:
     """Yields the rows of each batch, up to `limit` rows in total."""
+    from fraiseql_assets.cli.flight_client import rows_of
+
     left = limit
     for batch in batches:
-        rows = (batch if left is None else batch.slice(0, left)).to_pylist()
+        rows = rows_of(batch if left is None else batch.slice(0, left))
         if rows:
             yield rows
         if left is not None:

@@ -1,6 +1,5 @@
 """`fraiseql-assets publish`."""
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 
@@ -38,6 +37,8 @@ def publish(
     ] = None,
 ) -> None:
     """Publish realistic events and wait until the log acknowledges each."""
+    import asyncio
+
     from fraiseql_assets.stream.connection import LogError
     from fraiseql_assets.stream.publish import publish_generated
 

@@ -86,7 +86,7 @@ def search(
     format_: Annotated[Format, typer.Option("--format", help="Output format.")] = (Format.timeline),
 ) -> None:
     """Search events and requests in the operational plane."""
-    from fraiseql_assets.cli.flight_client import FlightProblem, stream
+    from fraiseql_assets.cli.flight_client import FlightProblem, rows_of, stream
 
     if events and requests:
         raise typer.BadParameter("that and --requests exclude each other", param_hint="--events")
@@ -117,7 +117,9 @@ def search(
     if format_ is Format.arrow:
         _write_arrow(schema, batches)
     else:
-        _print_rows([row for batch in batches for row in batch.to_pylist()], format_, count)
+        _print_rows([row for batch in batches for row in rows_of(batch)], format_, count)
+        if not any(batch.num_rows for batch in batches) and format_ is Format.timeline:
+            _print_nothing(exact=bool(entity_type or event_type or tenant or ":" in text))
     if missing:
         # Only here: it imports the search engine's client, which takes longer than the search.
         from fraiseql_assets.operational.search.unavailable_days import not_searched
@@ -131,15 +133,24 @@ def _print_rows(rows: list[dict[str, Any]], format_: Format, count: Count | None
         for row in rows:
             echo(msgspec.json.encode(row).decode())
         return
-    if not rows:
-        err.print("Nothing is found.")
-        return
     for row in rows:
         out.print(counted(row) if count else line_of(row), soft_wrap=True)
-    if not count and rows[-1]["cursor"]:
+    if rows and not count and rows[-1]["cursor"]:
         err.print(
             f"There may be more: repeat it with --cursor {rows[-1]['cursor']}", soft_wrap=True
         )
+
+
+def _print_nothing(*, exact: bool) -> None:
+    """Says that nothing is found, and why something that is there may not be found."""
+    err.print("Nothing is found.")
+    if exact:
+        err.print("Values of fields are compared exactly: order is not Order.", soft_wrap=True)
+    err.print(
+        "Events and requests can be found a few seconds after they happened; `fraiseql-assets "
+        "status` shows whether the operational plane is behind.",
+        soft_wrap=True,
+    )
 
 
 def _write_arrow(schema: "pa.Schema", batches: "list[pa.RecordBatch]") -> None:

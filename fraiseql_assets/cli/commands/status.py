@@ -5,12 +5,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.measure import Measurement
 from rich.table import Table
 
 from fraiseql_assets.cli.console import escaped, exit_on, out, read_settings
 
 if TYPE_CHECKING:
     from fraiseql_assets.cli.status import LogStatus, Overview, PlaneStatus
+
+MOST_WIDTH = 1_000
+"""More characters than a table of a status needs."""
 
 
 def status(
@@ -38,14 +42,19 @@ def status(
 def _show(found: "Overview") -> None:
     _show_log(found.log)
     _show_log(found.requests.log)
-    table = Table("asset", "position", "behind", "rows", "begun", "last commit", "health")
+    table = Table("asset", "position", "behind", "rows", "begun", "last commit (UTC)", "health")
     for column in table.columns[1:4]:
-        column.justify, column.no_wrap = "right", True
-    for plane in found.planes:
-        table.add_row(f"{plane.plane}/events", *_cells(plane))
-    for plane in found.requests.planes:
-        table.add_row(f"{plane.plane}/requests", *_cells(plane))
-    out.print(table)
+        column.justify = "right"
+    assets = {
+        **{f"{plane.plane}/events": plane for plane in found.planes},
+        **{f"{plane.plane}/requests": plane for plane in found.requests.planes},
+    }
+    for asset, plane in assets.items():
+        table.add_row(asset, *_cells(plane))
+    _print_whole(table)
+    for asset, plane in assets.items():
+        if plane.error:
+            out.print(f"[red]✗[/red] {asset}: {escaped(plane.error)}", soft_wrap=True)
     for plane in found.planes:
         if plane.lost:
             out.print(f"[yellow]![/yellow] {escaped(plane.lost)}", soft_wrap=True)
@@ -61,7 +70,13 @@ def _show(found: "Overview") -> None:
         runs = Table("run", "status", "job", "range or partition")
         for run in found.runs:
             runs.add_row(run.run, run.status.lower(), run.job, run.range or "–")
-        out.print(runs)
+        _print_whole(runs)
+
+
+def _print_whole(table: Table) -> None:
+    """Prints a table with whole names and ids, even if its lines are wider than the terminal."""
+    table.width = Measurement.get(out, out.options.update(width=MOST_WIDTH), table).maximum
+    out.print(table, crop=False, soft_wrap=True)
 
 
 def _show_log(log: "LogStatus") -> None:
@@ -84,5 +99,5 @@ def _cells(plane: "PlaneStatus") -> list[str]:
         f"{plane.rows:,}",
         ", ".join(plane.begun) or "–",
         f"{datetime.fromisoformat(plane.last_commit):%d %b %H:%M:%S}" if plane.last_commit else "–",
-        f"[red]{escaped(plane.error)}[/red]" if plane.error else "[green]ok[/green]",
+        "[red]failed[/red]" if plane.error else "[green]ok[/green]",
     ]

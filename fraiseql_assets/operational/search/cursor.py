@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -37,5 +37,9 @@ def read_cursor(request: SearchRequest) -> tuple[str, list[Any]]:
 
 
 def _digest(request: SearchRequest) -> str:
-    same = replace(request, cursor=None, limit=1, partial=False)
-    return hashlib.sha256(repr(same).encode()).hexdigest()[:16]
+    conditions = [
+        getattr(request, field.name)
+        for field in fields(request)
+        if field.compare and field.name not in ("cursor", "limit", "partial")
+    ]
+    return hashlib.sha256(repr(conditions).encode()).hexdigest()[:16]

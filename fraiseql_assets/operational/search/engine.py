@@ -1,23 +1,26 @@
 """Searches events and requests, for the command line, HTTP and Flight."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from http import HTTPStatus
 from typing import Any
 
 import pyarrow as pa
+from elastic_transport import TransportError
 from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError
 
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.datasets import EVENTS, REQUESTS
 from fraiseql_assets.operational.client import connect, translated
-from fraiseql_assets.operational.engine import close_point, is_opensearch, open_point
+from fraiseql_assets.operational.engine import close_point, open_point
 from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.indices import Names
+from fraiseql_assets.operational.interruption import Interruption
 from fraiseql_assets.operational.search.cursor import read_cursor, write_cursor
 from fraiseql_assets.operational.search.query import (
-    check_query,
+    check_lengths,
+    highlight_for,
     like_request,
     query_of,
     refused_by_server,
@@ -27,27 +30,27 @@ from fraiseql_assets.operational.search.query import (
 from fraiseql_assets.operational.search.request import Counts, Kinds, SearchMistake, SearchRequest
 from fraiseql_assets.operational.search.results import AGGREGATIONS, count_batch, hit_batch
 from fraiseql_assets.operational.search.schema import SOURCE
-from fraiseql_assets.operational.search.syntax import checked
 from fraiseql_assets.operational.search.unavailable_days import (
     NotAllSearched,
+    after_failure,
     closed,
     has_open_day,
     leave_out,
     not_started,
     require_found,
+    require_named,
 )
-from fraiseql_assets.planes import PlaneOff, PlaneUnavailable
+from fraiseql_assets.planes import PlaneOff
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
 
 KEEP_ALIVE = "5m"
-MARK, END_MARK = "<em>", "</em>"
-_ANALYSED = 100_000
-"""The number of characters in which matches are highlighted."""
 
 
 class Search:
     """Searches the operational plane. Thread-safe.
+
+    A search whose `cancellation` is cancelled ends with some error, on the server too.
 
     Every method raises:
         SearchMistake, QueryMistake: the search is invalid; the message says what is valid.
@@ -66,12 +69,17 @@ class Search:
         return connect(self._settings, timeout=self._settings.request_timeout_seconds)
 
     def check(self, request: SearchRequest) -> None:
-        """Returns if the search is valid. Sends no request."""
-        checked(request.query)
+        """Returns if the search can begin. Sends no request."""
         if request.cursor:
             read_cursor(request)
 
-    def hits(self, request: SearchRequest, *, tenant: str | None) -> pa.RecordBatch:
+    def hits(
+        self,
+        request: SearchRequest,
+        *,
+        tenant: str | None,
+        cancellation: Cancellation | None = None,
+    ) -> pa.RecordBatch:
         """One page of hits, in `HIT_SCHEMA`.
 
         With `tenant`, the principal's own, no row of another tenant is found, whatever the request
@@ -80,21 +88,24 @@ class Search:
         Raises:
             NotAllSearched: the search is partial, and nothing is in the days that were searched.
         """
-        query = self._query(request, tenant)
+        interruption = Interruption(cancellation)
+        query = self._query(request, tenant, interruption)
         point, after = read_cursor(request) if request.cursor else ("", None)
         with _asked(self._settings):
             missing = leave_out(closed(self._client, self._names(request), request), request)
             if not self._has_any(request):
                 return hit_batch([], None, require_found(missing))
             try:
-                found = self._whole_page(request, query, point, after)
+                found = self._whole_page(request, query, point, after, interruption)
             except ApiError as error:
-                red = self._missing(request, error)
+                names = self._names(request)
+                red = after_failure(self._client, names, request, error)
                 body = self._page(request, query, after)
-                found = self._client.search(**self._over(request), **body).body
-                missing += self._require_named(request, red, found)
+                found = self._search(interruption, **self._over(request), **body)
+                missing += require_named(self._client, names, red, found)
         hits, point = found["hits"]["hits"], found.get("pit_id", "")
-        more = len(hits) == request.limit
+        # A client that has gone gets no cursor, so the point in time is closed.
+        more = len(hits) == request.limit and not interruption.is_over
         cursor = write_cursor(request, point, sort_values(request, hits[-1])) if more else None
         if not more and point:
             with translated(self._settings):
@@ -104,21 +115,42 @@ class Search:
         return hit_batch(hits, cursor, missing)
 
     def _whole_page(
-        self, request: SearchRequest, query: dict[str, Any], point: str, after: list[Any] | None
+        self,
+        request: SearchRequest,
+        query: dict[str, Any],
+        point: str,
+        after: list[Any] | None,
+        interruption: Interruption,
     ) -> dict[str, Any]:
         """A page of all days, at a point in time; an error if a day cannot be searched."""
         body = self._page(request, query, after)
 
         def search(point: str) -> dict[str, Any]:
             pit = {"id": point, "keep_alive": KEEP_ALIVE}
-            return self._client.search(pit=pit, allow_partial_search_results=False, **body).body
+            return self._search(interruption, pit=pit, allow_partial_search_results=False, **body)
 
+        if point:
+            # An expired one is not found. No two hits are equal in the order, so the page continues
+            # after the same hit in a new one.
+            with suppress(NotFoundError):
+                return search(point)
+        point = open_point(self._client, self._index(request), KEEP_ALIVE, ignore_unavailable=True)
         try:
-            return search(point or self._open(request))
-        except NotFoundError:
-            # The point in time has expired. No two hits are equal in the order, so the page
-            # continues after the same hit in a new one.
-            return search(self._open(request))
+            return search(point)
+        except BaseException:
+            with suppress(ApiError, TransportError):
+                close_point(self._client, point)
+            raise
+
+    def _search(self, interruption: Interruption, **body: Any) -> dict[str, Any]:
+        """The server's response.
+
+        Raises:
+            SearchMistake: it refuses the search.
+        """
+        try:
+            with interruption.applies():
+                return self._client.search(**body).body
         except BadRequestError as error:
             raise refused_by_server(error) from error
 
@@ -133,7 +165,14 @@ class Search:
                 return
             request = replace(request, cursor=cursor)
 
-    def counts(self, request: SearchRequest, by: Counts, *, tenant: str | None) -> pa.RecordBatch:
+    def counts(
+        self,
+        request: SearchRequest,
+        by: Counts,
+        *,
+        tenant: str | None,
+        cancellation: Cancellation | None = None,
+    ) -> pa.RecordBatch:
         """The hits counted by error code, by type or by hour, in `COUNT_SCHEMA`.
 
         A partial search names the days that could not be searched in every row.
@@ -141,22 +180,22 @@ class Search:
         Raises:
             NotAllSearched: the search is partial, and nothing is in the days that were searched.
         """
-        body = {"size": 0, "query": self._query(request, tenant), "aggs": AGGREGATIONS[by]}
-        over = self._over(request)
+        interruption = Interruption(cancellation)
+        query = self._query(request, tenant, interruption)
+        body = {**self._over(request), "size": 0, "query": query, "aggs": AGGREGATIONS[by]}
         with _asked(self._settings):
             missing = leave_out(closed(self._client, self._names(request), request), request)
             if not self._has_any(request):
                 return count_batch({}, require_found(missing))
             try:
                 # An index that has not started is an error, not a smaller count.
-                whole = {**over, "allow_partial_search_results": False}
-                found = self._client.search(**whole, **body).body
-            except BadRequestError as error:
-                raise refused_by_server(error) from error
+                whole = {**body, "allow_partial_search_results": False}
+                found = self._search(interruption, **whole)
             except ApiError as error:
-                red = self._missing(request, error)
-                found = self._client.search(**over, **body).body
-                missing += self._require_named(request, red, found)
+                names = self._names(request)
+                red = after_failure(self._client, names, request, error)
+                found = self._search(interruption, **body)
+                missing += require_named(self._client, names, red, found)
         batch = count_batch(found.get("aggregations") or {}, missing)
         if not batch.num_rows:
             require_found(missing)
@@ -169,41 +208,6 @@ class Search:
             "ignore_unavailable": True,
             "allow_partial_search_results": True,
         }
-
-    def _missing(self, request: SearchRequest, error: ApiError) -> list[str]:
-        """The days that cannot be searched now and that a partial search may leave out.
-
-        Raises:
-            PlaneUnavailable: there are such days, and the search is not partial.
-            ApiError: they are not the cause of the error.
-        """
-        if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise error
-        missing = not_started(self._client, self._names(request))
-        if not missing:
-            raise error
-        try:
-            return leave_out(missing, request)
-        except PlaneUnavailable as unavailable:
-            raise unavailable from error
-
-    def _require_named(
-        self, request: SearchRequest, missing: list[str], found: dict[str, Any]
-    ) -> list[str]:
-        """The days that a response omits.
-
-        Raises:
-            PlaneUnavailable: the response omits days that are not known.
-        """
-        failed = found["_shards"]["failed"]
-        if failed > len(missing):
-            missing = not_started(self._client, self._names(request))
-        if failed > len(missing):
-            raise PlaneUnavailable(
-                f"Elasticsearch has searched only a part, and does not say which days it left out "
-                f"({failed} of {found['_shards']['total']} shards). Try again."
-            )
-        return missing
 
     def _names(self, request: SearchRequest) -> list[Names]:
         """The datasets to search."""
@@ -229,9 +233,6 @@ class Search:
         self._client.indices.get(index=self._events.ledger)
         return False
 
-    def _open(self, request: SearchRequest) -> str:
-        return open_point(self._client, self._index(request), KEEP_ALIVE, ignore_unavailable=True)
-
     def _page(
         self, request: SearchRequest, query: dict[str, Any], after: list[Any] | None
     ) -> dict[str, Any]:
@@ -243,25 +244,20 @@ class Search:
             "size": request.limit,
             "source_includes": SOURCE,
             "track_total_hits": False,
-            "highlight": self._highlight() if request.query or request.similar else None,
+            "highlight": highlight_for(self._client) if request.query or request.similar else None,
         }
 
-    def _highlight(self) -> dict[str, Any]:
-        limit = "max_analyzer_offset" if is_opensearch(self._client) else "max_analyzed_offset"
-        return {
-            "fields": {"text": {"number_of_fragments": 3, "fragment_size": 120}},
-            "pre_tags": [MARK],
-            "post_tags": [END_MARK],
-            limit: _ANALYSED,
-        }
-
-    def _query(self, request: SearchRequest, tenant: str | None) -> dict[str, Any]:
+    def _query(
+        self, request: SearchRequest, tenant: str | None, interruption: Interruption
+    ) -> dict[str, Any]:
         with translated(self._settings):
-            check_query(request.query, self._client)
-        like = self._like(request.similar, tenant) if request.similar else None
+            check_lengths(request.parsed, self._client)
+        like = self._like(request.similar, tenant, interruption) if request.similar else None
         return query_of(request, tenant, like)
 
-    def _like(self, request_id: str, tenant: str | None) -> dict[str, Any]:
+    def _like(
+        self, request_id: str, tenant: str | None, interruption: Interruption
+    ) -> dict[str, Any]:
         """The condition that finds similar requests.
 
         Raises:
@@ -272,7 +268,8 @@ class Search:
         if tenant is not None:
             filters.append(term("tenant_id", tenant))
         with translated(self._settings):
-            answer = self._client.search(
+            answer = self._search(
+                interruption,
                 index=self._requests.all_days,
                 ignore_unavailable=True,
                 query={"bool": {"filter": filters}},

@@ -7,10 +7,13 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from fraiseql_assets.one_line import one_line
 from fraiseql_assets.operational.engine import is_opensearch
-from fraiseql_assets.operational.filters import longest_indexed, term
+from fraiseql_assets.operational.filters import term
 from fraiseql_assets.operational.search.request import SearchMistake, SearchRequest
-from fraiseql_assets.operational.search.syntax import checked
+from fraiseql_assets.operational.search.syntax import ParsedQuery
 
+MARK, END_MARK = "<em>", "</em>"
+_ANALYSED = 100_000
+"""The number of characters in which matches are highlighted."""
 _ORDER = (
     ("timestamp", "date"),
     ("stream_seq", "long"),
@@ -20,17 +23,15 @@ _ORDER = (
 """The sort keys of hits. A log position has one event or one request."""
 
 
-def check_query(query: str, client: Elasticsearch) -> None:
-    """Returns if the client's server can answer the query string.
+def check_lengths(query: ParsedQuery, client: Elasticsearch) -> None:
+    """Returns if the client's server indexes values as long as those of the query.
 
     Raises:
-        QueryMistake: it cannot, or the string is wrong.
+        QueryMistake: it does not, so the value would never be found.
     """
-    checked(query)
-    longest = longest_indexed("data")
     # OpenSearch indexes the values of paths without a limit.
-    if len(query) > longest // 2 and not is_opensearch(client):
-        checked(query, longest)
+    if query.too_long and not is_opensearch(client):
+        raise query.too_long
 
 
 def refused_by_server(error: BadRequestError) -> SearchMistake:
@@ -51,7 +52,7 @@ def query_of(
     filters = filters_of(request)
     must: list[dict[str, Any]] = []
     without: list[dict[str, Any]] = []
-    text = checked(request.query).strip()
+    text = request.parsed.sent.strip()
     if text:
         must.append(
             {
@@ -137,6 +138,17 @@ def sort_of(request: SearchRequest) -> list[Any]:
         {name: {"order": order, "missing": "_last", "unmapped_type": kind}} for name, kind in _ORDER
     ]
     return [{"_score": "desc"}, *by_time] if request.similar else by_time
+
+
+def highlight_for(client: Elasticsearch) -> dict[str, Any]:
+    """How the client's server marks what it has found in a text."""
+    limit = "max_analyzer_offset" if is_opensearch(client) else "max_analyzed_offset"
+    return {
+        "fields": {"text": {"number_of_fragments": 3, "fragment_size": 120}},
+        "pre_tags": [MARK],
+        "post_tags": [END_MARK],
+        limit: _ANALYSED,
+    }
 
 
 def sort_values(request: SearchRequest, hit: dict[str, Any]) -> list[Any]:

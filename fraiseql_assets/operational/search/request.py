@@ -1,9 +1,11 @@
 """The parameters of a search, validated before any request is sent."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+
+from fraiseql_assets.operational.search.syntax import ParsedQuery, parse
 
 MOST_HITS = 10_000
 """The server's limit of documents in a response."""
@@ -38,7 +40,11 @@ class Counts(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest:
     """A search. Conditions are combined with AND. Without conditions it matches everything, newest
-    first."""
+    first.
+
+    Raises, when constructed:
+        SearchMistake, QueryMistake: it is invalid; the message says what is valid.
+    """
 
     query: str = ""
     kinds: Kinds = Kinds.both
@@ -63,6 +69,8 @@ class SearchRequest:
     """The cursor of an earlier page of the same search."""
     partial: bool = False
     """Answer from the other days if a day cannot be searched, and name it."""
+    parsed: ParsedQuery = field(init=False, repr=False, compare=False)
+    """The query string, parsed."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MOST_HITS:
@@ -74,6 +82,7 @@ class SearchRequest:
                 raise SearchMistake(f"{name} is empty; it is an id.")
         if self.similar and self.query:
             raise SearchMistake("similar and a query exclude each other; take one of them.")
+        object.__setattr__(self, "parsed", parse(self.query))
 
 
 def moment(text: str | None, name: str, now: datetime | None = None) -> datetime | None:

@@ -12,8 +12,8 @@ from fraiseql_assets.operational.search.values import (
     PATH_EXAMPLE,
     QueryMistake,
     check_value,
-    refuse_long,
     refuse_number,
+    too_long,
     type_of_field,
 )
 
@@ -49,9 +49,18 @@ class _Token:
     start: int
 
 
-def checked(query: str, longest: int | None = None) -> str:
-    """The query string to send. `longest` is the length up to which the server indexes the value of
-    a path; None if there is no limit.
+@dataclass(frozen=True, slots=True)
+class ParsedQuery:
+    """A valid query string."""
+
+    sent: str
+    """The string to send."""
+    too_long: QueryMistake | None
+    """What is wrong with it if the server limits the length of indexed values of paths."""
+
+
+def parse(query: str) -> ParsedQuery:
+    """Parses a query string.
 
     Raises:
         QueryMistake: it is wrong.
@@ -60,20 +69,21 @@ def checked(query: str, longest: int | None = None) -> str:
         raise QueryMistake(
             f"A query has at most {MOST_CHARACTERS:,} characters.", query, MOST_CHARACTERS
         )
-    return _Reader(query, longest).read()
+    return _Reader(query).read()
 
 
 class _Reader:
     """Parses a query in one pass."""
 
-    def __init__(self, query: str, longest: int | None) -> None:
-        self._query, self._longest = query, longest
+    def __init__(self, query: str) -> None:
+        self._query = query
         self._opened: list[tuple[int, str | None]] = []
         self._sent: list[str] = []
+        self._too_long: QueryMistake | None = None
         self._field: str | None = None
         self._expects = "begin"
 
-    def read(self) -> str:
+    def read(self) -> ParsedQuery:
         position = 0
         while position < len(self._query):
             found = _TOKEN.match(self._query, position)
@@ -89,7 +99,7 @@ class _Reader:
             raise self._mistake("This bracket is not closed.", self._opened[-1][0])
         if self._expects in ("value", "operand"):
             raise self._mistake(self._missing(), len(self._query))
-        return "".join(self._sent)
+        return ParsedQuery("".join(self._sent), self._too_long)
 
     def _take(self, token: _Token, end: int) -> None:
         match token.kind:
@@ -176,8 +186,8 @@ class _Reader:
             raise self._mistake(
                 f"A path such as {PATH_EXAMPLE} takes `*` at a value's end only.", start
             )
-        if kind == "flattened" and self._longest and self._sent[-1][:1] not in "<>":
-            refuse_long(field, text, self._longest, self._query, start)
+        if kind == "flattened" and self._sent[-1][:1] not in "<>":
+            self._too_long = self._too_long or too_long(field, text, self._query, start)
 
     def _compare(self, token: _Token, end: int) -> None:
         field = self._current()

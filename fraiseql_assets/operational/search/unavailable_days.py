@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
+from http import HTTPStatus
 from typing import Any
 
-from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from fraiseql_assets.operational.availability import index_states
 from fraiseql_assets.operational.indices import Names
@@ -80,6 +81,46 @@ def leave_out(missing: list[str], request: SearchRequest) -> list[str]:
     if missing and not request.partial:
         raise PlaneUnavailable(
             f"{not_searched(missing)} A search with `partial` answers from the other days."
+        )
+    return missing
+
+
+def after_failure(
+    client: Elasticsearch, names: Sequence[Names], request: SearchRequest, error: ApiError
+) -> list[str]:
+    """The days that cannot be searched now and that a partial search leaves out, after the server
+    could not search all days.
+
+    Raises:
+        PlaneUnavailable: there are such days, and the search is not partial.
+        ApiError: they are not the cause of the error.
+    """
+    if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise error
+    missing = not_started(client, names)
+    if not missing:
+        raise error
+    try:
+        return leave_out(missing, request)
+    except PlaneUnavailable as unavailable:
+        raise unavailable from error
+
+
+def require_named(
+    client: Elasticsearch, names: Sequence[Names], missing: list[str], found: dict[str, Any]
+) -> list[str]:
+    """The days that a response omits.
+
+    Raises:
+        PlaneUnavailable: the response omits days that are not known.
+    """
+    failed = found["_shards"]["failed"]
+    if failed > len(missing):
+        missing = not_started(client, names)
+    if failed > len(missing):
+        raise PlaneUnavailable(
+            f"Elasticsearch has searched only a part, and does not say which days it left out "
+            f"({failed} of {found['_shards']['total']} shards). Try again."
         )
     return missing
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from fraiseql_assets.operational.filters import utf16_length
+from fraiseql_assets.operational.filters import longest_indexed, utf16_length
 from fraiseql_assets.operational.search.schema import FIELDS, FieldType
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
@@ -92,20 +92,19 @@ def refuse_number(field: str, text: str, query: str, position: int) -> None:
         )
 
 
-def refuse_long(field: str, text: str, longest: int, query: str, position: int) -> None:
-    """Returns if the server indexes a path's value of this length.
-
-    Raises:
-        QueryMistake: it does not, so the value would never be found.
-    """
+def too_long(field: str, text: str, query: str, position: int) -> QueryMistake | None:
+    """The mistake of comparing a path with a value that is too long for the index, where it is
+    never found."""
     length = utf16_length(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL))
-    if length > longest:
-        raise QueryMistake(
-            f"This value has {length:,} characters. {field} is indexed up to {longest:,}, so it "
-            "would not be found. Search for some of its words, without the path.",
-            query,
-            position,
-        )
+    longest = longest_indexed("data")
+    if length <= longest:
+        return None
+    return QueryMistake(
+        f"This value has {length:,} characters. {field} is indexed up to {longest:,}, so it "
+        "would not be found. Search for some of its words, without the path.",
+        query,
+        position,
+    )
 
 
 def _suggestion(name: str) -> str:

@@ -1,0 +1,186 @@
+"""A client that hangs up leaves no server working: searches, and rows that are not there yet."""
+
+import json
+import random
+import socket
+import string
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pyarrow as pa
+import pytest
+import requests
+from flights import SECONDS, Service, events_of, fill, separate_names, serving, set_up
+from pyarrow import flight
+
+from flight_service.http_streams import THREADS
+from fraiseql_assets.analytics.client import connect
+from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.settings import Settings
+
+DAY = datetime.now(UTC).date() - timedelta(days=2)
+ROWS, WORDS = 200, 2_000
+NEVER_THERE = "nowhere"
+SLOW = f"{NEVER_THERE} OR " + " OR ".join(
+    f"*{one}*{other}*{one}*9" for one in string.ascii_lowercase for other in "0123456789"
+)
+"""A query whose every word is compared with every word of the index."""
+
+
+def wordy(count: int) -> pa.Table:
+    """Events of many different words."""
+    made, events = random.Random(1), events_of(DAY, count, first=1)
+    texts = [" ".join(f"{made.getrandbits(40):x}" for _ in range(WORDS)) for _ in range(count)]
+    place = events.column_names.index("data")
+    data = pa.array([json.dumps({"text": text}) for text in texts])
+    return events.set_column(place, EVENT_SCHEMA.field("data"), data)
+
+
+@pytest.fixture(scope="module")
+def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iterator[Settings]:
+    urls = {
+        "nats_url": nats_url,
+        "clickhouse_url": clickhouse_url,
+        "elasticsearch_url": elasticsearch_url,
+    }
+    with separate_names(**urls) as settings:
+        planes = AnalyticsPlane(settings), OperationalPlane(settings)
+        set_up(settings, *planes)
+        for plane in planes:
+            fill(plane, settings, DAY, wordy(ROWS))
+            plane.close()
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def service(settings: Settings) -> Iterator[Service]:
+    with serving(settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def endless(settings: Settings) -> None:
+    """Makes the table of events one whose first row never comes."""
+    client = connect(settings, timeout=SECONDS)
+    client.command("RENAME TABLE fraiseql_events TO all_events")
+    client.command(
+        "CREATE VIEW fraiseql_events AS SELECT events.* FROM numbers(1000000000000000) AS numbers "
+        "INNER JOIN all_events AS events ON number = stream_seq + 1000000000000000"
+    )
+    client.close()
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SECONDS
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
+
+
+def from_search_engine(settings: Settings, path: str) -> dict[str, Any]:
+    url = settings.elasticsearch_url.get_secret_value()
+    answer = requests.get(f"{url}/{path}", timeout=SECONDS)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def running_searches(settings: Settings) -> int:
+    """The searches that Elasticsearch works on for these tests, and their phases."""
+    listed = from_search_engine(settings, "_tasks?actions=*search*&detailed")
+    tasks = [task for node in listed["nodes"].values() for task in node["tasks"].values()]
+    own = {
+        name
+        for name, task in ((f"{task['node']}:{task['id']}", task) for task in tasks)
+        if NEVER_THERE in task["description"] or settings.index_prefix in task["description"]
+    }
+    return sum(
+        f"{task['node']}:{task['id']}" in own or task.get("parent_task_id") in own for task in tasks
+    )
+
+
+def open_contexts(settings: Settings) -> int:
+    """How many points in time and other contexts of searches Elasticsearch holds."""
+    found = from_search_engine(settings, f"{settings.index_prefix}-*/_stats/search")
+    return found["_all"]["total"]["search"]["open_contexts"]
+
+
+def running_queries(settings: Settings) -> int:
+    client = connect(settings, timeout=SECONDS)
+    try:
+        return client.query(
+            "SELECT count() FROM system.processes WHERE position(query, 'fraiseql_events') > 0"
+            " AND current_database = currentDatabase() AND position(query, 'processes') = 0"
+        ).result_rows[0][0]
+    finally:
+        client.close()
+
+
+def asked(service: Service, path: str, **parameters: Any) -> socket.socket:
+    """A connection over which a request was sent whose answer nobody has read."""
+    address = urlsplit(service.http_url)
+    connection = socket.create_connection((address.hostname, address.port), SECONDS)
+    target = f"{path}?{urlencode(parameters)}"
+    connection.sendall(f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    return connection
+
+
+@pytest.mark.parametrize("parameters", [{}, {"count": "type"}], ids=["hits", "counts"])
+def test_a_search_over_http_ends_when_its_client_hangs_up(
+    service: Service, settings: Settings, parameters: dict[str, str]
+) -> None:
+    before = open_contexts(settings)
+    with asked(service, "/search", q=SLOW, **parameters):
+        assert eventually(lambda: running_searches(settings) > 0)
+    assert eventually(lambda: running_searches(settings) == 0)
+    assert eventually(lambda: open_contexts(settings) == before)
+
+
+def test_a_search_over_flight_ends_when_its_stream_is_cancelled(
+    service: Service, settings: Settings
+) -> None:
+    before = open_contexts(settings)
+    ticket = json.dumps({"type": "Search", "query": SLOW}).encode()
+    reader = service.client.do_get(flight.Ticket(ticket))
+    assert eventually(lambda: running_searches(settings) > 0)
+    reader.cancel()
+    assert eventually(lambda: running_searches(settings) == 0)
+    assert eventually(lambda: open_contexts(settings) == before)
+
+
+def test_searches_whose_clients_hung_up_leave_their_threads_to_others(
+    service: Service, settings: Settings
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(THREADS):
+            stack.enter_context(asked(service, "/search", q=SLOW))
+        assert eventually(lambda: running_searches(settings) > 0)
+    found = requests.get(f"{service.http_url}/search", params={"limit": 1}, timeout=SECONDS)
+    assert (found.status_code, len(found.json()["hits"])) == (200, 1)
+    assert eventually(lambda: running_searches(settings) == 0)
+
+
+@pytest.mark.usefixtures("endless")
+@pytest.mark.parametrize("ticket", ["Asset", "ObserverEvents"])
+def test_a_query_ends_when_its_client_hangs_up_before_the_first_row(
+    service: Service, settings: Settings, ticket: str
+) -> None:
+    asset = {"asset": "analytics/events"} if ticket == "Asset" else {}
+    with asked(service, "/query", type=ticket, **asset):
+        assert eventually(lambda: running_queries(settings) > 0)
+    assert eventually(lambda: running_queries(settings) == 0)
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_query_ends_when_its_stream_is_cancelled_before_the_first_row(
+    service: Service, settings: Settings
+) -> None:
+    reader = service.client.do_get(flight.Ticket(b"analytics/events"))
+    assert eventually(lambda: running_queries(settings) > 0)
+    reader.cancel()
+    assert eventually(lambda: running_queries(settings) == 0)
