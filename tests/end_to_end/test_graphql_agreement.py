@@ -250,7 +250,7 @@ def as_json(value: Any, name: str = "") -> Any:
 
 
 @settings(
-    max_examples=75,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -302,7 +302,7 @@ def parsed(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.booleans().flatmap(lambda flawed: st.lists(documents(flawed), min_size=1, max_size=4)))
 def test_values_of_documents_are_returned_or_are_an_error_with_their_path(
     graphql: GraphQL, connection: postgresql.Connection, found: list[Document]
