@@ -14,8 +14,9 @@ from urllib.parse import urlencode, urlsplit
 import pyarrow as pa
 import pytest
 import requests
-from flights import SECONDS, Service, events_of, fill, separate_names, serving, set_up
+from flights import SECONDS, Service, events_of, fill, serving, set_up
 from pyarrow import flight
+from separate_names import separate_names
 
 from flight_service.http_streams import THREADS
 from fraiseql_assets.analytics.client import connect
