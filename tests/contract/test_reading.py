@@ -164,13 +164,11 @@ class TestNarrowed(OfTwoDays):
 
     def test_partitions_have_their_bytes(self, reader: AssetReader, asset: str) -> None:
         # Elasticsearch remembers the size of a shard for ten seconds.
-        for _ in range(60):
-            found = [stats.bytes for stats in reader.partitions(asset)]
-            if len(found) == 2 and all(found):
-                break
+        deadline = time.monotonic() + 15
+        while not all(sizes := [stats.bytes for stats in reader.partitions(asset)]):
+            assert time.monotonic() < deadline, sizes
             time.sleep(0.25)
-        assert len(found) == 2
-        assert all(size > 0 for size in found)
+        assert len(sizes) == 2
 
 
 class TestNarrowedByEntityType(OfTwoDays):
