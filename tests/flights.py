@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -26,8 +27,10 @@ from flight_service.monitoring.metrics import Metrics
 from flight_service.monitoring.readiness import readiness
 from flight_service.registry import registry
 from flight_service.server import FlightServer
+from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
+from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.pipeline.ingest import begun_entry, committed_entry
 from fraiseql_assets.pipeline.job import Job, Report, default_batching
 from fraiseql_assets.planes import Block, Plane
@@ -84,6 +87,24 @@ def fill(plane: Plane, settings: Settings, day: date, events: pa.Table) -> None:
     plane.record(entry)
     plane.write(Block(events, settings.stream, sequences, day, 0, f"{settings.stream}-{sequences}"))
     plane.record(committed_entry(entry, Report(messages=len(sequences), rows=events.num_rows)))
+
+
+def fill_planes(settings: Settings, days: Sequence[date], rows: int) -> None:
+    """Sets up both planes, and writes the same events into each, so many per day."""
+    planes = AnalyticsPlane(settings), OperationalPlane(settings)
+    set_up(settings, *planes)
+    for plane in planes:
+        for number, day in enumerate(days):
+            fill(plane, settings, day, events_of(day, rows, first=1 + number * rows))
+        plane.close()
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Waits until it holds. Returns whether it does in time."""
+    deadline = time.monotonic() + SECONDS
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
 
 
 def set_up(settings: Settings, *planes: Plane) -> None:

@@ -12,9 +12,9 @@ from local_stack.demo import COMPILED_SCHEMA, on_database
 from local_stack.demo.database import load
 from local_stack.ports import distinct_free_ports
 from tests.certificates import Authority
-from tests.clients.harness import DEMO_SCALE, PUBLISHED, SECRET, Served, fill_planes
+from tests.clients.harness import DAYS, DEMO_SCALE, PUBLISHED, ROWS, SECRET, Served
 from tests.clients.programs import go, javascript, jdbc, rust, rust_examples
-from tests.flights import serving_alone
+from tests.flights import fill_planes, serving_alone
 from tests.separate_names import separate_names
 from tests.tokens import signed
 
@@ -35,7 +35,7 @@ def served(
     [page_port] = distinct_free_ports(1)
     with ExitStack() as opened:
         settings = opened.enter_context(separate_names(*urls))
-        fill_planes(settings)
+        fill_planes(settings, DAYS, ROWS)
         asyncio.run(publish_generated(settings, count=PUBLISHED, shape="arrow", seed=1))
         changes = {
             "schema_path": COMPILED_SCHEMA,

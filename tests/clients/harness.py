@@ -17,12 +17,10 @@ from typing import Any
 
 from pyarrow import flight
 
-from fraiseql_assets.analytics.plane import AnalyticsPlane
-from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
 from fraiseql_assets.stream.publish import publish_generated
-from tests.flights import Service, events_of, fill, set_up
+from tests.flights import Service
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 SECRET = "a secret of at least thirty-two characters"
@@ -93,16 +91,6 @@ class Served:
         """Publishes events that nobody has published before, each in a message of its own."""
         seed = secrets.randbits(32)
         asyncio.run(publish_generated(self.settings, count=count, shape="observer", seed=seed))
-
-
-def fill_planes(settings: Settings) -> None:
-    """Writes the same events into both planes."""
-    planes = AnalyticsPlane(settings), OperationalPlane(settings)
-    set_up(settings, *planes)
-    for plane in planes:
-        for number, day in enumerate(DAYS):
-            fill(plane, settings, day, events_of(day, ROWS, first=1 + number * ROWS))
-        plane.close()
 
 
 def tool(name: str) -> str:

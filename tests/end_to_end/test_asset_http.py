@@ -8,14 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from flights import Service, events_of, fill, serving, set_up
+from flights import Service, events_of, fill, fill_planes, serving
 from pyarrow import flight
 from pydantic import SecretStr
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.catalogue import ASSETS
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from tests.tokens import signed
 
@@ -28,12 +27,7 @@ SECRET = "a secret of at least thirty-two characters"
 
 @pytest.fixture(scope="module")
 def settings(module_settings: Settings) -> Settings:
-    planes = AnalyticsPlane(module_settings), OperationalPlane(module_settings)
-    set_up(module_settings, *planes)
-    for plane in planes:
-        for number, day in enumerate(DAYS):
-            fill(plane, module_settings, day, events_of(day, ROWS, first=1 + number * ROWS))
-        plane.close()
+    fill_planes(module_settings, DAYS, ROWS)
     return module_settings
 
 

@@ -35,6 +35,8 @@ def variables(settings: Settings, tmp_path: Path) -> dict[str, str]:
     for name in ("home", "messages", "results"):
         (tmp_path / name).mkdir()
     folders = dict.fromkeys(("data_folder_in", "data_folder_out"), f"{tmp_path / 'messages'}")
+    # Every process would make its own where it is started.
+    folders["control_folder"] = f"{tmp_path / 'control'}"
     example = yaml.safe_load(EXAMPLE.read_text())
     example["run_launcher"]["config"]["config_source"] = {"broker_transport_options": folders}
     # The other processes of Dagster are not needed: a run is launched as soon as it is asked for.

@@ -4,8 +4,7 @@ import json
 import random
 import socket
 import string
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import pyarrow as pa
 import pytest
 import requests
-from flights import SECONDS, Service, events_of, fill, serving, set_up
+from flights import SECONDS, Service, events_of, eventually, fill, serving, set_up
 from pyarrow import flight
 from separate_names import separate_names
 
@@ -75,13 +74,6 @@ def endless(settings: Settings) -> None:
         "INNER JOIN all_events AS events ON number = stream_seq + 1000000000000000"
     )
     client.close()
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return held
 
 
 def from_search_engine(settings: Settings, path: str) -> dict[str, Any]:

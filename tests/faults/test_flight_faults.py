@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from flights import (
     SECONDS,
     ServiceProcess,
     events_of,
+    eventually,
     fill,
     serving_alone,
     set_up,
@@ -63,13 +64,6 @@ def running_queries(settings: Settings) -> int:
         ).result_rows[0][0]
     finally:
         client.close()
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return held
 
 
 def test_a_cancelled_stream_cancels_its_query(with_wide_events: ServiceProcess) -> None:
