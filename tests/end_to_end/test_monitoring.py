@@ -105,7 +105,9 @@ def test_http_requests_are_counted_and_logged(service: ServiceProcess) -> None:
     headers = {"x-request-id": "found", "accept-encoding": "identity"}
     answer = requests.get(f"{service.http_url}/search?q=order", headers=headers, timeout=30)
     assert answer.headers["x-request-id"] == "found"
-    assert scraped(service)["fraiseql_http_requests_total", ("GET", "/search", "200")] == 1
+    counted = ("fraiseql_http_requests_total", ("GET", "/search", "200"))
+    wait_until(lambda: counted in scraped(service))
+    assert scraped(service)[counted] == 1
     wait_until(lambda: any(line["request_id"] == "found" for line in calls(service)))
     [line] = [line for line in calls(service) if line["request_id"] == "found"]
     assert (line["kind"], line["bytes"]) == ("/search", len(answer.content))
