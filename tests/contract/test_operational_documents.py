@@ -79,6 +79,18 @@ def test_a_replacement_moves_the_aliases_and_deletes_the_old_index(
     assert sorted(server.indices.get_alias(index=new)[new]["aliases"]) == [alias, today]
 
 
+def test_documents_lie_in_the_order_of_the_log(
+    plane: OperationalPlane, server: Elasticsearch, names: tuple[str, str]
+) -> None:
+    for position in (3, 1, 2):
+        plane.write(block([event(position)]))
+    _, today = names
+    server.indices.refresh(index=today)
+    server.indices.forcemerge(index=today, max_num_segments=1)
+    hits = server.search(index=today, sort=["_doc"])["hits"]["hits"]
+    assert [hit["_source"]["stream_seq"] for hit in hits] == [1, 2, 3]
+
+
 WORDS = ('"e-7"', "Refund", '"o-7"', "globex", "user-3", "paid", "Zoë", "paid Zoë globex")
 
 
