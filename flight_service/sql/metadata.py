@@ -116,7 +116,7 @@ class Metadata:
     def _tables(self, command: Any, principal: Principal) -> Iterator[Sequence[Any]]:
         fits_schema = _pattern(command, "db_schema_filter_pattern")
         fits_table = _pattern(command, "table_name_filter_pattern")
-        kinds = set(command.table_types)
+        kinds = {_kind(one) for one in command.table_types}
         for catalogue, relations in self._found(command, principal):
             for one in sorted(relations, key=lambda one: (one.schema_name, one.name)):
                 wanted = not kinds or one.kind in kinds
@@ -181,6 +181,11 @@ def _size(kind: pa.DataType) -> dict[bytes, bytes]:
         METADATA + b"PRECISION": f"{kind.precision}".encode(),
         METADATA + b"SCALE": f"{kind.scale}".encode(),
     }
+
+
+def _kind(requested: str) -> str:
+    """The table type that a client means: some write SQL's `BASE TABLE`, or small letters."""
+    return requested.upper().removeprefix("BASE ")
 
 
 def _pattern(command: Any, name: str) -> Callable[[str], bool]:

@@ -20,6 +20,7 @@ from flight_service.sql.division import division
 from flight_service.sql.grammar import check, parse, written
 from flight_service.sql.parameters import take_parameters
 from flight_service.sql.relations import Name, folded, relations_named, replaced
+from flight_service.sql.timestamps import rewrite_timestamps
 from fraiseql_assets.planes import PlaneError, PlaneUnavailable
 
 SHOWN = 20
@@ -166,6 +167,8 @@ def _named(candidate: _Candidate, principal: Principal, defaults: Defaults) -> d
 def _planned(candidate: _Candidate, found: Mapping[Name, Relation]) -> Planned:
     dialect = candidate.catalogue.dialect
     columns: list[pa.Field] = [field for name in candidate.names for field in found[name].columns]
+    if dialect == "clickhouse":
+        rewrite_timestamps(candidate.tree, columns)
     parameters = take_parameters(candidate.tree, columns)
     done = replaced(candidate.tree, found)
     text = written(done.tree, dialect)

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from flights import Service
-from sql_service import COOKIES, ROWS, adbc, sql_service
+from sql_service import COOKIES, DAY, ROWS, adbc, sql_service
 
 from fraiseql_assets.analytics.schemas import SCHEMAS
 
@@ -68,6 +68,24 @@ def test_events_are_read_in_the_schema_of_the_asset(
     events = filled[1]
     assert found.schema.equals(SCHEMAS["analytics/events"])
     assert found.sort_by("stream_seq").equals(events.sort_by("stream_seq"))
+
+
+@pytest.mark.parametrize(
+    ("relation", "condition"),
+    [
+        ("fraiseql_events", "timestamp >= '{}T00:00:00Z'"),
+        ("fraiseql_events", "timestamp >= '{}T01:00:00+01:00' AND timestamp < '2999-01-01T00:00Z'"),
+        ("fraiseql_events", "stream_time IN ('{}T00:00:00.000Z')"),
+        ("fraiseql_events", "timestamp >= cast('{}T00:00:00Z' as timestamp)"),
+        ("fraiseql_events_hourly", "hour BETWEEN '{}T00:00:00Z' AND '2099-01-01T00:00:00Z'"),
+    ],
+)
+def test_times_are_compared_with_texts_in_iso_8601(
+    connection: flightsql.Connection, relation: str, condition: str
+) -> None:
+    every = only(connection, f"SELECT count(*) FROM {relation}")
+    statement = f"SELECT count(*) FROM {relation} WHERE {condition.format(DAY)}"
+    assert only(connection, statement) == every
 
 
 @pytest.mark.parametrize(

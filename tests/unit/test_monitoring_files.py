@@ -1,4 +1,4 @@
-"""Alert rules and the dashboard, held against their schemas and the definitions of the metrics."""
+"""Alert rules and the dashboards, held against their schemas and the definitions of the metrics."""
 
 import json
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 RULES = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())
 DASHBOARD = json.loads((ROOT / "docker/grafana/fraiseql-assets.json").read_text())
+EVENTS = json.loads((ROOT / "docker/grafana/flight-sql.json").read_text())
 RULE_TESTS = yaml.safe_load((ROOT / "docker/prometheus/alerts_test.yml").read_text())
 SCRAPE = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yml").read_text())
 
@@ -74,8 +75,12 @@ def series() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("schema", "content"),
-    [("prometheus-rules", RULES), ("grafana-dashboard", DASHBOARD)],
-    ids=["alerts", "dashboard"],
+    [
+        ("prometheus-rules", RULES),
+        ("grafana-dashboard", DASHBOARD),
+        ("grafana-dashboard", EVENTS),
+    ],
+    ids=["alerts", "dashboard", "events"],
 )
 def test_the_file_is_valid_by_its_schema(schema: str, content: Any) -> None:
     rules = json.loads((DATA / f"{schema}.schema.json").read_text())
@@ -129,8 +134,9 @@ def test_every_alert_fires_in_the_tests_of_the_rules() -> None:
             assert labels <= known[found.name] | ADDED_BY_PROMETHEUS
 
 
-def test_panels_have_unique_ids_and_do_not_overlap() -> None:
-    shown = DASHBOARD["panels"]
+@pytest.mark.parametrize("dashboard", [DASHBOARD, EVENTS], ids=["dashboard", "events"])
+def test_panels_have_unique_ids_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    shown = dashboard["panels"]
     assert len({panel["id"] for panel in shown}) == len(shown)
     taken: set[tuple[int, int]] = set()
     for panel in shown:

@@ -121,6 +121,8 @@ def test_catalogues_and_schemas_are_listed(client: flight.FlightClient) -> None:
         ({"catalog": "nothing"}, 0),
         ({"table_types": ["VIEW"]}, 2),
         ({"table_types": ["VIEW", "TABLE"]}, 4),
+        ({"table_types": ["view"]}, 2),
+        ({"table_types": ["BASE TABLE", "table"]}, 2),
         ({"table_types": ["SYSTEM TABLE"]}, 0),
         ({"table_name_filter_pattern": "orders"}, 2),
         ({"table_name_filter_pattern": "orders%"}, 4),
