@@ -8,11 +8,11 @@ import msgspec
 from pyarrow import flight
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, as_flight_error
 from flight_service.health import health
 from flight_service.monitoring.calls import Call
 from flight_service.tickets import MAX_BYTES, shown
+from fraiseql_assets.cancellation import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

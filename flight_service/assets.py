@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.dates import FIRST_DAY, LAST_DAY, outside_days
 from flight_service.errors import InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed
 from flight_service.tickets import Ticket, explained, shown
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.planes import PlaneOff
 

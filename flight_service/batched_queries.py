@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from flight_service.access import SQL, check_scope
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Part
 from flight_service.sql.catalogue import Catalogue, Execution
 from flight_service.sql.planning import Defaults, plan
 from flight_service.tickets import Ticket
 from flight_service.views import check_raw_sql
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 MOST = 100

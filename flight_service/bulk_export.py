@@ -8,7 +8,6 @@ import pyarrow as pa
 from flight_service.access import SQL, check_scope
 from flight_service.assets import BY_TABLE, Asset
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.columns import selected
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Flight
@@ -17,6 +16,7 @@ from flight_service.sql.catalogue import Catalogue, Relation
 from flight_service.sql.selection import Selection
 from flight_service.tickets import Named, Ticket, shown
 from flight_service.views import Count, ViewFlights, check_raw_sql, executed, limited
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.iterators import close_iterator
 

@@ -11,7 +11,7 @@ from typing import cast
 
 from pyarrow import flight
 
-from fraiseql_assets.cancellation import Cancellation as Cancellation
+from fraiseql_assets.cancellation import Cancellation
 
 POLL_SECONDS = 0.02
 POLLS_PER_SECOND = 1_500

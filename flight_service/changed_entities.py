@@ -4,9 +4,9 @@ import logging
 import threading
 import time
 
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.execution.result_cache import ResultCache
 from flight_service.tail_fan_out import FanOut
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.stream.connection import LogError
 
 RETRY_SECONDS = 5.0

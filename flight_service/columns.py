@@ -8,10 +8,10 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Extent, Flight, Resolver
 from flight_service.tickets import shown
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 _SHOWN = 50

@@ -20,7 +20,6 @@ from flight_service.asset_versions import version_of
 from flight_service.assets import Asset, AssetFlights
 from flight_service.authentication import Principal
 from flight_service.bulk_export import BulkExport, file_format
-from flight_service.cancellation import Cancellation
 from flight_service.coalescing import CoalescedRequests
 from flight_service.compression import HEADER, write_options
 from flight_service.errors import InvalidRequest, Unauthenticated
@@ -35,6 +34,7 @@ from flight_service.identity.signing import signing_key
 from flight_service.limits import StreamLimits
 from flight_service.monitoring.calls import current
 from flight_service.tickets import MAX_BYTES, Ticket, TicketReader, explained
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.tickets import Ticket
+from fraiseql_assets.cancellation import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 from starlette.types import Receive, Send
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import UNAVAILABLE, ServiceError
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 
 from flight_service.assets import Asset
-from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
 from flight_service.stream_client import SharedLog
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import STREAM_EVENTS
 from fraiseql_assets.datasets import EVENTS, Dataset
 from fraiseql_assets.planes import Batching

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.dates import beginning, ending
 from flight_service.errors import InvalidRequest
 from flight_service.flights import Flight
 from flight_service.tickets import Ticket
 from fraiseql_assets.analytics.reader import AnalyticsReader
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS
 from fraiseql_assets.planes import PlaneOff
 

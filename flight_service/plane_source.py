@@ -7,8 +7,8 @@ from datetime import date
 import pyarrow as pa
 
 from flight_service.assets import Asset
-from flight_service.cancellation import Cancellation
 from flight_service.flights import Extent, Part
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import AGGREGATES
 from fraiseql_assets.planes import AssetReader, PartitionStats
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 from starlette.routing import Route
 
 from flight_service.authentication import Principal, authenticate
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, Refused, sentence_of
 from flight_service.flights import Flight, Resolver
 from flight_service.graphql.errors import GraphQLFailure
 from flight_service.graphql.transport.flight import GraphQLQuery
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.request_log.asgi import Identity, RecordRequests, Scope, trace_of
 from fraiseql_assets.request_log.publisher import RequestRecorder

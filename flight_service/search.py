@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER, write_options
 from flight_service.errors import INVALID_ARGUMENT, InvalidRequest, ServiceError
 from flight_service.flights import Flight
@@ -22,6 +21,7 @@ from flight_service.http_failures import failed
 from flight_service.http_streams import Streaming
 from flight_service.limits import StreamLimits
 from flight_service.tickets import Ticket
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
 from fraiseql_assets.operational.search.request import (
     Counts,

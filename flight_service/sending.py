@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Stopping, as_flight_error
 from flight_service.messages import sized_messages
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.data_conditions import DataConditions, parse_conditions
 from flight_service.dates import beginning
 from flight_service.errors import InvalidRequest
@@ -24,6 +23,7 @@ from flight_service.flushing import Flushing, Position, flushed
 from flight_service.log_source import batching_of
 from flight_service.tail_fan_out import EventsGone, FanOut
 from flight_service.tickets import Ticket
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.events.shapes import KNOWN_TYPES
 from fraiseql_assets.settings import Settings

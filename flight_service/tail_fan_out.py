@@ -9,8 +9,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import NOT_FOUND, ServiceError
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.events.decode import decode
 from fraiseql_assets.events.messages import Messages
 from fraiseql_assets.planes import Batching

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from flight_service.access import SQL, check_scope
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, UnknownName
 from flight_service.flights import Extent, Flight, Resolver
 from flight_service.graphql.errors import BadDocument
@@ -23,6 +22,7 @@ from flight_service.sql.catalogue import Catalogue, Execution, Relation
 from flight_service.sql.planning import Defaults, qualified
 from flight_service.sql.selection import Selection, select
 from flight_service.tickets import Ticket, shown
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 MOST = 2**63 - 1

@@ -15,7 +15,6 @@ from table_service import run
 
 from flight_service.assets import Asset, AssetFlights, named
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.columns import with_columns
 from flight_service.flight_http import flight_routes
 from flight_service.flights import Extent, Flight, Part
@@ -25,6 +24,7 @@ from flight_service.sql.actions import SqlActions
 from flight_service.sql.commands import SqlCommand
 from flight_service.sql.service import FlightSql
 from flight_service.tickets import TicketReader
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS
 from fraiseql_assets.settings import get_settings
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.sql.catalogue import TABLE, Binding, Dialect, Execution, Relation, Statement
+from fraiseql_assets.cancellation import Cancellation
 
 
 @dataclass(frozen=True)

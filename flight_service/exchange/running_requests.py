@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.tracing import in_thread
 
 Work = Callable[[Cancellation, Callable[[], None]], None]

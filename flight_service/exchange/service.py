@@ -11,7 +11,6 @@ import pyarrow as pa
 from pyarrow import flight
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import (
     CANCELLED,
     InvalidRequest,
@@ -42,6 +41,7 @@ from flight_service.tail import Tail
 from flight_service.tickets import Named, Ticket, explained
 from flight_service.writing.receiving import Stream, receive
 from flight_service.writing.service import Writing
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 NO_REQUEST = (

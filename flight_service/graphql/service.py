@@ -8,7 +8,6 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import NotAQuery
 from flight_service.graphql.execution.backend import PostgresBackend
 from flight_service.graphql.execution.result_cache import ResultCache
@@ -26,6 +25,7 @@ from flight_service.graphql.sources.source import relation_of
 from flight_service.graphql.upstream.backend import FraiseqlBackend, is_complete
 from flight_service.graphql.upstream.client import FraiseqlServer, Reply
 from flight_service.limits import reader_of
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
 

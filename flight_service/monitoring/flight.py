@@ -12,11 +12,11 @@ from flight_service.authentication import (
     AuthenticationMiddleware,
     authorization_of,
 )
-from flight_service.cancellation import Cancellation
 from flight_service.compression import HEADER as COMPRESSION
 from flight_service.errors import CANCELLED, Stopping, as_flight_error, reported_status
 from flight_service.identity.handshake import Begun, Handshakes
 from flight_service.monitoring.calls import FORWARDED_FOR, REQUEST_ID, Call, Observer
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.tracing import TRACEPARENT, carried, traceparent_of
 

@@ -9,12 +9,12 @@ import msgspec
 from flight_service.access import MATERIALIZE, check_scope
 from flight_service.actions import Action, StreamingAction
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.runs.dagster import Dagster
 from flight_service.runs.launch import find_target, launch_backfill, launch_run
 from flight_service.runs.status import backfill_state, followed, run_state
 from flight_service.tickets import explained
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 
 

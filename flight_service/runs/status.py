@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Stopping, UnknownName
 from flight_service.runs.dagster import Dagster, DagsterFailed, message_of
 from flight_service.tickets import shown
+from fraiseql_assets.cancellation import Cancellation
 
 POLL_SECONDS = 1.0
 ENDED = frozenset(

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
+from fraiseql_assets.cancellation import Cancellation
 
 Dialect = Literal["clickhouse", "postgres"]
 TABLE, VIEW = "TABLE", "VIEW"

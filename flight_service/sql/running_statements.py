@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import CANCELLED, ServiceError
 from flight_service.sql.catalogue import Execution
 from flight_service.sql.recently_used import RecentlyUsed
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 MOST_REMEMBERED = 10_000

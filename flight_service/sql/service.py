@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 
 from flight_service.access import SQL, check_scope
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, Unimplemented
 from flight_service.flights import Extent, Flight, Part
 from flight_service.identity.signing import fingerprint
@@ -26,6 +25,7 @@ from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.sql.recently_used import RecentlyUsed
 from flight_service.sql.running_statements import RunningStatements
 from flight_service.sql.sessions import Sessions
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.tracing import span
 
 MOST_EXECUTIONS = 1000

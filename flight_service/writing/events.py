@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.writing.event_columns import EventColumns, warnings
 from flight_service.writing.sink import Receipt, Stored
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.events.encode import Outgoing, arrow_messages
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.publish import Stored as StoredMessage

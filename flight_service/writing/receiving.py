@@ -7,7 +7,6 @@ import msgspec
 import pyarrow as pa
 from pyarrow import flight
 
-from flight_service.cancellation import Cancellation
 from flight_service.errors import (
     CANCELLED,
     UNAVAILABLE,
@@ -20,6 +19,7 @@ from flight_service.errors import (
 from flight_service.monitoring.calls import Call
 from flight_service.received import check_schema, check_undamaged, messages, whole_bytes
 from flight_service.writing.sink import BATCH_BYTES, Receipt, Sink
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.stream.connection import LogError
 
 

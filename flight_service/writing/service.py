@@ -8,13 +8,13 @@ from pyarrow import flight
 
 from flight_service.access import WRITE, check_scope
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, Unimplemented, UnknownName
 from flight_service.tickets import Ticket, TicketReader, shown
 from flight_service.writing.acknowledgements import Acknowledgements
 from flight_service.writing.ingest import is_ingest, result_of, target_of
 from flight_service.writing.receiving import Stream, chunks, receive
 from flight_service.writing.sink import Sink, Stored
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 
 EVENTS = "events"

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import (
     CANCELLED,
     DEADLINE_EXCEEDED,
@@ -36,6 +35,7 @@ from flight_service.graphql.service import GraphQL
 from flight_service.writing.sink import Receipt, Stored
 from flight_service.writing.table_catalogue import Table, read_table
 from flight_service.writing.table_columns import TableColumns
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tracing import span
 

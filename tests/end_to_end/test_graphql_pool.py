@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 
 from flight_service.authentication import ANYONE
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import Cancelled, DatabaseUnavailable
 from flight_service.graphql.execution.admission import MANY_ROWS
 from flight_service.graphql.service import GraphQL, Request
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 
 LARGE, SMALL = "{ things { id needed } }", "{ things(limit: 1) { id } }"

@@ -17,7 +17,6 @@ import pytest
 from pydantic import SecretStr
 
 from flight_service.authentication import ANYONE, Principal
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     BadDocument,
     Cancelled,
@@ -29,6 +28,7 @@ from flight_service.graphql.errors import (
     QueryRefused,
 )
 from flight_service.graphql.service import GraphQL, Request
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 
 ALL = "id name age score balance active born wakes joinedAt followers meta tags mood"

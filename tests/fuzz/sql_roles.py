@@ -12,13 +12,13 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import ServiceError
 from flight_service.graphql.service import GraphQL
 from flight_service.graphql.transport.flight import GraphQLFlights
 from flight_service.sql.engines.postgres import FraiseqlCatalogue
 from flight_service.sql.planning import Defaults, plan
 from flight_service.views import OptimizedView, ViewFlights
+from fraiseql_assets.cancellation import Cancellation
 from tests.fuzz.graphql_roles import vault_settings
 from tests.fuzz.servers import INNER
 from tests.fuzz.target import Check, Target

@@ -10,7 +10,6 @@ import pyarrow as pa
 from flight_service.addresses import Address
 from flight_service.assets import named
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, UnknownName
 from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.monitoring.calls import Observer
@@ -18,6 +17,7 @@ from flight_service.registry import Registry
 from flight_service.server import FlightServer
 from flight_service.tickets import Ticket
 from flight_service.tls import Tls
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.planes import PlaneUnavailable
 from fraiseql_assets.settings import Settings
 

@@ -19,7 +19,6 @@ from pyarrow import flight
 from flight_service.addresses import Address
 from flight_service.assets import named
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.exchange.envelope import MAX_BYTES
 from flight_service.exchange.replies import WITHIN_BYTES
@@ -32,6 +31,7 @@ from flight_service.registry import Registry, writing
 from flight_service.server import FlightServer
 from flight_service.sql.protocol import Flight_pb2 as base
 from flight_service.tail import Tail
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 from tests.tokens import signed
 from tests.unit.flight_server import SECRET

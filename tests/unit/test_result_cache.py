@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from flight_service.cancellation import Cancellation
 from flight_service.changed_entities import ChangedEntities
 from flight_service.graphql.errors import SchemaInvalid
 from flight_service.graphql.execution import result_cache
@@ -17,6 +16,7 @@ from flight_service.graphql.request.operation import Limits, read_operation
 from flight_service.graphql.schema.decoding import decode
 from flight_service.graphql.schema.graphql_schema import Schema, build_schema
 from flight_service.tail_fan_out import FanOut, FollowedLog
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.stream.connection import LogUnavailable
 from tests.unit.test_tail_fan_out import BATCHING, FakeLog
 

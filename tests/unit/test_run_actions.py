@@ -16,7 +16,6 @@ from flight_service.actions import StreamingAction
 from flight_service.addresses import Address
 from flight_service.assets import named
 from flight_service.authentication import ANYONE, Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest, Stopping, UnknownName
 from flight_service.registry import Registry
 from flight_service.runs import status
@@ -24,6 +23,7 @@ from flight_service.runs.actions import run_actions
 from flight_service.runs.dagster import DOCUMENTS, Dagster, DagsterFailed
 from flight_service.runs.status import followed
 from flight_service.server import FlightServer
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 from tests.unit.flight_server import SECRET, Made
 

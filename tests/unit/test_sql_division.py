@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flight_service.authentication import ANYONE, Principal
-from flight_service.cancellation import Cancellation
 from flight_service.dates import FIRST_DAY, LAST_DAY
 from flight_service.errors import InvalidRequest
 from flight_service.sql.catalogue import (
@@ -32,6 +31,7 @@ from flight_service.sql.planning import Defaults, plan
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.sql.running_statements import StatementCancelled
 from flight_service.sql.service import FlightSql
+from fraiseql_assets.cancellation import Cancellation
 
 DAY = date(2026, 1, 1)
 COLUMNS = pa.schema([("at", pa.timestamp("us", "UTC")), ("kind", pa.string()), ("n", pa.int64())])

@@ -9,7 +9,6 @@ import pytest
 
 from flight_service.access import SQL, check_scope, tenant_of
 from flight_service.authentication import ANYONE, Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import Forbidden, InvalidRequest
 from flight_service.sql.catalogue import (
     Binding,
@@ -25,6 +24,7 @@ from flight_service.sql.planning import Defaults, plan
 from flight_service.sql.prepared import PreparedStatements
 from flight_service.sql.recently_used import RecentlyUsed
 from flight_service.sql.running_statements import RunningStatements, StatementCancelled
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.planes import PlaneUnavailable
 

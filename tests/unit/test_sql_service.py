@@ -16,7 +16,6 @@ from pyarrow import flight
 from flight_service.addresses import Address
 from flight_service.assets import named
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.registry import Registry
 from flight_service.server import FlightServer
 from flight_service.sql.actions import SqlActions
@@ -25,6 +24,7 @@ from flight_service.sql.commands import SqlCommand, expected, pack
 from flight_service.sql.protocol import Flight_pb2 as base
 from flight_service.sql.protocol import FlightSql_pb2 as protocol
 from flight_service.sql.service import FlightSql
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 from tests.flight_messages import flight_data
 from tests.unit.flight_server import Flights, Made

@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from flight_service.cancellation import Cancellation
 from flight_service.tail_fan_out import EventsGone, FanOut, FollowedLog
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.events.encode import observer_messages
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.messages import Messages

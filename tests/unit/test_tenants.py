@@ -8,10 +8,10 @@ import pytest
 from flight_service.access import tenant_of
 from flight_service.assets import Asset, AssetFlights
 from flight_service.authentication import ANYONE, Principal
-from flight_service.cancellation import Cancellation
 from flight_service.log_source import LogSource
 from flight_service.plane_source import PlaneSource
 from fraiseql_assets.analytics.reader import AnalyticsReader
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.tenants import rows_of

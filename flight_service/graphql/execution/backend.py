@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.execution.parallel import Snapshots
 from flight_service.graphql.execution.reader import Reading, result_batches, result_json
 from flight_service.graphql.execution.session import Session, session_of
@@ -22,6 +21,7 @@ from flight_service.graphql.request.selection import Operation
 from flight_service.graphql.sources.ctid_ranges import CtidRange
 from flight_service.graphql.sources.registry import Loaded
 from flight_service.graphql.sources.source import Sources
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 
 

@@ -24,7 +24,6 @@ import msgspec
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import DatabaseFailed, NotAuthorised, SnapshotGone
 from flight_service.graphql.execution.offers import Held, Offered, Offers
 from flight_service.graphql.execution.reader import Reading, result_batches
@@ -35,6 +34,7 @@ from flight_service.graphql.postgres.database import Database
 from flight_service.graphql.postgres.pool import PoolUsage
 from flight_service.graphql.postgres.sql import quoted_path
 from flight_service.graphql.sources.ctid_ranges import CtidRange, divided
+from fraiseql_assets.cancellation import Cancellation
 
 KNOWN_SECONDS = 60.0
 """How old an estimate may be."""

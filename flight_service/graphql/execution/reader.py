@@ -10,7 +10,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.arrow.assemble import assemble
 from flight_service.graphql.arrow.batching import batches_of
 from flight_service.graphql.arrow.columns import scalar_columns
@@ -27,6 +26,7 @@ from flight_service.graphql.planning.row_limit import RowLimit
 from flight_service.graphql.postgres.database import Database, Transaction
 from flight_service.graphql.postgres.sqlstates import BadValue
 from flight_service.monitoring.calls import current
+from fraiseql_assets.cancellation import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

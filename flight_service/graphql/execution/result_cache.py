@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.planning.caching import Lifetime
 from flight_service.graphql.request.cache import CacheUsage
 from flight_service.monitoring.calls import current
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 
 SHARE = 8

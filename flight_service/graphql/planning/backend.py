@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.planning.result import Result
 from flight_service.graphql.request.selection import Operation
 from flight_service.graphql.sources.registry import Loaded
+from fraiseql_assets.cancellation import Cancellation
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ import adbc_driver_manager
 import msgspec
 import pyarrow as pa
 
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import Cancelled, GraphQLFailure, SnapshotGone
 from flight_service.graphql.postgres.connection_shares import Use
 from flight_service.graphql.postgres.driver import (
@@ -30,6 +29,7 @@ from flight_service.graphql.postgres.pool import ConnectionPool, Lease, PoolLimi
 from flight_service.graphql.postgres.sql import literal
 from flight_service.graphql.postgres.sqlstates import failure_of, state_of
 from flight_service.graphql.postgres.stalled_streams import Pause, Stalls
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.tracing import span
 
 BEGIN = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"

@@ -10,13 +10,13 @@ import pyarrow as pa
 from flight_service.actions import Action
 from flight_service.assets import BY_TABLE
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import UNAVAILABLE, Forbidden, ServiceError, UnknownName
 from flight_service.flights import Extent, Flight, Listed, Part
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from flight_service.graphql.transport.shorthand import NAME as SHORT
 from flight_service.graphql.transport.shorthand import shorthand
 from flight_service.tickets import Named, Ticket, shown
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import BY_KEY
 
 ADMIN = "admin"

@@ -10,7 +10,6 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest, ServiceError
 from flight_service.graphql.errors import Busy, GraphQLFailure, NotAQuery
 from flight_service.graphql.request.persisted import PersistedQueries
@@ -30,6 +29,7 @@ from flight_service.http_authentication import authenticated
 from flight_service.http_failures import MethodNotAllowed, failed
 from flight_service.http_streams import Streaming, ThreadsBusy
 from flight_service.limits import StreamLimits, TooManyStreams
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.settings import Settings
 
 

@@ -24,7 +24,6 @@ from graphql import (
 )
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.arrow.result_types import TYPENAME
 from flight_service.graphql.errors import (
     BadDocument,
@@ -46,6 +45,7 @@ from flight_service.graphql.schema.scalars import kind_of
 from flight_service.graphql.sources.registry import Loaded
 from flight_service.graphql.upstream.client import FraiseqlServer, Reply
 from flight_service.graphql.upstream.from_json import as_column, list_batches, single_batch
+from fraiseql_assets.cancellation import Cancellation
 
 CLIENT_ERRORS = frozenset(
     (

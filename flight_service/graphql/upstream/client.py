@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from flight_service.address_redaction import without_addresses
-from flight_service.cancellation import Cancellation
 from flight_service.graphql.errors import (
     Cancelled,
     DeadlinePassed,
@@ -22,6 +21,7 @@ from flight_service.graphql.errors import (
 )
 from fraiseql_assets import tracing
 from fraiseql_assets.addresses import without_credentials
+from fraiseql_assets.cancellation import Cancellation
 
 JSON = "application/json"
 CHUNK_BYTES = 2**20

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from flight_service.access import tenant_of
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.sql.catalogue import (
     TABLE,
@@ -31,6 +30,7 @@ from fraiseql_assets.analytics.statements import (
     StatementLimited,
     StatementRefused,
 )
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS, BY_KEY
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from flight_service.authentication import Principal
-from flight_service.cancellation import Cancellation
 from flight_service.errors import InvalidRequest
 from flight_service.graphql.errors import DatabaseFailed
 from flight_service.graphql.execution.session import session_settings
@@ -37,6 +36,7 @@ from flight_service.sql.engines.postgres_types import (
 )
 from flight_service.sql.engines.postgres_views import AllowedViews
 from flight_service.sql.recently_used import RecentlyUsed
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
 from fraiseql_assets.settings import Settings
 
