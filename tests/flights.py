@@ -27,6 +27,7 @@ from flight_service.monitoring.metrics import Metrics
 from flight_service.monitoring.readiness import readiness
 from flight_service.registry import registry
 from flight_service.server import FlightServer
+from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
@@ -105,6 +106,18 @@ def eventually(holds: Callable[[], bool]) -> bool:
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return held
+
+
+def running_queries(settings: Settings) -> int:
+    """The queries of events that ClickHouse works on for these settings."""
+    client = connect(settings, timeout=SECONDS)
+    try:
+        return client.query(
+            "SELECT count() FROM system.processes WHERE position(query, 'FROM fraiseql_events') > 0"
+            " AND current_database = currentDatabase() AND position(query, 'processes') = 0"
+        ).result_rows[0][0]
+    finally:
+        client.close()
 
 
 def set_up(settings: Settings, *planes: Plane) -> None:

@@ -8,7 +8,8 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
-from request_rows import request
+import pytest
+from request_rows import request as row
 
 from fraiseql_assets.planes import Block, Written
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
@@ -17,6 +18,12 @@ REQUEST_PLANE = "operational-requests"
 """The `plane_name` of this plane."""
 
 SHARED = ("timestamp", "tenant_id", "stream_seq", "stream_row", "stream_time")
+
+
+@pytest.fixture(params=[REQUEST_PLANE])
+def plane_name(request: pytest.FixtureRequest) -> str:
+    """Overrides the planes of a test that makes events: it runs with requests."""
+    return request.param
 
 
 class OfRequests:
@@ -37,7 +44,7 @@ class OfRequests:
 
 def as_requests(events: pa.Table) -> pa.Table:
     rows = [
-        request(
+        row(
             event["stream_seq"],
             request_id=event["event_id"],
             **{name: event[name] for name in SHARED},

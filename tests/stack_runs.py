@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import requests
+from stacks import Stack
 
 from fraiseql_assets.cli.status import Overview, collect_status
 from fraiseql_assets.pipeline.pending import uncommitted
@@ -89,6 +91,19 @@ def planes_of(served: Settings) -> Iterator[list[Plane]]:
     finally:
         for plane in planes:
             plane.close()
+
+
+@pytest.fixture(scope="module")
+def served(stack: Stack) -> Settings:
+    """The settings of the session's stack."""
+    return stack.settings
+
+
+@pytest.fixture(scope="module")
+def planes(served: Settings) -> Iterator[list[Plane]]:
+    """The planes of the session's stack."""
+    with planes_of(served) as planes:
+        yield planes
 
 
 def today() -> Any:

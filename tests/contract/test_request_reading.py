@@ -6,11 +6,10 @@ The tests make events. See `request_plane` for how they become requests.
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from event_tables import DAY, STREAM, entry
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
-from request_plane import REQUEST_PLANE
+from request_plane import plane_name  # noqa: F401 - its fixture
 from request_rows import extreme_requests
 from test_ledger import (  # noqa: F401 - the contract of events, held by requests
     test_a_compacted_day_is_one_entry_with_the_sums_of_all,
@@ -40,11 +39,6 @@ from test_set_up import (  # noqa: F401 - the contract of events, held by reques
 from fraiseql_assets.planes import AssetReader, Block
 from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.requests.schema import REQUEST_SCHEMA
-
-
-@pytest.fixture(params=[REQUEST_PLANE])
-def plane_name(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 @examples(

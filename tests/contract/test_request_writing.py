@@ -3,8 +3,7 @@
 The tests make events. See `request_plane` for how they become requests.
 """
 
-import pytest
-from request_plane import REQUEST_PLANE
+from request_plane import plane_name  # noqa: F401 - its fixture
 from test_replacement import (  # noqa: F401 - the contract of events, held by requests
     filled,
     test_a_block_removed_by_a_replacement_can_be_written_again,
@@ -33,8 +32,3 @@ from test_writing import (  # noqa: F401 - the contract of events, held by reque
     test_rows_of_one_message_are_distinct,
     test_the_same_id_on_another_day_is_another_event,
 )
-
-
-@pytest.fixture(params=[REQUEST_PLANE])
-def plane_name(request: pytest.FixtureRequest) -> str:
-    return request.param

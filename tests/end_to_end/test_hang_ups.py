@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import pyarrow as pa
 import pytest
 import requests
-from flights import SECONDS, Service, events_of, eventually, fill, serving, set_up
+from flights import SECONDS, Service, events_of, eventually, fill, running_queries, serving, set_up
 from pyarrow import flight
 from separate_names import separate_names
 
@@ -101,17 +101,6 @@ def open_contexts(settings: Settings) -> int:
     """How many points in time and other contexts of searches Elasticsearch holds."""
     found = from_search_engine(settings, f"{settings.index_prefix}-*/_stats/search")
     return found["_all"]["total"]["search"]["open_contexts"]
-
-
-def running_queries(settings: Settings) -> int:
-    client = connect(settings, timeout=SECONDS)
-    try:
-        return client.query(
-            "SELECT count() FROM system.processes WHERE position(query, 'fraiseql_events') > 0"
-            " AND current_database = currentDatabase() AND position(query, 'processes') = 0"
-        ).result_rows[0][0]
-    finally:
-        client.close()
 
 
 def asked(service: Service, path: str, **parameters: Any) -> socket.socket:

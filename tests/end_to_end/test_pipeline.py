@@ -2,6 +2,7 @@
 
 All tests share one stack, which takes half a minute to start, so the file is longer than others.
 """
+# ruff: noqa: F811 [fixtures are imported, and are then parameters]
 
 import asyncio
 import json
@@ -9,7 +10,6 @@ import os
 import secrets
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyarrow import flight
-from stack_runs import (
+from stack_runs import (  # noqa: F401 - its fixtures
     JOBS,
     RUNS,
     SECONDS_TO_CATCH_UP,
@@ -29,9 +29,10 @@ from stack_runs import (
     eventually,
     kinds_of,
     launch,
-    planes_of,
+    planes,
     publish_events,
     rows_of,
+    served,
     ticks_of,
     today,
 )
@@ -68,17 +69,6 @@ LOG_CHECKS = [
     for check in ("rows_match_log", "no_gaps", "no_duplicates")
 ]
 AGGREGATE_CHECKS = [(["analytics", name], "equals_raw_rows") for name in ANALYTICS[1:]]
-
-
-@pytest.fixture(scope="module")
-def served(stack: Stack) -> Settings:
-    return stack.settings
-
-
-@pytest.fixture(scope="module")
-def planes(served: Settings) -> Iterator[list[Plane]]:
-    with planes_of(served) as planes:
-        yield planes
 
 
 def act(served: Settings, name: str, **body: Any) -> list[dict[str, Any]]:

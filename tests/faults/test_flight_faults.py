@@ -24,6 +24,7 @@ from flights import (
     events_of,
     eventually,
     fill,
+    running_queries,
     serving_alone,
     set_up,
     wide_events,
@@ -33,7 +34,6 @@ from pyarrow import flight
 from flight_service.assets import Asset
 from flight_service.errors import sentence_of
 from flight_service.log_source import LogSource
-from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
@@ -53,17 +53,6 @@ def with_wide_events(module_settings: Settings) -> Iterator[ServiceProcess]:
     plane.close()
     with serving_alone(module_settings) as service:
         yield service
-
-
-def running_queries(settings: Settings) -> int:
-    client = connect(settings, timeout=SECONDS)
-    try:
-        return client.query(
-            "SELECT count() FROM system.processes WHERE position(query, 'FROM fraiseql_events') > 0"
-            " AND current_database = currentDatabase() AND position(query, 'processes') = 0"
-        ).result_rows[0][0]
-    finally:
-        client.close()
 
 
 def test_a_cancelled_stream_cancels_its_query(with_wide_events: ServiceProcess) -> None:

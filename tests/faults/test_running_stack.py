@@ -1,11 +1,11 @@
 """A running stack with a server that hangs, a code server that is killed, and killed as a whole."""
+# ruff: noqa: F811 [fixtures are imported, and are then parameters]
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import requests
-from stack_runs import (
+from stack_runs import (  # noqa: F401 - its fixtures
     JOBS,
     RUNS,
     SENSORS,
@@ -17,10 +17,12 @@ from stack_runs import (
     eventually,
     kinds_of,
     launch,
+    planes,
     planes_of,
     publish_events,
     rows_of,
     run_of,
+    served,
     ticks_of,
 )
 from stacks import Stack, survivors, wait_until, whole
@@ -30,17 +32,6 @@ from fraiseql_assets.planes import Plane
 from fraiseql_assets.settings import Settings
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def served(stack: Stack) -> Settings:
-    return stack.settings
-
-
-@pytest.fixture(scope="module")
-def planes(served: Settings) -> Iterator[list[Plane]]:
-    with planes_of(served) as planes:
-        yield planes
 
 
 SERVERS = {"analytics_events": "clickhouse", "operational__events": "elasticsearch"}
