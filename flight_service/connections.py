@@ -1,9 +1,17 @@
-"""HTTP connections that end when their client does not send a request in time."""
+"""HTTP connections that end when their client does not send a request in time, or sends none."""
 
 import asyncio
+import sys
+from http import HTTPStatus
 from typing import ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from flight_service.http_failures import HeadTooLarge, Malformed, failure
+
+HEAD_BYTES = 64 * 2**10
+"""The maximum size of a request's head: its URL and headers."""
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of a request, from the connection or from the first
@@ -27,6 +35,26 @@ class LimitedConnection(H11Protocol):
             self._end_wait()
         elif self._deadline is None:
             self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses bytes that are no request, which no route and no middleware sees. uvicorn's own
+        response is plain text, also if the head is too large."""
+        # uvicorn calls this where it handles the parser's error, and does not pass it on.
+        hint = getattr(sys.exception(), "error_status_hint", Malformed.status.http)
+        is_long = hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        error = HeadTooLarge(HEAD_BYTES) if is_long else Malformed()
+        status, content, headers = failure(error)
+        sent = {**headers, "content-length": str(sum(map(len, content))), "connection": "close"}
+        head = [(name.encode(), value.encode()) for name, value in sent.items()]
+        reason = HTTPStatus(status).phrase.encode()
+        events = [
+            h11.Response(status_code=status, headers=head, reason=reason),
+            *(h11.Data(data=piece) for piece in content),
+            h11.EndOfMessage(),
+        ]
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_wait()

@@ -14,14 +14,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flight_service.addresses import EVERY_INTERFACE, Address
 from flight_service.compression import HEADER as COMPRESSION
-from flight_service.connections import LimitedConnection
+from flight_service.connections import HEAD_BYTES, LimitedConnection
 from flight_service.health import health
+from flight_service.http_failures import (
+    CrossOriginRefused,
+    TooManyConnections,
+    UntrustedHost,
+    failed,
+    failure_handlers,
+)
 from flight_service.monitoring.calls import REQUEST_ID
 from flight_service.monitoring.http import PROBES
 from fraiseql_assets.settings import Settings
@@ -32,8 +39,6 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = "/health"
 _REFUSED = re.compile(r"q\s*=\s*0(?:\.0*)?")
 """A weight with which a client refuses an encoding."""
-HEAD_BYTES = 64 * 2**10
-"""The maximum size of a request's head: its URL and headers."""
 KEEP_ALIVE_SECONDS = 5
 """How long a connection is kept between two requests."""
 
@@ -45,7 +50,11 @@ async def show_health(request: Request) -> JSONResponse:
 
 def application(routes: Sequence[BaseRoute], settings: Settings) -> Starlette:
     """The application: `/health` and the given routes."""
-    served = Starlette(routes=[Route(HEALTH, show_health), *routes], middleware=_layers(settings))
+    served = Starlette(
+        routes=[Route(HEALTH, show_health), *routes],
+        middleware=_layers(settings),
+        exception_handlers=failure_handlers(),
+    )
     # A redirect would contain the host that the client sent.
     served.router.redirect_slashes = False
     return served
@@ -56,7 +65,7 @@ def _layers(settings: Settings) -> list[Middleware]:
     layers = [Middleware(Compressed, compresslevel=FASTEST)]
     if settings.cors_origins:
         cors = Middleware(
-            CORSMiddleware,
+            CrossOrigin,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", COMPRESSION, REQUEST_ID],
@@ -85,19 +94,48 @@ def _accepts_gzip(headers: Headers) -> bool:
     return False
 
 
-class TrustedHosts(TrustedHostMiddleware):
+class CrossOrigin(CORSMiddleware):
+    """Answers web pages of other origins. Starlette's own refuses them in plain text."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < 400:
+            return answer
+        refused = failed(CrossOriginRefused(f"{bytes(answer.body).decode()}."))
+        added = [name for name in answer.headers if name not in refused.headers]
+        refused.headers.update({name: answer.headers[name] for name in added})
+        return refused
+
+
+class TrustedHosts:
     """Answers only requests for trusted hosts, so that a web page cannot reach the service under
     its own host name. Load balancers and Prometheus may use any name."""
 
     def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
-        # A name beside one with `www.` would be redirected to that.
-        super().__init__(app, allowed_hosts, www_redirect=False)
+        self._app, self._allowed = app, allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in PROBES:
-            await self.app(scope, receive, send)
+        is_probe = scope["type"] == "http" and scope["path"] in PROBES
+        if is_probe or await self._is_trusted(scope, receive):
+            await self._app(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await failed(UntrustedHost())(scope, receive, send)
+
+    async def _is_trusted(self, scope: Scope, receive: Receive) -> bool:
+        """Whether Starlette's middleware, whose own response is plain text, lets it pass."""
+        passed = False
+
+        async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal passed
+            passed = True
+
+        async def unsent(message: Message) -> None:
+            pass
+
+        # A name beside one with `www.` would be redirected to that.
+        check = TrustedHostMiddleware(behind, self._allowed, www_redirect=False)
+        await check(scope, receive, unsent)
+        return passed
 
 
 def trusted_hosts(settings: Settings) -> list[str]:
@@ -118,12 +156,13 @@ class HttpServer:
         connections: int = 1000,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._served, self._most = served, connections
         config = uvicorn.Config(
-            served,
+            self._answer,
+            interface="asgi3",
             http=LimitedConnection,
             ws="none",
             h11_max_incomplete_event_size=HEAD_BYTES,
-            limit_concurrency=connections,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_config=None,
             access_log=False,
@@ -136,6 +175,15 @@ class HttpServer:
             target=self._server.run, kwargs={"sockets": [bound]}, name="http", daemon=True
         )
         self._thread.start()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses the request if too many connections are open, or too many requests are under way.
+        uvicorn's own limit, which is the same, refuses it in plain text."""
+        state, app = self._server.server_state, self._served
+        if len(state.connections) >= self._most or len(state.tasks) > self._most:
+            app = failed(TooManyConnections())
+            app.headers["connection"] = "close"
+        await app(scope, receive, send)
 
     def stop(self, grace_seconds: float) -> bool:
         """Refuses new requests and ends those under way. Returns whether all ended in time."""

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from flight_service.errors import UNAVAILABLE, ServiceError, Unauthenticated
 from flight_service.http_authentication import authenticated
-from flight_service.http_failures import failed_as_text
+from flight_service.http_failures import failed
 from flight_service.monitoring.calls import Observer
 from flight_service.monitoring.http import ObservedApplication
 from flight_service.monitoring.readiness import Readiness
@@ -46,7 +46,7 @@ def watched(
 
     async def metrics(request: Request) -> Response:
         if not await _may_read(request, settings):
-            return failed_as_text(MetricsRefused())
+            return failed(MetricsRefused())
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         content = await run_sync(encode, observer.metrics.registry)
         return Response(content, headers={"content-type": content_type})

@@ -5,7 +5,7 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from flight_service.errors import CANCELLED, INTERNAL, Stopping
-from flight_service.http_failures import failed_as_text
+from flight_service.http_failures import failed
 from flight_service.monitoring.calls import FORWARDED_FOR, REQUEST_ID, Observer, current
 from fraiseql_assets.tracing import TRACEPARENT, within
 
@@ -52,7 +52,7 @@ class ObservedApplication:
         try:
             app = self._app
             if self._observer.is_draining and call.kind not in PROBES:
-                app = failed_as_text(Stopping())
+                app = failed(Stopping())
             with within(call.span):
                 await app(scope, receive, observed)
         except Exception as error:

@@ -14,6 +14,7 @@ import graphql_shop as shop
 import httpx
 import pyarrow as pa
 import pytest
+from http_errors import message_of
 from pyarrow import flight
 from pydantic import SecretStr
 from tokens import signed
@@ -260,6 +261,15 @@ def test_an_invalid_http_request_is_refused(
     assert answer.status_code == status
     assert answer.json()["errors"][0]["message"]
     assert "data" not in answer.json()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS"])
+def test_a_wrong_method_is_refused_with_those_that_are_allowed(
+    service: Service, method: str
+) -> None:
+    answer = service.web.request(method, "/graphql")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert message_of(answer) == "Send one of GET, HEAD, POST."
 
 
 def test_a_mutation_is_refused(service: Service) -> None:

@@ -9,6 +9,7 @@ import grpc
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from http_errors import message_of
 from pyarrow import flight
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -213,7 +214,7 @@ def test_http_is_refused_while_the_service_drains(observer: Observer) -> None:
     readiness.is_stopping = True
     refused = get(served, "/work")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-    assert refused.text == "The service is stopping. Ask again in a moment."
+    assert message_of(refused) == "The service is stopping. Ask again in a moment."
     assert get(served, "/health").status_code == 200
     assert get(served, "/ready").status_code == 503
 
