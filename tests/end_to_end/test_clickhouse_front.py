@@ -415,12 +415,21 @@ def test_a_disconnect_ends_the_query(front: Front, query: str) -> None:
     until(lambda: front.running(query) == 0)
 
 
-def test_a_query_is_killed_by_its_id(front: Front) -> None:
+@pytest.mark.parametrize(
+    ("query", "parameters"),
+    [(SILENT, {}), (SILENT.replace("= 3", "= {rest:UInt8}"), {"param_rest": 3})],
+    ids=["without parameters", "with parameters"],
+)
+def test_a_query_is_killed_by_its_id(front: Front, query: str, parameters: dict[str, int]) -> None:
     answers: list[requests.Response] = []
     name = f"mine-{secrets.token_hex(4)}"
-    asking = threading.Thread(target=lambda: answers.append(front.ask(SILENT, query_id=name)))
+
+    def ask() -> None:
+        answers.append(front.ask(query, query_id=name, **parameters))
+
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    until(lambda: front.running(SILENT) == 1)
+    until(lambda: front.running(SILENT.partition(" WHERE ")[0]) == 1)
     assert front.text("KILL QUERY WHERE query_id = 'another' ASYNC") == ""
     assert asking.is_alive()
     front.text(f"KILL QUERY WHERE query_id = '{name}' ASYNC")
