@@ -54,8 +54,8 @@ class AssetSource(Protocol):
         `tenant` is None."""
         ...
 
-    def extent(self, ticket: Asset) -> Extent:
-        """The size of the selected rows, by partition."""
+    def extent(self, ticket: Asset, cancellation: Cancellation) -> Extent:
+        """The size of the selected rows, by partition. Raises some error when it is cancelled."""
         ...
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:

@@ -68,7 +68,7 @@ class BatchedFlights:
             raise InvalidRequest(f"Query {number + 1}: {error}") from error
 
 
-def _extent(ticket: BatchedQueries, schemas: Sequence[pa.Schema]) -> Extent:
+def _extent(ticket: BatchedQueries, schemas: Sequence[pa.Schema], _: Cancellation) -> Extent:
     if len(schemas) == 1:
         return Extent()
     return Extent(

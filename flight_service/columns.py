@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from flight_service.authentication import Principal
 from flight_service.errors import InvalidRequest
-from flight_service.flights import Extent, Flight, Resolver
+from flight_service.flights import Extent, Flight, Resolver, no_extent
 from flight_service.tickets import shown
 from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.iterators import close_iterator
@@ -46,16 +46,16 @@ def selected(flight: Flight, columns: tuple[str, ...]) -> Flight:
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         return _selected(flight.stream(cancellation), columns)
 
-    def extent() -> Extent:
-        found = flight.extent()
+    def extent(cancellation: Cancellation) -> Extent:
+        found = flight.extent(cancellation)
         parts = tuple(
             replace(part, ticket=msgspec.structs.replace(part.ticket, columns=columns))
             for part in found.parts
         )
         return replace(found, parts=parts)
 
-    has_extent = flight.extent is not Extent
-    return replace(flight, schema=schema, stream=stream, extent=extent if has_extent else Extent)
+    found = no_extent if flight.extent is no_extent else extent
+    return replace(flight, schema=schema, stream=stream, extent=found)
 
 
 def _selected(

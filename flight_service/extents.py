@@ -8,7 +8,8 @@ from concurrent.futures import TimeoutError as Late
 
 from flight_service.coalescing import CoalescedRequests
 from flight_service.errors import as_flight_error, client_message
-from flight_service.flights import Extent, Flight
+from flight_service.flights import Extent, Flight, no_extent
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.planes import PlaneError
 from fraiseql_assets.stream.connection import LogError
 from fraiseql_assets.tracing import in_thread
@@ -33,8 +34,9 @@ class Extents:
         """The extent of one flight; see `CoalescedRequests.run`. Raises the errors of
         `Flight.extent`."""
         if flight.extent_key is None:
-            return flight.extent()
-        return self._requests.run(flight.extent_key, flight.extent)
+            return flight.extent(Cancellation())
+        # Others may wait for the same request, so no client cancels it.
+        return self._requests.run(flight.extent_key, lambda: flight.extent(Cancellation()))
 
     def extents(self, flights: Sequence[Flight]) -> list[Extent]:
         """The extents, requested concurrently. One that fails or is late is unknown, with the
@@ -44,7 +46,7 @@ class Extents:
         return [self._answer(one, deadline) for one in answers]
 
     def _asked(self, flight: Flight) -> Future[Extent]:
-        if flight.extent is Extent:
+        if flight.extent is no_extent:
             known: Future[Extent] = Future()
             known.set_result(Extent())
             return known

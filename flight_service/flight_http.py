@@ -150,7 +150,8 @@ class _Endpoint:
             ticket = msgspec.structs.replace(ticket, format=ARROW.name)
         flight = self._resolve(ticket, principal)
         if name == INFO:
-            return _Response(200, [msgspec.json.encode(_known(flight))], type_header(JSON))
+            known = _known(flight, cancellation)
+            return _Response(200, [msgspec.json.encode(known)], type_header(JSON))
         format = chosen_format(name, request.headers.get("accept"))
         headers = {
             **type_header(format),
@@ -217,9 +218,9 @@ class _Endpoint:
         ]
 
 
-def _known(flight: Flight) -> dict[str, Any]:
+def _known(flight: Flight, cancellation: Cancellation) -> dict[str, Any]:
     """The content of GetFlightInfo: about all rows, and about each part of them."""
-    extent = flight.extent()
+    extent = flight.extent(cancellation)
     parts = [dict(part.about) for part in extent.parts]
     return {**flight.about, **extent.about, "parts": parts}
 

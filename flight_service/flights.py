@@ -40,6 +40,11 @@ class Extent:
     """JSON values about the flight, sent as its `app_metadata`."""
 
 
+def no_extent(cancellation: Cancellation) -> Extent:
+    """The extent of a flight about whose size nothing is known."""
+    return Extent()
+
+
 @dataclass(frozen=True, slots=True)
 class Flight:
     """A result. Its schema is known before a server is asked."""
@@ -48,7 +53,8 @@ class Flight:
     stream: Callable[[Cancellation], Iterator[pa.RecordBatch]]
     """Starts the work and yields batches of exactly `schema`. Closing the iterator ends the work.
     Work that waits for a server registers `Cancellation.then` to end the wait."""
-    extent: Callable[[], Extent] = Extent
+    extent: Callable[[Cancellation], Extent] = no_extent
+    """Asks the server, which the cancellation ends. An error is raised then."""
     extent_key: Hashable | None = None
     """Flights with the same key have the same extent, so concurrent calls share one request. The
     key includes everything that the extent depends on, such as the tenant."""

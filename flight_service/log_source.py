@@ -56,7 +56,7 @@ class LogSource:
         object.__setattr__(limited, "log", self.log)
         return limited
 
-    def extent(self, ticket: Asset) -> Extent:
+    def extent(self, ticket: Asset, cancellation: Cancellation) -> Extent:
         if self.tenant is not None:
             # Positions, days and sizes of the log include the messages of every tenant.
             return Extent(about=dict.fromkeys(ABOUT))

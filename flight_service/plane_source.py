@@ -29,13 +29,13 @@ class PlaneSource:
     def of_tenant(self, tenant: str | None) -> "PlaneSource":
         return replace(self, reader=self.reader.of_tenant(tenant))
 
-    def extent(self, ticket: Asset) -> Extent:
-        found = self._partitions(ticket)
+    def extent(self, ticket: Asset, cancellation: Cancellation) -> Extent:
+        found = self._partitions(ticket, cancellation)
         size = sum(p.bytes for p in found)
         # Rows of an aggregate are merged over partitions, so counts of partitions cannot be added.
         merged = self.key in AGGREGATE_KEYS and len(found) > 1
         rows = (
-            self.reader.rows(self.key, [p.day for p in found])
+            self.reader.rows(self.key, [p.day for p in found], cancellation=cancellation)
             if merged
             else sum(p.rows for p in found)
         )
@@ -56,17 +56,20 @@ class PlaneSource:
         )
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
-        return self.reader.batches(self.key, self._days(ticket), cancellation=cancellation)
+        return self.reader.batches(
+            self.key, self._days(ticket, cancellation), cancellation=cancellation
+        )
 
-    def _days(self, ticket: Asset) -> Sequence[date] | None:
+    def _days(self, ticket: Asset, cancellation: Cancellation) -> Sequence[date] | None:
         if ticket.whole:
             return None
         if ticket.partition is not None:
             return [ticket.partition]
-        return [partition.day for partition in self._partitions(ticket)]
+        return [partition.day for partition in self._partitions(ticket, cancellation)]
 
-    def _partitions(self, ticket: Asset) -> list[PartitionStats]:
-        return [p for p in self.reader.partitions(self.key) if ticket.covers(p.day)]
+    def _partitions(self, ticket: Asset, cancellation: Cancellation) -> list[PartitionStats]:
+        found = self.reader.partitions(self.key, cancellation=cancellation)
+        return [partition for partition in found if ticket.covers(partition.day)]
 
 
 def _part(key: str, partition: PartitionStats) -> Part:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from flight_service.access import SQL, check_scope
 from flight_service.authentication import Principal
 from flight_service.errors import Forbidden, UnknownName
-from flight_service.flights import Extent, Flight, Resolver
+from flight_service.flights import Flight, Resolver, no_extent
 from flight_service.graphql.errors import BadDocument
 from flight_service.graphql.transport.flight import GraphQLQuery
 from flight_service.graphql.transport.shorthand import PREFIX
@@ -156,7 +156,7 @@ def limited(flight: Flight, rows: int) -> Flight:
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         return _first(flight.stream(cancellation), rows)
 
-    return replace(flight, stream=stream, extent=Extent)
+    return replace(flight, stream=stream, extent=no_extent)
 
 
 def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

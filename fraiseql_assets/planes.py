@@ -267,13 +267,23 @@ class AssetReader(Protocol):
         """The Arrow schema of an asset. `batches` yields exactly this schema."""
         ...
 
-    def partitions(self, asset: str) -> list[PartitionStats]:
+    def partitions(
+        self, asset: str, *, cancellation: Cancellation | None = None
+    ) -> list[PartitionStats]:
         """The partitions that hold rows, ascending by day. For an aggregate, the day is the one on
-        which its events were stored."""
+        which its events were stored. `cancellation` cancels the query on the server, which then
+        raises some error."""
         ...
 
-    def rows(self, asset: str, days: Sequence[date] | None) -> int:
-        """The number of rows that `batches` yields for the given days, or for all."""
+    def rows(
+        self,
+        asset: str,
+        days: Sequence[date] | None,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> int:
+        """The number of rows that `batches` yields for the given days, or for all. `cancellation`
+        is that of `partitions`."""
         ...
 
     def batches(

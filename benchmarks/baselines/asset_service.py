@@ -44,7 +44,7 @@ class Held:
     def of_tenant(self, tenant: str | None) -> "Held":
         return self
 
-    def extent(self, ticket: Asset) -> Extent:
+    def extent(self, ticket: Asset, cancellation: Cancellation) -> Extent:
         days = [day for day in DAYS if ticket.covers(day)]
         parts = (
             Part(

@@ -118,7 +118,7 @@ class FlightSql:
     ) -> Flight:
         """The content of GetFlightInfo for an execution, and its tickets."""
 
-        def extent() -> Extent:
+        def extent(_: Cancellation) -> Extent:
             ranges: Sequence[DayRange] = ()
             if isinstance(execution, DivisibleExecution):
                 ranges = execution.day_ranges()
@@ -192,4 +192,4 @@ def _held(schema: pa.Schema, table: Any, ticket: SqlCommand) -> Flight:
     def stream(cancellation: Cancellation) -> Iterator[pa.RecordBatch]:
         yield from table().to_batches(max_chunksize=BATCH_ROWS)
 
-    return Flight(schema, stream, lambda: Extent(parts=(Part(ticket),)))
+    return Flight(schema, stream, lambda _: Extent(parts=(Part(ticket),)))

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from fraiseql_assets.analytics.client import connect, sql, translated
 from fraiseql_assets.analytics.layout import Layout
-from fraiseql_assets.analytics.results import stream_result
+from fraiseql_assets.analytics.results import stream_result, whole_result
 from fraiseql_assets.analytics.schemas import SCHEMAS
 from fraiseql_assets.analytics.setup import AGGREGATES, EVENTS_TABLE
 from fraiseql_assets.analytics.tenants import (
@@ -44,13 +44,16 @@ class AnalyticsReader(TenantReader[Client]):
     def schema(self, asset: str) -> pa.Schema:
         return SCHEMAS[asset]
 
-    def partitions(self, asset: str) -> list[PartitionStats]:
+    def partitions(
+        self, asset: str, *, cancellation: Cancellation | None = None
+    ) -> list[PartitionStats]:
         with translated(self._settings):
             committed = self._committed_at()
             layout = Layout.of(self._settings)
             events = {"database": layout.database, "table": layout.held(EVENTS_TABLE)}
             parameters = {**events, **self._parameters}
-            rows = self._client.query(self._partitions(asset), parameters=parameters).result_rows
+            statement = self._partitions(asset)
+            rows = whole_result(self._client, statement, parameters, cancellation)
             return [PartitionStats(day, n, size, committed.get(day)) for day, n, size in rows]
 
     def _partitions(self, asset: str) -> str:
@@ -66,13 +69,21 @@ class AnalyticsReader(TenantReader[Client]):
         """What every statement binds."""
         return {} if self._tenant is None else {TENANT: self._tenant}
 
-    def rows(self, asset: str, days: Sequence[date] | None) -> int:
+    def rows(
+        self,
+        asset: str,
+        days: Sequence[date] | None,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> int:
         if asset not in BY_ASSET:
-            return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
+            found = self.partitions(asset, cancellation=cancellation)
+            return sum(p.rows for p in found if days is None or p.day in days)
         parameters = self._parameters
         statement = f"SELECT count() FROM ({self._merged(asset, days, parameters)})"
         with translated(self._settings):
-            return int(self._client.query(statement, parameters=parameters).result_rows[0][0])
+            [[count]] = whole_result(self._client, statement, parameters, cancellation)
+            return int(count)
 
     def _committed_at(self) -> dict[date, datetime]:
         rows = self._client.query(sql("select_committed_at")).result_rows

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import IOBase
 from typing import Any, cast
@@ -70,6 +70,26 @@ def stream_result(
             for batch in reader:
                 if batch.num_rows:
                     yield batch.cast(schema)
+
+
+def whole_result(
+    client: Client,
+    statement: str,
+    parameters: Mapping[str, Any],
+    cancellation: Cancellation | None = None,
+) -> Sequence[Sequence[Any]]:
+    """The rows of a statement. `cancellation` cancels the query on the server, which then raises
+    some error."""
+    cancellation = cancellation or Cancellation()
+    query = _Query(client)
+    cancellation.then(query.kill)
+    with query.running():
+        if cancellation.over:
+            raise PlaneUnavailable("The query was cancelled before it was sent.")
+        found = client.query(
+            statement, parameters=dict(parameters), settings={"query_id": query.id}
+        )
+    return found.result_rows
 
 
 class _Query:

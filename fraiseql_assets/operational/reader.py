@@ -43,15 +43,17 @@ class OperationalReader(TenantReader[Elasticsearch]):
     def schema(self, asset: str) -> pa.Schema:
         return _dataset(asset).schema
 
-    def partitions(self, asset: str) -> list[PartitionStats]:
+    def partitions(
+        self, asset: str, *, cancellation: Cancellation | None = None
+    ) -> list[PartitionStats]:
         """See the protocol. Closed days are omitted. For a day whose shard is not started, the
         counts are those of the ledger."""
         names = Names.of(self._settings, _dataset(asset))
-        with translated(self._settings):
+        with translated(self._settings), Interruption(cancellation).applies():
             days = live_days(self._client, names)
             committed = committed_at(self._client, names) if days else {}
             days = {day: held for day, held in days.items() if not held.closed}
-            counted = self._counted(asset, names, days)
+            counted = self._counted(asset, names, days, cancellation)
         return [
             PartitionStats(day, rows, size, committed.get(day))
             for day, (rows, size) in counted.items()
@@ -59,7 +61,11 @@ class OperationalReader(TenantReader[Elasticsearch]):
         ]
 
     def _counted(
-        self, asset: str, names: Names, days: dict[date, IndexState]
+        self,
+        asset: str,
+        names: Names,
+        days: dict[date, IndexState],
+        cancellation: Cancellation | None,
     ) -> dict[date, tuple[int, int]]:
         """The rows and bytes of the days. The bytes of a single tenant are unknown."""
         if self._tenant is None:
@@ -68,11 +74,21 @@ class OperationalReader(TenantReader[Elasticsearch]):
             rows = rows_by_day(self._client, names, days, term(COLUMN, self._tenant))
         else:
             # The server finds more than the tenant's rows, so they must be read to be counted.
-            rows = {day: sum(one.num_rows for one in self.batches(asset, [day])) for day in days}
+            rows = {
+                day: sum(b.num_rows for b in self.batches(asset, [day], cancellation=cancellation))
+                for day in days
+            }
         return {day: (count, 0) for day, count in rows.items()}
 
-    def rows(self, asset: str, days: Sequence[date] | None) -> int:
-        return sum(p.rows for p in self.partitions(asset) if days is None or p.day in days)
+    def rows(
+        self,
+        asset: str,
+        days: Sequence[date] | None,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> int:
+        found = self.partitions(asset, cancellation=cancellation)
+        return sum(p.rows for p in found if days is None or p.day in days)
 
     def _rows(self, names: Names, day: date, held: IndexState) -> int:
         if held.rows is not None:

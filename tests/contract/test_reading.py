@@ -11,8 +11,9 @@ from event_tables import DAY, MORNING, block, entry, event, extreme_events, tabl
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.events.schema import EVENT_SCHEMA
-from fraiseql_assets.planes import AssetReader, Plane
+from fraiseql_assets.planes import AssetReader, Plane, PlaneUnavailable
 from fraiseql_assets.settings import Settings
 from tests.contract.conftest import OPENERS
 
@@ -187,3 +188,13 @@ class TestNarrowedByEntityType(OfTwoDays):
             limit=3,
         )
         assert sequences(found) == [50, 60, 70]
+
+
+def test_counting_ends_when_its_call_is_cancelled(reader: AssetReader, asset: str) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    for own in (reader, reader.of_tenant("acme")):
+        with pytest.raises(PlaneUnavailable):
+            own.partitions(asset, cancellation=cancellation)
+        with pytest.raises(PlaneUnavailable):
+            own.rows(asset, None, cancellation=cancellation)

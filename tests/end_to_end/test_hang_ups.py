@@ -15,6 +15,7 @@ import pytest
 import requests
 from flights import SECONDS, Service, events_of, eventually, fill, running_queries, serving, set_up
 from pyarrow import flight
+from pydantic import SecretStr
 from separate_names import separate_names
 
 from flight_service.http_streams import THREADS
@@ -23,9 +24,11 @@ from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.schema import EVENT_SCHEMA
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
+from tests.tokens import signed
 
 DAY = datetime.now(UTC).date() - timedelta(days=2)
 ROWS, WORDS = 200, 2_000
+SECRET = "a secret of at least thirty-two characters"
 NEVER_THERE = "nowhere"
 SLOW = f"{NEVER_THERE} OR " + " OR ".join(
     f"*{one}*{other}*{one}*9" for one in string.ascii_lowercase for other in "0123456789"
@@ -61,6 +64,13 @@ def settings(nats_url: str, clickhouse_url: str, elasticsearch_url: str) -> Iter
 @pytest.fixture(scope="module")
 def service(settings: Settings) -> Iterator[Service]:
     with serving(settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def guarded(settings: Settings) -> Iterator[Service]:
+    """The same service for principals, each of whom may read one result at a time."""
+    with serving(settings, jwt_secret=SecretStr(SECRET), principal_streams=1) as service:
         yield service
 
 
@@ -103,12 +113,17 @@ def open_contexts(settings: Settings) -> int:
     return found["_all"]["total"]["search"]["open_contexts"]
 
 
-def asked(service: Service, path: str, **parameters: Any) -> socket.socket:
+def asked(
+    service: Service, path: str, token: str | None = None, **parameters: Any
+) -> socket.socket:
     """A connection over which a request was sent whose answer nobody has read."""
     address = urlsplit(service.http_url)
     connection = socket.create_connection((address.hostname, address.port), SECONDS)
     target = f"{path}?{urlencode(parameters)}"
-    connection.sendall(f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    lines = [f"GET {target} HTTP/1.1", "host: localhost"]
+    if token is not None:
+        lines.append(f"authorization: Bearer {token}")
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
     return connection
 
 
@@ -154,6 +169,18 @@ def test_a_query_ends_when_its_client_hangs_up_before_the_first_row(
 ) -> None:
     asset = {"asset": "analytics/events"} if ticket == "Asset" else {}
     with asked(service, "/query", type=ticket, **asset):
+        assert eventually(lambda: running_queries(settings) > 0)
+    assert eventually(lambda: running_queries(settings) == 0)
+
+
+@pytest.mark.usefixtures("endless")
+@pytest.mark.parametrize("asset", ["events", "event_type_stats"])
+def test_a_count_of_rows_ends_when_its_client_hangs_up(
+    guarded: Service, settings: Settings, asset: str
+) -> None:
+    # Those of a tenant are counted in the events themselves.
+    token = signed(SECRET, sub="ada", tenant_id="acme")
+    with asked(guarded, f"/assets/analytics/{asset}", token, format="info"):
         assert eventually(lambda: running_queries(settings) > 0)
     assert eventually(lambda: running_queries(settings) == 0)
 

@@ -35,6 +35,7 @@ from flight_service.assets import Asset
 from flight_service.errors import sentence_of
 from flight_service.log_source import LogSource
 from fraiseql_assets.analytics.plane import AnalyticsPlane
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.operational.plane import OperationalPlane
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.log import Log
@@ -207,5 +208,6 @@ def test_requests_for_the_state_of_the_log_share_one_connection(
     monkeypatch.setattr(Log, "__enter__", lambda log: opened.append(log) or enter(log))
     with source.log.opened(), ThreadPoolExecutor(8) as pool:
         days = [Asset(asset=source.key, partition=DAY + timedelta(days=n)) for n in range(30)]
-        assert [found.parts for found in pool.map(source.extent, days)] == [()] * 30
+        found = pool.map(lambda one: source.extent(one, Cancellation()), days)
+        assert [extent.parts for extent in found] == [()] * 30
     assert len(opened) == 1

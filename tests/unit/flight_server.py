@@ -67,7 +67,7 @@ class Flights:
         return Flight(
             SCHEMA,
             stream,
-            lambda: self._extent(ticket),
+            lambda _: self._extent(ticket),
             ticket,
             is_endless=ticket.kind == "endless",
             about={"kind": ticket.kind},

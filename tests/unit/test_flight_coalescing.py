@@ -13,6 +13,7 @@ from flight_service.coalescing import CoalescedRequests
 from flight_service.extents import Extents
 from flight_service.flights import Extent, Flight
 from flight_service.stream_client import SharedLog
+from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.stream.connection import LogUnavailable
 
 
@@ -94,7 +95,7 @@ def test_all_waiting_calls_get_the_error(many: ThreadPoolExecutor) -> None:
 
 
 def test_an_error_of_an_extent_is_raised() -> None:
-    def fail() -> Extent:
+    def fail(_: Cancellation) -> Extent:
         raise LogUnavailable("down")
 
     failing = Flight(pa.schema([]), lambda _: iter(()), fail, extent_key="key")

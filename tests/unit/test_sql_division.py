@@ -221,7 +221,7 @@ def sql(made: Made) -> FlightSql:
 
 def tickets(sql: FlightSql, command: object) -> list[SqlCommand]:
     """The tickets that are announced for a command."""
-    parts = sql.resolve(SqlCommand(packed=pack(command)), ANYONE).extent().parts  # pyright: ignore
+    parts = sql.resolve(SqlCommand(packed=pack(command)), ANYONE).extent(Cancellation()).parts  # pyright: ignore
     return [part.ticket for part in parts if isinstance(part.ticket, SqlCommand)]
 
 
@@ -240,7 +240,7 @@ def test_each_part_has_a_ticket_which_is_read_by_itself(made: Made, sql: FlightS
         assert days_read(sql, found[number]) == [wanted.first, wanted.last]
     assert len(made.executed) == 1
     [about, _] = [part.about for part in sql.resolve(
-        SqlCommand(packed=pack(STATEMENT)), ANYONE).extent().parts]  # fmt: skip
+        SqlCommand(packed=pack(STATEMENT)), ANYONE).extent(Cancellation()).parts]  # fmt: skip
     assert about == {"first_day": f"{FIRST_DAY}", "last_day": f"{DAY}"}
 
 

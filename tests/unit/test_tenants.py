@@ -44,7 +44,7 @@ class Source:
     def of_tenant(self, tenant: str | None) -> "Source":
         return Source(tenant)
 
-    def extent(self, ticket: Asset) -> object:
+    def extent(self, ticket: Asset, cancellation: Cancellation) -> object:
         return self.tenant
 
     def stream(self, ticket: Asset, cancellation: Cancellation) -> list[str | None]:
@@ -58,7 +58,7 @@ def test_an_asset_is_read_for_the_tenant_of_the_principal(
     flights = AssetFlights({"analytics/events": Source()})  # pyright: ignore[reportArgumentType]
     found = flights.resolve(Asset(asset="analytics/events"), principal)
     assert [*found.stream(Cancellation())] == [tenant]
-    assert found.extent() == tenant
+    assert found.extent(Cancellation()) == tenant
 
 
 def test_tenants_have_separate_extents() -> None:
@@ -70,7 +70,8 @@ def test_tenants_have_separate_extents() -> None:
 
 def test_the_extent_of_the_log_has_no_counts_for_a_tenant() -> None:
     # No server is asked: what it would say counts the messages of all tenants.
-    extent = LogSource(Settings()).of_tenant("a").extent(Asset(asset="stream/events"))
+    source = LogSource(Settings()).of_tenant("a")
+    extent = source.extent(Asset(asset="stream/events"), Cancellation())
     assert (extent.rows, extent.bytes, extent.parts) == (None, None, ())
     assert set(extent.about.values()) == {None}
 

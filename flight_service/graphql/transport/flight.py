@@ -11,7 +11,7 @@ from flight_service.actions import Action
 from flight_service.assets import BY_TABLE
 from flight_service.authentication import Principal
 from flight_service.errors import UNAVAILABLE, Forbidden, ServiceError, UnknownName
-from flight_service.flights import Extent, Flight, Listed, Part
+from flight_service.flights import Extent, Flight, Listed, Part, no_extent
 from flight_service.graphql.service import GraphQL, Prepared, Request
 from flight_service.graphql.transport.shorthand import NAME as SHORT
 from flight_service.graphql.transport.shorthand import shorthand
@@ -60,7 +60,7 @@ class GraphQLFlights:
 
         if ticket.endpoints == 1:
             return Flight(schema, stream)
-        return Flight(schema, stream, lambda: self._extent(prepared, ticket.field))
+        return Flight(schema, stream, lambda _: self._extent(prepared, ticket.field))
 
     def resolve_part(self, ticket: GraphQLPart, principal: Principal) -> Flight:
         """The flight of an endpoint; see `flight_service.flights.Resolver`."""
@@ -116,7 +116,7 @@ class GraphQLFlights:
                 # A query that the principal may not run, or not without arguments, is not listed.
                 continue
             # Sizes are not estimated here.
-            listed.append(Listed(name, ticket, replace(found, extent=Extent)))
+            listed.append(Listed(name, ticket, replace(found, extent=no_extent)))
         return listed
 
     def actions(self) -> tuple[Action, ...]:
