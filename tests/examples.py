@@ -9,7 +9,9 @@ BLOCK = re.compile(
     r"^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-RUNNABLE = {"sh", "python"}
+RUNNABLE = {"sh", "python", "sql"}
+OF_CLICKHOUSE = ("scaling.md",)
+"""The pages whose SQL is ClickHouse's. That of others is PostgreSQL's."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,8 @@ def blocks(page: Path, language: str) -> list[str]:
     return [
         found["code"] for found in BLOCK.finditer(page.read_text()) if found["language"] == language
     ]
+
+
+def dialect_of(page: Path) -> str:
+    """The dialect of a page's SQL, as sqlglot calls it."""
+    return "clickhouse" if page.name in OF_CLICKHOUSE else "postgres"

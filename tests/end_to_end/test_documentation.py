@@ -1,8 +1,8 @@
 """Every example of README and `docs/` runs, against a running stack; those of `graphql.md` against
 the demo's database.
 
-Blocks marked `sh` and `python` run in the order in which a reader meets them; those of a page
-share a folder, and its Python blocks their names. A block that a test cannot run (it starts
+Blocks marked `sh`, `python` and `sql` run in the order in which a reader meets them; those of a
+page share a folder, and its Python blocks their names. A block that a test cannot run (it starts
 everything, or needs a container engine) says why in a comment before it: `<!-- not run: … -->`.
 """
 
@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from examples import Example, examples
+from adbc_driver_postgresql import dbapi
+from clickhouse_connect.driver.client import Client
+from examples import Example, dialect_of, examples
 from flights import serving
 from pydantic import SecretStr
 
+from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.settings import Settings, variable
 from local_stack.demo import COMPILED_SCHEMA, on_database
 from local_stack.demo.database import load
@@ -82,14 +85,18 @@ def test_the_examples_of_a_page_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in environment_of(settings_of(page)).items():
+    settings = settings_of(page)
+    for name, value in environment_of(settings).items():
         monkeypatch.setenv(name, value)
     scripts = sysconfig.get_path("scripts")
     monkeypatch.setenv("PATH", f"{commands}:{scripts}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     for example in examples(page):
-        run(page, example, names)
+        if example.language == "sql":
+            run_sql(dialect_of(page), example.code, settings)
+        else:
+            run(page, example, names)
 
 
 def test_the_example_that_lists_assets_also_runs_with_queries(
@@ -120,6 +127,37 @@ def run(page: Path, example: Example, names: dict[str, object]) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{where}\n{example.code}\n{done.stdout}\n{done.stderr}"
+
+
+def run_sql(dialect: str, code: str, settings: Settings) -> None:
+    """Runs a statement as its reader does, in the server of its dialect."""
+    if dialect == "clickhouse":
+        with production_database(settings) as client:
+            client.command(code)
+        return
+    url = settings.database_url.get_secret_value()
+    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+        # The driver reads results by COPY, in which no semicolon may stand.
+        cursor.execute(code.rstrip().removesuffix(";"))
+        cursor.fetchall()
+
+
+@contextlib.contextmanager
+def production_database(settings: Settings) -> Iterator[Client]:
+    """A client whose current database exists for the block alone. A table of events is in the
+    database that production has, and that a stack has not."""
+    with connect(settings, timeout=SHELL_SECONDS) as client:
+        events = f"{client.database}.fraiseql_events"
+        for name in ("fraiseql", "of_the_page"):
+            client.command(f"CREATE DATABASE {name}")
+        try:
+            client.command(f"CREATE TABLE fraiseql.fraiseql_events AS {events}")
+            client.database = "of_the_page"
+            yield client
+        finally:
+            client.database = "default"
+            for name in ("of_the_page", "fraiseql"):
+                client.command(f"DROP DATABASE {name}")
 
 
 def test_every_code_block_of_a_page_has_a_language() -> None:
