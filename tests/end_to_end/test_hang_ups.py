@@ -1,9 +1,13 @@
 """A client that hangs up leaves no server working: searches, and rows that are not there yet."""
 
 import json
+import logging
 import random
+import select
 import socket
 import string
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -28,6 +32,7 @@ from tests.tokens import signed
 
 DAY = datetime.now(UTC).date() - timedelta(days=2)
 ROWS, WORDS = 200, 2_000
+CLIENTS = 100
 SECRET = "a secret of at least thirty-two characters"
 NEVER_THERE = "nowhere"
 SLOW = f"{NEVER_THERE} OR " + " OR ".join(
@@ -160,6 +165,85 @@ def test_searches_whose_clients_hung_up_leave_their_threads_to_others(
     found = requests.get(f"{service.http_url}/search", params={"limit": 1}, timeout=SECONDS)
     assert (found.status_code, len(found.json()["hits"])) == (200, 1)
     assert eventually(lambda: running_searches(settings) == 0)
+
+
+def found_by(service: Service, token: str) -> int:
+    """The status of a search of a principal."""
+    headers = {"authorization": f"Bearer {token}"}
+    parameters = {"limit": 1}
+    url = f"{service.http_url}/search"
+    return requests.get(url, parameters, headers=headers, timeout=SECONDS).status_code
+
+
+def all_places_are_taken(service: Service, token: str) -> bool:
+    """Whether the requests that were sent before have all places of a principal."""
+    # They have begun when a later request of another principal has ended. A request of their own
+    # would take a place from them.
+    assert found_by(service, signed(SECRET, sub="another")) == 200
+    return found_by(service, token) == 503
+
+
+@pytest.mark.usefixtures("endless")
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [("/search", {"q": SLOW}), ("/query", {"type": "ObserverEvents"})],
+    ids=["search", "rows"],
+)
+def test_the_place_of_a_stream_is_free_when_its_client_hangs_up(
+    guarded: Service, path: str, parameters: dict[str, str]
+) -> None:
+    token = signed(SECRET, sub=f"of the place of {path}")
+    with asked(guarded, path, token, **parameters):
+        assert all_places_are_taken(guarded, token)
+    assert eventually(lambda: found_by(guarded, token) == 200)
+
+
+@pytest.mark.usefixtures("endless")
+def test_the_line_of_a_request_whose_client_hung_up_says_so(
+    service: Service, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flight_service.calls")
+
+    def lines() -> list[tuple[str, str]]:
+        records = (vars(record).get("fields") for record in caplog.records)
+        return [(one["kind"], one["status"]) for one in records if one]
+
+    with asked(service, "/query", type="ObserverEvents"):
+        assert eventually(lambda: running_queries(settings) > 0)
+    assert eventually(lambda: lines() == [("/query", "499")])
+
+
+def threads_at_work() -> int:
+    """The threads of this process whose work is the project's; others are idle, or a library's."""
+    return sum(
+        any(name in frame.f_code.co_filename for frame, _ in traceback.walk_stack(top))
+        for top in sys._current_frames().values()
+        for name in ["/flight_service/", "/fraiseql_assets/"]
+    )
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_hundred_clients_that_hang_up_at_once_leave_nothing_behind(settings: Settings) -> None:
+    token = signed(SECRET, sub="of many places")
+    limits = {"principal_streams": CLIENTS, "graphql_wait_seconds": float(10 * SECONDS)}
+    with serving(settings, jwt_secret=SecretStr(SECRET), **limits) as service:
+        assert found_by(service, token) == 200
+        before = threads_at_work()
+        # The second time, one place that was not given back would refuse one of the clients.
+        for _ in range(2):
+            with ExitStack() as connections:
+                clients = [
+                    connections.enter_context(
+                        asked(service, "/query", token, type="ObserverEvents")
+                    )
+                    for _ in range(CLIENTS)
+                ]
+                assert all_places_are_taken(service, token)
+                assert eventually(lambda: running_queries(settings) > 0)
+                assert select.select(clients, [], [], 0)[0] == []
+            assert eventually(lambda: found_by(service, token) == 200)
+            assert eventually(lambda: running_queries(settings) == 0)
+            assert eventually(lambda: threads_at_work() <= before)
 
 
 @pytest.mark.usefixtures("endless")
