@@ -1,6 +1,7 @@
 """Real servers for the tests. Each starts once per session, for the first test that uses it."""
 
 import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,10 @@ from local_stack.elasticsearch.engines import Search
 # A search engine of the tests lives for seconds to minutes. Java's optimising compiler takes more
 # processor time than it saves in them: without it a start takes half.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# When jsonschema is imported it compiles grammars of IRIs with it, which takes three seconds of a
+# processor in every worker. It checks formats only where it is asked to, which no test does.
+sys.modules["rfc3987_syntax"] = None  # pyright: ignore[reportArgumentType]
 
 # Every run uses the same examples.
 # `pytest --hypothesis-profile=explore` looks for new ones.

@@ -1,4 +1,8 @@
-"""The examples of run launchers, as Dagster itself loads them."""
+"""The examples of run launchers, as Dagster itself loads them.
+
+Each test imports its launcher itself, whose libraries take seconds to load: every worker imports
+every file, and one runs these tests.
+"""
 
 from pathlib import Path
 
@@ -6,9 +10,6 @@ import pytest
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import RunLauncher
-from dagster_celery.launcher import CeleryRunLauncher
-from dagster_docker import DockerRunLauncher
-from dagster_k8s import K8sRunLauncher
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ROOT / "docker" / "launchers"
@@ -31,6 +32,8 @@ def test_there_is_an_example_of_each_launcher() -> None:
 def test_docker_runs_have_the_image_the_networks_and_the_secrets_of_the_code_server(
     tmp_path: Path,
 ) -> None:
+    from dagster_docker import DockerRunLauncher
+
     launcher = launcher_of("docker", tmp_path)
     assert isinstance(launcher, DockerRunLauncher)
     code, project = COMPOSE["services"]["code"], COMPOSE["name"]
@@ -49,6 +52,8 @@ def test_docker_runs_have_the_image_the_networks_and_the_secrets_of_the_code_ser
 def test_kubernetes_runs_have_the_image_of_the_chart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dagster_k8s import K8sRunLauncher
+
     # Outside of a cluster there is no configuration to load.
     monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
     launcher = launcher_of("kubernetes", tmp_path)
@@ -61,6 +66,8 @@ def test_kubernetes_runs_have_the_image_of_the_chart(
 def test_celery_runs_take_their_broker_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dagster_celery.launcher import CeleryRunLauncher
+
     for end in ("BROKER", "BACKEND"):
         monkeypatch.setenv(f"DAGSTER_CELERY_{end}_URL", f"memory://{end.lower()}")
     launcher = launcher_of("celery", tmp_path)
