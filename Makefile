@@ -9,6 +9,9 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests start many processes and workers, and each would compile the project and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo docs helm packages test test-faults test-search test-clients chaos bench lint lock
 
