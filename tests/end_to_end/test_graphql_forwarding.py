@@ -6,8 +6,10 @@ over HTTP as any is. What is compared with is what the service reads from that d
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -240,9 +242,24 @@ def test_clients_see_neither_the_address_nor_the_password_of_the_server(base: Se
             assert "127.0.0.1" not in seen
 
 
-def test_a_server_without_graphql_is_an_error(base: Settings, behind: Service) -> None:
+def test_an_address_with_a_wrong_path_is_an_error(base: Settings, behind: Service) -> None:
     for service in running(in_front(f"{behind.web.base_url}/nowhere", base.schema_path)):
-        with pytest.raises(flight.FlightInternalError, match="status 404 and no GraphQL"):
+        with pytest.raises(flight.FlightInternalError, match="There is no such path"):
+            service.table({"query": "{ authors { id } }"})
+
+
+@pytest.fixture
+def web_server() -> Iterator[str]:
+    """A web server that knows nothing of GraphQL, and answers a POST with 501 and HTML."""
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/graphql"
+        server.shutdown()
+
+
+def test_a_server_without_graphql_is_an_error(base: Settings, web_server: str) -> None:
+    for service in running(in_front(web_server, base.schema_path)):
+        with pytest.raises(flight.FlightInternalError, match="status 501 and no GraphQL"):
             service.table({"query": "{ authors { id } }"})
 
 
