@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import order_view
 import pytest
 from distribution import ByStack, sort_by_rank
 from separate_names import separate_names
+from shared_servers import borrowed, lending
 from stacks import Stack, own_folder, running, whole
 from warm_commands import warm_commands
 from xdist.remote import Producer
+from xdist.workermanage import WorkerController
 
 from fraiseql_assets.settings import Settings
 from local_stack import servers
@@ -44,6 +47,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStack
     return ByStack(config, log) if config.getoption("dist") == "loadfile" else None
 
 
+LENT = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tells a worker where it borrows servers that all workers share."""
+    if LENT not in node.config.stash:
+        session = ExitStack()
+        node.config.stash[LENT] = session.enter_context(lending())
+        node.config.add_cleanup(session.close)
+    node.workerinput["servers"] = node.config.stash[LENT]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     sort_by_rank(items)
 
@@ -72,8 +88,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def elasticsearch_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The engine of the operational plane, Elasticsearch unless another was asked for."""
-    with running(getattr(servers, request.config.getoption("--search"))) as url:
+    """The engine of the operational plane, Elasticsearch unless another was asked for.
+
+    The workers of a session share it.
+    """
+    engine = request.config.getoption("--search")
+    worker = getattr(request.config, "workerinput", None)
+    if worker is not None:
+        yield borrowed(worker["servers"], engine)
+        return
+    with running(getattr(servers, engine)) as url:
         yield url
 
 
