@@ -100,12 +100,14 @@ def _decimal(text: str) -> Decimal | None:
         return None
 
 
-def _timestamp(text: str) -> datetime | None:
+def timestamp_of(text: str) -> datetime | None:
+    """The moment in UTC of a text in ISO 8601, which is in UTC unless it has an offset. None if it
+    is none, or lies outside the years of a datetime."""
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _date(text: str) -> date | None:
@@ -129,7 +131,7 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], str, Read], ...] = (
     (pa.types.is_integer, "42", _decimal),
     (pa.types.is_floating, "4.2", _decimal),
     (pa.types.is_decimal, "4.20", _decimal),
-    (pa.types.is_timestamp, "'2026-01-31T12:00:00Z'", _timestamp),
+    (pa.types.is_timestamp, "'2026-01-31T12:00:00Z'", timestamp_of),
     (pa.types.is_date, "'2026-01-31'", _date),
     (pa.types.is_time, "'12:00:00'", _time),
     (pa.types.is_string, "'a text' in quotes", lambda text: text),

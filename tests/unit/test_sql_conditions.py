@@ -146,6 +146,7 @@ REFUSED = [
     "current_user = id",
     "n BETWEEN (SELECT 1) AND 2",
     "id = 'a\0'",
+    "created_at > '0001-01-01T00:00:00+14:00'",
     "(" * 5000 + "n = 1" + ")" * 5000,
     " AND ".join(["n = 1"] * 2000),
     "n = 1 " * 5000,
