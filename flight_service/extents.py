@@ -33,10 +33,11 @@ class Extents:
     def extent(self, flight: Flight) -> Extent:
         """The extent of one flight; see `CoalescedRequests.run`. Raises the errors of
         `Flight.extent`."""
-        if flight.extent_key is None:
-            return flight.extent(Cancellation())
         # Others may wait for the same request, so no client cancels it.
-        return self._requests.run(flight.extent_key, lambda: flight.extent(Cancellation()))
+        cancellation = Cancellation()
+        if flight.extent_key is None:
+            return flight.extent(cancellation)
+        return self._requests.run(flight.extent_key, lambda: flight.extent(cancellation))
 
     def extents(self, flights: Sequence[Flight]) -> list[Extent]:
         """The extents, requested concurrently. One that fails or is late is unknown, with the

@@ -228,8 +228,7 @@ def _known(flight: Flight, cancellation: Cancellation) -> dict[str, Any]:
 def _check_method(request: Request) -> None:
     allowed = ("GET", "HEAD", "POST") if request.url.path == QUERY else ("GET", "HEAD")
     if request.method not in allowed:
-        methods = ", ".join(allowed)
-        raise MethodNotAllowed(f"Send one of {methods}.", methods)
+        raise MethodNotAllowed(", ".join(allowed))
 
 
 async def _body(request: Request) -> bytes:

@@ -85,8 +85,8 @@ class MethodNotAllowed(HttpRefused):
 
     status = METHOD_NOT_ALLOWED
 
-    def __init__(self, message: str, allowed: str) -> None:
-        super().__init__(message)
+    def __init__(self, allowed: str, message: str | None = None) -> None:
+        super().__init__(message or f"Send one of {allowed}.")
         self.allowed = allowed
 
 
@@ -147,7 +147,7 @@ async def _without_route(request: Request, error: Exception) -> Response:
     allowed = getattr(error, "headers", None) or {}
     if getattr(error, "status_code", None) == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = ", ".join(sorted(allowed["Allow"].split(", ")))
-        return failed(MethodNotAllowed(f"Send one of {methods}.", methods))
+        return failed(MethodNotAllowed(methods))
     paths = sorted({route.path for route in request.app.routes if isinstance(route, Route)})
     return failed(UnknownPath(f"There is no such path. There are {', '.join(paths)}."))
 

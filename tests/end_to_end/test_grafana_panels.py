@@ -16,6 +16,8 @@ import pytest
 import yaml
 from sql_service import DAY, ROWS, adbc, sql_service
 
+from fraiseql_assets.stream.position import midnight
+
 FOLDER = Path(__file__).parents[2] / "docker" / "grafana"
 PANELS = {
     panel["title"]: panel
@@ -54,7 +56,7 @@ def rows(connection: flightsql.Connection, title: str, start: datetime) -> pa.Ta
 def test_a_panel_has_the_times_that_the_plugin_reads(
     connection: flightsql.Connection, title: str
 ) -> None:
-    found = rows(connection, title, datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC))
+    found = rows(connection, title, midnight(DAY))
     assert found.schema.field("time").type == pa.timestamp("ns", "UTC")
     assert found["time"][0].as_py().date() == DAY
     kinds = {str(one.type) for one in found.schema} - {"timestamp[ns, tz=UTC]"}
@@ -62,7 +64,7 @@ def test_a_panel_has_the_times_that_the_plugin_reads(
 
 
 def test_the_panel_of_events_counts_each_once(connection: flightsql.Connection) -> None:
-    found = rows(connection, "Events", datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC))
+    found = rows(connection, "Events", midnight(DAY))
     assert sum(found["events"].to_pylist()) == ROWS
     assert found["time"].to_pylist() == sorted(found["time"].to_pylist())
 

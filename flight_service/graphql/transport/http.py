@@ -110,7 +110,7 @@ class _Endpoint:
             return json_answer(self._graphql.json(prepared, cancellation), asked.kind)
         except NotAQuery as other:
             if method != "POST":
-                raise MethodNotAllowed(f"A {other.kind} is sent with POST.", "POST") from None
+                raise MethodNotAllowed("POST", f"A {other.kind} is sent with POST.") from None
             if other.kind == "mutation" and self._graphql.server:
                 return self._forwarded(asked, cancellation)
             return refused(other, asked.kind)

@@ -94,7 +94,7 @@ async def read_request(request: HttpRequest, kind: str) -> HttpQuery:
     elif request.method == "POST":
         raw = await _from_body(request)
     else:
-        raise MethodNotAllowed("Send one of GET, HEAD, POST.", "GET, HEAD, POST")
+        raise MethodNotAllowed("GET, HEAD, POST")
     try:
         body = msgspec.convert(raw, _Body)
     except msgspec.ValidationError as error:
