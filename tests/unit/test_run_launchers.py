@@ -10,6 +10,8 @@ import pytest
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import RunLauncher
+from dagster._core.storage.dagster_run import DagsterRun
+from pod_security import violations
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ROOT / "docker" / "launchers"
@@ -61,6 +63,29 @@ def test_kubernetes_runs_have_the_image_of_the_chart(
     chart = yaml.safe_load((ROOT / "charts/fraiseql-assets/Chart.yaml").read_text())
     assert launcher.job_image == f"fraiseql-assets:{chart['appVersion']}"
     assert launcher.job_namespace == "fraiseql"
+
+
+def test_a_namespace_that_enforces_pod_security_accepts_the_pods_of_kubernetes_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_k8s import K8sRunLauncher
+    from dagster_k8s.container_context import K8sContainerContext
+    from dagster_k8s.job import construct_dagster_k8s_job
+    from kubernetes.client import ApiClient
+
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    launcher = launcher_of("kubernetes", tmp_path)
+    assert isinstance(launcher, K8sRunLauncher)
+    run = DagsterRun(job_name="events")
+    context = K8sContainerContext.create_for_run(run, launcher, include_run_tags=True)
+    job = construct_dagster_k8s_job(
+        context.get_k8s_job_config(job_image=None, run_launcher=launcher),
+        args=["dagster", "api", "execute_run"],
+        job_name="dagster-run",
+        user_defined_k8s_config=context.run_k8s_config,
+    )
+    written = ApiClient().sanitize_for_serialization(job)
+    assert violations(written["spec"]["template"]["spec"]) == []
 
 
 def test_celery_runs_take_their_broker_from_the_environment(
