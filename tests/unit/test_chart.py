@@ -145,6 +145,17 @@ def test_a_service_finds_its_pods_and_each_pod_has_a_policy(objects: list[dict[s
     )
 
 
+def test_nothing_stays_when_the_chart_is_uninstalled(objects: list[dict[str, Any]]) -> None:
+    """Helm does not uninstall hooks: they are deleted as soon as they have succeeded."""
+    hooks = [
+        found["metadata"]["annotations"] for found in objects if "annotations" in found["metadata"]
+    ]
+    policies = [
+        found.get("helm.sh/hook-delete-policy") for found in hooks if "helm.sh/hook" in found
+    ]
+    assert policies == ["before-hook-creation,hook-succeeded"] * 2
+
+
 def test_the_probes_use_the_ports_of_the_service(objects: list[dict[str, Any]]) -> None:
     [flight] = [found for found in containers(objects) if found["name"] == "flight"]
     assert flight["livenessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
@@ -203,10 +214,14 @@ def test_the_values_for_dagster_configure_it_as_on_one_host(tmp_path: Path) -> N
         assert more[section] == single[section]
     assert coordinator == single["run_coordinator"]
     for part in ("sensors", "schedules"):
-        given = {"use_threads": daemon[part]["useThreads"], "num_workers": daemon[part]["numWorkers"]}
+        given = {
+            "use_threads": daemon[part]["useThreads"],
+            "num_workers": daemon[part]["numWorkers"],
+        }
         assert given == single[part]
     for part in ("sensor", "schedule"):
         kept = DAGSTER_VALUES["retention"][part]["purgeAfterDays"]
         assert kept == single["retention"][part]["purge_after_days"]
+    assert DAGSTER_VALUES["telemetry"] == single["telemetry"]
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({**more, "run_coordinator": coordinator}))
     assert InstanceRef.from_dir(str(tmp_path)).run_coordinator is not None
