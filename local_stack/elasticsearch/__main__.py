@@ -1,5 +1,6 @@
 """`python -m local_stack.elasticsearch`: one node on this machine, until SIGTERM."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -88,6 +89,9 @@ def serve(
         configuration,
         authorization(user, password),
     )
+    # Each time Java collects garbage, JPype has Python collect its own. To look through what is
+    # loaded, which stays, takes a sixth of the processor time of indexing.
+    gc.freeze()
     sys.stderr.write(f"{chosen.title} {chosen.version} at http://{host}:{port}\n")
     termination.wait()
     close()
