@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs helm packages test test-faults test-search test-clients chaos bench lint lock
+.PHONY: help install demo docs helm packages test test-faults test-search test-clients test-images chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-search: $(INSTALLED) ## Runs the contract of the operational plane and of s
 test-clients: $(INSTALLED) ## Runs the clients of all languages against the service; installs their tool chains
 	.ci/clients
 	$(BIN)/pytest tests/clients
+
+test-images: $(INSTALLED) ## Builds the image and runs the Compose file's services; installs Docker and Compose
+	.ci/images timeout --kill-after=120 40m $(BIN)/pytest tests/images
 
 chaos: $(INSTALLED) ## Injects faults into real stacks in a hundred trials, and writes docs/guarantees.md
 	$(BIN)/python -m tests.chaos --trials 100 --page docs/guarantees.md
