@@ -49,8 +49,8 @@ class Merging(yaml.SafeLoader):
 Merging.add_constructor("!reset", lambda _loader, _node: [])
 
 
-def test_an_override_of_the_pages_is_valid_and_changes_services_that_exist() -> None:
-    [override] = blocks(ROOT / "docs" / "scaling.md", "yaml")
+@pytest.mark.parametrize("override", blocks(ROOT / "docs" / "scaling.md", "yaml"))
+def test_an_override_of_the_pages_is_valid_and_changes_services_that_exist(override: str) -> None:
     changes = yaml.load(override, Merging)
     errors = jsonschema.Draft7Validator(SPECIFICATION).iter_errors(changes)
     assert [f"{error.json_path}: {error.message}" for error in errors] == []
