@@ -90,7 +90,7 @@ def serve(
         authorization(user, password),
     )
     # Each time Java collects garbage, JPype has Python collect its own. To look through what is
-    # loaded, which stays, takes a sixth of the processor time of indexing.
+    # loaded, which stays, takes up to a sixth of the processor time of indexing.
     gc.freeze()
     sys.stderr.write(f"{chosen.title} {chosen.version} at http://{host}:{port}\n")
     termination.wait()
