@@ -5,7 +5,7 @@ every file, and one runs these tests.
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import yaml
@@ -13,6 +13,9 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import RunLauncher
 from dagster._core.storage.dagster_run import DagsterRun
 from pod_security import violations
+
+if TYPE_CHECKING:
+    from dagster_k8s import K8sRunLauncher
 
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ROOT / "docker" / "launchers"
@@ -52,35 +55,35 @@ def test_docker_runs_have_the_image_the_networks_and_the_secrets_of_the_code_ser
     }
 
 
-def test_kubernetes_runs_have_the_image_of_the_chart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def of_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "K8sRunLauncher":
+    """The launcher for Kubernetes."""
     from dagster_k8s import K8sRunLauncher
 
     # Outside of a cluster there is no configuration to load.
     monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
     launcher = launcher_of("kubernetes", tmp_path)
     assert isinstance(launcher, K8sRunLauncher)
+    return launcher
+
+
+def test_kubernetes_runs_have_the_image_of_the_chart(of_kubernetes: "K8sRunLauncher") -> None:
     chart = yaml.safe_load((ROOT / "charts/fraiseql-assets/Chart.yaml").read_text())
-    assert launcher.job_image == f"fraiseql-assets:{chart['appVersion']}"
-    assert launcher.job_namespace == "fraiseql"
+    assert of_kubernetes.job_image == f"fraiseql-assets:{chart['appVersion']}"
+    assert of_kubernetes.job_namespace == "fraiseql"
 
 
 def test_a_namespace_that_enforces_pod_security_accepts_the_pods_of_kubernetes_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_kubernetes: "K8sRunLauncher",
 ) -> None:
-    from dagster_k8s import K8sRunLauncher
     from dagster_k8s.container_context import K8sContainerContext
     from dagster_k8s.job import construct_dagster_k8s_job
     from kubernetes.client import ApiClient
 
-    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
-    launcher = launcher_of("kubernetes", tmp_path)
-    assert isinstance(launcher, K8sRunLauncher)
     run = DagsterRun(job_name="events")
-    context = K8sContainerContext.create_for_run(run, launcher, include_run_tags=True)
+    context = K8sContainerContext.create_for_run(run, of_kubernetes, include_run_tags=True)
     job = construct_dagster_k8s_job(
-        context.get_k8s_job_config(job_image=None, run_launcher=launcher),
+        context.get_k8s_job_config(job_image=None, run_launcher=of_kubernetes),
         args=["dagster", "api", "execute_run"],
         job_name="dagster-run",
         user_defined_k8s_config=context.run_k8s_config,
