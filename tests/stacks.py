@@ -177,8 +177,12 @@ def wait_for_midnight(longest: timedelta) -> None:
 
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
     """The processes that still run, without zombies."""
-    return [
-        process
-        for process in processes
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    return [process for process in processes if _runs(process)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        # It ended between the two questions.
+        return False
