@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs helm packages test test-faults test-search test-clients test-images chaos bench lint lock
+.PHONY: help install demo docs helm packages test test-docs test-faults test-search test-clients test-images chaos bench lint lock
 
 help: ## Says what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,13 +40,17 @@ packages: $(INSTALLED) ## Builds the wheel, installs it alone, lists its parts a
 	$(BIN)/cyclonedx-py environment dist/alone/bin/python --output-file dist/sbom.json
 	$(BIN)/pip-licenses --python dist/alone/bin/python --format markdown --output-file dist/licences.md
 
-IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# For two cores. Of three workers one waits for the sensors of its stack most of the time.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
-test: $(INSTALLED) ## Runs the tests on real servers, except those of test-faults
-	$(BIN)/pytest $(IN_TWO)
+test: $(INSTALLED) ## Runs the tests on real servers, except those of the targets below
+	$(BIN)/pytest --numprocesses 3 $(BY_FILE)
+
+test-docs: $(INSTALLED) ## Runs every example of README and docs/ on a stack
+	$(BIN)/pytest tests/documentation --numprocesses 2 $(BY_FILE)
 
 test-faults: $(INSTALLED) ## Runs the tests that kill, freeze or cut off servers, or fill their disks
-	$(BIN)/pytest tests/faults $(IN_TWO)
+	$(BIN)/pytest tests/faults --numprocesses 2 $(BY_FILE)
 
 test-search: $(INSTALLED) ## Runs the contract of the operational plane and of search on OpenSearch too
 	$(BIN)/pytest tests/contract tests/faults/test_operational_faults.py \

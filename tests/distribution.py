@@ -1,5 +1,5 @@
-"""How the tests are divided between the workers of `make test` and `make test-faults`: by file, and
-the files that share the whole stack as one, so that only one worker starts it."""
+"""How the tests are divided between the workers of a `make` target: by file, and the files that
+share the whole stack as one, so that only one worker starts it."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 ON_THE_STACK = (
-    "test_documentation.py",
+    "test_documentation.py",  # Of `make test-docs`.
     "test_failed_request.py",
     "test_pipeline.py",
     "test_stack.py",  # Its last test ends the stack.

@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+from clickhouse_requests import ask_clickhouse
 from pyarrow import flight
 from pydantic import SecretStr
 
@@ -27,7 +28,6 @@ from flight_service.monitoring.metrics import Metrics
 from flight_service.monitoring.readiness import readiness
 from flight_service.registry import registry
 from flight_service.server import FlightServer
-from fraiseql_assets.analytics.client import connect
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.events.generate import generate
 from fraiseql_assets.events.schema import EVENT_SCHEMA, TIMESTAMP
@@ -110,14 +110,12 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 def running_queries(settings: Settings) -> int:
     """The queries of events that ClickHouse works on for these settings."""
-    client = connect(settings, timeout=SECONDS)
-    try:
-        return client.query(
-            "SELECT count() FROM system.processes WHERE position(query, 'FROM fraiseql_events') > 0"
-            " AND current_database = currentDatabase() AND position(query, 'processes') = 0"
-        ).result_rows[0][0]
-    finally:
-        client.close()
+    counted = ask_clickhouse(
+        settings.clickhouse_url.get_secret_value(),
+        "SELECT count() FROM system.processes WHERE position(query, 'FROM fraiseql_events') > 0"
+        " AND current_database = currentDatabase() AND position(query, 'processes') = 0",
+    )
+    return int(counted)
 
 
 def set_up(settings: Settings, *planes: Plane) -> None:

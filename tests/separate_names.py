@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+from clickhouse_requests import ask_clickhouse
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 
@@ -42,7 +43,7 @@ def separate_names(
     )
     yield settings
     asyncio.run(drop_streams(settings))
-    requests.post(clickhouse_url, data=f"DROP DATABASE IF EXISTS {name} SYNC", timeout=30)
+    ask_clickhouse(clickhouse_url, f"DROP DATABASE IF EXISTS {name} SYNC")
     drop_indices(elasticsearch_url, settings.index_prefix)
 
 

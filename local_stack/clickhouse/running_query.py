@@ -56,10 +56,11 @@ class RunningQuery:
         redirect = f"INTO OUTFILE '/dev/fd/{write}' APPEND /* {self._mark} */"
         text = f"{statement.head}\n{redirect} FORMAT {output_format}{statement.tail}"
         try:
-            # The engine lists a query that has parameters without the comment in its text. A
-            # read-only session takes no settings.
-            with contextlib.suppress(QueryError):
-                self._session.set({"log_comment": self._mark})
+            if "{" in statement.text:
+                # The engine lists a query that has parameters without the comment in its text. A
+                # read-only session takes no settings.
+                with contextlib.suppress(QueryError):
+                    self._session.set({"log_comment": self._mark})
             _, self.statistics = self._session.query(text)
         except QueryError as error:
             self._error = error

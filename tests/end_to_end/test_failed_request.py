@@ -4,9 +4,9 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
 import pyarrow.compute as pc
 import pytest
+import requests
 from command_line import invoke
 from order_view import ORDER
 from pyarrow import flight
@@ -58,7 +58,7 @@ def traceparent(transport: str) -> str:
 
 
 def fail_over_http(stack: Stack) -> None:
-    answer = httpx.post(
+    answer = requests.post(
         f"{stack.settings.http_url}/graphql",
         json={"query": QUERY, "variables": {"id": ORDER}},
         headers={"traceparent": traceparent("http")},
@@ -95,13 +95,13 @@ def found(stack: Stack, *words: str) -> list[dict[str, Any]]:
 
 def arrived(stack: Stack, count: int, **parameters: str) -> bool:
     """Whether a search over HTTP has so many hits. An index in the making is unavailable."""
-    answer = httpx.get(f"{stack.settings.http_url}/search", params=parameters, timeout=60)
+    answer = requests.get(f"{stack.settings.http_url}/search", params=parameters, timeout=60)
     return answer.status_code == 200 and len(answer.json()["hits"]) == count
 
 
 def over_http(stack: Stack, **parameters: str) -> list[dict[str, Any]]:
     """The hits that `curl` gets."""
-    answer = httpx.get(f"{stack.settings.http_url}/search", params=parameters, timeout=60)
+    answer = requests.get(f"{stack.settings.http_url}/search", params=parameters, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()["hits"]
 

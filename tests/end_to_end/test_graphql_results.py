@@ -80,12 +80,18 @@ def source(graphql: GraphQL, query: str) -> str:
     return f"{root['reads']} {root['source']}"
 
 
+@pytest.fixture(scope="module")
+def connection(database_url: str) -> Iterator[Any]:
+    with postgresql.connect(database_url, autocommit=True) as one:
+        yield one
+
+
 @pytest.fixture
-def things(database_url: str) -> Iterator[Any]:
+def things(connection: Any) -> Iterator[Any]:
     """Inserts documents into the table of things."""
 
     def put(*documents: Any) -> None:
-        with postgresql.connect(database_url, autocommit=True) as one, one.cursor() as run:
+        with connection.cursor() as run:
             run.execute("TRUNCATE graphql_tests.tv_thing")
             for number, document in enumerate(documents):
                 run.execute(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pyarrow as pa
 import pytest
+import requests
 from command_line import invoke
 from event_tables import DAY, block, event
 from flights import Service, environment, serving
@@ -49,10 +49,10 @@ def service(module_settings: Settings) -> Iterator[Service]:
     plane.close()
 
 
-def over_http(service: Service, parameters: dict[str, Any], **claims: Any) -> httpx.Response:
+def over_http(service: Service, parameters: dict[str, Any], **claims: Any) -> requests.Response:
     headers = {"authorization": f"Bearer {token(**claims)}"}
     url = f"{service.settings.http_url}/search"
-    return httpx.get(url, params=parameters, headers=headers)
+    return requests.get(url, params=parameters, headers=headers, timeout=60)
 
 
 def over_flight(service: Service, ticket: dict[str, Any], **claims: Any) -> pa.Table:
@@ -125,7 +125,7 @@ def test_arrow_is_available_over_http_and_on_the_command_line(service: Service) 
         "authorization": f"Bearer {token()}",
         "accept": "application/vnd.apache.arrow.stream",
     }
-    answer = httpx.get(f"{service.settings.http_url}/search", headers=headers)
+    answer = requests.get(f"{service.settings.http_url}/search", headers=headers, timeout=60)
     assert pa.ipc.open_stream(answer.content).read_all().schema == HIT_SCHEMA
 
 
@@ -194,13 +194,13 @@ def test_the_command_line_says_why_something_may_not_be_found(service: Service) 
 
 
 def test_search_needs_a_token_if_the_service_does(service: Service) -> None:
-    assert httpx.get(f"{service.settings.http_url}/search").status_code == 401
+    assert requests.get(f"{service.settings.http_url}/search", timeout=60).status_code == 401
 
 
 def test_an_unavailable_plane_is_a_one_line_error(module_settings: Settings) -> None:
     nowhere = SecretStr("http://127.0.0.1:9")
     with serving(module_settings, elasticsearch_url=nowhere) as service:
-        answer = httpx.get(f"{service.settings.http_url}/search")
+        answer = requests.get(f"{service.settings.http_url}/search", timeout=60)
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["errors"][0]["message"]
 

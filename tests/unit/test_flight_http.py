@@ -63,7 +63,7 @@ def client(routes: Sequence[BaseRoute] = ROUTES, **settings: Any) -> Iterator[ht
     made = Settings.model_validate(settings)
     server = HttpServer(bound, application(routes, made), made.http_connections)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as web:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=False) as web:
             yield web
     finally:
         server.stop(5)

@@ -1,6 +1,6 @@
 """The blocks of SQL, JSON and configuration in README, `docs/` and the pages of the clients can be
 read by the programs that they are for. Those of SQL also run, unless a comment says why not; see
-`tests/end_to_end/test_documentation.py`."""
+`tests/documentation/test_documentation.py`."""
 
 import io
 import json

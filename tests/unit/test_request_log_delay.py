@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from pydantic import SecretStr
@@ -74,6 +74,9 @@ class HoldingServer:
     def close(self) -> None:
         self._released.set()
         for each in (self._listening, *self._connections):
+            # Closing it alone does not end a call of another thread, which still accepts a client.
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
 
