@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fraiseql_assets import tracing
 from fraiseql_assets.settings import Settings, get_settings, problems_of
-from fraiseql_assets.skip_pandas import skip_pandas
+from fraiseql_assets.skip_imports import skip_async_clients, skip_pandas
 from fraiseql_assets.termination import Termination
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def serve() -> None:
         raise _refused(WRONG_SETTING, *problems_of(error)) from error
     # Loading Arrow and the clients takes a third of a second, which --help does not need.
     skip_pandas()
+    skip_async_clients()
     from flight_service.addresses import Address, AddressError
     from flight_service.errors import SettingError
     from flight_service.http import HttpServer, application

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraiseql_assets.prefetch import prefetch
 from fraiseql_assets.settings import Settings, variable
-from fraiseql_assets.skip_pandas import skip_numpy, skip_pandas
+from fraiseql_assets.skip_imports import skip_numpy, skip_pandas
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from multiprocessing.context import BaseContext
 from fraiseql_assets.defs.kept_instance import keep_instances
 from fraiseql_assets.defs.warm_start import WarmContext
 from fraiseql_assets.settings import get_settings, variable
-from fraiseql_assets.skip_pandas import skip_pandas
+from fraiseql_assets.skip_imports import skip_async_clients, skip_pandas
 
 PRELOADED = ["fraiseql_assets.defs.preload"]
 
@@ -53,6 +53,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     skip_pandas()
+    skip_async_clients()
     find_partitions()
     start_runs_warm()
     keep_instances()

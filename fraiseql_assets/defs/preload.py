@@ -8,7 +8,7 @@ import gc
 from contextlib import suppress
 from importlib import import_module
 
-from fraiseql_assets.skip_pandas import skip_pandas
+from fraiseql_assets.skip_imports import skip_async_clients, skip_pandas
 
 MODULES = [
     "dagster._core.executor.in_process",
@@ -31,6 +31,7 @@ MODULES = [
 thread when imported, because a fork does not inherit them."""
 
 skip_pandas()
+skip_async_clients()
 for module in MODULES:
     with suppress(ImportError):
         import_module(module)

@@ -4,7 +4,7 @@ It stays for as long as the demo, so it keeps little in memory: the history is r
 """
 # ruff: noqa: E402 [pandas is skipped before a module makes an array]
 
-from fraiseql_assets.skip_pandas import skip_pandas
+from fraiseql_assets.skip_imports import skip_pandas
 
 skip_pandas()
 

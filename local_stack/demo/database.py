@@ -51,7 +51,7 @@ def load(
                 return False
             if present is not None:
                 cursor.executescript(_sql("drop"))
-            _fill(cursor, scale, seed, tables or make_tables(scale))
+            _fill(cursor, scale, seed, tables)
             _mark(cursor, *wanted)
             connection.commit()
     except dbapi.Error as error:
@@ -60,9 +60,13 @@ def load(
     return True
 
 
-def _fill(cursor: dbapi.Cursor, scale: float, seed: int, tables: dict[str, pa.Table]) -> None:
+def _fill(
+    cursor: dbapi.Cursor, scale: float, seed: int, tables: dict[str, pa.Table] | None
+) -> None:
+    # Before the rows are made, which takes longer: this fails if other tables have these names.
     for name in BEFORE:
         cursor.executescript(_sql(name))
+    tables = tables or make_tables(scale)
     for name, table in rows(tables, history_of(make_shop(tables, seed))):
         cursor.adbc_ingest(name, table, mode="append")
         logger.info("%s: %s rows of scale %g", name, f"{table.num_rows:,}", scale)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as dbapi
 import pytest
+from demo_tables import tables_of
 from examples import blocks
 
 from local_stack.demo import on_database
@@ -26,7 +27,7 @@ def test_a_restored_database_answers_as_before(database_url: str, tmp_path: Path
     [block] = [text for text in blocks(PAGE, "sh") if "pg_dump" in text]
     dump, restore = block.splitlines()
     url = on_database(database_url, "backed_up")
-    load(url, 0.001)
+    load(url, 0.001, tables=tables_of(0.001))
     before = query(url, DOCUMENTS)
 
     def run(command: str) -> None:

@@ -10,6 +10,7 @@ import adbc_driver_postgresql.dbapi as dbapi
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from demo_tables import tables_of
 
 from flight_service.graphql.schema.compiled import Compiled, Field, Ref, Type
 from flight_service.graphql.schema.decoding import read
@@ -17,7 +18,6 @@ from local_stack.demo import COMPILED_SCHEMA, DemoError, on_database
 from local_stack.demo.database import load
 from local_stack.demo.history import history_of
 from local_stack.demo.shop import make_shop, moments
-from local_stack.demo.tpch import make_tables
 
 SCALE = 0.01
 
@@ -65,7 +65,7 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def tpch() -> dict[str, pa.Table]:
-    return make_tables(SCALE)
+    return tables_of(SCALE)
 
 
 @pytest.fixture(scope="module")
@@ -253,14 +253,15 @@ def assert_contains(shown: Any, told: Any) -> None:
 
 def test_a_loaded_demo_is_kept_and_one_of_another_scale_replaced(database_url: str) -> None:
     url = on_database(database_url, "demo_again")
-    assert [load(url, 0.001), load(url, 0.001), load(url, 0.002)] == [True, False, True]
+    loaded = [load(url, scale, tables=tables_of(scale)) for scale in (0.001, 0.001, 0.002)]
+    assert loaded == [True, False, True]
     with dbapi.connect(url) as connection, connection.cursor() as cursor:
         assert rows(cursor, "SELECT count(*) FROM tv_order") == [(3_000,)]
 
 
 def test_other_tables_are_not_changed(database_url: str) -> None:
     url = on_database(database_url, "not_demo")
-    load(url, 0.001)
+    load(url, 0.001, tables=tables_of(0.001))
     with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("DROP TABLE demo_load")
     with pytest.raises(DemoError, match='relation "tb_region" already exists'):

@@ -12,6 +12,7 @@ from typing import Any
 import adbc_driver_postgresql.dbapi as dbapi
 import pyarrow as pa
 import pytest
+from demo_tables import tables_of
 from pydantic import SecretStr
 
 from flight_service.authentication import Principal
@@ -31,7 +32,7 @@ Select = Callable[[str], list[tuple[Any, ...]]]
 @pytest.fixture(scope="module")
 def demo_url(database_url: str) -> str:
     url = on_database(database_url, "demo")
-    load(url, SCALE)
+    load(url, SCALE, tables=tables_of(SCALE))
     return url
 
 

@@ -87,7 +87,7 @@ def query(
         raise typer.BadParameter("it shows a text; redirect it", param_hint="--explain")
     chosen = _format(format_, output)
     settings = read_settings()
-    from fraiseql_assets.skip_pandas import skip_pandas
+    from fraiseql_assets.skip_imports import skip_pandas
 
     skip_pandas()
     from fraiseql_assets.cli.flight_client import FlightProblem, act, stream

@@ -24,9 +24,10 @@ def status(
 
     Exits with 1 if a server does not answer.
     """
-    from fraiseql_assets.skip_pandas import skip_pandas
+    from fraiseql_assets.skip_imports import skip_async_clients, skip_pandas
 
     skip_pandas()
+    skip_async_clients()
     from fraiseql_assets.cli.status import collect_status
 
     settings = read_settings()

@@ -1,4 +1,4 @@
-"""Keeps pyarrow from importing pandas and numpy for itself.
+"""Keeps libraries from importing others that they would use for what no process of ours does.
 
 To make its first array pyarrow imports pandas if it is installed, as it is beside chDB. That costs
 a process 50 MB and a quarter of a second, for objects of pandas that our own processes never make.
@@ -52,3 +52,13 @@ def skip_numpy() -> None:
     in a process that needs none."""
     with _without("numpy"):
         import pyarrow as pa  # noqa: F401 (kept for later imports)
+
+
+def skip_async_clients() -> None:
+    """Imports the clients of NATS and of Elasticsearch without aiohttp and httpx, unless the process
+    has imported them before. The clients would import them for websockets and for asynchronous
+    requests, which nothing here uses, and that takes a third of a second. `import httpx` works
+    afterwards as before."""
+    with _without("aiohttp"), _without("httpx"):
+        import elastic_transport  # noqa: F401 (kept for later imports)
+        import nats  # noqa: F401

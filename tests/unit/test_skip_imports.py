@@ -1,4 +1,4 @@
-"""pandas and numpy, which pyarrow imports for itself, cost each process memory and time."""
+"""What libraries import for themselves and nothing uses costs each process memory and time."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 WITHOUT_PANDAS = """
 import sys
-from fraiseql_assets.skip_pandas import skip_pandas
+from fraiseql_assets.skip_imports import skip_pandas
 skip_pandas()
 import pyarrow as pa
 table = pa.table({"n": [1, 2]})
@@ -16,7 +16,7 @@ print(len(table.to_pandas()))
 """
 ROWS_WITHOUT_EITHER = """
 import sys
-from fraiseql_assets.skip_pandas import skip_numpy, skip_pandas
+from fraiseql_assets.skip_imports import skip_numpy, skip_pandas
 skip_numpy()
 skip_pandas()
 import pyarrow as pa
@@ -29,6 +29,15 @@ print("numpy" in sys.modules, "pandas" in sys.modules)
 print(rows == batch.to_pylist())
 import numpy
 print(numpy.zeros(2).size)
+"""
+WITHOUT_ASYNC_CLIENTS = """
+import sys
+from fraiseql_assets.skip_imports import skip_async_clients
+skip_async_clients()
+import fraiseql_assets.operational.plane, fraiseql_assets.stream.log
+print("aiohttp" in sys.modules, "httpx" in sys.modules)
+import httpx
+print(httpx.codes.OK)
 """
 
 
@@ -54,3 +63,7 @@ def test_a_table_can_be_converted_to_pandas(without_pandas: list[str]) -> None:
 
 def test_the_command_line_reads_rows_without_numpy_and_pandas() -> None:
     assert printed(ROWS_WITHOUT_EITHER) == ["False", "False", "True", "2"]
+
+
+def test_clients_are_imported_without_what_only_asynchronous_requests_need() -> None:
+    assert printed(WITHOUT_ASYNC_CLIENTS) == ["False", "False", "200"]
