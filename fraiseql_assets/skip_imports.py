@@ -55,10 +55,10 @@ def skip_numpy() -> None:
 
 
 def skip_async_clients() -> None:
-    """Imports the clients of NATS and of Elasticsearch without aiohttp and httpx, unless the process
-    has imported them before. The clients would import them for websockets and for asynchronous
-    requests, which nothing here uses, and that takes a third of a second. `import httpx` works
-    afterwards as before."""
+    """Imports the clients of NATS and Elasticsearch without aiohttp and httpx, unless the process
+    has imported them before. The clients import them for websockets and asynchronous requests,
+    which nothing here uses, and that takes a third of a second. `import httpx` works afterwards as
+    before."""
     with _without("aiohttp"), _without("httpx"):
         import elastic_transport  # noqa: F401 (kept for later imports)
         import nats  # noqa: F401
