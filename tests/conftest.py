@@ -1,5 +1,6 @@
 """Real servers for the tests. Each starts once per session, for the first test that uses it."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -157,3 +158,9 @@ def stack() -> Iterator[Stack]:
             patched.undo()
             order_view.create(stack.settings.database_url.get_secret_value())
             yield stack
+
+
+def pytest_collection_finish() -> None:
+    """Takes what has been imported and collected, which stays, out of the garbage collector's sight."""
+    gc.collect()
+    gc.freeze()
