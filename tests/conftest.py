@@ -161,6 +161,6 @@ def stack() -> Iterator[Stack]:
 
 
 def pytest_collection_finish() -> None:
-    """Takes what has been imported and collected, which stays, out of the garbage collector's sight."""
+    """Has the garbage collector pass over what has been imported and collected, which stays."""
     gc.collect()
     gc.freeze()
