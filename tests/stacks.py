@@ -1,6 +1,7 @@
 """Local stacks in separate processes, for tests that use or damage them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
 SECONDS = 150
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 8 << 30
+"""The data of all workers' servers take much less."""
 """Longer than any step takes, even on a busy machine."""
 SECONDS_TO_END = 10
 
@@ -84,9 +88,12 @@ def own_folder() -> Iterator[Path]:
     """A folder for servers, deleted after the block.
 
     It is not one of pytest's folders, which other users cannot read: when tests run as root,
-    PostgreSQL runs as another user.
+    PostgreSQL runs as another user. It is in memory where there is room: servers and Dagster wait
+    for a disk after every small write.
     """
-    with tempfile.TemporaryDirectory(prefix="fraiseql-assets-") as folder:
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    place = MEMORY if has_room else None
+    with tempfile.TemporaryDirectory(prefix="fraiseql-assets-", dir=place) as folder:
         yield Path(folder)
 
 
