@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from flight_service.asset_versions import version_of
+from flight_service.asset_versions import AssetVersions
 from flight_service.assets import Asset, AssetFlights
 from flight_service.authentication import Principal
 from flight_service.bulk_export import BulkExport, file_format
@@ -94,7 +94,8 @@ class _Endpoint:
         self._assets, self._settings, self._limits = assets, settings, limits
         self._resolve, self._reader = resolve, reader
         self._tag_key = signing_key(settings, "entity tags")
-        self._versions: CoalescedRequests[str | None] = CoalescedRequests()
+        self._versions = AssetVersions(settings)
+        self._asked: CoalescedRequests[str | None] = CoalescedRequests()
         self._sending, self._sending_endless = (
             Streaming(
                 wait_seconds=settings.graphql_wait_seconds,
@@ -182,7 +183,7 @@ class _Endpoint:
         return _Response(200, begun(pieces), headers)
 
     def _version(self, asset: str) -> str | None:
-        return self._versions.run(asset, lambda: version_of(asset, self._settings))
+        return self._asked.run(asset, lambda: self._versions.version_of(asset))
 
     def _ticket(self, body: bytes, parameters: dict[str, str], warnings: list[str]) -> Ticket:
         """The ticket of a request to `/query`: its body, its parameter `ticket`, or its other

@@ -21,11 +21,11 @@ from local_stack.ports import distinct_free_ports
 from local_stack.programs import Program, start
 
 SECONDS = 150
+"""Longer than any step takes, even on a busy machine."""
+SECONDS_TO_END = 10
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 8 << 30
 """The data of all workers' servers take much less."""
-"""Longer than any step takes, even on a busy machine."""
-SECONDS_TO_END = 10
 
 WHOLE = "from fraiseql_assets.cli.main import app; app()"
 SERVERS_ONLY = """\

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,18 @@ import requests
 from flights import Service, events_of, fill, fill_planes, serving
 from pyarrow import flight
 from pydantic import SecretStr
+from request_messages import publish_requests
 
 from fraiseql_assets.analytics.plane import AnalyticsPlane
 from fraiseql_assets.catalogue import ASSETS
+from fraiseql_assets.datasets import REQUESTS
 from fraiseql_assets.events.schema import EVENT_SCHEMA
+from fraiseql_assets.operational.plane import OperationalPlane
+from fraiseql_assets.pipeline.ingest import ingest_range
+from fraiseql_assets.pipeline.job import Job, default_batching
+from fraiseql_assets.ranges import SequenceRange
 from fraiseql_assets.settings import Settings
+from fraiseql_assets.stream.log import Log
 from tests.tokens import signed
 
 TODAY = datetime.now(UTC).date()
@@ -159,6 +167,34 @@ def test_a_committed_range_changes_the_entity_tag(service: Service, settings: Se
     assert changed.status_code == 200
     assert len(changed.json()) == 2 * ROWS + 10
     assert changed.headers["etag"] != tag
+
+
+@pytest.mark.parametrize(("asset", "first"), [("operational/requests", 1), ("stream/requests", 3)])
+def test_recorded_requests_change_the_entity_tag(
+    service: Service, settings: Settings, asset: str, first: int
+) -> None:
+    ingest_request(settings, first)
+    tag = get(service, f"/{asset}").headers["etag"]
+    assert get(service, f"/{asset}", if_none_match=tag).status_code == 304
+    ingest_request(settings, first + 1)
+    changed = get(service, f"/{asset}", if_none_match=tag)
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag
+
+
+def ingest_request(settings: Settings, number: int) -> None:
+    """Publishes a request, and ingests it."""
+    publish_requests(settings, [number])
+    job = Job("test", 1, default_batching(settings), 1)
+    with (
+        closing(OperationalPlane(settings, REQUESTS)) as plane,
+        Log(settings, name="tests", dataset=REQUESTS) as log,
+    ):
+        plane.setup()
+        last = log.bounds().last
+        place = log.position_from(last)
+        assert place is not None
+        ingest_range(plane, log, SequenceRange(last, last), place.day, job)
 
 
 def test_entity_tags_belong_to_one_principal(settings: Settings) -> None:
