@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from baselines.asset_service import DAYS
-from baselines.table import ROWS
+from baselines.table import DAYS, ROWS
 from children import Reading, read
 from harness import QUICK, Table, load, report, working
 from processes import asset_service

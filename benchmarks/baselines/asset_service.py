@@ -6,11 +6,10 @@ several partitions of the same rows.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
 
 import pyarrow as pa
 from memory_catalogue import Memory
-from table import ROWS, batches
+from table import DAYS, ROWS, batches
 from table_service import run
 
 from flight_service.assets import Asset, AssetFlights, named
@@ -27,8 +26,6 @@ from flight_service.tickets import TicketReader
 from fraiseql_assets.cancellation import Cancellation
 from fraiseql_assets.catalogue import ANALYTICS_EVENTS
 from fraiseql_assets.settings import get_settings
-
-DAYS = tuple(date(2026, 1, 1) + timedelta(days=number) for number in range(4))
 
 
 class Held:

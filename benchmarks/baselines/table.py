@@ -1,8 +1,12 @@
 """A table in memory: a million rows of mixed column types."""
 
+from datetime import date, timedelta
+
 import pyarrow as pa
 
 ROWS = 1_000_000
+DAYS = tuple(date(2026, 1, 1) + timedelta(days=number) for number in range(4))
+"""The partitions of an asset, each with these rows."""
 BATCH_ROWS = 16_384
 
 
