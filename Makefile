@@ -40,9 +40,9 @@ packages: $(INSTALLED) ## Builds the wheel, installs it alone, lists its parts a
 	$(BIN)/cyclonedx-py environment dist/alone/bin/python --output-file dist/sbom.json
 	$(BIN)/pip-licenses --python dist/alone/bin/python --format markdown --output-file dist/licences.md
 
-# For two cores. Of three workers one waits for the sensors of its stack most of the time.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
+# Three workers for two cores: one of them waits for the sensors of its stack most of the time.
 test: $(INSTALLED) ## Runs the tests on real servers, except those of the targets below
 	$(BIN)/pytest --numprocesses 3 $(BY_FILE)
 

@@ -3,14 +3,12 @@
 import hashlib
 from datetime import UTC, datetime
 
-from fraiseql_assets.catalogue import BY_KEY, STREAM_EVENTS, STREAM_REQUESTS
+from fraiseql_assets.catalogue import BY_KEY, LOGS
 from fraiseql_assets.datasets import DATASETS
 from fraiseql_assets.ledger import row_of
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.setup import open_plane
 from fraiseql_assets.stream.log import Log
-
-LOGS = (STREAM_EVENTS, STREAM_REQUESTS)
 
 
 class AssetVersions:

@@ -45,7 +45,7 @@ from flight_service.writing.events import EventLog
 from flight_service.writing.service import Writing
 from flight_service.writing.tables import Tables
 from fraiseql_assets.analytics.reader import AnalyticsReader
-from fraiseql_assets.catalogue import STREAM_EVENTS, STREAM_REQUESTS
+from fraiseql_assets.catalogue import LOGS
 from fraiseql_assets.datasets import DATASETS
 from fraiseql_assets.operational.reader import OperationalReader
 from fraiseql_assets.operational.search.engine import Search as SearchEngine
@@ -92,8 +92,7 @@ def registry(settings: Settings, recorder: RequestRecorder | None = None) -> Reg
     analytics = AnalyticsReader(settings) if settings.analytics_plane else None
     operational = OperationalReader(settings) if settings.operational_plane else None
     sources: dict[str, AssetSource] = {
-        asset.key: LogSource(settings, asset.key, DATASETS[asset.dataset])
-        for asset in (STREAM_EVENTS, STREAM_REQUESTS)
+        asset.key: LogSource(settings, asset.key, DATASETS[asset.dataset]) for asset in LOGS
     }
     for reader in filter(None, (analytics, operational)):
         sources |= {key: PlaneSource(reader, key) for key in reader.assets()}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import requests
 from adbc_driver_postgresql import dbapi
+from clickhouse_requests import ask_clickhouse
 
 from fraiseql_assets.settings import Settings
 from fraiseql_assets.stream.connection import LogError, connect
@@ -29,10 +30,7 @@ def read_nats(settings: Settings) -> int:
 
 
 def clickhouse(settings: Settings, statement: str) -> str:
-    url = settings.clickhouse_url.get_secret_value().removesuffix("/default")
-    answer = requests.post(url, data=statement, timeout=10)
-    answer.raise_for_status()
-    return answer.text
+    return ask_clickhouse(settings.clickhouse_url.get_secret_value(), statement, seconds=10)
 
 
 def write_clickhouse(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from fraiseql_assets.settings import Settings
+from tests.clickhouse_requests import ask_clickhouse
 
 SECONDS = 60
 PAGE = 5_000
@@ -78,12 +79,8 @@ def _wrong_aggregates(settings: Settings) -> Iterator[str]:
 
 def rows(settings: Settings, statement: str) -> list[str]:
     """Executes a statement. Returns one line of text per row."""
-    url, _, database = settings.clickhouse_url.get_secret_value().rpartition("/")
-    answer = requests.post(
-        url, params={"database": database}, data=f"{statement} FORMAT TSV", timeout=SECONDS
-    )
-    assert answer.ok, f"{statement}: {answer.text}"
-    return answer.text.splitlines()
+    url = settings.clickhouse_url.get_secret_value()
+    return ask_clickhouse(url, f"{statement} FORMAT TSV", seconds=SECONDS).splitlines()
 
 
 def analytics_ids(settings: Settings) -> Counter[str]:
